@@ -1,0 +1,141 @@
+package downloader
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// runExaminer looks at files without a valid record until there are no more;
+// entries that have to be fetched after all go on to wanted.
+func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, wanted chan<- manifest.Entry) error {
+	buf := make([]byte, 256<<10)
+	for e := range doubtful {
+		done, err := p.examine(ctx, e, buf)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			p.fail(e, err)
+			if v, _ := classify(err); v == fatal {
+				p.stop(err)
+				return err
+			}
+		case done != nil:
+			p.committer.in <- done
+		default:
+			select {
+			case wanted <- e:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// examine decides about a file that stands where an entry's should be: a right
+// one is adopted, the start of one becomes the entry's partial, anything else is
+// moved to quarantine. It returns nil when the entry must be fetched.
+func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*committed, error) {
+	name := p.s.Tree.name(p.ref, e.Path)
+	fi, err := p.s.Tree.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case fi.IsDir():
+		return nil, &fs.PathError{Op: "examine", Path: name, Err: errors.New("a folder stands where the file should be; move it away")}
+	case !fi.Mode().IsRegular():
+		return nil, p.setAside(e, name)
+	}
+	if done := p.copies.carryOver(e, fi); done != nil {
+		return done, nil
+	}
+	got, size, err := p.hashFile(ctx, name, buf)
+	if err != nil {
+		return nil, err
+	}
+	if got != e.Digest {
+		return nil, p.seed(e, name, size)
+	}
+	// The file may have changed while it was read: then its time did too.
+	after, err := p.s.Tree.root.Lstat(name)
+	if err != nil || after.Size() != size || !after.ModTime().Equal(fi.ModTime()) {
+		return nil, errors.Join(err, &fs.PathError{Op: "examine", Path: name, Err: errors.New("it changed while it was read")})
+	}
+	return &committed{entry: e, how: adopted, record: store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}}, nil
+}
+
+// hashFile reads a file of the mirror.
+func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifest.Digest, size int64, err error) {
+	f, err := p.s.Tree.root.Open(name)
+	if err != nil {
+		return d, 0, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	sum := sha256.New()
+	for {
+		n, err := f.Read(buf)
+		sum.Write(buf[:n])
+		size += int64(n)
+		p.progress.Examined.Add(int64(n))
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return d, size, err
+		}
+		if ctx.Err() != nil {
+			return d, size, context.Cause(ctx)
+		}
+	}
+	sum.Sum(d[:0])
+	return d, size, nil
+}
+
+// seed takes a wrong file for what it most often is, the start of the right
+// one from an interrupted wget: it becomes the entry's partial. Whether it is
+// one shows when the source is asked for the rest; see transfer.accept.
+func (p *pass) seed(e manifest.Entry, name string, size int64) error {
+	if size == 0 || p.s.hasPartial(e.Digest) {
+		return p.setAside(e, name)
+	}
+	if _, mine := p.s.takeOff(e.Digest); !mine {
+		return p.setAside(e, name) // another entry with these bytes is on its way
+	}
+	defer p.s.land(e.Digest)
+	partial := store.Partial{
+		Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: "found in the mirror",
+		Size: -1, Durable: size, Boot: p.s.boot, Seed: size, Updated: time.Now(),
+	}
+	// Recorded first: a crash between the two leaves a record without a file,
+	// which counts as no bytes, and the file where it was.
+	if err := p.s.Store.PutPartials(partial); err != nil {
+		return err
+	}
+	if err := p.s.Tree.root.Rename(name, partialName(e.Digest)); err != nil {
+		return err
+	}
+	p.s.keepPartial(partial)
+	return nil
+}
+
+func (p *pass) setAside(e manifest.Entry, name string) error {
+	to, err := p.s.Tree.quarantine(name, p.ref, e.Path)
+	if err != nil {
+		return fmt.Errorf("move a wrong file aside: %w", err)
+	}
+	p.quarantined(e.Path, to)
+	return nil
+}

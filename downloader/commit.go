@@ -1,0 +1,145 @@
+package downloader
+
+import (
+	"time"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// origin says how an entry's file came into the mirror in this pass.
+type origin int
+
+const (
+	fetched origin = iota
+	adopted        // it was there already
+	linked         // from another place of the mirror
+)
+
+// committed is a verified file on its way to a record.
+type committed struct {
+	entry  manifest.Entry
+	record store.Record
+	from   string // the partial to rename, empty when the file is in its place
+	how    origin
+}
+
+const (
+	// batchFiles and batchAge bound a commit: hundreds of small files share
+	// one sync and one transaction, and no file waits for longer than a second.
+	batchFiles = 256
+	batchAge   = time.Second
+)
+
+// committer turns verified partials into files with records. For each batch
+//
+//	(1) sync: the bytes of the batch, and the names of the batch before, are durable
+//	(2) one transaction records the batch before
+//	(3) the batch is renamed into place
+//
+// so that one syncfs(2) a batch is enough, and a record never precedes the
+// durable bytes and name it speaks of. Where there is no syncfs, or it would
+// flush other people's files on a file server, each file and each folder is
+// synced. Owned by the goroutine that runs run.
+type committer struct {
+	p       *pass
+	in      chan *committed
+	renamed []*committed // in place, names not durable yet
+	failed  error        // the first error of the disk or the store: nothing is committed after it
+}
+
+func newCommitter(p *pass) *committer {
+	return &committer{p: p, in: make(chan *committed, batchFiles)}
+}
+
+// run commits until in is closed, then commits what is left. It never stops
+// early: what was verified is kept even when the pass was interrupted.
+func (c *committer) run() error {
+	var batch []*committed
+	tick := time.NewTicker(batchAge / 4)
+	defer tick.Stop()
+	oldest := time.Now()
+	for open := true; open; {
+		select {
+		case f, ok := <-c.in:
+			if open = ok; ok {
+				if len(batch) == 0 {
+					oldest = time.Now()
+				}
+				batch = append(batch, f)
+			}
+		case <-tick.C:
+		}
+		old := time.Since(oldest) >= batchAge
+		if len(batch) >= batchFiles || old && len(batch)+len(c.renamed) > 0 || !open {
+			c.commit(batch)
+			batch, oldest = nil, time.Now()
+		}
+	}
+	c.commit(nil)
+	return c.failed
+}
+
+// commit makes a batch durable and puts it in place, and records the one
+// before.
+func (c *committer) commit(batch []*committed) {
+	if len(batch)+len(c.renamed) == 0 {
+		return
+	}
+	if c.failed == nil {
+		c.failed = c.step(batch)
+	}
+	if c.failed != nil {
+		for _, f := range append(c.renamed, batch...) {
+			c.p.s.land(f.entry.Digest)
+		}
+		c.renamed = nil
+		c.p.stop(c.failed)
+	}
+}
+
+func (c *committer) step(batch []*committed) error {
+	if err := c.p.s.Tree.sync(c.p.ref, batch, c.renamed); err != nil {
+		return c.p.spaceError(err, 0)
+	}
+	if err := c.record(); err != nil {
+		return c.p.spaceError(err, 0)
+	}
+	for _, f := range batch {
+		if f.from != "" {
+			if err := c.p.s.Tree.place(f.from, c.p.ref, f.entry.Path); err != nil {
+				if v, _ := classify(err); v == fatal {
+					return c.p.spaceError(err, 0)
+				}
+				c.p.fail(f.entry, err)
+				c.p.s.land(f.entry.Digest)
+				continue
+			}
+		}
+		c.renamed = append(c.renamed, f)
+	}
+	return nil
+}
+
+// record puts the records of the renamed files, whose names are durable now.
+func (c *committer) record() error {
+	if len(c.renamed) == 0 {
+		return nil
+	}
+	b := store.Batch{ID: c.p.version.ID}
+	for _, f := range c.renamed {
+		b.Put = append(b.Put, store.Verified{Offset: f.entry.Offset, Digest: f.entry.Digest, Record: f.record})
+		if f.from != "" {
+			b.Done = append(b.Done, f.entry.Digest)
+		}
+	}
+	if err := c.p.s.Store.Commit(b); err != nil {
+		return err
+	}
+	for _, f := range c.renamed {
+		c.p.s.land(f.entry.Digest)
+		c.p.succeed(f)
+	}
+	c.renamed = c.renamed[:0]
+	return nil
+}

@@ -1,0 +1,149 @@
+package downloader
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/manifest"
+)
+
+// What a Source says about an object. Sources wrap these; anything else that
+// they return is taken for trouble on the way and tried again.
+var (
+	// ErrNotExist means that the source has no such object.
+	ErrNotExist = errors.New("not there")
+	// ErrNotModified means that the object is still the one the request named.
+	ErrNotModified = errors.New("not modified")
+	// ErrRange means that the object ends before the offset asked for.
+	ErrRange = errors.New("the object is shorter than the offset")
+	// ErrWebPage means that the source answered with a web page where data was
+	// asked for.
+	ErrWebPage = errors.New("the server sent a web page instead of the file")
+)
+
+// What ends a pass.
+var (
+	// ErrNoSpace means that the disk is full, or will be before the pass ends.
+	ErrNoSpace = errors.New("no space left on the mirror's disk")
+	// ErrStalled means that no byte came for the idle time-out.
+	ErrStalled = errors.New("no data came")
+	// ErrUnreachable means that a host could not be connected to for so long
+	// that the pass gave up.
+	ErrUnreachable = errors.New("the server cannot be reached")
+	// ErrInterrupted is the cause to cancel a pass with when a person stops it.
+	ErrInterrupted = errors.New("interrupted")
+	// ErrManifest means that what the source serves as SHA256SUMS.txt cannot be
+	// used. The one in force before stays.
+	ErrManifest = errors.New("the manifest cannot be used")
+	// ErrNoManifest means that the mirror has no manifest of the version yet.
+	ErrNoManifest = errors.New("the mirror has no manifest of this version")
+)
+
+// Denial says why a source refused access.
+type Denial int
+
+const (
+	// NoCredentials means that the source asks who we are and nobody told us.
+	NoCredentials Denial = iota + 1
+	// BadCredentials means that the source does not accept the user and password.
+	BadCredentials
+	// Forbidden means that the source knows who we are and still refuses: an
+	// agreement to sign, a training to renew.
+	Forbidden
+	// UnknownVersion means that the source has no such dataset or version.
+	UnknownVersion
+)
+
+// AccessError means that a person has to do something before the source gives
+// the dataset.
+type AccessError struct {
+	Denial Denial
+	Ref    manifest.Ref
+	Source string
+	User   string // whose credentials were sent, empty if none
+	// From says where the credentials came from, as in "netrc", empty if none.
+	From string
+	// Page is the page where the cure lies.
+	Page string
+}
+
+// Error says what was refused to whom.
+func (e *AccessError) Error() string {
+	switch e.Denial {
+	case NoCredentials:
+		return fmt.Sprintf("%s asks for a user and password for %s, and none were given", e.Source, e.Ref)
+	case BadCredentials:
+		return fmt.Sprintf("%s does not accept the user %q with the password from %s", e.Source, e.User, e.From)
+	case Forbidden:
+		if e.User == "" {
+			return fmt.Sprintf("%s refuses access to %s", e.Source, e.Ref)
+		}
+		return fmt.Sprintf("%s knows the user %q, who may not read %s", e.Source, e.User, e.Ref)
+	case UnknownVersion:
+		return fmt.Sprintf("%s has no dataset %s", e.Source, e.Ref)
+	}
+	return fmt.Sprintf("%s refuses access to %s", e.Source, e.Ref)
+}
+
+// StatusError is an answer that is not the object, for reasons that may pass.
+type StatusError struct {
+	URL        string // without user, password and query
+	Code       int
+	RetryAfter time.Duration // what the server asked for, 0 if nothing
+}
+
+// Error names the status and the URL.
+func (e *StatusError) Error() string { return fmt.Sprintf("%s: status %d", e.URL, e.Code) }
+
+// Busy reports whether the server said that it has too much to do: then fewer
+// connections help.
+func (e *StatusError) Busy() bool { return e.Code == 429 || e.Code == 503 }
+
+// MismatchError means that all bytes of an object came and are not the entry's.
+type MismatchError struct {
+	Path      string
+	Want, Got manifest.Digest
+	Size      int64 // bytes that came
+}
+
+// Error names both digests.
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("the %d bytes that came have the SHA-256 %s, the manifest says %s", e.Size, e.Got, e.Want)
+}
+
+// SizeError means that an object ended early, or did not end where it said.
+type SizeError struct {
+	Want, Got int64
+}
+
+// Error names both sizes.
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("the object ended after %d of %d bytes", e.Got, e.Want)
+}
+
+// SpaceError says how much room is missing.
+type SpaceError struct {
+	Need, Free int64 // bytes; Need is 0 when unknown
+	Inodes     bool  // it is the number of files that is exhausted
+	Err        error // what the file system said, nil when it was asked beforehand
+}
+
+// Error names both sizes.
+func (e *SpaceError) Error() string {
+	switch {
+	case e.Inodes:
+		return "the mirror's file system has no inode left for another file"
+	case e.Need > e.Free:
+		return fmt.Sprintf("%v: %s more are needed and %s are free, so %s are missing", ErrNoSpace,
+			size(e.Need), size(e.Free), size(e.Need-e.Free))
+	}
+	return fmt.Sprintf("%v: %s are free", ErrNoSpace, size(e.Free))
+}
+
+// Unwrap makes errors.Is(err, ErrNoSpace) true.
+func (e *SpaceError) Unwrap() []error { return []error{ErrNoSpace, e.Err} }
+
+func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

@@ -1,0 +1,212 @@
+package downloader
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// maxCopies bounds how many records of one digest are looked at: thousands of
+// entries may be the same empty file.
+const maxCopies = 16
+
+// copies finds files of the mirror by digest: those of other versions and
+// datasets, of other entries of this one, and those that a former manifest of
+// this version recorded. Safe for concurrent use.
+type copies struct {
+	p *pass
+
+	mu    sync.Mutex
+	known map[uint32]*listed // by record id
+}
+
+// listed is a manifest whose records may be asked.
+type listed struct {
+	ref  manifest.Ref
+	file *os.File // nil: it cannot be read
+}
+
+// manifestOf returns the manifest that an id's records belong to.
+func (c *copies) manifestOf(id uint32) (*listed, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		c.known = map[uint32]*listed{}
+	}
+	if l, ok := c.known[id]; ok {
+		return l, nil
+	}
+	versions, err := c.p.s.Store.Versions()
+	if err != nil {
+		return nil, err
+	}
+	l := &listed{}
+	c.known[id] = l
+	open := func(ref manifest.Ref, digest manifest.Digest) {
+		if f, err := c.p.s.Tree.openManifest(digest); err == nil { // without it the copies are fetched, which is only slower
+			l.ref, l.file = ref, f
+		}
+	}
+	for _, v := range versions {
+		if v.ID == id {
+			open(v.Ref, v.Manifest.Digest)
+		}
+		for _, f := range v.Former {
+			if f.ID == id {
+				open(v.Ref, f.Digest)
+			}
+		}
+	}
+	return l, nil
+}
+
+func (c *copies) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.known {
+		if l.file != nil {
+			_ = l.file.Close() // opened for reading only
+		}
+	}
+	c.known = nil
+}
+
+// found is a place where an entry's bytes were, by the store's word.
+type found struct {
+	ref    manifest.Ref
+	path   string
+	record store.Record
+}
+
+// of returns the places that the store knows of an entry's digest.
+func (c *copies) of(d manifest.Digest) ([]found, error) {
+	located, err := c.p.s.Store.Copies(d, maxCopies)
+	if err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, at := range located {
+		l, err := c.manifestOf(at.ID)
+		if err != nil {
+			return nil, err
+		}
+		if l.file == nil {
+			continue
+		}
+		e, err := manifest.EntryAt(l.file, at.Offset)
+		if err != nil || e.Digest != d || manifest.CheckPath(e.Path) != nil {
+			continue // the store's 8 bytes agreed, the whole digest does not
+		}
+		all = append(all, found{ref: l.ref, path: e.Path, record: at.Record})
+	}
+	return all, nil
+}
+
+// carryOver adopts a file without reading it when a record under a former
+// manifest says that this very file was right.
+func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
+	places, err := c.of(e.Digest)
+	if err != nil {
+		return nil // it is hashed instead
+	}
+	for _, at := range places {
+		if at.ref == c.p.ref && at.path == e.Path && matches(fi, at.record) {
+			return &committed{entry: e, how: adopted, record: at.record}
+		}
+	}
+	return nil
+}
+
+// link takes an entry's file from another place of the mirror: as a hard link,
+// else as a reflink, else as a verified copy. It returns nil when there is none.
+func (c *copies) link(e manifest.Entry) (*committed, error) {
+	places, err := c.of(e.Digest)
+	if err != nil {
+		return nil, err
+	}
+	tree := c.p.s.Tree
+	for _, at := range places {
+		if at.ref == c.p.ref && at.path == e.Path {
+			continue
+		}
+		fi, err := tree.stat(at.ref, at.path)
+		if err != nil || !matches(fi, at.record) {
+			continue
+		}
+		from := tree.name(at.ref, at.path)
+		err = tree.link(from, c.p.ref, e.Path)
+		if err == nil {
+			return &committed{entry: e, how: linked, record: at.record}, nil
+		}
+		if !cannotLink(err) {
+			return nil, err
+		}
+		if done, err := c.copy(e, from); err == nil {
+			return done, nil
+		}
+	}
+	return nil, nil
+}
+
+// cannotLink reports whether a copy may succeed where a link did not: too many
+// links, no links on this file system, or a file of somebody else.
+func cannotLink(err error) bool {
+	for _, e := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, errors.ErrUnsupported, syscall.EACCES} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// copy makes a verified partial out of a file of the mirror.
+func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error) {
+	tree := c.p.s.Tree
+	src, err := tree.root.Open(from)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = src.Close() }() // opened for reading only
+	dst, err := tree.createPartial(e.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := dst.Close(); cerr != nil && err == nil {
+			done, err = nil, cerr
+		}
+	}()
+	to := io.Writer(dst)
+	if durable.Clone(dst, src) == nil {
+		to = io.Discard // the blocks are shared already
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(to, sum), src); err != nil {
+		return nil, err
+	}
+	var got manifest.Digest
+	if sum.Sum(got[:0]); got != e.Digest {
+		return nil, &MismatchError{Path: e.Path, Want: e.Digest, Got: got}
+	}
+	info, err := src.Stat()
+	if err != nil {
+		return nil, err
+	}
+	fi, err := tree.stamp(dst, e.Digest, info.ModTime())
+	if err != nil {
+		return nil, err
+	}
+	return &committed{
+		entry: e, how: linked, from: partialName(e.Digest),
+		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
+	}, nil
+}

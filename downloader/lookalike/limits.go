@@ -1,0 +1,121 @@
+package lookalike
+
+import (
+	"context"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Attach makes an http.Server report its connections, for the counters and for BytesPerSecondPerConn. It is for a server whose
+// hooks are not in use.
+func (s *Server) Attach(hs *http.Server) {
+	hs.ConnState = s.ConnState
+	hs.ConnContext = s.ConnContext
+}
+
+// ConnState counts connections; it is a hook of http.Server.
+func (s *Server) ConnState(_ net.Conn, state http.ConnState) { s.conns.change(state) }
+
+// paceKey is where ConnContext leaves a connection's *pace.
+type paceKey struct{}
+
+// ConnContext makes BytesPerSecondPerConn hold for the connection as a whole; it is a hook of http.Server.
+func (s *Server) ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	if s.BytesPerSecondPerConn <= 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, paceKey{}, newPace(s.BytesPerSecondPerConn))
+}
+
+// connPace returns the limit that the request's body is under, or nil.
+func (s *Server) connPace(r *http.Request) *pace {
+	if s.BytesPerSecondPerConn <= 0 {
+		return nil
+	}
+	if p, ok := r.Context().Value(paceKey{}).(*pace); ok {
+		return p
+	}
+	return newPace(s.BytesPerSecondPerConn)
+}
+
+// admit applies the limits on requests, and reports whether the request may go on. running is how many there are, with this one.
+func (s *Server) admit(w *response, r *http.Request, running int64) bool {
+	if s.MaxConcurrent > 0 && running > int64(s.MaxConcurrent) {
+		if s.HangOver <= 0 {
+			nginxPage(w, http.StatusServiceUnavailable)
+			return false
+		}
+		s.pause(r.Context(), s.HangOver)
+		panic(http.ErrAbortHandler)
+	}
+	if s.RequestsPerSecond > 0 {
+		if wait := s.bucket.take(s.now(), s.RequestsPerSecond); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			nginxPage(w, http.StatusTooManyRequests)
+			return false
+		}
+	}
+	return true
+}
+
+// pace spreads bytes over time. A nil pace is no limit.
+type pace struct {
+	rate int64
+
+	mu   sync.Mutex
+	free time.Time // when all that was reserved will have been sent
+}
+
+func newPace(rate int64) *pace { return &pace{rate: max(1, rate)} }
+
+// step is how much to send at once: the bytes of a twentieth of a second.
+func (p *pace) step() int64 {
+	if p == nil {
+		return math.MaxInt64
+	}
+	return max(1, p.rate/20)
+}
+
+// reserve books n bytes and returns how long to wait before they are sent.
+func (p *pace) reserve(n int64) time.Duration {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.free.Before(now) {
+		p.free = now
+	}
+	p.free = p.free.Add(time.Duration(float64(n) / float64(p.rate) * float64(time.Second)))
+	return p.free.Sub(now)
+}
+
+// bucket limits the rate of requests.
+type bucket struct {
+	mu     sync.Mutex
+	tokens float64
+	last   time.Time
+}
+
+// take returns 0 if a request may pass, or else how long until one may.
+func (b *bucket) take(now time.Time, perSecond int) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rate := float64(perSecond)
+	if b.last.IsZero() {
+		b.tokens = rate
+	} else {
+		b.tokens = min(rate, b.tokens+now.Sub(b.last).Seconds()*rate)
+	}
+	b.last = now
+	if b.tokens >= 1 {
+		b.tokens--
+		return 0
+	}
+	return time.Duration((1 - b.tokens) / rate * float64(time.Second))
+}

@@ -1,0 +1,295 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// pass is one run over one dataset version.
+type pass struct {
+	s         *Syncer
+	ref       manifest.Ref
+	selection manifest.Selection
+	progress  *Progress
+	start     time.Time
+
+	version   store.Version
+	published int64 // size of the whole version if all is selected, 0 when unknown
+	foldsCase bool
+
+	plan        Plan
+	fetches     bitmap // entries to obtain, by index
+	examines    bitmap // entries to examine
+	checkpoints *checkpoints
+	committer   *committer
+	copies      *copies
+	tally       tally
+	cancel      context.CancelCauseFunc
+}
+
+// Pull makes the mirror what the manifest of ref says, as far as selection
+// reaches. It returns a report in every case; the error says why the pass ended
+// early, and is nil if it did not, whatever single entries did. Cancel ctx with
+// ErrInterrupted to stop in good order.
+func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Report, error) {
+	p, ctx := s.newPass(ctx, ref, selection, progress)
+	defer p.cancel(nil)
+	err := p.prepare(ctx)
+	if err == nil {
+		err = p.checkSpace()
+	}
+	if err == nil {
+		err = p.transfer(ctx)
+	}
+	if ctx.Err() != nil && err != nil {
+		err = context.Cause(ctx)
+		if errors.Is(err, context.Canceled) {
+			err = ErrInterrupted
+		}
+	}
+	report := p.close(err)
+	p.progress.enter(PhaseEnd)
+	if p.version.ID != 0 {
+		err = errors.Join(err, p.writeHistory(report), p.tidy(report))
+	}
+	return report, err
+}
+
+func (s *Syncer) newPass(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	p := &pass{
+		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(),
+		checkpoints: newCheckpoints(), cancel: cancel, foldsCase: s.Tree.foldsCase(),
+	}
+	p.copies = &copies{p: p}
+	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
+	return p, ctx
+}
+
+// prepare gets the manifest and compares it with the mirror.
+func (p *pass) prepare(ctx context.Context) error {
+	p.progress.enter(PhaseManifest)
+	if err := p.renewManifest(ctx); err != nil {
+		return err
+	}
+	return p.compare(ctx)
+}
+
+// compare surveys the mirror, counts, and marks what there is to do.
+func (p *pass) compare(ctx context.Context) error {
+	p.progress.enter(PhaseSurvey)
+	n := p.version.Manifest.Entries
+	p.fetches, p.examines = newBitmap(n), newBitmap(n)
+	p.plan = Plan{Ref: p.ref, PublishedBytes: p.published}
+	r := &p.tally.report
+	err := p.survey(ctx, func(e *surveyed) error {
+		p.plan.Total++
+		switch e.standing {
+		case present:
+			r.Files.Present++
+			r.Bytes.Present += e.record.Size
+			p.progress.Done.Add(1)
+		case unknown:
+			p.plan.Examine++
+			p.examines.set(e.index)
+		case absent:
+			p.plan.Fetch++
+			p.fetches.set(e.index)
+		case unsafe, conflict:
+			p.plan.Unsafe++
+			p.fail(e.Entry, e.why)
+		}
+		return nil
+	})
+	p.plan.Present, p.plan.PresentBytes = r.Files.Present, r.Bytes.Present
+	r.Files.Total = p.plan.Total
+	p.progress.Total.Store(p.plan.Total)
+	if p.published > 0 {
+		p.progress.Expected.Store(max(p.published-r.Bytes.Present, 0))
+	}
+	return err
+}
+
+// checkSpace refuses to start what cannot end, where the sizes are known.
+func (p *pass) checkSpace() error {
+	if p.published == 0 || p.plan.Fetch == 0 || p.plan.Examine > 0 {
+		return nil // files to examine are on the disk already, nobody knows how much of them counts
+	}
+	left := p.published - p.plan.PresentBytes - p.s.partialBytes()
+	space, err := p.s.Tree.free()
+	if err != nil || left <= space.Bytes {
+		return nil //nolint:nilerr // a disk that does not tell its room is found full when it is
+	}
+	return &SpaceError{Need: left, Free: space.Bytes}
+}
+
+// transfer does what the survey found. Its goroutines:
+//
+//	feed → examine workers → obtain workers → committer
+//	feed ↗
+//
+// and the checkpointer. Each ends when the one before it has; an error that
+// ends the pass cancels ctx, and then all that is verified is still committed.
+func (p *pass) transfer(ctx context.Context) error {
+	if p.plan.Fetch+p.plan.Examine == 0 {
+		return nil
+	}
+	p.progress.enter(PhaseTransfer)
+	p.committer = newCommitter(p)
+	committed := make(chan error, 1)
+	go func() { committed <- p.committer.run() }()
+	stop := make(chan struct{})
+	var checkpointer sync.WaitGroup
+	checkpointer.Go(func() { p.runCheckpoints(stop) })
+
+	g, gctx := errgroup.WithContext(ctx)
+	wanted, doubtful := make(chan manifest.Entry), make(chan manifest.Entry)
+	var feeders sync.WaitGroup // of wanted
+	feeders.Add(1)
+	g.Go(func() error {
+		defer feeders.Done()
+		return p.feed(gctx, p.fetches, wanted)
+	})
+	g.Go(func() error {
+		defer close(doubtful)
+		return p.feed(gctx, p.examines, doubtful)
+	})
+	for range runtime.GOMAXPROCS(0) {
+		feeders.Add(1)
+		g.Go(func() error {
+			defer feeders.Done()
+			return p.runExaminer(gctx, doubtful, wanted)
+		})
+	}
+	go func() {
+		feeders.Wait()
+		close(wanted)
+	}()
+	_, _, ceiling := p.s.Budget.Connections()
+	for range ceiling {
+		g.Go(func() error { return p.runFetcher(gctx, wanted) })
+	}
+	err := g.Wait()
+	close(stop)
+	checkpointer.Wait()
+	close(p.committer.in)
+	if cerr := <-committed; cerr != nil {
+		return cerr
+	}
+	p.copies.close()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// feed streams the entries of a set to a channel.
+func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) error {
+	f, err := p.openManifest()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	r := manifest.NewReader(f)
+	for i := range p.version.Manifest.Entries {
+		e, err := r.Next()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrManifest, err)
+		}
+		if !set.has(i) {
+			continue
+		}
+		select {
+		case to <- e:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// runFetcher obtains entries until there are no more.
+func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) error {
+	buf := make([]byte, bufferSize)
+	for e := range wanted {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := p.obtain(ctx, e, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// obtain links or fetches one entry. The error ends the pass; what ends only
+// the entry is in the report.
+func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
+	for {
+		wait, mine := p.s.takeOff(e.Digest)
+		if mine {
+			break
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	done, err := p.copies.link(e)
+	if err == nil && done == nil {
+		done, err = p.fetch(ctx, e, buf)
+	}
+	if err != nil {
+		p.s.land(e.Digest)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		v, _ := classify(err)
+		p.fail(e, err)
+		if v == fatal || errors.Is(err, ErrUnreachable) {
+			p.stop(err)
+			return err
+		}
+		return nil
+	}
+	p.committer.in <- done // the committer never stops before its channel is closed
+	return nil
+}
+
+// writeHistory keeps the pass for `status`.
+func (p *pass) writeHistory(r *Report) error {
+	const shown = 20
+	pass := store.Pass{Start: p.start, Elapsed: r.Elapsed, State: r.State, Files: r.Files, Bytes: r.Bytes}
+	pass.Failures = r.Failures[:min(len(r.Failures), shown)]
+	if r.Err != nil {
+		pass.Error = r.Err.Error()
+	}
+	return p.s.Store.AddPass(p.ref, pass)
+}
+
+// tidy drops what a complete pass left behind: former manifests with their
+// records, and partials that no entry wants any more.
+func (p *pass) tidy(r *Report) error {
+	if r.State != store.Complete || !p.selection.All() {
+		return nil
+	}
+	for _, f := range p.version.Former {
+		if err := p.s.Tree.dropManifest(f.Digest); err != nil {
+			return err
+		}
+	}
+	if err := p.s.Store.DropFormer(p.ref); err != nil {
+		return err
+	}
+	return p.s.dropPartials(p)
+}

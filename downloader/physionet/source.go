@@ -1,0 +1,347 @@
+// Package physionet fetches from PhysioNet as `wget` does, over HTTPS with
+// Basic authentication, and as its server likes it best.
+//
+// # On the wire
+//
+// HTTP/1.1 only: the server limits each TCP connection to some 40 KB/s, and
+// HTTP/2 would put all requests on one. The User-Agent starts with "Wget/":
+// the server ignores Basic authentication from others, and says 403. The first
+// request goes without credentials; where the answer is 401, it brings a cookie,
+// and only with a cookie does the server remember that it has checked the
+// password instead of hashing it anew for each file. After that, credentials go
+// with every request, at once. There is no HEAD, and no crawling: names come from
+// SHA256SUMS.txt.
+//
+// # Secrets
+//
+// User and password go over https only, or to this machine itself, and never to
+// another host: a redirect to one loses them. They are in no error and no log.
+package physionet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// DefaultURL is where PhysioNet is.
+const DefaultURL = "https://physionet.org"
+
+// Name is the source's word in flags, reports and records.
+const Name = "physionet"
+
+// Options say whom to ask, and as whom.
+type Options struct {
+	URL         string // DefaultURL if empty
+	Credentials Credentials
+	Version     string // of mimicsync, for the User-Agent
+	// Connections is how many idle connections are kept; the budget decides
+	// how many are used.
+	Connections int
+}
+
+// Source is PhysioNet as a downloader.Source. It is safe for concurrent use.
+type Source struct {
+	base        *url.URL
+	credentials Credentials
+	agent       string
+	client      *http.Client
+	// auth says that the server has asked who we are, so that credentials go
+	// with every request. Open datasets never make it so.
+	auth atomic.Bool
+}
+
+var (
+	_ downloader.Source    = (*Source)(nil)
+	_ downloader.Publisher = (*Source)(nil)
+)
+
+// New returns a Source. The error says what is wrong with the URL.
+func New(o Options) (*Source, error) {
+	if o.URL == "" {
+		o.URL = DefaultURL
+	}
+	base, err := url.Parse(strings.TrimSuffix(o.URL, "/"))
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("the address of PhysioNet, %q, is not a URL like %s", redact(o.URL), DefaultURL)
+	}
+	if base.User != nil {
+		return nil, errors.New("the address of PhysioNet must not contain a user or password; set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or use ~/.netrc")
+	}
+	if !trusted(base) {
+		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", o.URL)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{base: base, credentials: o.Credentials}
+	// Basic is honoured for agents that start with Wget/; the rest says who we
+	// are, as the server's authors ask.
+	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"
+	s.client = &http.Client{Transport: transport(o.Connections), Jar: jar, CheckRedirect: checkRedirect}
+	return s, nil
+}
+
+func transport(connections int) *http.Transport {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 15 * time.Second,
+		Protocols:           &http1,
+		DisableCompression:  true, // a .csv.gz must arrive as it is
+		MaxIdleConnsPerHost: max(connections, 2),
+		IdleConnTimeout:     50 * time.Second, // below the 75 s after which nginx hangs up
+		ReadBufferSize:      64 << 10,
+	}
+}
+
+// trusted reports whether secrets may go to a URL.
+func trusted(u *url.URL) bool {
+	if u.Scheme == "https" {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+func checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > 5 {
+		return errors.New("too many redirects")
+	}
+	if !trusted(r.URL) {
+		return fmt.Errorf("the server redirects to %s, which is not https", redact(r.URL.String()))
+	}
+	if r.URL.Host != via[0].URL.Host { // net/http would keep it for a subdomain
+		r.Header.Del("Authorization")
+	}
+	return nil
+}
+
+// redact takes user, password and query out of a URL.
+func redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(unreadable URL)"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
+// Name implements downloader.Source.
+func (s *Source) Name() string { return Name }
+
+// URL is the address that the source asks.
+func (s *Source) URL() string { return s.base.String() }
+
+func (s *Source) address(elem ...string) string { return s.base.JoinPath(elem...).String() }
+
+// fileURL is the address of an entry. JoinPath would clean the path and read
+// escapes in it; a name may contain anything.
+func (s *Source) fileURL(ref manifest.Ref, p string) string {
+	u := *s.base
+	u.Path = path.Join(u.Path, "files", ref.Dataset, ref.Version) + "/" + p
+	u.RawPath = ""
+	return u.String()
+}
+
+// Open implements downloader.Source.
+func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	address := s.fileURL(r.Ref, r.Path)
+	response, err := s.get(ctx, address, r)
+	if err != nil {
+		return nil, err
+	}
+	object, err := s.object(ctx, address, r, response)
+	if err != nil {
+		_ = response.Body.Close() // the error is about the answer, not about its body
+	}
+	return object, err
+}
+
+// get asks for an entry, and asks again with credentials where the server wants
+// to know who we are.
+func (s *Source) get(ctx context.Context, address string, r downloader.Request) (*http.Response, error) {
+	identified := s.auth.Load()
+	response, err := s.send(ctx, address, r, identified)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || identified || s.credentials.User == "" {
+		return response, err
+	}
+	drain(response.Body)
+	_ = response.Body.Close() // the status was the answer
+	s.auth.Store(true)
+	return s.send(ctx, address, r, true)
+}
+
+func (s *Source) send(ctx context.Context, address string, r downloader.Request, identified bool) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	h := request.Header
+	h.Set("User-Agent", s.agent)
+	h.Set("Accept-Encoding", "identity")
+	if r.Offset > 0 {
+		h.Set("Range", "bytes="+strconv.FormatInt(r.Offset, 10)+"-")
+		if r.Validator != "" {
+			h.Set("If-Range", r.Validator)
+		}
+	}
+	if r.NoneMatch != "" {
+		h.Set("If-None-Match", r.NoneMatch)
+	}
+	if identified {
+		request.SetBasicAuth(s.credentials.User, s.credentials.Password)
+	}
+	return s.client.Do(request)
+}
+
+// object judges an answer.
+func (s *Source) object(ctx context.Context, address string, r downloader.Request, response *http.Response) (*downloader.Object, error) {
+	o := &downloader.Object{
+		Body: response.Body, Size: response.ContentLength, Validator: strongETag(response.Header.Get("ETag")),
+	}
+	if t, err := http.ParseTime(response.Header.Get("Last-Modified")); err == nil {
+		o.Modified = t
+	}
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusPartialContent:
+		start, total, ok := parseContentRange(response.Header.Get("Content-Range"))
+		if !ok {
+			return nil, fmt.Errorf("%s: the answer's Content-Range %q cannot be read", redact(address), response.Header.Get("Content-Range"))
+		}
+		o.Offset, o.Size = start, total
+	case http.StatusNotModified:
+		return nil, downloader.ErrNotModified
+	case http.StatusRequestedRangeNotSatisfiable:
+		return nil, downloader.ErrRange
+	case http.StatusNotFound:
+		return nil, s.notFound(ctx, address, r)
+	case http.StatusUnauthorized:
+		return nil, s.unauthorized(r.Ref)
+	case http.StatusForbidden:
+		return nil, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: s.user(), From: s.credentials.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"}
+	default:
+		return nil, &downloader.StatusError{URL: redact(address), Code: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"))}
+	}
+	if isWebPage(response.Header.Get("Content-Type")) && !namesWebPage(r.Path) {
+		return nil, fmt.Errorf("%s: %w", redact(address), downloader.ErrWebPage)
+	}
+	return o, nil
+}
+
+func (s *Source) unauthorized(ref manifest.Ref) error {
+	e := &downloader.AccessError{Denial: downloader.BadCredentials, Ref: ref, Source: Name, User: s.user(), From: s.credentials.From, Page: s.address("login") + "/"}
+	if e.User == "" {
+		e.Denial, e.Page = downloader.NoCredentials, s.address("content", ref.Dataset, ref.Version)+"/"
+	}
+	return e
+}
+
+func (s *Source) user() string {
+	if !s.auth.Load() {
+		return ""
+	}
+	return s.credentials.User
+}
+
+// notFound finds out what is missing: a file, or, where even the manifest is,
+// perhaps the whole version.
+func (s *Source) notFound(ctx context.Context, address string, r downloader.Request) error {
+	if r.Path == manifest.Name {
+		page := s.address("content", r.Ref.Dataset, r.Ref.Version) + "/"
+		response, err := s.send(ctx, page, downloader.Request{}, false)
+		if err != nil {
+			return err
+		}
+		drain(response.Body)
+		_ = response.Body.Close() // the status is the answer
+		if response.StatusCode == http.StatusNotFound {
+			return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
+		}
+	}
+	return fmt.Errorf("%s: %w", redact(address), downloader.ErrNotExist)
+}
+
+// Latest implements downloader.Publisher: the page of a dataset redirects to
+// that of its newest version. The versions of the JSON API are in order of
+// publication, which is not the same.
+func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
+	address := s.address("content", dataset) + "/"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("User-Agent", s.agent)
+	response, err := s.client.Transport.RoundTrip(request) // the redirect is the answer
+	if err != nil {
+		return "", err
+	}
+	drain(response.Body)
+	_ = response.Body.Close() // the headers are the answer
+	switch {
+	case response.StatusCode == http.StatusNotFound:
+		return "", &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
+	case response.StatusCode/100 != 3:
+		return "", &downloader.StatusError{URL: redact(address), Code: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"))}
+	}
+	location, err := response.Location()
+	if err != nil {
+		return "", fmt.Errorf("%s: the newest version's address cannot be read: %w", redact(address), err)
+	}
+	version := path.Base(location.Path)
+	if !manifest.ValidVersion(version) {
+		return "", fmt.Errorf("%s leads to %s, which names no version", redact(address), redact(location.String()))
+	}
+	return version, nil
+}
+
+// PublishedSize implements downloader.Publisher by the JSON API, which needs no
+// account and allows 20 calls an hour.
+func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, error) {
+	address := s.address("api", "v1", "projects", ref.Dataset, "versions", ref.Version) + "/"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("User-Agent", s.agent)
+	request.Header.Set("Accept", "application/json")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }() // read to the end of the JSON text
+	if response.StatusCode != http.StatusOK {
+		return 0, &downloader.StatusError{URL: redact(address), Code: response.StatusCode}
+	}
+	var about struct {
+		Size int64 `json:"main_storage_size"`
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&about); err != nil {
+		return 0, fmt.Errorf("%s: %w", redact(address), err)
+	}
+	return max(about.Size, 0), nil
+}
+
+// drain reads what is left of a short body, so that its connection can be used
+// again. The caller closes it.
+func drain(body io.Reader) {
+	_, _ = io.CopyN(io.Discard, body, 64<<10) // a longer one is not worth it
+}

@@ -1,0 +1,34 @@
+package downloader
+
+import "sync/atomic"
+
+// Progress is what a pass has done so far, for whoever wants to show it. The
+// pass adds to it; anybody may read it at any time. Nothing waits for a reader.
+type Progress struct {
+	Phase atomic.Int32 // a Phase
+
+	Total    atomic.Int64 // selected entries; 0 until they are counted
+	Done     atomic.Int64 // entries that are in the mirror and recorded
+	Failed   atomic.Int64 // entries given up
+	Examined atomic.Int64 // bytes of the mirror read to see whether they are right
+
+	// Expected is about how many bytes this pass will fetch, 0 when unknown.
+	Expected atomic.Int64
+	Fetched  atomic.Int64 // body bytes that arrived, used or not
+	Retries  atomic.Int64
+	// Connections is how many requests run.
+	Connections atomic.Int64
+}
+
+// Phase is what a pass is busy with.
+type Phase int32
+
+// The phases of a pass, in order.
+const (
+	PhaseManifest Phase = iota // it fetches the manifest
+	PhaseSurvey                // it compares the manifest with the mirror
+	PhaseTransfer              // it fetches, examines and commits
+	PhaseEnd
+)
+
+func (p *Progress) enter(phase Phase) { p.Phase.Store(int32(phase)) }

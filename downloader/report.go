@@ -1,0 +1,159 @@
+package downloader
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// maxFailures bounds the failures that a report lists one by one; all are counted.
+const maxFailures = 10_000
+
+// Report is the result of one pass. Its JSON form is a contract, see DESIGN 6.
+type Report struct {
+	Dataset  string          `json:"dataset"`
+	Version  string          `json:"version"`
+	State    store.State     `json:"state"`
+	Files    store.Files     `json:"files"`
+	Bytes    store.Bytes     `json:"bytes"`
+	Failures []store.Failure `json:"failures"`
+	// Quarantined are files that were found in the mirror, were wrong, and were
+	// moved aside.
+	Quarantined []Quarantined `json:"quarantined,omitempty"`
+	Elapsed     time.Duration `json:"-"`
+	// Left counts selected entries that are not in the mirror yet.
+	Left int64 `json:"-"`
+	// LeftBytes is about how many bytes those are, 0 when unknown.
+	LeftBytes int64 `json:"-"`
+	Err       error `json:"-"` // why the pass ended early, nil when it did not
+}
+
+// Quarantined is a file that was moved aside.
+type Quarantined struct {
+	Path string `json:"path"` // of the entry
+	To   string `json:"to"`   // relative to the mirror
+}
+
+// MarshalJSON adds elapsed_s, and the error in words.
+func (r Report) MarshalJSON() ([]byte, error) {
+	type plain Report
+	if r.Failures == nil {
+		r.Failures = []store.Failure{} // a list in every case, for whoever reads it by program
+	}
+	out := struct {
+		plain
+		Elapsed float64 `json:"elapsed_s"`
+		Error   string  `json:"error,omitempty"`
+	}{plain: plain(r), Elapsed: float64(r.Elapsed.Milliseconds()) / 1000}
+	if r.Err != nil {
+		out.Error = r.Err.Error()
+	}
+	return json.Marshal(out)
+}
+
+// Has reports whether an entry failed for a reason.
+func (r *Report) Has(reason Reason) bool {
+	for _, f := range r.Failures {
+		if f.Reason == string(reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// tally is a Report in the making. Guarded by mu.
+type tally struct {
+	mu     sync.Mutex
+	report Report
+	denied int // refusals in a row
+}
+
+// manyDenied is how many files in a row a source may refuse before it is taken
+// to refuse the dataset: a training that expired in the middle of a pass must
+// not cost the server a request for each of 600,000 files.
+const manyDenied = 5
+
+// succeed counts a committed file.
+func (p *pass) succeed(f *committed) {
+	p.progress.Done.Add(1)
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	files, bytes := &p.tally.report.Files, &p.tally.report.Bytes
+	switch f.how {
+	case fetched:
+		files.Fetched++
+		bytes.Fetched += f.record.Size
+		p.tally.denied = 0
+	case adopted:
+		files.Adopted++
+		bytes.Adopted += f.record.Size
+	case linked:
+		files.Linked++
+		bytes.Linked += f.record.Size
+	}
+}
+
+// fail puts an entry into the report.
+func (p *pass) fail(e manifest.Entry, err error) {
+	v, reason := classify(err)
+	p.progress.Failed.Add(1)
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	r := &p.tally.report
+	r.Files.Failed++
+	if len(r.Failures) < maxFailures {
+		r.Failures = append(r.Failures, store.Failure{
+			Path: e.Path, Reason: string(reason), Source: p.s.Source.Name(), Detail: err.Error(),
+		})
+	}
+	if reason != ReasonDenied {
+		if v != fatal {
+			p.tally.denied = 0
+		}
+		return
+	}
+	if p.tally.denied++; p.tally.denied >= manyDenied {
+		p.stop(err)
+	}
+}
+
+func (p *pass) discarded(n int64) {
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	p.tally.report.Bytes.Discarded += n
+}
+
+func (p *pass) quarantined(path, to string) {
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	if r := &p.tally.report; len(r.Quarantined) < maxFailures {
+		r.Quarantined = append(r.Quarantined, Quarantined{Path: path, To: to})
+	}
+}
+
+// close completes the report when all goroutines of the pass have ended.
+func (p *pass) close(err error) *Report {
+	r := &p.tally.report
+	r.Elapsed = time.Since(p.start)
+	r.Err = err
+	f := r.Files
+	r.Left = f.Total - f.Present - f.Adopted - f.Linked - f.Fetched
+	if p.published > 0 {
+		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched, 0)
+	}
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		r.State = store.Interrupted
+	case err != nil:
+		r.State = store.Failed
+	case f.Failed > 0:
+		r.State = store.Incomplete
+	default:
+		r.State = store.Complete
+	}
+	return r
+}

@@ -1,0 +1,192 @@
+package downloader
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// Reason says in one word why an entry failed; reports carry it.
+type Reason string
+
+// The reasons, see DESIGN 6.
+const (
+	ReasonNotFound     Reason = "not_found"
+	ReasonDenied       Reason = "denied"
+	ReasonUnauthorized Reason = "unauthorized"
+	ReasonChecksum     Reason = "checksum"
+	ReasonSize         Reason = "size"
+	ReasonNetwork      Reason = "network"
+	ReasonNoSpace      Reason = "no_space"
+	ReasonIO           Reason = "io"
+	ReasonUnsafePath   Reason = "unsafe_path"
+)
+
+// verdict is what an error means for the attempt that met it.
+type verdict int
+
+const (
+	transient   verdict = iota // try again a few times
+	unreachable                // the host is away: wait for it, this is not the entry's fault
+	wrong                      // the bytes were wrong: try again, but fewer times
+	permanent                  // this entry cannot be had; the pass goes on
+	fatal                      // the pass cannot go on
+)
+
+// Tries of one entry at one source, counted since it last made progress.
+const (
+	maxTransient = 8
+	maxWrong     = 4 // wrong digests come from caches and proxies, and those do not heal by asking more often
+	// outageLimit is how long a host may be away before the pass gives up: long
+	// enough for a server's restart or a line that comes back by itself.
+	outageLimit = 30 * time.Minute
+)
+
+// classify is the only place that decides what an error means.
+func classify(err error) (verdict, Reason) {
+	var access *AccessError
+	var mismatch *MismatchError
+	var size *SizeError
+	switch {
+	case errors.As(err, &access):
+		if access.Denial == Forbidden {
+			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see report.go
+		}
+		return fatal, ReasonUnauthorized
+	case errors.Is(err, ErrManifest):
+		return permanent, ReasonChecksum
+	case errors.Is(err, ErrNotExist):
+		return permanent, ReasonNotFound
+	case errors.Is(err, ErrNotModified):
+		return permanent, ReasonNetwork // an answer to a question about the manifest
+	case errors.Is(err, ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fatal, ReasonNoSpace
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
+		return fatal, ReasonIO
+	case errors.Is(err, manifest.ErrUnsafePath):
+		return permanent, ReasonUnsafePath
+	case errors.As(err, &mismatch), errors.Is(err, ErrWebPage):
+		return wrong, ReasonChecksum
+	case errors.As(err, &size):
+		return transient, ReasonSize
+	case isCertificate(err):
+		return fatal, ReasonNetwork
+	case isUnreachable(err):
+		return unreachable, ReasonNetwork
+	case isLocal(err):
+		return permanent, ReasonIO
+	}
+	return transient, ReasonNetwork
+}
+
+func isCertificate(err error) bool {
+	var cert *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	return errors.As(err, &cert) || errors.As(err, &authority) || errors.As(err, &host)
+}
+
+// isUnreachable reports whether no connection came about.
+func isUnreachable(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+}
+
+// isLocal reports whether the mirror's file system refused.
+func isLocal(err error) bool {
+	var p *fs.PathError
+	var l *os.LinkError
+	return errors.As(err, &p) || errors.As(err, &l)
+}
+
+// patience is the backoff.BackOff of one entry at one source: exponential with
+// jitter from half a second to a minute, or as long as the server asked for.
+// An attempt that brought bytes forward starts it anew.
+type patience struct {
+	*backoff.ExponentialBackOff
+	budget  *Budget
+	outage  time.Duration
+	tries   int // that failed, since there was progress
+	wrong   int // wrong digests; progress does not excuse them
+	pause   time.Duration
+	lastErr error
+}
+
+func newPatience(b *Budget) *patience {
+	return &patience{
+		ExponentialBackOff: backoff.NewExponentialBackOff(
+			backoff.WithInitialInterval(500*time.Millisecond),
+			backoff.WithMultiplier(2),
+			backoff.WithMaxInterval(time.Minute),
+			backoff.WithMaxElapsedTime(0), // it would count the attempts' own time, and some take days
+		),
+		budget: b,
+		outage: outageLimit,
+	}
+}
+
+// judge notes how an attempt ended and returns the error for backoff.Retry.
+func (p *patience) judge(err error, progress bool) error {
+	if err == nil {
+		return nil
+	}
+	if progress {
+		p.tries = 0
+		p.Reset()
+	}
+	p.lastErr, p.pause = err, 0
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		p.pause = status.RetryAfter
+	}
+	v, _ := classify(err)
+	switch v {
+	case permanent, fatal:
+		return backoff.Permanent(err)
+	case unreachable:
+		if p.budget.Silent() > p.outage {
+			return backoff.Permanent(fmt.Errorf("%w for %s: %w", ErrUnreachable, p.outage, err))
+		}
+	case wrong:
+		p.wrong++
+	case transient:
+		p.tries++
+	}
+	return err
+}
+
+// NextBackOff is the wait before the next attempt, or backoff.Stop.
+func (p *patience) NextBackOff() time.Duration {
+	if p.tries >= maxTransient || p.wrong >= maxWrong {
+		return backoff.Stop
+	}
+	return max(p.ExponentialBackOff.NextBackOff(), p.pause)
+}
+
+// persist repeats an attempt until it succeeds or there is no sense in it.
+// attempt reports whether it brought bytes forward.
+func (p *patience) persist(ctx context.Context, attempt func() (progress bool, err error), notify func(error, time.Duration)) error {
+	err := backoff.RetryNotify(func() error {
+		progress, err := attempt()
+		if ctx.Err() != nil && err != nil {
+			return backoff.Permanent(context.Cause(ctx))
+		}
+		return p.judge(err, progress)
+	}, backoff.WithContext(p, ctx), notify)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

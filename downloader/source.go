@@ -1,0 +1,61 @@
+package downloader
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"mimicsync/manifest"
+)
+
+// Source is a place that serves a dataset's bytes. It makes one attempt and
+// returns a plain error: when to try again is decided in retry.go alone, so a
+// client library's own retries must be off. Its methods are called from many
+// goroutines at once. A Source remembers nothing about objects.
+//
+// downloader/sourcetest is the contract as a test.
+type Source interface {
+	// Name is the word for it in flags, reports and records, as in "physionet".
+	Name() string
+
+	// Open starts to read an object. The caller closes the Object's Body, and
+	// cancels ctx to break off. The error wraps ErrNotExist, ErrRange or
+	// ErrNotModified, or is an *AccessError when a person must act, a
+	// *StatusError when the server said no for now, or whatever went wrong.
+	Open(ctx context.Context, r Request) (*Object, error)
+}
+
+// Request names the bytes that are wanted.
+type Request struct {
+	Ref  manifest.Ref // both parts are set
+	Path string       // of the entry; manifest.Name stands for the manifest itself
+	// Offset is the first byte that is wanted.
+	Offset int64
+	// Validator, with an Offset, is what the bytes before it were served
+	// under: an object that is no longer that one comes whole, from byte 0.
+	Validator string
+	// NoneMatch asks for the object only if it is not this one any more; else
+	// the error is ErrNotModified.
+	NoneMatch string
+}
+
+// Object is the bytes of one entry at one source, on their way.
+type Object struct {
+	Body io.ReadCloser
+	// Offset is where Body starts. It is 0 where the source could not, or
+	// would not, start at Request.Offset: what was fetched before is then void.
+	Offset    int64
+	Size      int64     // of the whole object, -1 when unknown
+	Validator string    // strong ETag or generation; empty when there is none
+	Modified  time.Time // zero when unknown
+}
+
+// Publisher is a Source that also knows what there is to fetch.
+type Publisher interface {
+	// Latest returns the newest version of a dataset. The error is an
+	// *AccessError with UnknownVersion if there is no such dataset.
+	Latest(ctx context.Context, dataset string) (string, error)
+	// PublishedSize returns the size of all files of a version in bytes. It
+	// may be called once a pass: PhysioNet allows 20 such calls an hour.
+	PublishedSize(ctx context.Context, ref manifest.Ref) (int64, error)
+}

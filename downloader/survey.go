@@ -1,0 +1,191 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// standing is how an entry stands before a pass does anything about it.
+type standing uint8
+
+const (
+	absent   standing = iota // no file
+	present                  // a record, and a file that is as it says
+	unknown                  // a file without a record, or not as its record says
+	unsafe                   // its path must not be used
+	conflict                 // its path cannot exist beside that of another entry
+)
+
+// surveyed is an entry with its standing.
+type surveyed struct {
+	manifest.Entry
+	index    int64 // of the entry in the manifest, counted from 0
+	standing standing
+	recorded bool
+	record   store.Record // if recorded
+	why      error        // of unsafe and conflict
+}
+
+// surveyChunk is how many entries are looked at together.
+const surveyChunk = 2048
+
+// survey streams the selected entries of the manifest in force, in order, each
+// with its standing, to visit. It makes no request and changes nothing.
+func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
+	f, err := p.openManifest()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	s := &surveyor{p: p, reader: manifest.NewReader(f), anyFile: p.s.Tree.has(p.ref), conflicts: map[string]manifest.Collision{}}
+	for _, c := range p.version.Manifest.Conflicts {
+		if c.Identical || p.foldsCase {
+			s.conflicts[c.Path] = c
+		}
+	}
+	for {
+		chunk, err := s.next()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for i := range chunk {
+			if err := visit(&chunk[i]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// surveyor walks the manifest and the records side by side; both are in the
+// order of offsets.
+type surveyor struct {
+	p         *pass
+	reader    *manifest.Reader
+	index     int64
+	anyFile   bool // the version has a folder: looking for files makes sense
+	conflicts map[string]manifest.Collision
+
+	chunk   []surveyed
+	records []store.Located // not merged yet
+	from    int64           // where to read on
+	drained bool            // no more records
+}
+
+// next returns the next entries, and io.EOF with the last ones.
+func (s *surveyor) next() ([]surveyed, error) {
+	s.chunk = s.chunk[:0]
+	var end error
+	for len(s.chunk) < surveyChunk {
+		e, err := s.reader.Next()
+		if err != nil {
+			end = err
+			break
+		}
+		item := surveyed{Entry: e, index: s.index}
+		s.index++
+		if s.p.selection.Match(e.Path) {
+			s.chunk = append(s.chunk, item)
+		}
+	}
+	if end != nil && !errors.Is(end, io.EOF) {
+		return nil, fmt.Errorf("%w: %w", ErrManifest, end)
+	}
+	if err := s.merge(); err != nil {
+		return nil, err
+	}
+	s.look()
+	return s.chunk, end
+}
+
+// merge gives the chunk's entries their records.
+func (s *surveyor) merge() error {
+	for i := range s.chunk {
+		item := &s.chunk[i]
+		for {
+			if len(s.records) == 0 && !s.drained {
+				var err error
+				if s.records, err = s.p.s.Store.Records(s.p.version.ID, max(s.from, item.Offset), surveyChunk, s.records[:0]); err != nil {
+					return err
+				}
+				if s.drained = len(s.records) == 0; !s.drained {
+					s.from = s.records[len(s.records)-1].Offset + 1
+				}
+			}
+			if len(s.records) == 0 || s.records[0].Offset >= item.Offset {
+				break
+			}
+			s.records = s.records[1:]
+		}
+		if len(s.records) > 0 && s.records[0].Offset == item.Offset {
+			item.recorded, item.record = true, s.records[0].Record
+			s.records = s.records[1:]
+		}
+	}
+	return nil
+}
+
+// look compares the chunk with the tree, on all processors: the calls wait for
+// the disk where the metadata is not cached.
+func (s *surveyor) look() {
+	workers := 2 * runtime.GOMAXPROCS(0)
+	share := (len(s.chunk) + workers - 1) / workers
+	var wg sync.WaitGroup
+	for lo := 0; lo < len(s.chunk); lo += share {
+		part := s.chunk[lo:min(lo+share, len(s.chunk))]
+		wg.Go(func() {
+			for i := range part {
+				s.stand(&part[i])
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (s *surveyor) stand(item *surveyed) {
+	if err := manifest.CheckPath(item.Path); err != nil {
+		item.standing, item.why = unsafe, err
+		return
+	}
+	if c, ok := s.conflicts[item.Path]; ok {
+		item.standing = conflict
+		item.why = fmt.Errorf("%w: the manifest also lists %q, and both cannot be in one folder here", manifest.ErrUnsafePath, c.With)
+		return
+	}
+	if !s.anyFile {
+		return
+	}
+	fi, err := s.p.s.Tree.stat(s.p.ref, item.Path)
+	switch {
+	case err == nil && item.recorded && matches(fi, item.record):
+		item.standing = present
+	case err == nil || !errors.Is(err, os.ErrNotExist):
+		item.standing = unknown
+	}
+}
+
+// openManifest opens our own copy of the manifest in force.
+func (p *pass) openManifest() (*os.File, error) {
+	return p.s.Tree.openManifest(p.version.Manifest.Digest)
+}
+
+// bitmap is a set of entries by index: one bit each.
+type bitmap []uint64
+
+func newBitmap(n int64) bitmap { return make(bitmap, (n+63)/64) }
+
+func (b bitmap) set(i int64)      { b[i/64] |= 1 << (i % 64) }
+func (b bitmap) has(i int64) bool { return b[i/64]&(1<<(i%64)) != 0 }

@@ -1,0 +1,213 @@
+// Package downloader keeps a mirror: it compares a manifest with what is here,
+// fetches what is missing, proves every byte, and commits.
+//
+// # A pass
+//
+// A pass makes one dataset version of the mirror what its manifest says:
+//
+//	manifest   ask the source for it, conditionally; keep it if it is whole
+//	survey     each entry is present (its record and its file agree), unknown
+//	           (a file without a valid record) or absent
+//	examine    unknown files are hashed: right ones are adopted, the start of one
+//	           becomes a partial, wrong ones go to quarantine
+//	obtain     absent ones are linked from another place of the mirror, or fetched
+//	commit     verified files get their names and their records, in batches
+//
+// Examining and obtaining run at the same time, each with its own workers; one
+// goroutine commits. What stays in memory does not depend on the dataset, but
+// for two bits an entry.
+//
+// # Guarantees
+//
+// A file has its final name only when its digest was right, and a record only
+// when its bytes and its name are durable. A pass that ends early, by whatever
+// error, has kept all that was verified, and for unfinished files what had come.
+// One bad entry never ends a pass. What ends one is in errors.go; what is tried
+// again, and how often, in retry.go; the order of a commit in commit.go.
+//
+// # What it does not do
+//
+// It does not delete: files that no manifest names are left alone. It knows no
+// protocol: sources do that, one package each.
+package downloader
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// Options is what a Syncer works with. Tree, Store, Source and Budget must be set.
+type Options struct {
+	Tree   *Tree
+	Store  *store.Store
+	Source Source
+	Budget *Budget // of the source's host, shared by all that talk to it
+	// IdleTimeout is how long a transfer may bring nothing, 60 s if zero.
+	IdleTimeout time.Duration
+	Logger      *slog.Logger // nil: nothing is logged
+}
+
+// Syncer runs passes over a mirror. Several may run at once, for different
+// dataset versions.
+type Syncer struct {
+	Options
+	boot string
+
+	mu      sync.Mutex
+	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up
+	partial map[manifest.Digest]store.Partial // recorded and not in flight
+}
+
+// New returns a Syncer, and clears away what transfers that died in their first
+// seconds left.
+func New(o Options) (*Syncer, error) {
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Syncer{
+		Options: o,
+		boot:    durable.BootID(),
+		flights: map[manifest.Digest]chan struct{}{},
+		partial: map[manifest.Digest]store.Partial{},
+	}
+	partials, err := o.Store.Partials()
+	if err != nil {
+		return nil, err
+	}
+	keep := map[manifest.Digest]bool{}
+	for _, p := range partials {
+		keep[p.Digest] = true
+		s.partial[p.Digest] = p
+	}
+	return s, o.Tree.sweep(keep)
+}
+
+// takePartial returns the partial of a digest, if there is one, to the transfer
+// that goes on with it.
+func (s *Syncer) takePartial(d manifest.Digest) (store.Partial, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.partial[d]
+	delete(s.partial, d)
+	return p, ok
+}
+
+// keepPartial is for the next transfer of the digest.
+func (s *Syncer) keepPartial(p store.Partial) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.partial[p.Digest] = p
+}
+
+func (s *Syncer) hasPartial(d manifest.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.partial[d]
+	return ok
+}
+
+// takeOff claims a digest. Where another transfer has it, it returns false and
+// what to wait for.
+func (s *Syncer) takeOff(d manifest.Digest) (<-chan struct{}, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch, ok := s.flights[d]; ok {
+		return ch, false
+	}
+	s.flights[d] = make(chan struct{})
+	return nil, true
+}
+
+// land ends a claim: the digest is in the mirror, or was given up.
+func (s *Syncer) land(d manifest.Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch, ok := s.flights[d]; ok {
+		close(ch)
+		delete(s.flights, d)
+	}
+}
+
+// release gives a connection back and tells the budget how it went.
+func (s *Syncer) release(err error) {
+	var status *StatusError
+	var access *AccessError
+	answered := err == nil || errors.As(err, &status) || errors.As(err, &access) || errors.Is(err, ErrNotExist) || errors.Is(err, ErrNotModified)
+	busy := false
+	var wait time.Duration
+	if status != nil {
+		busy, wait = status.Busy(), status.RetryAfter
+	}
+	var timeout interface{ Timeout() bool }
+	if isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, syscall.ECONNREFUSED) {
+		busy = true // too many connections look like this
+	}
+	s.Budget.Release(answered, busy, wait)
+}
+
+// spaceError makes an error of a full disk say how much is missing; others it
+// returns as they are. left is what was still to be written, 0 when unknown.
+func (p *pass) spaceError(err error, left int64) error {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	e := &SpaceError{Err: err}
+	if space, serr := p.s.Tree.free(); serr == nil {
+		e.Free, e.Inodes = space.Bytes, space.Inodes == 0
+	}
+	if p.published > 0 {
+		p.tally.mu.Lock()
+		b := p.tally.report.Bytes
+		p.tally.mu.Unlock()
+		left = max(left, p.published-b.Present-b.Adopted-b.Linked-b.Fetched)
+	}
+	e.Need = left
+	return e
+}
+
+// stop ends the pass early, with err as its cause.
+func (p *pass) stop(err error) { p.cancel(err) }
+
+// partialBytes is how much of what is missing has come already.
+func (s *Syncer) partialBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var n int64
+	for _, p := range s.partial {
+		n += p.Durable
+	}
+	return n
+}
+
+// dropPartials gives up the partials of a pass's version that nobody wants any
+// more: they belong to entries of a former manifest.
+func (s *Syncer) dropPartials(p *pass) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d, left := range s.partial {
+		if left.Ref != p.ref {
+			continue
+		}
+		if left.Seed > 0 {
+			if _, err := s.Tree.quarantine(partialName(d), left.Ref, left.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+		if err := errors.Join(s.Tree.removePartial(d), s.Store.DropPartial(d)); err != nil {
+			return err
+		}
+		delete(s.partial, d)
+	}
+	return nil
+}

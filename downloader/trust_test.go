@@ -1,0 +1,32 @@
+package downloader_test
+
+import (
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestMain makes this process trust the certificate of httptest's servers the
+// way a user would: by SSL_CERT_FILE.
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "mimicsync-test")
+		if err != nil {
+			panic(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		s := httptest.NewTLSServer(nil)
+		cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+		s.Close()
+		file := filepath.Join(dir, "ca.pem")
+		if err := os.WriteFile(file, cert, 0o600); err != nil {
+			panic(err)
+		}
+		if err := os.Setenv("SSL_CERT_FILE", file); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}

@@ -1,0 +1,107 @@
+package durable
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// SyncFS makes all bytes and names written so far to the file system of f
+// durable, with one call however many files they are, see syncfs(2). Since
+// Linux 5.8 it also reports write-back errors that happened since f was opened.
+func SyncFS(f *os.File) error {
+	return os.NewSyscallError("syncfs", retry(func() error { return unix.Syncfs(int(f.Fd())) }))
+}
+
+// SyncData makes the bytes of f durable, with the metadata needed to read them.
+func SyncData(f *os.File) error {
+	return os.NewSyscallError("fdatasync", retry(func() error { return unix.Fdatasync(int(f.Fd())) }))
+}
+
+func syncDir(d *os.File) error { return d.Sync() }
+
+// Preallocate reserves size bytes for f without changing its length, so that a
+// full disk shows now and not after the bytes were paid for. It returns
+// ErrUnsupported where the file system cannot.
+func Preallocate(f *os.File, size int64) error {
+	err := retry(func() error { return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size) })
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return ErrUnsupported
+	}
+	return os.NewSyscallError("fallocate", err)
+}
+
+// Clone makes the empty file dst share the blocks of src (reflink), see
+// ioctl_ficlone(2). It returns ErrUnsupported where the file system cannot, or
+// where the two lie on different ones.
+func Clone(dst, src *os.File) error {
+	err := unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EXDEV), errors.Is(err, unix.EINVAL):
+		return ErrUnsupported
+	}
+	return os.NewSyscallError("ioctl FICLONE", err)
+}
+
+func free(path string) (Space, error) {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
+		return Space{}, err
+	}
+	s := Space{Bytes: int64(st.Bavail) * st.Bsize, Total: int64(st.Blocks) * st.Bsize, Inodes: int64(st.Ffree)} //nolint:gosec // a disk of 2^63 bytes is far off
+	if st.Files == 0 {                                                                                          // btrfs and some network file systems make inodes as they go
+		s.Inodes = -1
+	}
+	return s, nil
+}
+
+// Magic numbers of file systems whose bytes lie on another machine: there flock
+// and mmap cannot be trusted, and syncfs may touch everybody's files. From
+// linux/magic.h, and for those that it lacks from their own sources.
+var networkFS = map[int64]string{
+	0x6969:     "NFS",
+	0xFF534D42: "CIFS",
+	0xFE534D42: "SMB2",
+	0x517B:     "SMB",
+	0x0BD00BD0: "Lustre",
+	0x47504653: "GPFS",
+	0x00C36400: "Ceph",
+	0x19830326: "BeeGFS",
+	0x5346414F: "AFS",
+	0x01021997: "9P",
+	0x65735546: "FUSE",
+}
+
+// NetworkFS names the network file system that path lies on, and reports
+// whether it is one. FUSE counts: what stands behind it cannot be known.
+func NetworkFS(path string) (string, bool) {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
+		return "", false
+	}
+	name, ok := networkFS[int64(uint32(st.Type))] //nolint:gosec // the magic is 32 bits wide; on some platforms its type is signed
+	return name, ok
+}
+
+// BootID names this run of the kernel: as long as it stays the same, what a
+// process wrote is still there after its death, synced or not.
+func BootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// retry repeats a call that a signal interrupted.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

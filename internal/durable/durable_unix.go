@@ -1,0 +1,38 @@
+//go:build unix && !linux
+
+package durable
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SyncFS is not available here: callers sync each file and its folder.
+func SyncFS(*os.File) error { return ErrUnsupported }
+
+// SyncData makes the bytes of f durable.
+func SyncData(f *os.File) error { return f.Sync() }
+
+func syncDir(d *os.File) error { return d.Sync() }
+
+// Preallocate is not available here.
+func Preallocate(*os.File, int64) error { return ErrUnsupported }
+
+// Clone is not available here.
+func Clone(_, _ *os.File) error { return ErrUnsupported }
+
+func free(path string) (Space, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return Space{}, err
+	}
+	return Space{Bytes: int64(st.Bavail) * int64(st.Bsize), Total: int64(st.Blocks) * int64(st.Bsize), Inodes: int64(st.Ffree)}, nil //nolint:gosec,unconvert // field types differ between the BSDs
+}
+
+// NetworkFS cannot tell here and answers no: set a state folder by hand when
+// the mirror lies on another machine.
+func NetworkFS(string) (string, bool) { return "", false }
+
+// BootID is unknown here, so that only synced bytes are trusted after a crash.
+func BootID() string { return "" }

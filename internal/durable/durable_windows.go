@@ -1,0 +1,41 @@
+package durable
+
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// SyncFS is not available here: callers sync each file and its folder.
+func SyncFS(*os.File) error { return ErrUnsupported }
+
+// SyncData makes the bytes of f durable.
+func SyncData(f *os.File) error { return f.Sync() }
+
+// A folder cannot be synced on Windows; NTFS journals names by itself.
+func syncDir(*os.File) error { return nil }
+
+// Preallocate is not available here.
+func Preallocate(*os.File, int64) error { return ErrUnsupported }
+
+// Clone is not available here.
+func Clone(_, _ *os.File) error { return ErrUnsupported }
+
+func free(path string) (Space, error) {
+	p, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return Space{}, err
+	}
+	var avail, total uint64
+	if err := windows.GetDiskFreeSpaceEx(p, &avail, &total, nil); err != nil {
+		return Space{}, err
+	}
+	return Space{Bytes: int64(avail), Total: int64(total), Inodes: -1}, nil //nolint:gosec // a disk of 2^63 bytes is far off
+}
+
+// NetworkFS cannot tell here and answers no: set a state folder by hand when
+// the mirror lies on another machine.
+func NetworkFS(string) (string, bool) { return "", false }
+
+// BootID is unknown here, so that only synced bytes are trusted after a crash.
+func BootID() string { return "" }

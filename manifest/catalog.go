@@ -1,0 +1,140 @@
+package manifest
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Access is what a person must do before PhysioNet hands out a dataset.
+type Access int
+
+const (
+	// Open needs nothing.
+	Open Access = iota
+	// Restricted needs an account and a signed agreement for the version.
+	Restricted
+	// Credentialed needs, besides, a credentialed account and, for most datasets, a finished training.
+	Credentialed
+	// ContributorReview needs the consent of those who contributed the data.
+	ContributorReview
+)
+
+var accessNames = [...]string{
+	Open:              "open",
+	Restricted:        "restricted",
+	Credentialed:      "credentialed",
+	ContributorReview: "contributor-review",
+}
+
+// String returns one lower-case word.
+func (a Access) String() string {
+	if a < 0 || int(a) >= len(accessNames) {
+		return fmt.Sprintf("access(%d)", int(a))
+	}
+	return accessNames[a]
+}
+
+// MarshalText writes the word that String returns.
+func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (a *Access) UnmarshalText(text []byte) error {
+	i := slices.Index(accessNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("access %q: want one of %s", clip(text), strings.Join(accessNames[:], ", "))
+	}
+	*a = Access(i)
+	return nil
+}
+
+// Dataset is what is known of a dataset without asking anyone. Numbers help to plan and are approximate: the manifest
+// and the sources know better.
+type Dataset struct {
+	Slug     string   `json:"slug"`
+	Version  string   `json:"version"` // the newest known
+	Title    string   `json:"title"`
+	Access   Access   `json:"access"`
+	Files    int64    `json:"files,omitempty"` // of Version; 0 if unknown
+	Bytes    int64    `json:"bytes,omitempty"` // of Version, as served; 0 if unknown
+	Versions []string `json:"versions"`        // those known, oldest first
+	GCS      string   `json:"gcs,omitempty"`   // "gs://..." of Version; empty if unknown
+	S3       string   `json:"s3,omitempty"`    // "s3://..." of Version, readable by everyone; empty if unknown
+	Note     string   `json:"note,omitempty"`  // what a person should know first
+}
+
+//go:embed catalog.json
+var catalogJSON []byte
+
+// The catalog is part of the program: a mistake in it is found by the first test, not by a user.
+var catalog = sync.OnceValue(func() []Dataset {
+	var all []Dataset
+	if err := json.Unmarshal(catalogJSON, &all); err != nil {
+		panic("manifest: catalog.json: " + err.Error())
+	}
+	slices.SortFunc(all, func(a, b Dataset) int { return strings.Compare(a.Slug, b.Slug) })
+	return all
+})
+
+// Catalog returns the known datasets, sorted by slug. The caller may change what it gets.
+func Catalog() []Dataset {
+	all := slices.Clone(catalog())
+	for i := range all {
+		all[i].Versions = slices.Clone(all[i].Versions)
+	}
+	return all
+}
+
+// Lookup returns the known dataset with this slug. One that is not known may well exist.
+func Lookup(slug string) (Dataset, bool) {
+	for _, d := range catalog() {
+		if d.Slug == slug {
+			d.Versions = slices.Clone(d.Versions)
+			return d, true
+		}
+	}
+	return Dataset{}, false
+}
+
+// Nearest returns the slug of the known dataset that is written most like this one, if any is close enough to have been
+// meant. Hyphens, case, and whether a numeral is Roman do not matter: people write mimic-iv, mimic4 and MIMIC_IV for
+// mimiciv.
+func Nearest(slug string) (string, bool) {
+	const tooFar = 3
+	given := simplify(slug)
+	best, bestDistance := "", min(tooFar, 1+len(given)/4)
+	for _, d := range catalog() {
+		if distance := editDistance(given, simplify(d.Slug)); distance < bestDistance {
+			best, bestDistance = d.Slug, distance
+		}
+	}
+	return best, best != ""
+}
+
+var simplifier = strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "3", "iii", "4", "iv")
+
+func simplify(slug string) string { return simplifier.Replace(strings.ToLower(slug)) }
+
+// editDistance counts the bytes to insert, delete or replace that turn a into b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1) // distances from the prefix of a to every prefix of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

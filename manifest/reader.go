@@ -1,0 +1,139 @@
+// Package manifest knows what a published dataset consists of: the SHA256SUMS.txt of a version, which paths of it may
+// be created in a mirror, which part of it a person selected, and which datasets exist.
+//
+// A manifest is untrusted input. The Reader accepts a file as a whole or says why not, CheckPath decides for each
+// entry whether it may become a file, and Collisions finds entries that would overwrite one another. Everything
+// streams: memory stays the same for 34 entries and for ten million.
+//
+// The package touches neither the disk nor the network.
+package manifest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Name is the file name of a manifest, at the root of every version.
+const Name = "SHA256SUMS.txt"
+
+// Entry is one line of a manifest.
+type Entry struct {
+	Path   string // relative, "/"-separated, as the manifest has it: CheckPath judges it
+	Digest Digest
+	Offset int64 // of the line's first byte: grows from entry to entry and identifies this one
+}
+
+const (
+	bufferSize = 128 << 10
+	// maxLine bounds a line with its end. A longer one is no entry: no system takes such a path.
+	maxLine = 8 << 10
+)
+
+const bom = "\xef\xbb\xbf"
+
+// Reader streams the entries of a manifest. It reads the form that PhysioNet writes (digest, one space, path), those of
+// sha256sum (two spaces, or a space and an asterisk, and the escaped form that begins with a backslash), and lines
+// that end in LF or CRLF. Blank lines and a leading byte order mark are skipped, and one leading "./" is dropped.
+//
+// A path that begins with a space or an asterisk reads differently in the two forms; the first entry then decides
+// for the whole file.
+//
+// A Reader is not safe for concurrent use.
+type Reader struct {
+	buf          *bufio.Reader
+	offset       int64 // of the next line
+	line         int   // of the line read last
+	form         form  // of the first entry; formUnknown before it
+	unterminated bool
+	err          error // what ended the reading; every later Next returns it again
+}
+
+// NewReader returns a Reader of the manifest r. It reads ahead.
+func NewReader(r io.Reader) *Reader { return newReader(r, bufferSize) }
+
+func newReader(r io.Reader, size int) *Reader {
+	return &Reader{buf: bufio.NewReaderSize(r, size)}
+}
+
+// Next returns the next entry, or io.EOF after the last. A *SyntaxError, ErrEmpty, ErrHTML and ErrTorn condemn the
+// manifest as a whole, the entries before it included; any other error is the underlying reader's. After an
+// error, every call returns the same one.
+func (r *Reader) Next() (Entry, error) {
+	if r.err != nil {
+		return Entry{}, r.err
+	}
+	e, err := r.next()
+	r.err = err
+	return e, err
+}
+
+// Unterminated reports, after io.EOF, that the last line has no newline. Its path may then be cut short: a digest
+// that never matches is the only other sign.
+func (r *Reader) Unterminated() bool { return r.unterminated }
+
+func (r *Reader) next() (Entry, error) {
+	for {
+		line, start, err := r.readLine()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return Entry{}, err
+		}
+		text := trimEOL(line)
+		if !blank(text) {
+			return r.parse(text, start, err != nil)
+		}
+		if err != nil {
+			return Entry{}, r.end()
+		}
+	}
+}
+
+// readLine returns the next line with its end, valid until the next call, and where it starts. The error is
+// io.EOF for a line without a newline, which may be empty.
+func (r *Reader) readLine() (line []byte, start int64, err error) {
+	line, err = r.buf.ReadSlice('\n')
+	start = r.offset
+	r.offset += int64(len(line))
+	r.line++
+	if start == 0 && bytes.HasPrefix(line, []byte(bom)) {
+		line, start = line[len(bom):], int64(len(bom))
+	}
+	if r.form == formUnknown && looksLikeHTML(line) {
+		return nil, start, ErrHTML
+	}
+	if len(line) > maxLine || errors.Is(err, bufio.ErrBufferFull) {
+		return nil, start, r.syntaxError(line, start, whyTooLong)
+	}
+	return line, start, err
+}
+
+func (r *Reader) parse(text []byte, start int64, last bool) (Entry, error) {
+	e, fault := parseLine(text, r.form)
+	switch {
+	case fault.why == "":
+		e.Offset = start
+		if r.form == formUnknown {
+			r.form = formOf(text)
+		}
+		r.unterminated = last
+		return e, nil
+	case last && fault.cut:
+		return Entry{}, fmt.Errorf("line %d: %w: %q", r.line, ErrTorn, clip(text))
+	default:
+		return Entry{}, r.syntaxError(text, start, fault.why)
+	}
+}
+
+// end tells a manifest that is over from one that never began.
+func (r *Reader) end() error {
+	if r.form == formUnknown {
+		return ErrEmpty
+	}
+	return io.EOF
+}
+
+func (r *Reader) syntaxError(text []byte, start int64, why string) error {
+	return &SyntaxError{Line: r.line, Offset: start, Why: why, Snippet: clip(text)}
+}

@@ -1,0 +1,108 @@
+package manifest
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Selection says which entries of a manifest a person wants. An entry is selected if some include pattern matches
+// its path, or there is none, and no exclude pattern does. The zero value selects everything. A Selection does not
+// change and is safe for concurrent use.
+//
+// Patterns tell case apart and are built from
+//
+//   - any characters but "/"
+//     ?        one character but "/"
+//     **       any characters, "/" included; "**/" also matches no folder at all
+//     [a-z]    one character of the set, [!a-z] or [^a-z] one outside it, never "/"
+//     {a,b}    one of the alternatives, which may hold patterns
+//
+// Where a pattern must match depends on its slashes:
+//
+//	*.dcm            no slash: the file's name, in any folder
+//	hosp/*.csv.gz    a slash: the whole path, from the root of the version
+//	/README.txt      a slash in front: the root itself
+//	files/p10/       a slash at the end: everything beneath that folder
+//	files/p10        no wildcard: that file, or everything beneath that folder
+type Selection struct {
+	include, exclude []pattern
+}
+
+type pattern struct {
+	match  *regexp.Regexp
+	onName bool // match the file's name and not its path
+}
+
+// NewSelection compiles patterns. The error names the one that is wrong and says why.
+func NewSelection(include, exclude []string) (Selection, error) {
+	in, err := compilePatterns("include", include)
+	if err != nil {
+		return Selection{}, err
+	}
+	ex, err := compilePatterns("exclude", exclude)
+	if err != nil {
+		return Selection{}, err
+	}
+	return Selection{include: in, exclude: ex}, nil
+}
+
+// Match reports whether the entry with this path is selected.
+func (s Selection) Match(path string) bool {
+	return (len(s.include) == 0 || anyMatch(s.include, path)) && !anyMatch(s.exclude, path)
+}
+
+// All reports whether s has no pattern, and so selects everything.
+func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 }
+
+func anyMatch(patterns []pattern, path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	for _, p := range patterns {
+		text := path
+		if p.onName {
+			text = name
+		}
+		if p.match.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+func compilePatterns(role string, globs []string) ([]pattern, error) {
+	var compiled []pattern
+	for _, glob := range globs {
+		p, err := compilePattern(glob)
+		if err != nil {
+			return nil, fmt.Errorf("%s pattern %q: %w", role, glob, err)
+		}
+		compiled = append(compiled, p)
+	}
+	return compiled, nil
+}
+
+func compilePattern(glob string) (pattern, error) {
+	onName := !strings.Contains(glob, "/")
+	body := strings.TrimPrefix(strings.TrimPrefix(glob, "./"), "/")
+	folder := strings.HasSuffix(glob, "/")
+	body = strings.TrimSuffix(body, "/")
+	expr, err := globExpr(body)
+	if err != nil {
+		return pattern{}, err
+	}
+	switch {
+	case glob == "":
+		return pattern{}, errGlobEmpty
+	case folder && body == "":
+		expr = ".+"
+	case folder:
+		expr += "/.+"
+	case !onName && !strings.ContainsAny(body, "*?[{"):
+		expr += "(?:/.+)?"
+	}
+	match, err := regexp.Compile(`(?s)\A(?:` + expr + `)\z`)
+	if err != nil {
+		return pattern{}, fmt.Errorf("too long or too deeply nested: %w", err)
+	}
+	return pattern{match: match, onName: onName}, nil
+}

@@ -1,0 +1,42 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrDamaged means that the state file is not a whole database. It is left
+	// as it is; `verify --rebuild` makes a new one from the tree.
+	ErrDamaged = errors.New("the state file is damaged")
+
+	// ErrNewerSchema means that a newer mimicsync wrote the state file. It is
+	// left as it is.
+	ErrNewerSchema = errors.New("the state file was written by a newer mimicsync")
+
+	// ErrLocked means that another process owns the mirror. The error is a
+	// *LockedError, which names the owner as far as it is known.
+	ErrLocked = errors.New("the mirror is in use by another process")
+
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("the state file is closed")
+)
+
+// LockedError says who owns the mirror.
+type LockedError struct {
+	Path  string // the state file
+	Owner Owner  // zero when the owner did not leave its name
+}
+
+// Error names the owner's process, host and command.
+func (e *LockedError) Error() string {
+	if e.Owner.PID == 0 {
+		return fmt.Sprintf("%v: %s is locked", ErrLocked, e.Path)
+	}
+	return fmt.Sprintf("%v: pid %d on %s (%s), since %s", ErrLocked, e.Owner.PID, e.Owner.Host, e.Owner.Command,
+		e.Owner.Started.Local().Format(time.DateTime))
+}
+
+// Unwrap makes errors.Is(err, ErrLocked) true.
+func (e *LockedError) Unwrap() error { return ErrLocked }

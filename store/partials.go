@@ -1,0 +1,88 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mimicsync/manifest"
+)
+
+// Partial is the unfinished file of a transfer. Its bytes lie in
+// .mimicsync/partial/ under the name of Digest, in order from the start.
+type Partial struct {
+	Digest manifest.Digest
+	Ref    manifest.Ref // the version that asked for it
+	Path   string
+	Source string // the source its bytes came from
+	// Validator is the strong ETag or generation that the source served them
+	// under; empty when it gave none, or when another tool fetched them.
+	Validator string
+	Size      int64 // of the whole object, -1 when unknown
+	Durable   int64 // this many bytes were synced when the partial was recorded
+	// Boot names the run of the kernel that wrote them. In the same run the
+	// file's length is the truth; in another one Durable is.
+	Boot string
+	// Seed counts the first bytes, found in the mirror and not fetched by
+	// mimicsync: they may be wrong and must not be deleted.
+	Seed    int64
+	Updated time.Time
+}
+
+// PutPartials records partials, all in one transaction. Their first Durable
+// bytes must be durable already.
+func (s *Store) PutPartials(partials ...Partial) error {
+	if len(partials) == 0 {
+		return nil
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketPartials)
+		for _, p := range partials {
+			data, err := json.Marshal(p)
+			if err != nil {
+				return err
+			}
+			if err := b.Put(p.Digest[:], data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Partial returns the partial of a digest, and whether there is one.
+func (s *Store) Partial(d manifest.Digest) (p Partial, ok bool, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		data := tx.Bucket(bucketPartials).Get(d[:])
+		ok = data != nil
+		if !ok {
+			return nil
+		}
+		return unmarshal(d[:], data, &p)
+	})
+	return p, ok, err
+}
+
+// Partials returns all partials. There are few: those in flight and those that
+// an interrupted pass left.
+func (s *Store) Partials() ([]Partial, error) {
+	var all []Partial
+	err := s.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketPartials).ForEach(func(k, v []byte) error {
+			var p Partial
+			if err := unmarshal(bytes.Clone(k), v, &p); err != nil {
+				return err
+			}
+			all = append(all, p)
+			return nil
+		})
+	})
+	return all, err
+}
+
+// DropPartial forgets the partial of a digest. Its file is not touched.
+func (s *Store) DropPartial(d manifest.Digest) error {
+	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketPartials).Delete(d[:]) })
+}

@@ -1,0 +1,268 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mimicsync/manifest"
+)
+
+// Record says that the file of one entry was read whole and had the entry's
+// digest. Size and ModTime are those the file had then.
+type Record struct {
+	Size     int64     // bytes
+	ModTime  time.Time // to the nanosecond
+	Verified time.Time // to the second
+}
+
+// Located is a record with its place: the id of a Version and the offset of
+// the entry in that version's manifest.
+type Located struct {
+	ID     uint32
+	Offset int64
+	Record Record
+}
+
+// Verified is an entry whose file is in its place, whole and durable.
+type Verified struct {
+	Offset int64
+	Digest manifest.Digest
+	Record Record
+}
+
+// Batch is what one transaction changes for one Version. A record may be put
+// only after the file's bytes and its name are durable.
+type Batch struct {
+	ID   uint32
+	Put  []Verified        // sorted by Commit
+	Drop []Verified        // records whose file is gone or no longer right; only Offset and Digest count
+	Done []manifest.Digest // partials that became files, or were given up
+}
+
+const recordFormat = 1
+
+func encodeRecord(b []byte, r Record) []byte {
+	b = append(b, recordFormat)
+	b = binary.AppendUvarint(b, uint64(r.Size)) //nolint:gosec // sizes are not negative
+	b = binary.BigEndian.AppendUint64(b, uint64(r.ModTime.UnixNano()))
+	return binary.AppendUvarint(b, uint64(max(r.Verified.Unix(), 0)))
+}
+
+func decodeRecord(b []byte) (Record, error) {
+	if len(b) < 11 || b[0] != recordFormat {
+		return Record{}, fmt.Errorf("%w: a record of %d bytes has an unknown form", ErrDamaged, len(b))
+	}
+	size, n := binary.Uvarint(b[1:])
+	if n <= 0 || len(b) < 1+n+9 {
+		return Record{}, fmt.Errorf("%w: a record is cut", ErrDamaged)
+	}
+	b = b[1+n:]
+	verified, n := binary.Uvarint(b[8:])
+	if n <= 0 {
+		return Record{}, fmt.Errorf("%w: a record is cut", ErrDamaged)
+	}
+	return Record{
+		Size:     int64(size),                                     //nolint:gosec // written from an int64
+		ModTime:  time.Unix(0, int64(binary.BigEndian.Uint64(b))), //nolint:gosec // round trip
+		Verified: time.Unix(int64(verified), 0),                   //nolint:gosec // written from an int64
+	}, nil
+}
+
+func idKey(id uint32) []byte { return binary.BigEndian.AppendUint32(nil, id) }
+
+func offsetKey(b []byte, offset int64) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(offset)) //nolint:gosec // offsets are not negative
+}
+
+const (
+	digestPrefix  = 8 // of 32 bytes: enough to find, the manifest's line then proves
+	digestKeySize = digestPrefix + 4 + 8
+)
+
+func digestKey(d manifest.Digest, id uint32, offset int64) []byte {
+	b := make([]byte, 0, digestKeySize)
+	b = append(b, d[:digestPrefix]...)
+	b = binary.BigEndian.AppendUint32(b, id)
+	return offsetKey(b, offset)
+}
+
+// Commit applies a batch in one transaction. It sorts the batch's slices.
+func (s *Store) Commit(batch Batch) error {
+	if len(batch.Put)+len(batch.Drop)+len(batch.Done) == 0 {
+		return nil
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		records, err := tx.Bucket(bucketRecords).CreateBucketIfNotExists(idKey(batch.ID))
+		if err != nil {
+			return err
+		}
+		records.FillPercent = 0.9 // keys mostly arrive in order: full leaves halve the file
+		digests := tx.Bucket(bucketDigests)
+		if err := dropRecords(records, digests, batch); err != nil {
+			return err
+		}
+		if err := putRecords(records, digests, batch); err != nil {
+			return err
+		}
+		partials := tx.Bucket(bucketPartials)
+		for _, d := range batch.Done {
+			if err := partials.Delete(d[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func dropRecords(records, digests *bolt.Bucket, batch Batch) error {
+	for _, v := range batch.Drop {
+		if err := records.Delete(offsetKey(nil, v.Offset)); err != nil {
+			return err
+		}
+		if err := digests.Delete(digestKey(v.Digest, batch.ID, v.Offset)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putRecords(records, digests *bolt.Bucket, batch Batch) error {
+	slices.SortFunc(batch.Put, func(a, b Verified) int { return int(a.Offset - b.Offset) })
+	for _, v := range batch.Put {
+		if err := records.Put(offsetKey(nil, v.Offset), encodeRecord(nil, v.Record)); err != nil {
+			return err
+		}
+	}
+	// A second order for the second index: neighbours share a page.
+	slices.SortFunc(batch.Put, func(a, b Verified) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
+	for _, v := range batch.Put {
+		if err := digests.Put(digestKey(v.Digest, batch.ID, v.Offset), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Records appends to buf the records of a Version from offset on, in manifest
+// order, at most limit of them. Calling it again with the last offset plus one
+// walks through all without holding a snapshot.
+func (s *Store) Records(id uint32, from int64, limit int, buf []Located) ([]Located, error) {
+	err := s.view(func(tx *bolt.Tx) error {
+		records := tx.Bucket(bucketRecords).Bucket(idKey(id))
+		if records == nil {
+			return nil
+		}
+		c := records.Cursor()
+		for k, v := c.Seek(offsetKey(nil, from)); k != nil && limit > 0; k, v = c.Next() {
+			r, err := decodeRecord(v)
+			if err != nil {
+				return err
+			}
+			buf = append(buf, Located{ID: id, Offset: int64(binary.BigEndian.Uint64(k)), Record: r}) //nolint:gosec // written from an int64
+			limit--
+		}
+		return nil
+	})
+	return buf, err
+}
+
+// Copies returns records of files that may have this digest, in any version of
+// any dataset, at most limit of them: the first 8 bytes of the digest agree. The
+// line at Offset of the version's manifest has the whole digest and the path.
+func (s *Store) Copies(d manifest.Digest, limit int) ([]Located, error) {
+	var found []Located
+	err := s.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketDigests).Cursor()
+		prefix := d[:digestPrefix]
+		for k, _ := c.Seek(prefix); len(k) == digestKeySize && bytes.HasPrefix(k, prefix) && len(found) < limit; k, _ = c.Next() {
+			records := tx.Bucket(bucketRecords).Bucket(k[digestPrefix : digestPrefix+4])
+			if records == nil {
+				continue // the id is being dropped
+			}
+			v := records.Get(k[digestPrefix+4:])
+			if v == nil {
+				continue
+			}
+			r, err := decodeRecord(v)
+			if err != nil {
+				return err
+			}
+			found = append(found, Located{
+				ID:     binary.BigEndian.Uint32(k[digestPrefix:]),
+				Offset: int64(binary.BigEndian.Uint64(k[digestPrefix+4:])), //nolint:gosec // written from an int64
+				Record: r,
+			})
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Totals counts the records of a Version and adds up their sizes.
+func (s *Store) Totals(id uint32) (files, size int64, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		records := tx.Bucket(bucketRecords).Bucket(idKey(id))
+		if records == nil {
+			return nil
+		}
+		return records.ForEach(func(_, v []byte) error {
+			r, err := decodeRecord(v)
+			files, size = files+1, size+r.Size
+			return err
+		})
+	})
+	return files, size, err
+}
+
+// dropBatch is how many digests one transaction of dropRecords removes: few
+// enough that a writer beside it waits only some milliseconds.
+const dropBatch = 20_000
+
+// dropRecords forgets all records under an id that no Version uses any more.
+// It runs in several transactions and may be repeated after a crash.
+func (s *Store) dropRecords(id uint32) error {
+	for next := []byte{}; next != nil; {
+		if err := s.update(func(tx *bolt.Tx) (err error) {
+			next, err = dropDigests(tx.Bucket(bucketDigests), id, next)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		records := tx.Bucket(bucketRecords)
+		if records.Bucket(idKey(id)) == nil {
+			return nil
+		}
+		return records.DeleteBucket(idKey(id))
+	})
+}
+
+// dropDigests removes up to dropBatch keys of an id, from the key on, and
+// returns the key to go on with, nil at the end.
+func dropDigests(digests *bolt.Bucket, id uint32, from []byte) ([]byte, error) {
+	want := idKey(id)
+	var keys [][]byte
+	var next []byte
+	c := digests.Cursor()
+	for k, _ := c.Seek(from); k != nil; k, _ = c.Next() {
+		if len(keys) == dropBatch {
+			next = bytes.Clone(k)
+			break
+		}
+		if len(k) == digestKeySize && bytes.Equal(k[digestPrefix:digestPrefix+4], want) {
+			keys = append(keys, bytes.Clone(k)) // deleting while a cursor walks would skip keys
+		}
+	}
+	for _, k := range keys {
+		if err := digests.Delete(k); err != nil {
+			return nil, err
+		}
+	}
+	return next, nil
+}

@@ -1,0 +1,253 @@
+// Package store remembers what a mirror has: for every verified file a record,
+// for every unfinished one its partial, and the history of passes, all in one
+// bbolt file. It knows nothing of networks or transfers.
+//
+// # Guarantees
+//
+// A call that writes is one transaction: after a crash all of it is there or
+// none. Whoever opens the store owns the mirror until Close; a second Open, in
+// this or another process, returns a *LockedError. A file that cannot be read
+// is never overwritten. It does not guarantee that the disk still has what a
+// record says: people edit files; compare size and time before trusting one.
+//
+// All methods may be called from several goroutines. Writers queue; readers
+// work on a snapshot, copy what they return, and never hold one while they wait.
+//
+// # Schema 1
+//
+//	meta      "schema" → uint32, "mirror" → 16 hex digits that name this mirror
+//	versions  "<dataset>@<version>" → JSON Version
+//	records   <id uint32> → bucket: <offset uint64> → record
+//	digests   <first 8 bytes of the digest><id uint32><offset uint64> → nothing
+//	partials  <digest> → JSON Partial
+//	passes    "<dataset>@<version>" → bucket: <start in ns, uint64> → JSON Pass
+//
+// Integers are big-endian, so that keys sort by value. An id stands for one
+// manifest of one dataset version: a manifest that changed gets a new id, and
+// the old records are dropped once the new ones are there. An offset is where
+// the entry's line starts in that manifest: records lie in manifest order, and a
+// batch of neighbours touches a dozen pages. A record is
+//
+//	byte 1, uvarint size, int64 modification time in ns, uvarint time of the last verification in s
+//
+// which is 15 to 20 bytes, so that 600,000 of them take about 40 MB with their
+// digests.
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// schema is the layout that this package reads and writes.
+const schema = 1
+
+var (
+	bucketMeta     = []byte("meta")
+	bucketVersions = []byte("versions")
+	bucketRecords  = []byte("records")
+	bucketDigests  = []byte("digests")
+	bucketPartials = []byte("partials")
+	bucketPasses   = []byte("passes")
+
+	keySchema = []byte("schema")
+	keyMirror = []byte("mirror")
+)
+
+// Store is the open state file of one mirror.
+type Store struct {
+	db    *bolt.DB
+	place Place
+	owner *ownerFile
+}
+
+// Open opens the state file of a mirror, and makes it if there is none.
+// command says what the caller is, for the message that a second process gets.
+// The error is ErrDamaged, ErrNewerSchema, a *LockedError, or what the file
+// system said. Close the store to give the mirror back.
+func Open(place Place, command string) (*Store, error) {
+	if err := place.foreignOwner(); err != nil {
+		return nil, err
+	}
+	path := place.file()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	db, err := openDB(path, place)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, place: place}
+	// An owner file that is still there was left by a process that died.
+	if err := s.prepare(place.ownerExists()); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if s.owner, err = place.own(command); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func openDB(path string, place Place) (db *bolt.DB, err error) {
+	options := &bolt.Options{
+		Timeout:      time.Second,
+		FreelistType: bolt.FreelistMapType,
+		NoStatistics: true,
+	}
+	if runtime.GOOS != "windows" { // there the file would take this size at once
+		options.InitialMmapSize = 1 << 30 // below it, a reader never makes the writer wait for a new map
+	}
+	defer recoverDamage(path, &err)()
+	db, err = bolt.Open(path, 0o600, options)
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, &LockedError{Path: path, Owner: place.readOwner()}
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+	}
+	return nil, fmt.Errorf("open the state file: %w", err)
+}
+
+// prepare checks the schema, makes the buckets of a new file, and after a crash
+// checks every page.
+func (s *Store) prepare(crashed bool) error {
+	if err := s.checkSize(); err != nil {
+		return err
+	}
+	if crashed {
+		if err := s.Check(); err != nil {
+			return err
+		}
+	}
+	isNew := false
+	err := s.view(func(tx *bolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil {
+			name, _ := tx.Cursor().First()
+			if name != nil {
+				return fmt.Errorf("%w: it is a database of another program", ErrDamaged)
+			}
+			isNew = true
+			return nil
+		}
+		v := meta.Get(keySchema)
+		if len(v) != 4 {
+			return fmt.Errorf("%w: it names no schema", ErrDamaged)
+		}
+		if n := binary.BigEndian.Uint32(v); n > schema {
+			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrNewerSchema, n, schema)
+		}
+		return nil
+	})
+	if err != nil || !isNew {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		id := make([]byte, 8)
+		_, _ = rand.Read(id) // never fails, see crypto/rand
+		if err := tx.Bucket(bucketMeta).Put(keyMirror, hex.AppendEncode(nil, id)); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketMeta).Put(keySchema, binary.BigEndian.AppendUint32(nil, schema))
+	})
+}
+
+// checkSize refuses a file that was cut: bbolt maps it, and reading a page
+// beyond its end kills the process.
+func (s *Store) checkSize() error {
+	return s.view(func(tx *bolt.Tx) error {
+		fi, err := os.Stat(s.db.Path())
+		if err != nil {
+			return err
+		}
+		if fi.Size() < tx.Size() {
+			return fmt.Errorf("%w: it is %d bytes long and should be %d", ErrDamaged, fi.Size(), tx.Size())
+		}
+		return nil
+	})
+}
+
+// Check reads every page of the state file and returns ErrDamaged with what is
+// wrong first, or nil.
+func (s *Store) Check() error {
+	return s.view(func(tx *bolt.Tx) error {
+		var first error
+		for err := range tx.Check() { // drained to the end: the checker waits for its reader
+			if first == nil {
+				first = fmt.Errorf("%w: %w", ErrDamaged, err)
+			}
+		}
+		return first
+	})
+}
+
+// Close gives the mirror back. It waits for running transactions.
+func (s *Store) Close() error {
+	err := s.owner.release()
+	return errors.Join(err, s.db.Close())
+}
+
+// Size returns the size of the state file in bytes.
+func (s *Store) Size() int64 {
+	fi, err := os.Stat(s.db.Path())
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
+// view runs fn on a snapshot.
+func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
+	defer recoverDamage(s.db.Path(), &err)()
+	return s.named(s.db.View(fn))
+}
+
+// update runs fn in the one write transaction that there can be at a time.
+func (s *Store) update(fn func(*bolt.Tx) error) (err error) {
+	defer recoverDamage(s.db.Path(), &err)()
+	return s.named(s.db.Update(fn))
+}
+
+func (s *Store) named(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
+		return ErrClosed
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerSchema):
+		return err
+	}
+	return fmt.Errorf("state file %s: %w", s.db.Path(), err)
+}
+
+// recoverDamage turns what bbolt does on a bad page, a panic or a fault in the
+// mapped file, into ErrDamaged. Use it as `defer recoverDamage(path, &err)()`.
+func recoverDamage(path string, err *error) func() {
+	faults := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(faults)
+		if r := recover(); r != nil {
+			*err = fmt.Errorf("%s: %w: %v", path, ErrDamaged, r)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mimicsync/manifest"
+)
+
+// Version is one dataset version of the mirror, under the manifest in force.
+type Version struct {
+	Ref      manifest.Ref // both parts are set
+	ID       uint32       // names the records that belong to Manifest; given by PutVersion
+	Manifest Manifest
+	Bytes    int64 // published size of the whole version in bytes, 0 when unknown
+	// Former are manifests of this version that were in force before, whose
+	// records still tell which files are right. PutVersion adds to them.
+	Former []Former `json:",omitempty"`
+}
+
+// Former is a manifest that was in force before.
+type Former struct {
+	ID     uint32
+	Digest manifest.Digest
+}
+
+// Manifest is what is known of a fetched SHA256SUMS.txt.
+type Manifest struct {
+	Digest    manifest.Digest // of the manifest's own bytes
+	Entries   int64
+	Size      int64
+	Source    string // where it came from
+	Validator string // ETag under which that source served it, for the next conditional request
+	Modified  time.Time
+	Fetched   time.Time
+	// Conflicts are the paths that cannot all exist in one folder; see
+	// manifest.Collisions.
+	Conflicts []manifest.Collision `json:",omitempty"`
+}
+
+// Versions returns all dataset versions of the mirror, sorted by name.
+func (s *Store) Versions() ([]Version, error) {
+	var all []Version
+	err := s.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketVersions).ForEach(func(k, v []byte) error {
+			var ver Version
+			if err := unmarshal(k, v, &ver); err != nil {
+				return err
+			}
+			all = append(all, ver)
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Version returns what is known of one dataset version, and whether it is known.
+func (s *Store) Version(ref manifest.Ref) (v Version, ok bool, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		data := tx.Bucket(bucketVersions).Get([]byte(ref.String()))
+		ok = data != nil
+		if !ok {
+			return nil
+		}
+		return unmarshal([]byte(ref.String()), data, &v)
+	})
+	return v, ok, err
+}
+
+// PutVersion stores v under its Ref and returns it. When its manifest is not
+// the one stored so far, it gets a new ID without records; those under the
+// former id stay for the caller to carry over, until DropRecords.
+func (s *Store) PutVersion(v Version) (Version, error) {
+	err := s.update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketVersions)
+		key := []byte(v.Ref.String())
+		var old Version
+		if data := b.Get(key); data != nil {
+			if err := unmarshal(key, data, &old); err != nil {
+				return err
+			}
+		}
+		v.ID, v.Former = old.ID, old.Former
+		if old.ID != 0 && old.Manifest.Digest != v.Manifest.Digest {
+			v.Former = append(v.Former, Former{ID: old.ID, Digest: old.Manifest.Digest})
+		}
+		if old.ID == 0 || old.Manifest.Digest != v.Manifest.Digest {
+			n, err := b.NextSequence()
+			if err != nil {
+				return err
+			}
+			v.ID = uint32(n) //nolint:gosec // one per manifest ever fetched
+		}
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return b.Put(key, data)
+	})
+	return v, err
+}
+
+// DropFormer forgets the former manifests of a version and their records. It
+// may be repeated after a crash.
+func (s *Store) DropFormer(ref manifest.Ref) error {
+	v, ok, err := s.Version(ref)
+	if err != nil || !ok || len(v.Former) == 0 {
+		return err
+	}
+	for _, f := range v.Former {
+		if err := s.dropRecords(f.ID); err != nil {
+			return err
+		}
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		v.Former = nil
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(bucketVersions).Put([]byte(ref.String()), data)
+	})
+}
+
+func unmarshal(key, data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: the value of %q: %w", ErrDamaged, key, err)
+	}
+	return nil
+}
