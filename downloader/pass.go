@@ -113,10 +113,16 @@ func (p *pass) compare(ctx context.Context) error {
 	p.plan.Present, p.plan.PresentBytes = r.Files.Present, r.Bytes.Present
 	r.Files.Total = p.plan.Total
 	p.progress.Total.Store(p.plan.Total)
-	if p.published > 0 {
-		p.progress.Expected.Store(max(p.published-r.Bytes.Present, 0))
-	}
+	p.expect(p.published - p.version.Manifest.Size - r.Bytes.Present)
 	return err
+}
+
+// expect corrects the bytes that this pass is expected to fetch, where that is
+// known at all.
+func (p *pass) expect(more int64) {
+	if p.published > 0 {
+		p.progress.Expected.Add(more)
+	}
 }
 
 // checkSpace refuses to start what cannot end, where the sizes are known.

@@ -80,6 +80,9 @@ const manyDenied = 5
 // succeed counts a committed file.
 func (p *pass) succeed(f *committed) {
 	p.progress.Done.Add(1)
+	if f.how != fetched {
+		p.expect(-f.record.Size)
+	}
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
 	files, bytes := &p.tally.report.Files, &p.tally.report.Bytes
@@ -122,6 +125,7 @@ func (p *pass) fail(e manifest.Entry, err error) {
 }
 
 func (p *pass) discarded(n int64) {
+	p.expect(n)
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
 	p.tally.report.Bytes.Discarded += n
@@ -143,7 +147,7 @@ func (p *pass) close(err error) *Report {
 	f := r.Files
 	r.Left = f.Total - f.Present - f.Adopted - f.Linked - f.Fetched
 	if p.published > 0 {
-		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched, 0)
+		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(), 0)
 	}
 	switch {
 	case errors.Is(err, ErrInterrupted):

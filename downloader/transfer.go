@@ -121,6 +121,7 @@ func (t *transfer) resume() error {
 		have = min(have, t.meta.Durable) // the rest was not synced when the machine stopped
 	}
 	t.marked.Store(have)
+	t.p.expect(-have)
 	return t.rehash(have)
 }
 

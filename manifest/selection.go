@@ -27,6 +27,7 @@ import (
 //	files/p10        no wildcard: that file, or everything beneath that folder
 type Selection struct {
 	include, exclude []pattern
+	only             map[string]struct{} // nil: any path
 }
 
 type pattern struct {
@@ -49,11 +50,23 @@ func NewSelection(include, exclude []string) (Selection, error) {
 
 // Match reports whether the entry with this path is selected.
 func (s Selection) Match(path string) bool {
+	if _, ok := s.only[path]; s.only != nil && !ok {
+		return false
+	}
 	return (len(s.include) == 0 || anyMatch(s.include, path)) && !anyMatch(s.exclude, path)
 }
 
-// All reports whether s has no pattern, and so selects everything.
-func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 }
+// All reports whether s selects everything by having nothing to select by.
+func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 && s.only == nil }
+
+// SelectPaths selects the entries with just these paths.
+func SelectPaths(paths []string) Selection {
+	only := make(map[string]struct{}, len(paths))
+	for _, p := range paths {
+		only[p] = struct{}{}
+	}
+	return Selection{only: only}
+}
 
 func anyMatch(patterns []pattern, path string) bool {
 	name := path[strings.LastIndexByte(path, '/')+1:]

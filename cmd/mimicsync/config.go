@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mimicsync/configs"
+)
+
+// loadConfig reads the configuration file: the one that was named, which must
+// exist, or the one in its usual place, if there is one.
+func (a *app) loadConfig() (configs.Config, error) {
+	path := first(a.config, os.Getenv("MIMICSYNC_CONFIG"))
+	named := path != ""
+	if !named {
+		path = defaultConfig()
+	}
+	c, err := configs.Load(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return configs.Config{}, nil
+	}
+	if err != nil {
+		return c, &configError{err}
+	}
+	return c, nil
+}
+
+// defaultConfig is the file's usual place, see the XDG Base Directory
+// Specification.
+func defaultConfig() string {
+	base := os.Getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(base) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		base = filepath.Join(home, ".config")
+	}
+	return filepath.Join(base, "mimicsync", "config.yaml")
+}

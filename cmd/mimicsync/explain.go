@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// Exit codes, see DESIGN 6. They are a contract with scripts.
+const (
+	exitOK          = 0
+	exitUnexpected  = 1
+	exitUsage       = 2
+	exitIncomplete  = 3
+	exitAccess      = 4
+	exitIntegrity   = 5
+	exitNoSpace     = 6
+	exitOwned       = 7
+	exitInterrupted = 130
+)
+
+// worse returns the code that tells more of two: where several apply it is 6,
+// 4, 5, 3 in that order.
+func worse(a, b int) int {
+	for _, code := range []int{exitInterrupted, exitNoSpace, exitAccess, exitIntegrity, exitIncomplete, exitOwned, exitUsage, exitUnexpected} {
+		if a == code || b == code {
+			return code
+		}
+	}
+	return exitOK
+}
+
+// usageError is about the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// configError is about the configuration: the file, the environment, netrc.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
+
+// noMirrorError means that a command that only reads found no mirror.
+type noMirrorError struct{ path string }
+
+func (e *noMirrorError) Error() string { return "there is no mirror in " + e.path }
+
+// unknownHereError means that the mirror has nothing of a dataset.
+type unknownHereError struct{ ref manifest.Ref }
+
+func (e *unknownHereError) Error() string { return "the mirror has nothing of " + e.ref.String() }
+
+// advice is what a person is told about an error.
+type advice struct {
+	code int
+	hint string // what to do next; empty where the message says it
+}
+
+// advise finds out what a person can do about an error.
+func advise(err error) advice {
+	for _, try := range []func(error) (advice, bool){adviseUsage, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
+		if a, ok := try(err); ok {
+			return a
+		}
+	}
+	return advice{code: exitUnexpected}
+}
+
+func adviseUsage(err error) (advice, bool) {
+	var usage *usageError
+	var config *configError
+	var none *noMirrorError
+	var unknown *unknownHereError
+	switch {
+	case errors.Is(err, manifest.ErrBadRef):
+		return advice{exitUsage, "see the names with: mimicsync datasets"}, true
+	case errors.As(err, &usage):
+		return advice{exitUsage, "see: mimicsync help"}, true
+	case errors.As(err, &config):
+		return advice{exitUsage, ""}, true
+	case errors.As(err, &none):
+		return advice{exitUsage, "name its folder with --mirror DIR, or make one with: mimicsync pull DATASET --mirror " + none.path}, true
+	case errors.As(err, &unknown):
+		return advice{exitUsage, "see what it has with: mimicsync status"}, true
+	}
+	return advice{}, false
+}
+
+func adviseAccess(err error) (advice, bool) {
+	access, ok := errors.AsType[*downloader.AccessError](err)
+	if !ok {
+		return advice{}, false
+	}
+	a := advice{code: exitAccess}
+	switch access.Denial {
+	case downloader.NoCredentials:
+		a.hint = "set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put this line into ~/.netrc (chmod 600):\n" +
+			"  machine physionet.org login USER password PASSWORD\n" +
+			"What the dataset asks of its readers is on " + access.Page
+	case downloader.BadCredentials:
+		a.hint = "try them on " + access.Page + " and mend them in " + access.From
+	case downloader.Forbidden:
+		a.hint = "sign the agreement of this version on " + access.Page + "\n" +
+			"or see on the dataset's page what is missing (training, credentialing): " + contentPage(access)
+	case downloader.UnknownVersion:
+		a.hint = "see the names with: mimicsync datasets; versions are on " + access.Page
+		if near, ok := manifest.Nearest(access.Ref.Dataset); ok && near != access.Ref.Dataset {
+			a.hint = "did you mean " + near + "? Or " + a.hint
+		}
+	}
+	return a, true
+}
+
+func adviseState(err error) (advice, bool) {
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		a := advice{exitOwned, "wait until it ends, or stop it; its state is saved at any moment"}
+		if locked, ok := errors.AsType[*store.LockedError](err); ok && locked.Owner.PID != 0 {
+			a.hint = fmt.Sprintf("wait until it ends, or stop it with: kill %d   (its state is saved)", locked.Owner.PID)
+		}
+		return a, true
+	case errors.Is(err, store.ErrNewerSchema):
+		return advice{exitUnexpected, "use that newer mimicsync; nothing was changed"}, true
+	case errors.Is(err, store.ErrDamaged):
+		return advice{exitUnexpected, "make a new state from the mirror; no data is lost and none is fetched again: mimicsync verify --rebuild"}, true
+	case errors.Is(err, downloader.ErrNoManifest):
+		return advice{exitUsage, "fetch it with: mimicsync pull"}, true
+	case errors.Is(err, downloader.ErrManifest):
+		return advice{exitUnexpected, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
+	case errors.Is(err, downloader.ErrInterrupted), errors.Is(err, context.Canceled):
+		return advice{exitInterrupted, "run the same command to go on"}, true
+	}
+	return advice{}, false
+}
+
+func adviseDisk(err error) (advice, bool) {
+	switch {
+	case errors.Is(err, downloader.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude"}, true
+	case errors.Is(err, syscall.EROFS):
+		return advice{exitUnexpected, "the mirror's file system is mounted read-only: mount it for writing, or choose another folder with --mirror"}, true
+	case errors.Is(err, fs.ErrPermission):
+		return advice{exitUnexpected, "choose a folder that you may write to with --mirror, or ask its owner"}, true
+	case errors.Is(err, syscall.ENOTDIR):
+		return advice{exitUnexpected, "a part of the mirror's path is a file: choose another folder with --mirror"}, true
+	}
+	return advice{}, false
+}
+
+func adviseNetwork(err error) (advice, bool) {
+	var certificate *tls.CertificateVerificationError
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &certificate):
+		return advice{exitIncomplete, "a proxy or a wrong clock may be in between: name its certificate with SSL_CERT_FILE, or set the clock"}, true
+	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
+		return advice{exitIncomplete, "check the network, and HTTPS_PROXY if you need one; then run the same command to go on"}, true
+	}
+	if _, ok := errors.AsType[*downloader.StatusError](err); ok {
+		return advice{exitIncomplete, "the server has trouble: run the same command later to go on"}, true
+	}
+	return advice{}, false
+}
+
+func contentPage(e *downloader.AccessError) string {
+	return "https://physionet.org/content/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"
+}
+
+// exitCode is the code for a pass that ran to its end.
+func exitCode(r *downloader.Report) int {
+	code := exitOK
+	for _, f := range r.Failures {
+		switch downloader.Reason(f.Reason) {
+		case downloader.ReasonNoSpace:
+			code = worse(code, exitNoSpace)
+		case downloader.ReasonDenied, downloader.ReasonUnauthorized:
+			code = worse(code, exitAccess)
+		case downloader.ReasonChecksum:
+			code = worse(code, exitIntegrity)
+		default:
+			code = worse(code, exitIncomplete)
+		}
+	}
+	if r.Files.Failed > 0 {
+		code = worse(code, exitIncomplete)
+	}
+	return code
+}
+
+func verificationCode(v *downloader.Verification) int {
+	switch {
+	case v.Wrong > 0:
+		return exitIntegrity
+	case v.Missing > 0:
+		return exitIncomplete
+	}
+	return exitOK
+}

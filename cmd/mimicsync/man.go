@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+func (a *app) manCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "man DIR",
+		Short: "Write the man pages into a folder",
+		Long:  `Man writes one man page for each command into DIR, which it makes if need be.`,
+		Example: `  mimicsync man ~/.local/share/man/man1
+  man mimicsync-pull`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o750); err != nil {
+				return err
+			}
+			root := cmd.Root()
+			root.DisableAutoGenTag = true // no date: the same build writes the same pages
+			return doc.GenManTree(root, &doc.GenManHeader{Title: "MIMICSYNC", Section: "1", Source: "mimicsync " + version(), Manual: "mimicsync"}, args[0])
+		},
+	}
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// physionetConnections is the ceiling of DESIGN 4: the site serves everybody
+// with ten workers, and users saw connect time-outs at 24.
+const physionetConnections = 8
+
+// mirror is an opened mirror with what it takes to run passes over it.
+type mirror struct {
+	store  *store.Store
+	tree   *downloader.Tree
+	syncer *downloader.Syncer
+	budget *downloader.Budget
+}
+
+// openMirror opens the mirror for a command, and makes it if create is set.
+func (a *app) openMirror(command string, create bool) (*mirror, error) {
+	if err := checkMirror(a.mirror, create); err != nil {
+		return nil, err
+	}
+	place, err := store.Locate(a.mirror, a.state)
+	if err != nil {
+		return nil, fmt.Errorf("open the mirror: %w", err)
+	}
+	m := &mirror{}
+	if m.store, err = store.Open(place, command); err != nil {
+		return nil, err
+	}
+	if err := a.equip(m, place); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+func (a *app) equip(m *mirror, place store.Place) error {
+	var err error
+	m.tree, err = downloader.OpenTree(a.mirror, downloader.TreeOptions{
+		FileMode: fs.FileMode(a.file.FileMode), DirMode: fs.FileMode(a.file.DirMode), Network: place.Network != "",
+	})
+	if err != nil {
+		return fmt.Errorf("open the mirror: %w", err)
+	}
+	connections := a.connections
+	if connections == 0 {
+		connections = physionetConnections
+	}
+	source, err := a.openSource(connections)
+	if err != nil {
+		return err
+	}
+	m.budget = downloader.NewBudget(connections)
+	m.syncer, err = downloader.New(downloader.Options{
+		Tree: m.tree, Store: m.store, Source: source, Budget: m.budget, IdleTimeout: a.idleTimeout, Logger: a.logger(),
+	})
+	return err
+}
+
+func (a *app) openSource(connections int) (*physionet.Source, error) {
+	address := first(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
+	var credentials physionet.Credentials
+	var err error
+	if a.credentials != nil {
+		credentials = *a.credentials
+	} else if credentials, err = physionet.FindCredentials(address); err != nil {
+		return nil, &configError{err}
+	}
+	source, err := physionet.New(physionet.Options{URL: address, Credentials: credentials, Version: version(), Connections: connections})
+	if err != nil {
+		return nil, &configError{err}
+	}
+	return source, nil
+}
+
+func (m *mirror) close() error {
+	var err error
+	if m.tree != nil {
+		err = m.tree.Close()
+	}
+	return errors.Join(err, m.store.Close())
+}
+
+// checkMirror says what is wrong with a mirror's folder before anything is
+// made in it.
+func checkMirror(path string, create bool) error {
+	fi, err := os.Stat(path)
+	switch {
+	case err == nil && !fi.IsDir():
+		return &configError{fmt.Errorf("the mirror %s is a file, not a folder", path)}
+	case err == nil && !create:
+		_, err = os.Stat(filepath.Join(path, store.Dir))
+	}
+	if errors.Is(err, fs.ErrNotExist) && !create {
+		return &noMirrorError{path}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open the mirror: %w", err)
+	}
+	return nil
+}
+
+// resolve reads the datasets of a command line and asks for the newest version
+// where none is named.
+func (m *mirror) resolve(ctx context.Context, args []string) ([]manifest.Ref, error) {
+	var refs []manifest.Ref
+	for _, arg := range args {
+		ref, err := manifest.ParseRef(arg)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
+	}
+	for i := range refs {
+		var err error
+		if refs[i], err = m.syncer.Resolve(ctx, refs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return refs, nil
+}
+
+func (a *app) selection() (manifest.Selection, error) {
+	s, err := manifest.NewSelection(a.include, a.exclude)
+	if err != nil {
+		return s, &usageError{err}
+	}
+	return s, nil
+}

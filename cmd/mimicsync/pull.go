@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+func (a *app) pullCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pull DATASET[@VERSION]...",
+		Short: "Fetch, resume and verify datasets",
+		Long: `Pull makes the mirror what the dataset's SHA256SUMS.txt says: it fetches what is
+missing, goes on where an earlier pull or a wget stopped, and gives a file its name
+only when its SHA-256 is right. Without a version it takes the newest one.
+
+Files that are there already are hashed and kept if they are right; wrong ones are
+moved to .mimicsync/quarantine in the mirror, never deleted.`,
+		Example: `  mimicsync pull mimic-iv-demo
+  PHYSIONET_USERNAME=me PHYSIONET_PASSWORD=... mimicsync pull mimiciv@3.1 --mirror /data/physionet
+  mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.dryRun {
+				return a.plan(cmd.Context(), args)
+			}
+			return a.pull(cmd.Context(), args)
+		},
+	}
+	a.mirrorFlags(cmd.Flags())
+	a.sourceFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done; fetch the manifest only")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the report as one JSON object")
+	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
+	return cmd
+}
+
+func (a *app) pull(ctx context.Context, args []string) (err error) {
+	selection, err := a.selection()
+	if err != nil {
+		return err
+	}
+	result := pullResult{Passes: []*downloader.Report{}}
+	if a.json { // in every case, for whoever reads it by program
+		defer func() { err = errors.Join(err, a.ui.json(result.with(err))) }()
+	}
+	m, err := a.openMirror("pull", true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	refs, err := m.resolve(ctx, args)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		report, err := a.pullOne(ctx, m, ref, selection)
+		result.Passes = append(result.Passes, report)
+		if !a.json {
+			a.ui.report(report)
+		}
+		code := exitCode(report)
+		if err != nil {
+			code = a.ui.explainPass(report, err)
+		}
+		a.code = worse(a.code, code)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil
+}
+
+func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
+	progress := new(downloader.Progress)
+	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budget)
+	defer stop()
+	return m.syncer.Pull(ctx, ref, selection, progress)
+}
+
+// pullResult is what --json prints, see DESIGN 6.
+type pullResult struct {
+	Passes []*downloader.Report `json:"passes"`
+	Error  string               `json:"error,omitempty"`
+}
+
+func (r pullResult) with(err error) pullResult {
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"mimicsync/configs"
+	"mimicsync/downloader/physionet"
+)
+
+// defaultMirror is the folder that `wget -r` fills, so that an interrupted wget
+// is continued in place.
+const defaultMirror = "physionet.org/files"
+
+// app is one run of the program.
+type app struct {
+	ui      *ui
+	started bool // a command runs: errors are no longer about its usage
+	code    int  // exit code of a command that told its results itself
+
+	// Flags. What was not given on the command line is filled in from the
+	// environment, the configuration file and the defaults, in this order.
+	config      string
+	mirror      string
+	state       string
+	source      string
+	include     []string
+	exclude     []string
+	connections int
+	idleTimeout time.Duration
+	dryRun      bool
+	json        bool
+	progress    string
+	quiet       bool
+	verbose     bool
+	logFormat   string
+
+	file configs.Config
+
+	// The demo's server and account; without them, those of the environment.
+	physionetURL string
+	credentials  *physionet.Credentials
+}
+
+func newApp(stdout, stderr io.Writer) *app {
+	return &app{ui: &ui{stdout: stdout, stderr: stderr}}
+}
+
+const longHelp = `mimicsync keeps a verified mirror of MIMIC and other PhysioNet datasets.
+
+It fetches what the mirror lacks, resumes after any interruption, and proves every
+byte against the SHA256SUMS.txt that PhysioNet publishes. A file under its final
+name is whole and verified.
+
+Exit codes:
+  0    complete and verified
+  1    unexpected error
+  2    usage or configuration
+  3    incomplete: some entries failed, all others are verified
+  4    access: not logged in, wrong password, agreement unsigned
+  5    integrity: some entry has the wrong digest at every source
+  6    no space
+  7    the mirror is owned by another process
+  130  interrupted; state saved
+
+Environment:
+  PHYSIONET_USERNAME, PHYSIONET_PASSWORD   the PhysioNet account; else ~/.netrc (or NETRC)
+  MIMICSYNC_MIRROR                         --mirror
+  MIMICSYNC_CONFIG                         --config
+  MIMICSYNC_PHYSIONET_URL                  another address than https://physionet.org
+  SSL_CERT_FILE, HTTPS_PROXY, NO_COLOR     as usual`
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "mimicsync",
+		Short:         "A verified mirror of MIMIC and other PhysioNet datasets",
+		Long:          longHelp,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.started = true
+			return a.settle(cmd.Flags())
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("mimicsync {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVar(&a.config, "config", "", "configuration `file` (default $XDG_CONFIG_HOME/mimicsync/config.yaml, if there is one)")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
+	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
+	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.datasetsCommand(),
+		a.demoCommand(), a.versionCommand(), a.manCommand())
+	return root
+}
+
+// mirrorFlags are those of every command that opens a mirror.
+func (a *app) mirrorFlags(f *pflag.FlagSet) {
+	f.StringVar(&a.mirror, "mirror", defaultMirror, "root `folder` of the mirror")
+	f.StringVar(&a.state, "state", "", "`folder` for the state, where the mirror is on a file server")
+}
+
+// sourceFlags are those of every command that asks a source.
+func (a *app) sourceFlags(f *pflag.FlagSet) {
+	f.StringVar(&a.source, "source", "physionet", "where to fetch from: `physionet`")
+	f.StringArrayVar(&a.include, "include", nil, "fetch only what matches this `glob` (** crosses folders); may be repeated")
+	f.StringArrayVar(&a.exclude, "exclude", nil, "leave out what matches this `glob`; may be repeated")
+	f.IntVar(&a.connections, "connections", 0, "at most `N` connections to a host (default 8 for physionet)")
+	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "give up a connection that brought nothing for this `time`")
+}
+
+// settle fills in what the command line left open, and checks it.
+func (a *app) settle(f *pflag.FlagSet) error {
+	var err error
+	if a.file, err = a.loadConfig(); err != nil {
+		return err
+	}
+	given := func(name string) bool { return f.Lookup(name) != nil && f.Changed(name) }
+	if !given("mirror") {
+		a.mirror = first(os.Getenv("MIMICSYNC_MIRROR"), a.file.Mirror, defaultMirror)
+	}
+	if !given("state") {
+		a.state = a.file.State
+	}
+	if !given("connections") {
+		a.connections = a.file.Connections
+	}
+	if !given("idle-timeout") && a.file.IdleTimeout != 0 {
+		a.idleTimeout = time.Duration(a.file.IdleTimeout)
+	}
+	if !given("include") {
+		a.include = a.file.Include
+	}
+	if !given("exclude") {
+		a.exclude = a.file.Exclude
+	}
+	return a.check()
+}
+
+func (a *app) check() error {
+	switch {
+	case a.connections < 0 || a.connections > 256:
+		return usagef("--connections %d: it must be from 1 to 256", a.connections)
+	case a.source != "" && a.source != "physionet":
+		return usagef("--source %s: this build knows physionet", a.source)
+	case a.idleTimeout < time.Second && a.idleTimeout != 0:
+		return usagef("--idle-timeout %s: less than a second would cut off a slow but living connection", a.idleTimeout)
+	}
+	switch a.progress {
+	case "", "auto", "bar", "plain", "none":
+	default:
+		return usagef("--progress %s: it must be auto, bar, plain or none", a.progress)
+	}
+	switch a.logFormat {
+	case "", "text", "json":
+	default:
+		return usagef("--log-format %s: it must be text or json", a.logFormat)
+	}
+	return nil
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// logger writes to stderr, past the progress display.
+func (a *app) logger() *slog.Logger {
+	if !a.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	options := &slog.HandlerOptions{Level: slog.LevelDebug}
+	format := a.logFormat
+	if format == "" && isTerminal(a.ui.stderr) {
+		format = "text"
+	}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(a.ui.log(), options))
+	}
+	return slog.New(slog.NewJSONHandler(a.ui.log(), options))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// version is what the build says of itself: the tag of a release, or the
+// commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "devel-" + s.Value[:12]
+		}
+	}
+	return "devel"
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(a.ui.stdout, "mimicsync", version())
+			return err
+		},
+	}
+}

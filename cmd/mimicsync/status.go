@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "status [DATASET[@VERSION]]",
+		Short:   "Say what the mirror has",
+		Long:    `Status says, for each dataset version of the mirror, how much of it is here and verified, and how the last pass ended. It reads the state file only.`,
+		Example: `  mimicsync status --mirror /data/physionet`,
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.status(args) },
+	}
+	a.mirrorFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&a.json, "json", false, "print it as one JSON object")
+	return cmd
+}
+
+// standing is what status tells of one dataset version.
+type standing struct {
+	Dataset   string    `json:"dataset"`
+	Version   string    `json:"version"`
+	Entries   int64     `json:"entries"`         // of the manifest
+	Files     int64     `json:"files"`           // verified
+	Bytes     int64     `json:"bytes"`           // verified
+	Published int64     `json:"published_bytes"` // of the whole version, 0 when unknown
+	Manifest  time.Time `json:"manifest_fetched"`
+	Last      *lastPass `json:"last_pass,omitempty"`
+	ref       manifest.Ref
+}
+
+type lastPass struct {
+	Start    time.Time       `json:"start"`
+	Elapsed  float64         `json:"elapsed_s"`
+	State    store.State     `json:"state"`
+	Files    store.Files     `json:"files"`
+	Error    string          `json:"error,omitempty"`
+	Failures []store.Failure `json:"failures,omitempty"` // the first 20
+}
+
+func (a *app) status(args []string) (err error) {
+	m, err := a.openMirror("status", false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	refs, err := m.known(args)
+	if err != nil {
+		return err
+	}
+	all := []standing{}
+	for _, ref := range refs {
+		s, err := m.standing(ref)
+		if err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	if a.json {
+		return a.ui.json(map[string]any{"mirror": a.mirror, "datasets": all})
+	}
+	a.ui.status(all, a.mirror)
+	return nil
+}
+
+func (m *mirror) standing(ref manifest.Ref) (standing, error) {
+	v, _, err := m.store.Version(ref)
+	if err != nil {
+		return standing{}, err
+	}
+	s := standing{
+		Dataset: ref.Dataset, Version: ref.Version, Entries: v.Manifest.Entries, Published: v.Bytes, Manifest: v.Manifest.Fetched, ref: ref,
+	}
+	if s.Files, s.Bytes, err = m.store.Totals(v.ID); err != nil {
+		return s, err
+	}
+	passes, err := m.store.Passes(ref, 1)
+	if err != nil || len(passes) == 0 {
+		return s, err
+	}
+	p := passes[0]
+	s.Last = &lastPass{Start: p.Start, Elapsed: p.Elapsed.Seconds(), State: p.State, Files: p.Files, Error: p.Error, Failures: p.Failures}
+	return s, nil
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// ui is all that a person sees: results on stdout, everything else on stderr.
+type ui struct {
+	stdout, stderr io.Writer
+
+	mu      sync.Mutex // guards stderr and display
+	display display    // the progress display that is on the screen, if any
+}
+
+// explain tells an error and what to do about it, and returns the exit code.
+func (u *ui) explain(err error) int {
+	a := advise(err)
+	u.lines("error", err.Error())
+	if a.hint != "" {
+		u.lines("hint", a.hint)
+	}
+	return a.code
+}
+
+// explainPass does so for a pass that ended early, and says what is left.
+func (u *ui) explainPass(r *downloader.Report, err error) int {
+	if !errors.Is(err, downloader.ErrInterrupted) {
+		return worse(u.explain(err), exitCode(r))
+	}
+	left := ""
+	if r.Files.Total > 0 {
+		left = fmt.Sprintf("; %s of %s left", count(r.Left, "file"), humanize.Comma(r.Files.Total))
+		if r.LeftBytes > 0 {
+			left += ", about " + size(r.LeftBytes)
+		}
+	}
+	u.lines("interrupted", "what has come is saved"+left)
+	u.lines("hint", advise(downloader.ErrInterrupted).hint)
+	return exitInterrupted
+}
+
+func (u *ui) note(format string, args ...any) { u.lines("note", fmt.Sprintf(format, args...)) }
+
+// lines prints a message of one or more lines.
+func (u *ui) lines(kind, text string) {
+	prefix := "mimicsync: " + kind + ": "
+	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+strings.Repeat(" ", len(prefix)))
+	_, _ = io.WriteString(u.log(), prefix+text+"\n") // there is nowhere else to tell that stderr is closed
+}
+
+// log is stderr for whole lines: they go above the progress display.
+func (u *ui) log() io.Writer { return logWriter{u} }
+
+type logWriter struct{ u *ui }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.u.mu.Lock()
+	defer w.u.mu.Unlock()
+	if w.u.display != nil {
+		w.u.display.clear()
+	}
+	return w.u.stderr.Write(b)
+}
+
+func (u *ui) json(v any) error {
+	e := json.NewEncoder(u.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (u *ui) print(format string, args ...any) {
+	_, _ = fmt.Fprintf(u.stdout, format, args...) // a closed stdout ends the process by SIGPIPE
+}
+
+// maxShown is how many failures are told one by one; the JSON report has more.
+const maxShown = 20
+
+// report tells the result of a pass.
+func (u *ui) report(r *downloader.Report) {
+	if r.State == store.Interrupted || r.State == store.Failed && r.Files.Total == 0 {
+		return // told as an error
+	}
+	f, b := r.Files, r.Bytes
+	done := f.Present + f.Adopted + f.Linked + f.Fetched
+	var parts []string
+	for _, p := range []struct {
+		n, bytes int64
+		how      string
+	}{
+		{f.Fetched, b.Fetched, "fetched"},
+		{f.Present, b.Present, "present"},
+		{f.Adopted, b.Adopted, "adopted"},
+		{f.Linked, b.Linked, "linked"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s (%s)", humanize.Comma(p.n), p.how, size(p.bytes)))
+		}
+	}
+	detail := ""
+	if len(parts) > 0 {
+		detail = ": " + strings.Join(parts, ", ")
+	}
+	u.print("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
+		count(f.Total, "file"), detail, elapsed(r.Elapsed))
+	for _, q := range r.Quarantined[:min(len(r.Quarantined), maxShown)] {
+		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", q.Path, q.To)
+	}
+	u.failures(r.Failures, f.Failed)
+}
+
+func (u *ui) failures(failures []store.Failure, total int64) {
+	for _, f := range failures[:min(len(failures), maxShown)] {
+		u.print("  %-12s %s: %s\n", f.Reason, printable(f.Path), f.Detail)
+	}
+	if more := total - int64(min(len(failures), maxShown)); more > 0 {
+		u.print("  ... and %s more; --json lists them\n", humanize.Comma(more))
+	}
+}
+
+func (u *ui) verification(v *downloader.Verification, repair bool) {
+	u.print("%s %s: %s read and right (%s)", v.Dataset, v.Version, count(v.Verified, "file"), size(v.Bytes))
+	for _, p := range []struct {
+		n    int64
+		what string
+	}{{v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Absent, "never fetched"}} {
+		if p.n > 0 {
+			u.print(", %s %s", humanize.Comma(p.n), p.what)
+		}
+	}
+	u.print(", in %s\n", elapsed(v.Elapsed))
+	u.failures(v.Failures, v.Wrong+v.Missing)
+	if v.Wrong+v.Missing > 0 && !repair {
+		u.lines("hint", fmt.Sprintf("fetch them again with: mimicsync verify %s@%s --repair", v.Dataset, v.Version))
+	}
+}
+
+func (u *ui) status(all []standing, mirror string) {
+	if len(all) == 0 {
+		u.print("The mirror %s has no dataset yet.\n", mirror)
+		return
+	}
+	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "DATASET\tVERSION\tVERIFIED\tOF\tSIZE\tLAST PASS\tENDED")
+	for _, s := range all {
+		state, when := "-", "-"
+		if s.Last != nil {
+			state = s.Last.State.String()
+			when = s.Last.Start.Add(time.Duration(s.Last.Elapsed * float64(time.Second))).Local().Format("2006-01-02 15:04")
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Dataset, s.Version, humanize.Comma(s.Files), humanize.Comma(s.Entries), size(s.Bytes), state, when)
+	}
+	_ = w.Flush()
+	for _, s := range all {
+		if s.Last == nil || s.Last.State == store.Complete {
+			continue
+		}
+		u.print("\n%s %s: %s", s.Dataset, s.Version, s.Last.State)
+		if s.Last.Error != "" {
+			u.print(": %s", s.Last.Error)
+		}
+		u.print("\n")
+		u.failures(s.Last.Failures, s.Last.Files.Failed)
+	}
+}
+
+// planned is a plan as it is printed.
+type planned struct {
+	Dataset      string `json:"dataset"`
+	Version      string `json:"version"`
+	Total        int64  `json:"files_total"`
+	Present      int64  `json:"files_present"`
+	Examine      int64  `json:"files_to_examine"`
+	Fetch        int64  `json:"files_to_fetch"`
+	Unsafe       int64  `json:"files_unsafe"`
+	PresentBytes int64  `json:"bytes_present"`
+	FetchBytes   int64  `json:"bytes_to_fetch"` // at most about, 0 when unknown
+	Free         int64  `json:"disk_free"`
+	Missing      int64  `json:"disk_missing"` // 0 when it fits, or when that is unknown
+}
+
+func newPlanned(p *downloader.Plan) planned {
+	out := planned{
+		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
+		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, FetchBytes: p.FetchBytes(), Free: p.Free.Bytes,
+	}
+	if p.Fetch+p.Examine == 0 {
+		out.FetchBytes = 0
+	}
+	out.Missing = max(out.FetchBytes-out.Free, 0)
+	return out
+}
+
+func (u *ui) plans(plans []planned, mirror string) {
+	for _, p := range plans {
+		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+		row := func(name string, n int64, note string) {
+			_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", name, humanize.Comma(n), note)
+		}
+		u.print("%s %s\n", p.Dataset, p.Version)
+		row("files selected", p.Total, "")
+		row("present", p.Present, size(p.PresentBytes)+", verified")
+		if p.Examine > 0 {
+			row("to examine", p.Examine, "found in the mirror: kept if right")
+		}
+		fetch := "size unknown"
+		if p.FetchBytes > 0 {
+			fetch = "at most about " + size(p.FetchBytes)
+		} else if p.Fetch == 0 {
+			fetch = ""
+		}
+		row("to fetch", p.Fetch, fetch)
+		if p.Unsafe > 0 {
+			row("refused", p.Unsafe, "their paths are not safe to write")
+		}
+		_ = w.Flush()
+		u.print("  free disk in %s: %s\n", mirror, size(p.Free))
+		if p.Missing > 0 {
+			u.print("  NOT ENOUGH ROOM: about %s are missing\n", size(p.Missing))
+		}
+	}
+}
+
+func (u *ui) datasets(all []manifest.Dataset) {
+	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tFILES\tSIZE\tTITLE")
+	for _, d := range all {
+		files, bytes := "?", "?"
+		if d.Files > 0 {
+			files = humanize.Comma(d.Files)
+		}
+		if d.Bytes > 0 {
+			bytes = size(d.Bytes)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Slug, d.Version, d.Access, files, bytes, d.Title)
+	}
+	_ = w.Flush()
+	u.print("\nVersions and sizes are those known to this build; pull takes the newest version there is.\n" +
+		"Credentialed datasets need an account, a training and a signed agreement: https://physionet.org/content/NAME/\n")
+}
+
+func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return humanize.Comma(n) + " " + what + "s"
+}
+
+// elapsed rounds a time to what a person cares for.
+func elapsed(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(math.Mod(d.Minutes(), 60)))
+}
+
+// printable keeps a hostile name from writing to the terminal what it likes.
+func printable(name string) string {
+	if slices.ContainsFunc([]rune(name), func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' || r >= 0x80 && r < 0xa0 }) {
+		return fmt.Sprintf("%q", name)
+	}
+	return name
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var repair, rebuild bool
+	cmd := &cobra.Command{
+		Use:   "verify [DATASET[@VERSION]]",
+		Short: "Re-read the mirror and compare it with the manifest",
+		Long: `Verify reads every file of the mirror, or of one dataset, and compares its SHA-256
+with the manifest. It needs no network. A wrong file is reported and stays where it
+is; the next pull, or --repair at once, moves it aside and fetches it again.
+
+--rebuild makes a new state file from the mirror alone, for one that is lost or
+damaged; the old one is kept beside it.`,
+		Example: `  mimicsync verify
+  mimicsync verify mimiciv@3.1 --repair
+  mimicsync verify --rebuild`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.verify(cmd.Context(), args, repair, rebuild)
+		},
+	}
+	a.mirrorFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&repair, "repair", false, "fetch again what is wrong or missing")
+	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "make the state file anew from the mirror")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object")
+	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
+	return cmd
+}
+
+func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (err error) {
+	if err := checkMirror(a.mirror, false); err != nil {
+		return err
+	}
+	if rebuild {
+		if err := a.setStateAside(); err != nil {
+			return err
+		}
+	}
+	m, err := a.openMirror("verify", false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	if rebuild {
+		if err := a.adoptVersions(ctx, m); err != nil {
+			return err
+		}
+	}
+	refs, err := m.known(args)
+	if err != nil {
+		return err
+	}
+	results := []*downloader.Verification{}
+	for _, ref := range refs {
+		v, err := a.verifyOne(ctx, m, ref)
+		if err != nil {
+			return err
+		}
+		results = append(results, v)
+		if !a.json {
+			a.ui.verification(v, repair)
+		}
+		if v.Wrong+v.Missing > 0 && repair {
+			if err := a.repair(ctx, m, ref, v); err != nil {
+				return err
+			}
+		} else {
+			a.code = worse(a.code, verificationCode(v))
+		}
+	}
+	if a.json {
+		return a.ui.json(map[string][]*downloader.Verification{"verified": results})
+	}
+	return nil
+}
+
+func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Verification, error) {
+	progress := new(downloader.Progress)
+	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budget)
+	defer stop()
+	return m.syncer.Verify(ctx, ref, manifest.Selection{}, progress)
+}
+
+// repair pulls just what was found wrong or missing, so that a mirror of a part
+// of a dataset stays one.
+func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref, v *downloader.Verification) error {
+	paths := make([]string, 0, len(v.Failures))
+	for _, f := range v.Failures {
+		paths = append(paths, f.Path)
+	}
+	report, err := a.pullOne(ctx, m, ref, manifest.SelectPaths(paths))
+	if !a.json {
+		a.ui.report(report)
+	}
+	code := exitCode(report)
+	if err != nil {
+		code = a.ui.explainPass(report, err)
+	}
+	a.code = worse(a.code, code)
+	return nil
+}
+
+// known are the versions that a verification reads: all, or those of the
+// dataset that the command line names.
+func (m *mirror) known(args []string) ([]manifest.Ref, error) {
+	versions, err := m.store.Versions()
+	if err != nil {
+		return nil, err
+	}
+	var want manifest.Ref
+	if len(args) > 0 {
+		if want, err = manifest.ParseRef(args[0]); err != nil {
+			return nil, err
+		}
+	}
+	var refs []manifest.Ref
+	for _, v := range versions {
+		if (want.Dataset == "" || want.Dataset == v.Ref.Dataset) && (want.Version == "" || want.Version == v.Ref.Version) {
+			refs = append(refs, v.Ref)
+		}
+	}
+	if len(refs) == 0 && want.Dataset != "" {
+		return nil, &unknownHereError{want}
+	}
+	return refs, nil
+}
+
+// setStateAside renames the state file, if there is one and nobody uses it.
+func (a *app) setStateAside() error {
+	place, err := store.Locate(a.mirror, a.state)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(place, "verify --rebuild")
+	switch {
+	case err == nil:
+		if err := s.Close(); err != nil {
+			return err
+		}
+	case errors.Is(err, store.ErrLocked):
+		return err
+	}
+	for n := 1; ; n++ {
+		aside := fmt.Sprintf("%s.old.%d", place.File(), n)
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			err := os.Rename(place.File(), aside)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			a.ui.note("the former state file is %s now", aside)
+			return err
+		}
+	}
+}
+
+// adoptVersions makes the new state know every version that the tree has a
+// manifest of.
+func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
+	found, err := filepath.Glob(filepath.Join(a.mirror, "*", "*", manifest.Name))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		folder := filepath.Dir(path)
+		ref, err := manifest.ParseRef(filepath.Base(filepath.Dir(folder)) + "@" + filepath.Base(folder))
+		if err != nil {
+			continue // a folder that is not ours
+		}
+		if err := m.syncer.Adopt(ctx, ref); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+// Package configs reads mimicsync's configuration file. Only cmd imports it,
+// and turns it into the Options of the packages below.
+//
+// Secrets are not in the file: a PhysioNet account comes from the environment
+// or from netrc.
+package configs
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"mimicsync/manifest"
+)
+
+// Example is a configuration file with every field and what it means.
+//
+//go:embed example.yaml
+var Example []byte
+
+// Config is the configuration file. A field that is absent is zero here, and
+// means the default that example.yaml names.
+type Config struct {
+	Mirror      string    `yaml:"mirror"`       // root folder of the mirror
+	State       string    `yaml:"state"`        // folder for the state, where the mirror is on a file server
+	Connections int       `yaml:"connections"`  // ceiling for one host, 1 to 256
+	IdleTimeout Duration  `yaml:"idle_timeout"` // silence after which a connection is given up, from 1 s
+	FileMode    Mode      `yaml:"file_mode"`    // permissions of the files of the mirror
+	DirMode     Mode      `yaml:"dir_mode"`     // permissions of its folders
+	Include     []string  `yaml:"include"`      // globs
+	Exclude     []string  `yaml:"exclude"`      // globs
+	PhysioNet   PhysioNet `yaml:"physionet"`
+}
+
+// PhysioNet says where PhysioNet is.
+type PhysioNet struct {
+	URL string `yaml:"url"`
+}
+
+// Duration is a time.Duration that is written as in "90s".
+type Duration time.Duration
+
+// UnmarshalYAML reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := time.ParseDuration(n.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %q is not a time such as 90s or 2m", n.Line, n.Value)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Mode is a file's permissions, written in octal as in "0640".
+type Mode fs.FileMode
+
+// UnmarshalYAML reads octal digits.
+func (m *Mode) UnmarshalYAML(n *yaml.Node) error {
+	v, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 16)
+	if err != nil || v > 0o777 {
+		return fmt.Errorf("line %d: %q is not a file mode such as 0640", n.Line, n.Value)
+	}
+	*m = Mode(v)
+	return nil
+}
+
+// Load reads and validates a file. The error names every problem, with lines.
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	c, err := Parse(b)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads and validates a configuration. An unknown key is an error: it
+// would be a default that nobody meant.
+func Parse(b []byte) (Config, error) {
+	var c Config
+	loader, err := yaml.NewLoader(bytes.NewReader(b), yaml.WithKnownFields())
+	if err != nil {
+		return c, err
+	}
+	if err := loader.Load(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, err
+	}
+	var second any
+	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
+		return c, errors.New("it holds more than one YAML document")
+	}
+	return c, c.Validate()
+}
+
+// Validate reports every problem at once.
+func (c Config) Validate() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if c.Connections < 0 || c.Connections > 256 {
+		problem("connections: %d is not from 1 to 256", c.Connections)
+	}
+	if c.IdleTimeout != 0 && time.Duration(c.IdleTimeout) < time.Second {
+		problem("idle_timeout: %s would cut off a slow but living connection; at least 1s", time.Duration(c.IdleTimeout))
+	}
+	if c.FileMode != 0 && c.FileMode&0o600 != 0o600 {
+		problem("file_mode: %04o does not let mimicsync itself read and write", uint32(c.FileMode))
+	}
+	if c.DirMode != 0 && c.DirMode&0o700 != 0o700 {
+		problem("dir_mode: %04o does not let mimicsync itself read and write", uint32(c.DirMode))
+	}
+	if _, err := manifest.NewSelection(c.Include, c.Exclude); err != nil {
+		problems = append(problems, err)
+	}
+	if c.PhysioNet.URL != "" {
+		if u, err := url.Parse(c.PhysioNet.URL); err != nil || u.Host == "" || u.User != nil {
+			problem("physionet.url: it must be an address such as https://physionet.org, without user and password")
+		}
+	}
+	return errors.Join(problems...)
+}

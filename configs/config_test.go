@@ -1,0 +1,59 @@
+package configs_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mimicsync/configs"
+)
+
+func TestTheExampleIsTheDefaults(t *testing.T) {
+	c, err := configs.Load("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := configs.Config{
+		Mirror: "physionet.org/files", Connections: 8, IdleTimeout: configs.Duration(time.Minute), FileMode: 0o600, DirMode: 0o700,
+		PhysioNet: configs.PhysioNet{URL: "https://physionet.org"},
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("example.yaml (-want +got):\n%s", diff)
+	}
+	if b, _ := os.ReadFile("example.yaml"); string(b) != string(configs.Example) {
+		t.Error("Example is not example.yaml")
+	}
+}
+
+func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"empty file", "", nil},
+		{"unknown keys with their lines", "miror: /x\nconections: 3\n", []string{"miror", "conections", "line 1", "line 2"}},
+		{"several bad values", "connections: 900\nfile_mode: 0040\nidle_timeout: 1ms\n", []string{"connections", "file_mode", "idle_timeout"}},
+		{"a word for a time", "idle_timeout: soon\n", []string{"soon", "line 1"}},
+		{"a second document", "mirror: a\n---\nmirror: b\n", []string{"more than one"}},
+		{"a bad glob", "include: ['[']\n", []string{"["}},
+		{"a password in the address", "physionet: {url: 'https://u:hunter2@physionet.org'}\n", []string{"physionet.url"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := configs.Parse([]byte(test.text))
+			if (err != nil) != (len(test.want) > 0) {
+				t.Fatalf("Parse = %v", err)
+			}
+			for _, w := range test.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("Parse = %v, want it to name %q", err, w)
+				}
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("Parse = %v: it tells the password", err)
+			}
+		})
+	}
+}
