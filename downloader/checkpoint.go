@@ -108,5 +108,10 @@ func (p *pass) record(transfers ...*transfer) error {
 		t.marked.Store(written)
 		t.recorded = true
 	}
-	return p.s.Store.PutPartials(partials...)
+	p.s.at("partials synced")
+	if err := p.s.Store.PutPartials(partials...); err != nil {
+		return err
+	}
+	p.s.at("partials recorded")
+	return nil
 }

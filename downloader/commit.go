@@ -102,6 +102,7 @@ func (c *committer) step(batch []*committed) error {
 	if err := c.p.s.Tree.sync(c.p.ref, batch, c.renamed); err != nil {
 		return c.p.spaceError(err, 0)
 	}
+	c.p.s.at("synced")
 	if err := c.record(); err != nil {
 		return c.p.spaceError(err, 0)
 	}
@@ -117,6 +118,7 @@ func (c *committer) step(batch []*committed) error {
 			}
 		}
 		c.renamed = append(c.renamed, f)
+		c.p.s.at("renamed")
 	}
 	return nil
 }
@@ -136,6 +138,7 @@ func (c *committer) record() error {
 	if err := c.p.s.Store.Commit(b); err != nil {
 		return err
 	}
+	c.p.s.at("recorded")
 	for _, f := range c.renamed {
 		c.p.s.land(f.entry.Digest)
 		c.p.succeed(f)

@@ -111,7 +111,7 @@ type MismatchError struct {
 
 // Error names both digests.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the %d bytes that came have the SHA-256 %s, the manifest says %s", e.Size, e.Got, e.Want)
+	return fmt.Sprintf("its %d bytes have the SHA-256 %s, the manifest says %s", e.Size, e.Got, e.Want)
 }
 
 // SizeError means that an object ended early, or did not end where it said.

@@ -64,6 +64,17 @@ type Syncer struct {
 	mu      sync.Mutex
 	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up
 	partial map[manifest.Digest]store.Partial // recorded and not in flight
+
+	// reached is called at the named points of a transfer and a commit. It is
+	// nil but in tests, which kill the process there.
+	reached func(point string)
+}
+
+// at marks a point that a crash test can name.
+func (s *Syncer) at(point string) {
+	if s.reached != nil {
+		s.reached(point)
+	}
 }
 
 // New returns a Syncer, and clears away what transfers that died in their first

@@ -321,6 +321,7 @@ func (t *transfer) write(b []byte) error {
 	if err != nil {
 		return t.p.spaceError(err, max(t.meta.Size-t.have, int64(len(b)-n)))
 	}
+	t.p.s.at("written")
 	t.p.noteWritten(t)
 	return nil
 }
@@ -379,6 +380,7 @@ func (t *transfer) setAside(seed int64) error {
 
 // finish closes the verified partial and describes its commit.
 func (t *transfer) finish() (*committed, error) {
+	t.p.s.at("verified")
 	t.p.leave(t)
 	fi, err := t.p.s.Tree.stamp(t.file, t.entry.Digest, t.modified)
 	if err != nil {

@@ -120,7 +120,7 @@ func (t *Tree) has(ref manifest.Ref) bool {
 
 // matches reports whether a file is still as its record says.
 func matches(fi fs.FileInfo, r store.Record) bool {
-	return fi.Mode().IsRegular() && fi.Size() == r.Size && fi.ModTime().Equal(r.ModTime)
+	return !r.Lost && fi.Mode().IsRegular() && fi.Size() == r.Size && fi.ModTime().Equal(r.ModTime)
 }
 
 // maxDirs bounds what a Tree remembers. Entries come folder by folder, so a few

@@ -2,6 +2,7 @@ package downloader_test
 
 import (
 	"encoding/pem"
+	"flag"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -11,6 +12,11 @@ import (
 // TestMain makes this process trust the certificate of httptest's servers the
 // way a user would: by SSL_CERT_FILE.
 func TestMain(m *testing.M) {
+	// Most stories wait, for a retry or a slow line: more of them than there are
+	// processors may do so together. A -parallel on the command line wins.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "mimicsync-test")
 		if err != nil {

@@ -29,8 +29,8 @@ type Verification struct {
 }
 
 // Verify re-reads the files of a version and compares them with the manifest in
-// force. It makes no request and moves no file: a wrong or missing one loses its
-// record, so that the next pass fetches it; a right one without a record gets
+// force. It makes no request and moves no file: a wrong or missing one is recorded
+// as lost, so that the next pass fetches it; a right one without a record gets
 // one.
 func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Verification, error) {
 	p, ctx := s.newPass(ctx, ref, selection, progress)
@@ -141,9 +141,9 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 		v.p.progress.Done.Add(1)
 	default:
 		v.reject(e, err)
-		v.batch.Drop = append(v.batch.Drop, entry)
+		v.batch.Lost = append(v.batch.Lost, entry)
 	}
-	if len(v.batch.Put)+len(v.batch.Drop) >= 1000 {
+	if len(v.batch.Put)+len(v.batch.Lost) >= 1000 {
 		return v.flush()
 	}
 	return nil
@@ -178,7 +178,7 @@ func (v *verifier) flush() error {
 		}
 	}
 	err := v.p.s.Store.Commit(v.batch)
-	v.batch.Put, v.batch.Drop, v.fresh = v.batch.Put[:0], v.batch.Drop[:0], v.fresh[:0]
+	v.batch.Put, v.batch.Lost, v.fresh = v.batch.Put[:0], v.batch.Lost[:0], v.fresh[:0]
 	return err
 }
 

@@ -13,8 +13,10 @@ import (
 )
 
 // Record says that the file of one entry was read whole and had the entry's
-// digest. Size and ModTime are those the file had then.
+// digest. Size and ModTime are those the file had then. Or else it says that the
+// file was Lost since: it should be in the mirror, and must be fetched again.
 type Record struct {
+	Lost     bool      // then the other fields are zero
 	Size     int64     // bytes
 	ModTime  time.Time // to the nanosecond
 	Verified time.Time // to the second
@@ -40,21 +42,31 @@ type Verified struct {
 type Batch struct {
 	ID   uint32
 	Put  []Verified        // sorted by Commit
-	Drop []Verified        // records whose file is gone or no longer right; only Offset and Digest count
+	Lost []Verified        // entries whose file is gone or no longer right; only Offset and Digest count
 	Done []manifest.Digest // partials that became files, or were given up
 }
 
-const recordFormat = 1
+// The first byte of a record.
+const (
+	recordVerified = 1
+	recordLost     = 2
+)
 
 func encodeRecord(b []byte, r Record) []byte {
-	b = append(b, recordFormat)
+	if r.Lost {
+		return append(b, recordLost)
+	}
+	b = append(b, recordVerified)
 	b = binary.AppendUvarint(b, uint64(r.Size)) //nolint:gosec // sizes are not negative
 	b = binary.BigEndian.AppendUint64(b, uint64(r.ModTime.UnixNano()))
 	return binary.AppendUvarint(b, uint64(max(r.Verified.Unix(), 0)))
 }
 
 func decodeRecord(b []byte) (Record, error) {
-	if len(b) < 11 || b[0] != recordFormat {
+	if len(b) == 1 && b[0] == recordLost {
+		return Record{Lost: true}, nil
+	}
+	if len(b) < 11 || b[0] != recordVerified {
 		return Record{}, fmt.Errorf("%w: a record of %d bytes has an unknown form", ErrDamaged, len(b))
 	}
 	size, n := binary.Uvarint(b[1:])
@@ -93,7 +105,7 @@ func digestKey(d manifest.Digest, id uint32, offset int64) []byte {
 
 // Commit applies a batch in one transaction. It sorts the batch's slices.
 func (s *Store) Commit(batch Batch) error {
-	if len(batch.Put)+len(batch.Drop)+len(batch.Done) == 0 {
+	if len(batch.Put)+len(batch.Lost)+len(batch.Done) == 0 {
 		return nil
 	}
 	return s.update(func(tx *bolt.Tx) error {
@@ -103,7 +115,7 @@ func (s *Store) Commit(batch Batch) error {
 		}
 		records.FillPercent = 0.9 // keys mostly arrive in order: full leaves halve the file
 		digests := tx.Bucket(bucketDigests)
-		if err := dropRecords(records, digests, batch); err != nil {
+		if err := loseRecords(records, digests, batch.Lost, batch.ID); err != nil {
 			return err
 		}
 		if err := putRecords(records, digests, batch); err != nil {
@@ -119,12 +131,12 @@ func (s *Store) Commit(batch Batch) error {
 	})
 }
 
-func dropRecords(records, digests *bolt.Bucket, batch Batch) error {
-	for _, v := range batch.Drop {
-		if err := records.Delete(offsetKey(nil, v.Offset)); err != nil {
+func loseRecords(records, digests *bolt.Bucket, lost []Verified, id uint32) error {
+	for _, v := range lost {
+		if err := records.Put(offsetKey(nil, v.Offset), encodeRecord(nil, Record{Lost: true})); err != nil {
 			return err
 		}
-		if err := digests.Delete(digestKey(v.Digest, batch.ID, v.Offset)); err != nil {
+		if err := digests.Delete(digestKey(v.Digest, id, v.Offset)); err != nil {
 			return err
 		}
 	}
@@ -203,7 +215,7 @@ func (s *Store) Copies(d manifest.Digest, limit int) ([]Located, error) {
 	return found, err
 }
 
-// Totals counts the records of a Version and adds up their sizes.
+// Totals counts the verified files of a Version and adds up their sizes.
 func (s *Store) Totals(id uint32) (files, size int64, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		records := tx.Bucket(bucketRecords).Bucket(idKey(id))
@@ -212,7 +224,9 @@ func (s *Store) Totals(id uint32) (files, size int64, err error) {
 		}
 		return records.ForEach(func(_, v []byte) error {
 			r, err := decodeRecord(v)
-			files, size = files+1, size+r.Size
+			if err == nil && !r.Lost {
+				files, size = files+1, size+r.Size
+			}
 			return err
 		})
 	})

@@ -29,8 +29,9 @@
 // batch of neighbours touches a dozen pages. A record is
 //
 //	byte 1, uvarint size, int64 modification time in ns, uvarint time of the last verification in s
+//	byte 2, for a file that was lost since
 //
-// which is 15 to 20 bytes, so that 600,000 of them take about 40 MB with their
+// which is up to 20 bytes, so that 600,000 of them take about 40 MB with their
 // digests.
 package store
 

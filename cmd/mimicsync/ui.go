@@ -266,6 +266,8 @@ func count(n int64, what string) string {
 // elapsed rounds a time to what a person cares for.
 func elapsed(d time.Duration) string {
 	switch {
+	case d < time.Second:
+		return max(d.Round(time.Millisecond), time.Millisecond).String()
 	case d < 10*time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d < time.Hour:

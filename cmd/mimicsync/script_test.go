@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"mimicsync/downloader/lookalike"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"mimicsync": main})
+}
+
+// TestScripts runs the command lines of testdata/script against a look-alike
+// over TLS. The scripts know these commands beside testscript's own:
+//
+//	physionet open|controlled    starts it; user "marie", password "hunter2"
+//	fault KIND PATH [TIMES]      makes it misbehave
+//	requests MAX                 fails if it got more requests since the last call
+//	publish FILE VERSION         publishes demo@VERSION with FILE as its manifest
+//	unsign                       marie has not signed the agreement any more
+//	code N mimicsync ...         runs it and wants the exit code N
+//	jsonpass STATE TOTAL FAILED  wants stdout to be a report of one pass, as DESIGN 6 has it
+//	jsonkeys KEY...              wants stdout to be one JSON object with just these keys
+//	waitowner                    waits until a process owns the mirror
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("MIMICSYNC_MIRROR", "mirror")
+			e.Values[siteKey{}] = new(running)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"physionet": startPhysioNet,
+			"fault":     injectFault,
+			"requests":  countRequests,
+			"publish":   publish,
+			"unsign":    func(ts *testscript.TestScript, _ bool, _ []string) { server(ts).UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil }) },
+			"code":      wantCode,
+			"waitowner": waitForOwner,
+			"jsonpass":  wantPass,
+			"jsonkeys":  wantKeys,
+		},
+	})
+}
+
+// siteKey is where a script keeps its look-alike.
+type siteKey struct{}
+
+type running struct{ *lookalike.Server }
+
+func server(ts *testscript.TestScript) *lookalike.Server { return ts.Value(siteKey{}).(*running).Server }
+
+var demoContent = []lookalike.GeneratedFile{
+	{Path: "hosp/admissions.csv.gz", Size: 40_000},
+	{Path: "hosp/labevents.csv.gz", Size: 2_000_000},
+	{Path: "icu/chartevents.csv.gz", Size: 300_000},
+	{Path: "LICENSE.txt", Size: 2500},
+}
+
+func startPhysioNet(ts *testscript.TestScript, _ bool, args []string) {
+	policy := lookalike.Open
+	if args[0] == "controlled" {
+		policy = lookalike.Credentialed
+	}
+	files := lookalike.Generated(demoContent)
+	s := lookalike.New(lookalike.Project{Slug: "demo", Title: "Demo", Policy: policy, Versions: []lookalike.Version{
+		{Version: "1.0", Files: files, Manifest: files.Manifest(), Bytes: files.Bytes()},
+	}})
+	s.AddUser(lookalike.User{Name: "marie", Password: "hunter2", Credentialed: true, Signed: []string{"demo@1.0"}})
+	h := httptest.NewUnstartedServer(s)
+	h.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	h.StartTLS()
+	ts.Defer(func() {
+		s.Close()
+		h.Close()
+	})
+	ts.Value(siteKey{}).(*running).Server = s
+	cert := ts.MkAbs("ca.pem")
+	ts.Check(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600))
+	ts.Setenv("SSL_CERT_FILE", cert)
+	ts.Setenv("MIMICSYNC_PHYSIONET_URL", h.URL)
+}
+
+var kinds = map[string]lookalike.Fault{
+	"corrupt":     {Kind: lookalike.Corrupt, After: 100},
+	"html":        {Kind: lookalike.HTMLPage},
+	"missing":     {Kind: lookalike.Status, Code: 404},
+	"busy":        {Kind: lookalike.Status, Code: 503, RetryAfter: "1"},
+	"unavailable": {Kind: lookalike.Status, Code: 502},
+	"slow":        {Kind: lookalike.Slow, Rate: 200_000},
+	"short":       {Kind: lookalike.ShortBody, After: 50},
+}
+
+func injectFault(ts *testscript.TestScript, _ bool, args []string) {
+	f, ok := kinds[args[0]]
+	if !ok {
+		ts.Fatalf("no fault %s", args[0])
+	}
+	f.Path = args[1]
+	if len(args) > 2 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		f.Times = n
+	}
+	server(ts).Inject(f)
+}
+
+func countRequests(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	if got := server(ts).Counters().Requests; got > limit {
+		ts.Fatalf("%d requests, want at most %d", got, limit)
+	}
+	server(ts).Reset()
+}
+
+func publish(ts *testscript.TestScript, _ bool, args []string) {
+	files := lookalike.Generated(demoContent)
+	server(ts).Publish(lookalike.Project{Slug: "demo", Title: "Demo", Versions: []lookalike.Version{
+		{Version: args[1], Files: files, Manifest: []byte(ts.ReadFile(args[0])), Bytes: files.Bytes()},
+	}})
+}
+
+func wantCode(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		text := err.Error()
+		if got, err = strconv.Atoi(strings.TrimPrefix(text, "exit status ")); err != nil {
+			ts.Fatalf("%s", text)
+		}
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func waitForOwner(ts *testscript.TestScript, _ bool, _ []string) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs("mirror/.mimicsync/owner")); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("no process took the mirror")
+}
+
+// only decodes stdout, which must be one JSON object and nothing else.
+func only(ts *testscript.TestScript) map[string]any {
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	var object map[string]any
+	ts.Check(d.Decode(&object))
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		ts.Fatalf("stdout goes on after the JSON object")
+	}
+	return object
+}
+
+func wantKeys(ts *testscript.TestScript, _ bool, args []string) {
+	if got := keys(only(ts)); got != strings.Join(args, " ") {
+		ts.Fatalf("keys %s, want %s", got, strings.Join(args, " "))
+	}
+}
+
+func wantPass(ts *testscript.TestScript, _ bool, args []string) {
+	passes, _ := only(ts)["passes"].([]any)
+	if len(passes) != 1 {
+		ts.Fatalf("%d passes, want 1", len(passes))
+	}
+	pass, _ := passes[0].(map[string]any)
+	files, _ := pass["files"].(map[string]any)
+	bytes, _ := pass["bytes"].(map[string]any)
+	failures, _ := pass["failures"].([]any)
+	got := fmt.Sprint(keys(pass), "|", keys(files), "|", keys(bytes), "|", fmt.Sprintf("%v %v %v %d", pass["state"], files["total"], files["failed"], len(failures)))
+	want := fmt.Sprint("bytes dataset elapsed_s failures files state version|adopted failed fetched linked present total|" +
+		"adopted discarded fetched linked present|" + args[0] + " " + args[1] + " " + args[2] + " " + args[2])
+	if got != want {
+		ts.Fatalf("got  %s\nwant %s", got, want)
+	}
+	for _, f := range failures {
+		if k := keys(f.(map[string]any)); k != "detail path reason source" {
+			ts.Fatalf("a failure has the keys %s", k)
+		}
+	}
+}
+
+func keys(m map[string]any) string { return strings.Join(slices.Sorted(maps.Keys(m)), " ") }
