@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -23,6 +24,7 @@ func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, 
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
+			err = p.spaceError(err, 0)
 			p.fail(e, err)
 			if v, _ := classify(err); v == fatal {
 				p.stop(err)
@@ -46,6 +48,9 @@ func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, 
 // moved to quarantine. It returns nil when the entry must be fetched.
 func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*committed, error) {
 	name := p.s.Tree.name(p.ref, e.Path)
+	if err := p.s.Tree.ensureDirOf(p.ref, e.Path); err != nil {
+		return nil, err // not even to move it aside: behind a symlink it is somebody else's file
+	}
 	fi, err := p.s.Tree.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -67,7 +72,7 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 		return nil, err
 	}
 	if got != e.Digest {
-		return nil, p.seed(e, name, size)
+		return nil, p.seed(e, name, fi)
 	}
 	// The file may have changed while it was read: then its time did too.
 	after, err := p.s.Tree.root.Lstat(name)
@@ -107,7 +112,8 @@ func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifes
 // seed takes a wrong file for what it most often is, the start of the right
 // one from an interrupted wget: it becomes the entry's partial. Whether it is
 // one shows when the source is asked for the rest; see transfer.accept.
-func (p *pass) seed(e manifest.Entry, name string, size int64) error {
+func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
+	size := fi.Size()
 	if size == 0 || p.s.hasPartial(e.Digest) {
 		return p.setAside(e, name)
 	}
@@ -124,7 +130,7 @@ func (p *pass) seed(e manifest.Entry, name string, size int64) error {
 	if err := p.s.Store.PutPartials(partial); err != nil {
 		return err
 	}
-	if err := p.s.Tree.root.Rename(name, partialName(e.Digest)); err != nil {
+	if err := p.s.Tree.takeOver(name, e.Digest, durable.Links(fi) > 1); err != nil {
 		return err
 	}
 	p.s.keepPartial(partial)

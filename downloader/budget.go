@@ -34,6 +34,8 @@ type Budget struct {
 		previous float64 // amount per second of the window before the limit last changed
 		probing  bool    // the limit went up by one at the start of this window
 	}
+	probeAt   time.Time     // not before then is one more tried
+	probeWait time.Duration // grows while trying one more brings nothing
 }
 
 const (
@@ -41,6 +43,8 @@ const (
 	rampWindow       = 100 * time.Millisecond // while doubling
 	steadyWindow     = 2 * time.Second        // while trying one more
 	wallPatience     = time.Minute            // before the limit that was too much is tried again
+	maxProbeWait     = time.Minute            // between tries of one more that brought nothing
+	worthwhile       = 0.5                    // of its share is what one more must bring to be kept
 	answerWeight     = 16 << 10               // what an answer counts beside its bytes: small files are about answers
 	repeatedBusy     = 3                      // busy answers in a row after which the whole host pauses
 )
@@ -62,11 +66,11 @@ func (b *Budget) Connections() (used, limit, ceiling int) {
 
 // Acquire waits for a connection. Release gives it back.
 func (b *Budget) Acquire(ctx context.Context) error {
-	if err := b.pause(ctx); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	b.mu.Lock()
-	if b.used < b.limit && len(b.waiting) == 0 {
+	if b.used < b.limit && len(b.waiting) == 0 && !time.Now().Before(b.resume) {
 		b.used++
 		b.mu.Unlock()
 		return nil
@@ -99,21 +103,6 @@ func (b *Budget) leave(turn chan struct{}) {
 	b.admit()
 }
 
-// pause waits until the host's own pause is over.
-func (b *Budget) pause(ctx context.Context) error {
-	for {
-		b.mu.Lock()
-		wait := time.Until(b.resume)
-		b.mu.Unlock()
-		if wait <= 0 {
-			return nil
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
-
 // Release gives back a connection and says how it went: busy when the host
 // had too much to do, answered when it answered at all.
 func (b *Budget) Release(answered, busy bool, retryAfter time.Duration) {
@@ -144,11 +133,11 @@ func (b *Budget) Progress(n int) {
 	b.admit()
 }
 
-// Silent returns for how long the host has not answered anybody.
-func (b *Budget) Silent() time.Duration {
+// Contact returns when the host last answered anybody.
+func (b *Budget) Contact() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return time.Since(b.contact)
+	return b.contact
 }
 
 // reject halves the limit, at most once a second: the connections that were
@@ -157,6 +146,7 @@ func (b *Budget) reject(now time.Time, retryAfter time.Duration) {
 	b.rejected++
 	if b.rejected >= repeatedBusy && retryAfter > 0 {
 		b.resume = now.Add(retryAfter)
+		time.AfterFunc(retryAfter, b.wake)
 	}
 	if now.Sub(b.halved) < time.Second {
 		return
@@ -185,12 +175,16 @@ func (b *Budget) count(now time.Time, amount float64) {
 	case b.slowStart && rate >= 1.1*w.previous:
 		w.previous = rate
 		b.setLimit(now, b.limit*2)
-	case b.slowStart:
+	case b.slowStart: // the last doubling brought nothing: one at a time from before it
 		b.slowStart = false
-		w.previous = rate
-		b.setLimit(now, b.limit)
-	case w.probing && rate < w.previous: // one more brought nothing
+		b.setLimit(now, b.limit/2)
+	case w.probing && rate < w.previous*(1+worthwhile/float64(b.limit)):
+		b.probeWait = min(max(2*b.probeWait, steadyWindow), maxProbeWait)
+		b.probeAt = now.Add(b.probeWait)
 		b.setLimit(now, b.limit-1)
+	case w.probing:
+		w.previous, b.probeWait = rate, 0
+		b.probe(now)
 	default:
 		w.previous = rate
 		b.probe(now)
@@ -199,7 +193,7 @@ func (b *Budget) count(now time.Time, amount float64) {
 
 // probe tries one connection more, unless that is known to be too much.
 func (b *Budget) probe(now time.Time) {
-	if b.wall > 0 && b.limit+1 >= b.wall && now.Sub(b.halved) < wallPatience {
+	if now.Before(b.probeAt) || b.wall > 0 && b.limit+1 >= b.wall && now.Sub(b.halved) < wallPatience {
 		b.setLimit(now, b.limit)
 		return
 	}
@@ -214,23 +208,21 @@ func (b *Budget) setLimit(now time.Time, limit int) {
 	b.window.start, b.window.amount, b.window.starved, b.window.probing = now, 0, false, false
 }
 
-// admit lets those in that there is room for.
+// wake ends a pause.
+func (b *Budget) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.admit()
+}
+
+// admit lets those in that there is room for, unless the host asked for a pause.
 func (b *Budget) admit() {
+	if time.Now().Before(b.resume) {
+		return
+	}
 	for b.used < b.limit && len(b.waiting) > 0 {
 		close(b.waiting[0])
 		b.waiting = b.waiting[1:]
 		b.used++
-	}
-}
-
-// sleep waits, or returns the cause that ended ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

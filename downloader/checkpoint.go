@@ -103,8 +103,10 @@ func (p *pass) record(transfers ...*transfer) error {
 				return err
 			}
 		}
+		t.metaMu.Lock()
 		t.meta.Durable, t.meta.Boot, t.meta.Updated = written, p.s.boot, time.Now()
 		partials = append(partials, t.meta)
+		t.metaMu.Unlock()
 		t.marked.Store(written)
 		t.recorded = true
 	}

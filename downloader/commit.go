@@ -22,6 +22,16 @@ type committed struct {
 	record store.Record
 	from   string // the partial to rename, empty when the file is in its place
 	how    origin
+	// claimed says that the digest is kept from other transfers until this is
+	// recorded, or has failed.
+	claimed bool
+}
+
+// release ends the claim.
+func (f *committed) release(s *Syncer) {
+	if f.claimed {
+		s.land(f.entry.Digest)
+	}
 }
 
 const (
@@ -90,8 +100,9 @@ func (c *committer) commit(batch []*committed) {
 		c.failed = c.step(batch)
 	}
 	if c.failed != nil {
+		// Their partials stay, and are found to be whole by the next pass.
 		for _, f := range append(c.renamed, batch...) {
-			c.p.s.land(f.entry.Digest)
+			f.release(c.p.s)
 		}
 		c.renamed = nil
 		c.p.stop(c.failed)
@@ -112,14 +123,32 @@ func (c *committer) step(batch []*committed) error {
 				if v, _ := classify(err); v == fatal {
 					return c.p.spaceError(err, 0)
 				}
+				if err := c.keep(f); err != nil {
+					return err
+				}
 				c.p.fail(f.entry, err)
-				c.p.s.land(f.entry.Digest)
+				f.release(c.p.s)
 				continue
 			}
 		}
 		c.renamed = append(c.renamed, f)
 		c.p.s.at("renamed")
 	}
+	return nil
+}
+
+// keep records a verified partial that cannot have its name, so that its bytes
+// are not fetched again once what is in the way is gone.
+func (c *committer) keep(f *committed) error {
+	s := c.p.s
+	partial := store.Partial{
+		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: s.Source.Name(), Size: f.record.Size,
+		Modified: f.record.ModTime, Durable: f.record.Size, Boot: s.boot, Updated: time.Now(),
+	}
+	if err := s.Store.PutPartials(partial); err != nil {
+		return err
+	}
+	s.keepPartial(partial)
 	return nil
 }
 
@@ -140,7 +169,7 @@ func (c *committer) record() error {
 	}
 	c.p.s.at("recorded")
 	for _, f := range c.renamed {
-		c.p.s.land(f.entry.Digest)
+		f.release(c.p.s)
 		c.p.succeed(f)
 	}
 	c.renamed = c.renamed[:0]

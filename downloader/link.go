@@ -1,6 +1,7 @@
 package downloader
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -135,12 +136,12 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 	}
 	tree := c.p.s.Tree
 	for _, at := range places {
-		if at.ref == c.p.ref && at.path == e.Path {
-			continue
-		}
 		fi, err := tree.stat(at.ref, at.path)
 		if err != nil || !matches(fi, at.record) {
 			continue
+		}
+		if at.ref == c.p.ref && at.path == e.Path { // the manifest lists it twice
+			return &committed{entry: e, how: linked, record: at.record}, nil
 		}
 		from := tree.name(at.ref, at.path)
 		err = tree.link(from, c.p.ref, e.Path)
@@ -209,4 +210,30 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		entry: e, how: linked, from: partialName(e.Digest),
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
 	}, nil
+}
+
+// linkable adds up the sizes of the entries to fetch that can be linked instead.
+func (p *pass) linkable(ctx context.Context) (int64, error) {
+	entries := make(chan manifest.Entry)
+	fed := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer close(entries)
+		fed <- p.feed(ctx, p.fetches, entries)
+	}()
+	var n int64
+	for e := range entries {
+		places, err := p.copies.of(e.Digest)
+		if err != nil {
+			return 0, err
+		}
+		for _, at := range places {
+			if fi, err := p.s.Tree.stat(at.ref, at.path); err == nil && matches(fi, at.record) {
+				n += fi.Size()
+				break
+			}
+		}
+	}
+	return n, <-fed
 }

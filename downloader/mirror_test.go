@@ -120,12 +120,17 @@ func (r *rig) reopen() {
 }
 
 // patience is how long a pass of a test may take: one that hangs fails alone.
-const patience = 15 * time.Second
+const patience = 90 * time.Second
 
 // pull runs a pass over demo@1.0 and expects it to end by itself.
 func (r *rig) pull(include ...string) *downloader.Report {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	return r.pullWithin(patience, include...)
+}
+
+func (r *rig) pullWithin(d time.Duration, include ...string) *downloader.Report {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), d)
 	defer cancel()
 	report, err := r.tryPull(ctx, include...)
 	if err != nil {

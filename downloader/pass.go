@@ -24,7 +24,6 @@ type pass struct {
 
 	version   store.Version
 	published int64 // size of the whole version if all is selected, 0 when unknown
-	foldsCase bool
 
 	plan        Plan
 	fetches     bitmap // entries to obtain, by index
@@ -45,7 +44,7 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 	defer p.cancel(nil)
 	err := p.prepare(ctx)
 	if err == nil {
-		err = p.checkSpace()
+		err = p.checkSpace(ctx)
 	}
 	if err == nil {
 		err = p.transfer(ctx)
@@ -56,6 +55,7 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 			err = ErrInterrupted
 		}
 	}
+	err = p.spaceError(err, 0)
 	report := p.close(err)
 	p.progress.enter(PhaseEnd)
 	if p.version.ID != 0 {
@@ -68,7 +68,7 @@ func (s *Syncer) newPass(ctx context.Context, ref manifest.Ref, selection manife
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
 		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(),
-		checkpoints: newCheckpoints(), cancel: cancel, foldsCase: s.Tree.foldsCase(),
+		checkpoints: newCheckpoints(), cancel: cancel,
 	}
 	p.copies = &copies{p: p}
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
@@ -91,6 +91,11 @@ func (p *pass) compare(ctx context.Context) error {
 	p.fetches, p.examines = newBitmap(n), newBitmap(n)
 	p.plan = Plan{Ref: p.ref, PublishedBytes: p.published}
 	r := &p.tally.report
+	for _, c := range p.version.Manifest.Conflicts {
+		if !c.Identical && !p.s.Tree.foldsCase {
+			r.Collisions = append(r.Collisions, c)
+		}
+	}
 	err := p.survey(ctx, func(e *surveyed) error {
 		p.plan.Total++
 		switch e.standing {
@@ -126,16 +131,20 @@ func (p *pass) expect(more int64) {
 }
 
 // checkSpace refuses to start what cannot end, where the sizes are known.
-func (p *pass) checkSpace() error {
+func (p *pass) checkSpace(ctx context.Context) error {
 	if p.published == 0 || p.plan.Fetch == 0 || p.plan.Examine > 0 {
 		return nil // files to examine are on the disk already, nobody knows how much of them counts
 	}
-	left := p.published - p.plan.PresentBytes - p.s.partialBytes()
+	left := p.published - p.plan.PresentBytes - p.s.Tree.partialsOnDisk()
 	space, err := p.s.Tree.free()
 	if err != nil || left <= space.Bytes {
 		return nil //nolint:nilerr // a disk that does not tell its room is found full when it is
 	}
-	return &SpaceError{Need: left, Free: space.Bytes}
+	linkable, err := p.linkable(ctx)
+	if err != nil || left-linkable <= space.Bytes {
+		return err
+	}
+	return &SpaceError{Need: left - linkable, Free: space.Bytes}
 }
 
 // transfer does what the survey found. Its goroutines:
@@ -150,6 +159,7 @@ func (p *pass) transfer(ctx context.Context) error {
 		return nil
 	}
 	p.progress.enter(PhaseTransfer)
+	defer p.copies.close()
 	p.committer = newCommitter(p)
 	committed := make(chan error, 1)
 	go func() { committed <- p.committer.run() }()
@@ -191,7 +201,6 @@ func (p *pass) transfer(ctx context.Context) error {
 	if cerr := <-committed; cerr != nil {
 		return cerr
 	}
-	p.copies.close()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -251,18 +260,24 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
 			return context.Cause(ctx)
 		}
 	}
-	done, err := p.copies.link(e)
-	if err == nil && done == nil {
-		done, err = p.fetch(ctx, e, buf)
+	done, err := p.linkOrFetch(ctx, e, buf)
+	if err != nil || done.from == "" {
+		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
+	} else {
+		done.claimed = true
 	}
 	if err != nil {
-		p.s.land(e.Digest)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		err = p.spaceError(err, 0)
 		v, _ := classify(err)
 		p.fail(e, err)
 		if v == fatal || errors.Is(err, ErrUnreachable) {
+			p.stop(err)
+			return err
+		}
+		if err := p.stillAllowed(ctx); err != nil {
 			p.stop(err)
 			return err
 		}
@@ -270,6 +285,21 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
 	}
 	p.committer.in <- done // the committer never stops before its channel is closed
 	return nil
+}
+
+func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, buf []byte) (*committed, error) {
+	// Before a byte is paid for: a folder may be in the way, or a planted symlink.
+	if err := p.s.Tree.ensureDirOf(p.ref, e.Path); err != nil {
+		return nil, err
+	}
+	if done, err := p.copies.link(e); done != nil || err != nil {
+		return done, err
+	}
+	done, err := p.fetch(ctx, e, buf)
+	if err == nil {
+		p.allowed()
+	}
+	return done, err
 }
 
 // writeHistory keeps the pass for `status`.
@@ -289,12 +319,11 @@ func (p *pass) tidy(r *Report) error {
 	if r.State != store.Complete || !p.selection.All() {
 		return nil
 	}
-	for _, f := range p.version.Former {
-		if err := p.s.Tree.dropManifest(f.Digest); err != nil {
-			return err
-		}
-	}
+	former := p.version.Former
 	if err := p.s.Store.DropFormer(p.ref); err != nil {
+		return err
+	}
+	if err := p.s.dropManifests(former); err != nil {
 		return err
 	}
 	return p.s.dropPartials(p)

@@ -28,6 +28,9 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if known {
+		p.version = v // for the history, should this fail
+	}
 	intact := known && p.s.Tree.manifestIntact(v.Manifest.Digest)
 	request := Request{Ref: p.ref, Path: manifest.Name}
 	if intact && v.Manifest.Source == p.s.Source.Name() {

@@ -1,6 +1,7 @@
 package downloader
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"sync"
@@ -24,7 +25,10 @@ type Report struct {
 	// Quarantined are files that were found in the mirror, were wrong, and were
 	// moved aside.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
-	Elapsed     time.Duration `json:"-"`
+	// Collisions are entries that can be beside each other here, but not on a
+	// file system that does not tell case apart.
+	Collisions []manifest.Collision `json:"collisions,omitempty"`
+	Elapsed    time.Duration        `json:"-"`
 	// Left counts selected entries that are not in the mirror yet.
 	Left int64 `json:"-"`
 	// LeftBytes is about how many bytes those are, 0 when unknown.
@@ -72,10 +76,35 @@ type tally struct {
 	denied int // refusals in a row
 }
 
-// manyDenied is how many files in a row a source may refuse before it is taken
-// to refuse the dataset: a training that expired in the middle of a pass must
-// not cost the server a request for each of 600,000 files.
+// manyDenied is how many files in a row a source may refuse before it is asked
+// for the manifest again: a training that expired in the middle of a pass must
+// not cost the server a request for each of 600,000 files, and a folder that is
+// closed must not cost the person the rest.
 const manyDenied = 5
+
+// stillAllowed asks for the manifest once more if many files in a row were
+// refused. The error means that the source refuses the dataset.
+func (p *pass) stillAllowed(ctx context.Context) error {
+	p.tally.mu.Lock()
+	ask := p.tally.denied >= manyDenied
+	if ask {
+		p.tally.denied = 0
+	}
+	p.tally.mu.Unlock()
+	if !ask {
+		return nil
+	}
+	ctx, dog := watch(ctx, p.s.IdleTimeout)
+	defer dog.end()
+	object, err := p.s.Source.Open(ctx, Request{Ref: p.ref, Path: manifest.Name, NoneMatch: p.version.Manifest.Validator})
+	if err == nil {
+		_ = object.Body.Close() // that it came is the answer
+	}
+	if _, refused := errors.AsType[*AccessError](err); refused {
+		return err
+	}
+	return nil
+}
 
 // succeed counts a committed file.
 func (p *pass) succeed(f *committed) {
@@ -90,7 +119,6 @@ func (p *pass) succeed(f *committed) {
 	case fetched:
 		files.Fetched++
 		bytes.Fetched += f.record.Size
-		p.tally.denied = 0
 	case adopted:
 		files.Adopted++
 		bytes.Adopted += f.record.Size
@@ -102,7 +130,7 @@ func (p *pass) succeed(f *committed) {
 
 // fail puts an entry into the report.
 func (p *pass) fail(e manifest.Entry, err error) {
-	v, reason := classify(err)
+	_, reason := classify(err)
 	p.progress.Failed.Add(1)
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
@@ -113,15 +141,16 @@ func (p *pass) fail(e manifest.Entry, err error) {
 			Path: e.Path, Reason: string(reason), Source: p.s.Source.Name(), Detail: err.Error(),
 		})
 	}
-	if reason != ReasonDenied {
-		if v != fatal {
-			p.tally.denied = 0
-		}
-		return
+	if reason == ReasonDenied {
+		p.tally.denied++
 	}
-	if p.tally.denied++; p.tally.denied >= manyDenied {
-		p.stop(err)
-	}
+}
+
+// allowed notes that the source gave an entry.
+func (p *pass) allowed() {
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	p.tally.denied = 0
 }
 
 func (p *pass) discarded(n int64) {
@@ -147,7 +176,7 @@ func (p *pass) close(err error) *Report {
 	f := r.Files
 	r.Left = f.Total - f.Present - f.Adopted - f.Linked - f.Fetched
 	if p.published > 0 {
-		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(), 0)
+		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(p.ref), 0)
 	}
 	switch {
 	case errors.Is(err, ErrInterrupted):

@@ -59,6 +59,7 @@ func classify(err error) (verdict, Reason) {
 	var access *AccessError
 	var mismatch *MismatchError
 	var size *SizeError
+	var state *store.Error
 	switch {
 	case errors.As(err, &access):
 		if access.Denial == Forbidden {
@@ -73,7 +74,7 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonNetwork // an answer to a question about the manifest
 	case errors.Is(err, ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fatal, ReasonNoSpace
-	case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
+	case errors.As(err, &state), errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
@@ -117,12 +118,12 @@ func isLocal(err error) bool {
 // An attempt that brought bytes forward starts it anew.
 type patience struct {
 	*backoff.ExponentialBackOff
-	budget  *Budget
-	outage  time.Duration
-	tries   int // that failed, since there was progress
-	wrong   int // wrong digests; progress does not excuse them
-	pause   time.Duration
-	lastErr error
+	budget *Budget
+	outage time.Duration
+	tries  int // that failed, since there was progress
+	wrong  int // wrong digests; progress does not excuse them
+	pause  time.Duration
+	down   time.Time // the host has been away since, zero while it is not
 }
 
 func newPatience(b *Budget) *patience {
@@ -147,7 +148,7 @@ func (p *patience) judge(err error, progress bool) error {
 		p.tries = 0
 		p.Reset()
 	}
-	p.lastErr, p.pause = err, 0
+	p.pause = 0
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		p.pause = status.RetryAfter
 	}
@@ -156,7 +157,11 @@ func (p *patience) judge(err error, progress bool) error {
 	case permanent, fatal:
 		return backoff.Permanent(err)
 	case unreachable:
-		if p.budget.Silent() > p.outage {
+		now := time.Now()
+		if p.down.IsZero() || p.budget.Contact().After(p.down) {
+			p.down = now // others may have got through since
+		}
+		if now.Sub(p.down) > p.outage {
 			return backoff.Permanent(fmt.Errorf("%w for %s: %w", ErrUnreachable, p.outage, err))
 		}
 	case wrong:

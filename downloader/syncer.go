@@ -77,8 +77,9 @@ func (s *Syncer) at(point string) {
 	}
 }
 
-// New returns a Syncer, and clears away what transfers that died in their first
-// seconds left.
+// New returns a Syncer, and takes stock of unfinished files: those that no record
+// speaks of, from transfers that died in their first seconds or from a state file
+// that was lost, are recorded. Their bytes are judged when their rest is fetched.
 func New(o Options) (*Syncer, error) {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = time.Minute
@@ -96,12 +97,20 @@ func New(o Options) (*Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	keep := map[manifest.Digest]bool{}
 	for _, p := range partials {
-		keep[p.Digest] = true
 		s.partial[p.Digest] = p
 	}
-	return s, o.Tree.sweep(keep)
+	strays, err := o.Tree.strays(s.partial)
+	if err != nil {
+		return nil, err
+	}
+	var recorded []store.Partial
+	for d, size := range strays {
+		p := store.Partial{Digest: d, Source: o.Source.Name(), Size: -1, Durable: size, Boot: s.boot, Updated: time.Now()}
+		recorded = append(recorded, p)
+		s.partial[d] = p
+	}
+	return s, o.Store.PutPartials(recorded...)
 }
 
 // takePartial returns the partial of a digest, if there is one, to the transfer
@@ -170,7 +179,7 @@ func (s *Syncer) release(err error) {
 // spaceError makes an error of a full disk say how much is missing; others it
 // returns as they are. left is what was still to be written, 0 when unknown.
 func (p *pass) spaceError(err error, left int64) error {
-	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+	if _, ok := errors.AsType[*SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
 	e := &SpaceError{Err: err}
@@ -190,24 +199,50 @@ func (p *pass) spaceError(err error, left int64) error {
 // stop ends the pass early, with err as its cause.
 func (p *pass) stop(err error) { p.cancel(err) }
 
-// partialBytes is how much of what is missing has come already.
-func (s *Syncer) partialBytes() int64 {
+// partialBytes is how much of what a version misses has come already.
+func (s *Syncer) partialBytes(ref manifest.Ref) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var n int64
 	for _, p := range s.partial {
-		n += p.Durable
+		if p.Ref == ref {
+			n += p.Durable
+		}
 	}
 	return n
 }
 
+// dropManifests removes former manifests that no version has in force.
+func (s *Syncer) dropManifests(former []store.Former) error {
+	versions, err := s.Store.Versions()
+	if err != nil {
+		return err
+	}
+	used := map[manifest.Digest]bool{}
+	for _, v := range versions {
+		used[v.Manifest.Digest] = true
+		for _, f := range v.Former {
+			used[f.Digest] = true
+		}
+	}
+	for _, f := range former {
+		if used[f.Digest] {
+			continue
+		}
+		if err := s.Tree.dropManifest(f.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dropPartials gives up the partials of a pass's version that nobody wants any
-// more: they belong to entries of a former manifest.
+// more: they belong to entries of a former manifest, or to nobody knows whom.
 func (s *Syncer) dropPartials(p *pass) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d, left := range s.partial {
-		if left.Ref != p.ref {
+		if left.Ref != p.ref && left.Ref != (manifest.Ref{}) {
 			continue
 		}
 		if left.Seed > 0 {

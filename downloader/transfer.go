@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -47,17 +48,17 @@ type transfer struct {
 	file  *os.File
 	sum   hash.Hash // over the first `have` bytes of file
 	have  int64
-	meta  store.Partial // as it will be recorded next
+
+	metaMu sync.Mutex    // guards meta, which the checkpointer reads
+	meta   store.Partial // as it will be recorded next; the worker alone changes it
 
 	// written is have, for the checkpointer to read while the worker writes.
-	written atomic.Int64
-	marked  atomic.Int64 // written at the last checkpoint
-	// recorded says that the store knows the partial. Guarded, like meta while
-	// the transfer is listed, by p.checkpoints.
-	recorded bool
-	onList   bool // the checkpointer knows it; owned by the worker
+	written  atomic.Int64
+	marked   atomic.Int64 // written at the last checkpoint
+	recorded bool         // the store knows the partial; guarded by p.checkpoints
+	onList   bool         // the checkpointer knows it; owned by the worker
 	started  time.Time
-	modified time.Time // of the object
+	strays   int // answers with other bytes than were asked for
 }
 
 // fetch brings an entry's bytes into its partial and verifies them. On success
@@ -72,6 +73,9 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, buf []byte) (done *c
 			err = errors.Join(err, t.abandon())
 		}
 	}()
+	if t.have > 0 && t.digest() == e.Digest {
+		return t.finish() // it was whole when the process before ended
+	}
 	patience := newPatience(p.s.Budget)
 	err = patience.persist(ctx, func() (bool, error) {
 		before := t.have
@@ -97,14 +101,19 @@ func (p *pass) newTransfer(e manifest.Entry) (*transfer, error) {
 		t.file, err = p.s.Tree.createPartial(e.Digest)
 		return t, err
 	}
-	known.Ref, known.Path = p.ref, e.Path
-	t.meta, t.recorded = known, true
 	var err error
 	if t.file, err = p.s.Tree.openPartial(e.Digest); err != nil {
+		p.s.keepPartial(known)
 		return nil, err
+	}
+	t.meta, t.recorded = known, true
+	t.meta.Ref, t.meta.Path = p.ref, e.Path
+	if known.Source != p.s.Source.Name() {
+		t.meta.Validator = "" // another source's word for it
 	}
 	if err := t.resume(); err != nil {
 		_ = t.file.Close()
+		p.s.keepPartial(known)
 		return nil, err
 	}
 	return t, nil
@@ -196,12 +205,17 @@ func (t *transfer) exchange(ctx context.Context, dog *watchdog, buf []byte) erro
 	if object.Size >= 0 && t.have != object.Size {
 		return &SizeError{Want: object.Size, Got: t.have}
 	}
-	var got manifest.Digest
-	if t.sum.Sum(got[:0]); got != t.entry.Digest {
+	if got := t.digest(); got != t.entry.Digest {
 		mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: t.have}
 		return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
 	}
 	return nil
+}
+
+// digest is that of the first `have` bytes.
+func (t *transfer) digest() (d manifest.Digest) {
+	t.sum.Sum(d[:0])
+	return d
 }
 
 // errRestart makes the next attempt start from byte 0; what was here is gone
@@ -218,10 +232,12 @@ func (t *transfer) startOver(ctx context.Context, why string) error {
 // accept makes the partial ready for an object's body: it decides whether the
 // bytes here still belong to it.
 func (t *transfer) accept(ctx context.Context, object *Object, asked int64) error {
-	t.modified = object.Modified
 	complete := object.Size >= 0 && object.Size <= t.have // then what is here has the wrong digest, or too many bytes
 	switch {
 	case object.Offset != 0 && object.Offset != asked:
+		if t.strays++; t.strays > 1 {
+			return t.startOver(ctx, "the source does not send the bytes that it is asked for")
+		}
 		return fmt.Errorf("the source sent bytes from %d, asked for %d", object.Offset, asked)
 	case object.Offset == 0 && (asked > 0 || complete && t.have > 0):
 		if err := t.discard(ctx, "the source sent the object from its start"); err != nil {
@@ -234,9 +250,9 @@ func (t *transfer) accept(ctx context.Context, object *Object, asked int64) erro
 			return err
 		}
 	}
-	t.p.checkpoints.Lock()
-	t.meta.Validator, t.meta.Size, t.meta.Source = object.Validator, object.Size, t.p.s.Source.Name()
-	t.p.checkpoints.Unlock()
+	t.metaMu.Lock()
+	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, t.p.s.Source.Name()
+	t.metaMu.Unlock()
 	return t.reserve(object)
 }
 
@@ -270,8 +286,13 @@ func (t *transfer) reserve(object *Object) error {
 	if object.Size < 0 || left < preallocateFrom {
 		return nil
 	}
-	if space, err := t.p.s.Tree.free(); err == nil && space.Bytes < left {
-		return &SpaceError{Need: left, Free: space.Bytes}
+	fi, err := t.file.Stat()
+	if err != nil {
+		return err
+	}
+	reserved := max(durable.Allocated(fi)-t.have, 0) // by an attempt before
+	if space, err := t.p.s.Tree.free(); err == nil && space.Bytes+reserved < left {
+		return &SpaceError{Need: left - reserved, Free: space.Bytes}
 	}
 	if err := durable.Preallocate(t.file, object.Size); err != nil && !errors.Is(err, durable.ErrUnsupported) {
 		return t.p.spaceError(err, left)
@@ -348,7 +369,9 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 		}
 		t.recorded = false
 	}
+	t.metaMu.Lock()
 	t.meta.Seed, t.meta.Validator, t.meta.Size = 0, "", -1
+	t.metaMu.Unlock()
 	t.marked.Store(0)
 	t.sum.Reset()
 	t.setHave(0)
@@ -382,7 +405,7 @@ func (t *transfer) setAside(seed int64) error {
 func (t *transfer) finish() (*committed, error) {
 	t.p.s.at("verified")
 	t.p.leave(t)
-	fi, err := t.p.s.Tree.stamp(t.file, t.entry.Digest, t.modified)
+	fi, err := t.p.s.Tree.stamp(t.file, t.entry.Digest, t.meta.Modified)
 	if err != nil {
 		return nil, err
 	}
@@ -410,7 +433,7 @@ func (t *transfer) abandon() error {
 	}
 	err := t.p.checkpointOne(t)
 	if errors.Is(err, syscall.ENOSPC) {
-		err = nil // said already; the length of the file is known to the next pass without a record
+		err = nil // said already, and a big partial has had its record since its first byte
 	}
 	if t.recorded {
 		t.p.s.keepPartial(t.meta)

@@ -44,6 +44,8 @@ type Tree struct {
 	path    string
 	options TreeOptions
 	syncFS  *os.File // a folder of the mirror for syncfs(2), nil where files are synced one by one
+	// foldsCase says that names are the same here that differ only by case.
+	foldsCase bool
 
 	mu   sync.Mutex
 	dirs map[string]struct{} // folders known to exist; bounded, see ensureDir
@@ -74,15 +76,13 @@ func (t *Tree) prepare() error {
 			return fmt.Errorf("make %s in the mirror: %w", dir, err)
 		}
 	}
-	if t.options.Network {
+	t.foldsCase = t.probeCase()
+	if t.options.Network || !durable.HasSyncFS {
 		return nil
 	}
 	dir, err := os.Open(t.path)
 	if err != nil {
 		return err
-	}
-	if errors.Is(durable.SyncFS(dir), durable.ErrUnsupported) {
-		return dir.Close()
 	}
 	t.syncFS = dir
 	return nil
@@ -149,7 +149,7 @@ func (t *Tree) ensureDir(dir string) error {
 			return fmt.Errorf("%w: %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, dir)
 		}
 		if !fi.IsDir() {
-			return fmt.Errorf("%s is in the way: it is not a folder", dir)
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
 		}
 	}
 	t.mu.Lock()
@@ -159,6 +159,11 @@ func (t *Tree) ensureDir(dir string) error {
 	}
 	t.dirs[dir] = struct{}{}
 	return nil
+}
+
+// ensureDirOf makes the folder of an entry.
+func (t *Tree) ensureDirOf(ref manifest.Ref, p string) error {
+	return t.ensureDir(path.Dir(t.name(ref, p)))
 }
 
 func (t *Tree) knows(dir string) bool {
@@ -212,6 +217,34 @@ func (t *Tree) createPartial(d manifest.Digest) (*os.File, error) {
 	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
 }
 
+// takeOver makes a file of the mirror the unfinished file of a digest. One that
+// has other names is copied: what is appended to it would show under those too.
+func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
+	if !shared {
+		return t.root.Rename(name, partialName(d))
+	}
+	if err := t.copyFile(name, partialName(d)); err != nil {
+		return err
+	}
+	return t.root.Remove(name)
+}
+
+// partialsOnDisk is how much of the disk unfinished files take already, with
+// what is reserved for them.
+func (t *Tree) partialsOnDisk() int64 {
+	entries, err := os.ReadDir(t.dir(partialDir))
+	if err != nil {
+		return 0
+	}
+	var n int64
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil {
+			n += durable.Allocated(fi)
+		}
+	}
+	return n
+}
+
 // stamp gives an unfinished file the time that its source says it has, so that
 // wget -N over the same tree takes it for current, and returns what the file
 // system made of it.
@@ -232,26 +265,43 @@ func (t *Tree) removePartial(d manifest.Digest) error {
 	return err
 }
 
-// sweep removes unfinished files that no partial in keep speaks of: what a
-// process that died within two seconds of starting them left.
-func (t *Tree) sweep(keep map[manifest.Digest]bool) error {
-	dir, err := t.root.Open(partialDir)
+// strays returns the unfinished files that known does not speak of, with their
+// lengths: what a process left that died before it could record them. It removes
+// unfinished manifests and what else has no business there.
+func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
+	found := map[manifest.Digest]int64{}
+	if err := t.sweep(partialDir, func(d manifest.Digest, fi fs.FileInfo) {
+		if _, ok := known[d]; !ok {
+			found[d] = fi.Size()
+		}
+	}); err != nil {
+		return nil, err
+	}
+	return found, t.sweep(manifestDir, func(manifest.Digest, fs.FileInfo) {})
+}
+
+// sweep visits the files of a folder that are named by a digest and removes the
+// others.
+func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error {
+	f, err := t.root.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dir.Close() }() // opened for reading only
+	defer func() { _ = f.Close() }() // opened for reading only
 	for {
-		names, err := dir.Readdirnames(1024)
-		for _, name := range names {
-			d, perr := manifest.ParseDigest(name)
-			if perr == nil && keep[d] {
-				continue
+		entries, err := f.ReadDir(1024)
+		for _, e := range entries {
+			fi, ierr := e.Info()
+			if ierr != nil {
+				return ierr
 			}
-			if err := t.root.Remove(partialDir + "/" + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if d, perr := manifest.ParseDigest(e.Name()); perr == nil && fi.Mode().IsRegular() {
+				visit(d, fi)
+			} else if err := t.root.RemoveAll(dir + "/" + e.Name()); err != nil {
 				return err
 			}
 		}
-		if errors.Is(err, io.EOF) || len(names) == 0 {
+		if errors.Is(err, io.EOF) || len(entries) == 0 {
 			return nil
 		}
 		if err != nil {
@@ -340,9 +390,9 @@ func (t *Tree) syncFile(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// foldsCase finds out whether the mirror's file system takes names for the same
+// probeCase finds out whether the mirror's file system takes names for the same
 // that differ only by case.
-func (t *Tree) foldsCase() bool {
+func (t *Tree) probeCase() bool {
 	const probe = partialDir + "/Case"
 	f, err := t.root.Create(probe)
 	if err != nil {

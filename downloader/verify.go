@@ -132,7 +132,7 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 		r.Bytes += found.Size
 		entry.Record = *found
 		v.batch.Put = append(v.batch.Put, entry)
-		if !e.recorded {
+		if e.standing != present {
 			v.fresh = append(v.fresh, &committed{entry: e.Entry})
 		}
 		v.p.progress.Done.Add(1)

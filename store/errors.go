@@ -23,6 +23,19 @@ var (
 	ErrClosed = errors.New("the state file is closed")
 )
 
+// Error is a failure of the state file while it is in use: a disk that is full
+// or broken. What was recorded before stays.
+type Error struct {
+	Path string // the state file
+	Err  error
+}
+
+// Error names the state file.
+func (e *Error) Error() string { return fmt.Sprintf("state file %s: %v", e.Path, e.Err) }
+
+// Unwrap returns what the file system said.
+func (e *Error) Unwrap() error { return e.Err }
+
 // LockedError says who owns the mirror.
 type LockedError struct {
 	Path  string // the state file

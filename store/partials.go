@@ -20,8 +20,9 @@ type Partial struct {
 	// Validator is the strong ETag or generation that the source served them
 	// under; empty when it gave none, or when another tool fetched them.
 	Validator string
-	Size      int64 // of the whole object, -1 when unknown
-	Durable   int64 // this many bytes were synced when the partial was recorded
+	Modified  time.Time // when the source says the object was, zero if it does not
+	Size      int64     // of the whole object, -1 when unknown
+	Durable   int64     // this many bytes were synced when the partial was recorded
 	// Boot names the run of the kernel that wrote them. In the same run the
 	// file's length is the truth; in another one Durable is.
 	Boot string

@@ -238,7 +238,7 @@ func (s *Store) named(err error) error {
 	case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerSchema):
 		return err
 	}
-	return fmt.Errorf("state file %s: %w", s.db.Path(), err)
+	return &Error{Path: s.db.Path(), Err: err}
 }
 
 // recoverDamage turns what bbolt does on a bad page, a panic or a fault in the

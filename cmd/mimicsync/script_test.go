@@ -52,7 +52,9 @@ func TestScripts(t *testing.T) {
 			"fault":     injectFault,
 			"requests":  countRequests,
 			"publish":   publish,
-			"unsign":    func(ts *testscript.TestScript, _ bool, _ []string) { server(ts).UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil }) },
+			"unsign": func(ts *testscript.TestScript, _ bool, _ []string) {
+				server(ts).UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
+			},
 			"code":      wantCode,
 			"waitowner": waitForOwner,
 			"jsonpass":  wantPass,
@@ -66,7 +68,9 @@ type siteKey struct{}
 
 type running struct{ *lookalike.Server }
 
-func server(ts *testscript.TestScript) *lookalike.Server { return ts.Value(siteKey{}).(*running).Server }
+func server(ts *testscript.TestScript) *lookalike.Server {
+	return ts.Value(siteKey{}).(*running).Server
+}
 
 var demoContent = []lookalike.GeneratedFile{
 	{Path: "hosp/admissions.csv.gz", Size: 40_000},

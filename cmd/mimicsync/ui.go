@@ -121,6 +121,11 @@ func (u *ui) report(r *downloader.Report) {
 	for _, q := range r.Quarantined[:min(len(r.Quarantined), maxShown)] {
 		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", q.Path, q.To)
 	}
+	if n := len(r.Collisions); n > 0 {
+		c := r.Collisions[0]
+		u.print("  %s differ only by case from another, such as %s from %s: a disk that does not tell case apart cannot hold both\n",
+			count(int64(n), "name"), printable(c.Path), printable(c.With))
+	}
 	u.failures(r.Failures, f.Failed)
 }
 

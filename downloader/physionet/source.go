@@ -170,6 +170,7 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 	}
 	object, err := s.object(ctx, address, r, response)
 	if err != nil {
+		drain(response.Body)
 		_ = response.Body.Close() // the error is about the answer, not about its body
 	}
 	return object, err

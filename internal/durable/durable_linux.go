@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// HasSyncFS says that SyncFS is available.
+const HasSyncFS = true
+
 // SyncFS makes all bytes and names written so far to the file system of f
 // durable, with one call however many files they are, see syncfs(2). Since
 // Linux 5.8 it also reports write-back errors that happened since f was opened.

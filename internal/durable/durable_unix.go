@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// HasSyncFS says that SyncFS is not available.
+const HasSyncFS = false
+
 // SyncFS is not available here: callers sync each file and its folder.
 func SyncFS(*os.File) error { return ErrUnsupported }
 

@@ -1,0 +1,113 @@
+package downloader_test
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+
+	"mimicsync/downloader"
+	"mimicsync/store"
+)
+
+// An interrupted wget left right files and the start of one. The pass takes
+// them over.
+func TestAWgetTreeIsContinuedInPlace(t *testing.T) {
+	slow(t)
+	right, empty, big, small, gone := file("hosp/right.csv", 90_000), file("empty", 0), file("big.csv", 5*mega), file("small.csv", 5000), file("gone.csv", 700)
+	s := newSite(t, nil, project(right, empty, big, small, gone))
+	r := newRig(t, rigOptions{site: s})
+	r.plant(right.Path, content(t, right))
+	r.plant(empty.Path, nil)
+	r.plant(big.Path, content(t, big)[:2*mega])
+	r.plant(small.Path, content(t, small)[:3000])
+	r.plant("index.html", []byte("what wget -r also leaves"))
+
+	report := r.pull()
+	wantFiles(t, report, store.Complete, store.Files{Total: 5, Adopted: 2, Fetched: 3})
+	r.has(right, empty, big, small, gone)
+	s.wantGets(t, right.Path, 0)
+	s.wantGets(t, empty.Path, 0)
+	s.wantGets(t, small.Path, 1)
+	got := s.gets(big.Path)
+	if len(got) != 1 || got[0].Range == "" || got[0].Status != http.StatusPartialContent || got[0].Bytes > 3*mega+128<<10 {
+		t.Errorf("requests for the big file: %+v, want one for the last 3 MB", got)
+	}
+	if len(report.Quarantined) != 0 || report.Bytes.Discarded != 0 {
+		t.Errorf("quarantined %v, discarded %d bytes, want neither", report.Quarantined, report.Bytes.Discarded)
+	}
+	if string(r.read("index.html")) != "what wget -r also leaves" {
+		t.Error("a file that no manifest names was touched")
+	}
+	s.Reset()
+	r.reopen()
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 5, Present: 5})
+}
+
+// A wrong file is somebody's: it is moved aside as it is, and the right one is
+// fetched.
+func TestAWrongFileIsMovedAside(t *testing.T) {
+	const size = 500_000
+	f := file("hosp/a.csv", size)
+	right := content(t, f)
+	flipped := func(n, at int) []byte {
+		b := bytes.Clone(right[:n])
+		b[at] ^= 1
+		return b
+	}
+	for _, tt := range []struct {
+		name string
+		here []byte
+		gets int
+	}{
+		{"of the same length", flipped(size, 77), 2},
+		{"longer", append(bytes.Clone(right), "more"...), 2},
+		{"much longer", append(bytes.Clone(right), right...), 2},
+		{"a beginning with a wrong last byte", flipped(200_000, 199_999), 2},
+		{"a beginning with a wrong first byte", flipped(200_000, 0), 2},
+		{"short and nothing alike", []byte("an editor was here"), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			slow(t)
+			s := newSite(t, nil, project(f))
+			r := newRig(t, rigOptions{site: s})
+			r.plant(f.Path, tt.here)
+
+			report := r.pull()
+			wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+			r.has(f)
+			if got := r.quarantined(f.Path); !bytes.Equal(got, tt.here) {
+				t.Errorf("in quarantine are %d bytes, want the %d that were there, untouched", len(got), len(tt.here))
+			}
+			want := downloader.Quarantined{Path: f.Path, To: ".mimicsync/quarantine/demo/1.0/hosp/a.csv"}
+			if len(report.Quarantined) != 1 || report.Quarantined[0] != want {
+				t.Errorf("quarantined = %v, want %v", report.Quarantined, want)
+			}
+			s.wantGets(t, f.Path, tt.gets)
+		})
+	}
+}
+
+// wget makes the file before the first byte comes.
+func TestAFileOfNoBytesIsFetched(t *testing.T) {
+	t.Parallel()
+	f := file("a.csv", 5000)
+	s := newSite(t, nil, project(f))
+	r := newRig(t, rigOptions{site: s})
+	r.plant("a.csv", nil)
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
+	r.has(f)
+}
+
+// Two entries with one digest, one of them half fetched by wget: both are right
+// in the end.
+func TestABeginningOfATwinIsContinued(t *testing.T) {
+	slow(t)
+	data := string(content(t, file("x", mega)))
+	s := newSite(t, nil, project(same("a", data), same("b", data)))
+	r := newRig(t, rigOptions{site: s})
+	r.plant("a", []byte(data[:mega/2]))
+	r.plant("b", []byte(data[:mega/4]))
+	report := r.pull()
+	wantFiles(t, report, store.Complete, store.Files{Total: 2, Fetched: 1, Linked: 1})
+	r.has(same("a", data), same("b", data))
+}

@@ -1,0 +1,200 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// crowd is workers that always want another file from a server, which sends
+// rate(n) bytes a second to each of n connections.
+func crowd(t *testing.T, b *Budget, workers int, lasting time.Duration, rate func(n int) float64) {
+	t.Helper()
+	const step = 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), lasting)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for ctx.Err() == nil && b.Acquire(ctx) == nil {
+				for range 20 { // a file takes a second
+					time.Sleep(step)
+					used, _, _ := b.Connections()
+					b.Progress(int(rate(used) * step.Seconds()))
+				}
+				b.Release(true, false, 0)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// PhysioNet gives 40 KB/s to a connection: eight bring eight times as much.
+func TestBudgetGrowsToItsCeilingWhileThatBringsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(8)
+		if _, limit, _ := b.Connections(); limit != 2 {
+			t.Errorf("starts with %d connections, want 2", limit)
+		}
+		crowd(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
+		if used, limit, _ := b.Connections(); limit != 8 || used != 0 {
+			t.Errorf("limit %d with %d in use, want the ceiling of 8 and none", limit, used)
+		}
+	})
+}
+
+// A line that is full is not made faster by more connections.
+func TestBudgetStaysLowWhereMoreBringNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(64)
+		crowd(t, b, 80, 5*time.Minute, func(n int) float64 { return 5e6 / float64(n) })
+		if _, limit, _ := b.Connections(); limit > 8 {
+			t.Errorf("limit %d after five minutes on a full line, want a few", limit)
+		}
+	})
+}
+
+// Six connections fill the line: about that many is what it settles at.
+func TestBudgetSettlesWhereTheLineIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(32)
+		crowd(t, b, 40, 5*time.Minute, func(n int) float64 { return min(1e6, 6e6/float64(n)) })
+		if _, limit, _ := b.Connections(); limit < 5 || limit > 12 {
+			t.Errorf("limit %d, want about 6", limit)
+		}
+	})
+}
+
+func TestBudgetHalvesWhenTheHostIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(8)
+		crowd(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
+		for _, want := range []int{4, 2, 1, 1} {
+			for range 3 { // the connections of the moment all hear it: that is one time
+				must(t, b.Acquire(t.Context()))
+				b.Release(true, true, 0)
+			}
+			if _, limit, _ := b.Connections(); limit != want {
+				t.Errorf("limit %d, want %d", limit, want)
+			}
+			time.Sleep(1100 * time.Millisecond)
+		}
+		crowd(t, b, 16, 5*time.Minute, func(int) float64 { return 40_000 })
+		if _, limit, _ := b.Connections(); limit < 4 {
+			t.Errorf("limit %d five minutes later, want it to have recovered", limit)
+		}
+	})
+}
+
+func TestBudgetDoesNotGrowWhileNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(8)
+		crowd(t, b, 2, time.Minute, func(int) float64 { return 1e6 })
+		if _, limit, _ := b.Connections(); limit != 2 {
+			t.Errorf("limit %d, want 2: no third was ever wanted", limit)
+		}
+	})
+}
+
+func TestBudgetIsNeverExceeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(8)
+		crowd(t, b, 40, 20*time.Second, func(n int) float64 {
+			if n > 8 {
+				t.Errorf("%d connections at once, want at most 8", n)
+			}
+			return 40_000
+		})
+	})
+}
+
+// A waiter that gives up leaves no slot behind, whenever it does.
+func TestBudgetForgetsAWaiterThatGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1)
+		stop := errors.New("enough")
+		for _, first := range []string{"it gives up", "its turn comes"} {
+			must(t, b.Acquire(t.Context()))
+			ctx, cancel := context.WithCancelCause(t.Context())
+			result := make(chan error, 1)
+			go func() { result <- b.Acquire(ctx) }()
+			synctest.Wait()
+			if first == "it gives up" {
+				cancel(stop)
+				if err := <-result; !errors.Is(err, stop) {
+					t.Errorf("Acquire = %v, want the cause %v", err, stop)
+				}
+				b.Release(true, false, 0)
+			} else {
+				b.Release(true, false, 0)
+				cancel(stop) // either way is right; a leak is not
+				if <-result == nil {
+					b.Release(true, false, 0)
+				}
+			}
+			if used, _, _ := b.Connections(); used != 0 {
+				t.Errorf("%s first: %d connections in use, want 0", first, used)
+			}
+		}
+		must(t, b.Acquire(t.Context()))
+		b.Release(true, false, 0)
+	})
+}
+
+// Several refusals in a row with a Retry-After are meant for all of us.
+func TestBudgetPausesAHostThatAsksForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(4)
+		for range repeatedBusy {
+			must(t, b.Acquire(t.Context()))
+			b.Release(true, true, 30*time.Second)
+		}
+		start := time.Now()
+		must(t, b.Acquire(t.Context()))
+		if waited := time.Since(start); waited < 30*time.Second || waited > 31*time.Second {
+			t.Errorf("waited %v, want the 30 s that the host asked for", waited)
+		}
+		b.Release(true, false, 0)
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range repeatedBusy {
+			must(t, b.Acquire(t.Context()))
+			b.Release(true, true, 30*time.Second)
+		}
+		if err := b.Acquire(ctx); err == nil {
+			t.Error("Acquire = nil within the pause, want the end of the context")
+		}
+	})
+}
+
+// The pause holds also for those who were in the queue when it began.
+func TestBudgetPausesThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1)
+		b.rejected = repeatedBusy - 1
+		must(t, b.Acquire(t.Context()))
+		start := time.Now()
+		admitted := make(chan time.Duration, 1)
+		go func() {
+			if b.Acquire(t.Context()) == nil {
+				admitted <- time.Since(start)
+			}
+		}()
+		synctest.Wait()
+		b.Release(true, true, 30*time.Second)
+		if after := <-admitted; after < 30*time.Second {
+			t.Errorf("a waiter was let in after %v, want 30 s", after)
+		}
+	})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,208 @@
+package downloader_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/store"
+)
+
+// Whatever comes in place of a manifest, the one in force stays, with all
+// records: the next good pass fetches nothing.
+func TestABadManifestChangesNothing(t *testing.T) {
+	a, b := file("a", 1000), file("b", 2000)
+	good := sums(a, b)
+	bad := func(text string) func(*site) {
+		return func(s *site) { s.Publish(handmade(text, a, b)) }
+	}
+	for _, tt := range []struct {
+		name  string
+		spoil func(*site)
+	}{
+		{"missing", func(s *site) {
+			s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusNotFound, Path: "SHA256SUMS.txt"})
+		}},
+		{"empty", bad("\n")},
+		{"half a line, no newline", bad(good + good[:30])},
+		{"half a path-less line", bad(good + good[:64])},
+		{"a web page", func(s *site) { s.Inject(lookalike.Fault{Kind: lookalike.HTMLPage, Path: "SHA256SUMS.txt"}) }},
+		{"a web page as text", bad("<!DOCTYPE html>\n<html></html>\n")},
+		{"a line of garbage", bad(good + "Service temporarily unavailable\n")},
+		{"garbage first", bad("garbage\n" + good)},
+		{"MD5 sums", bad("d41d8cd98f00b204e9800998ecf8427e  a\n")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil, project(a, b))
+			r := newRig(t, rigOptions{site: s})
+			r.pull()
+			before, _, err := r.store.Version(demo)
+			must(t, err)
+			tt.spoil(s)
+
+			report, err := r.tryPull(t.Context())
+			if !errors.Is(err, downloader.ErrManifest) || report.State != store.Failed {
+				t.Errorf("Pull = %+v, %v, want failed with %v", report, err, downloader.ErrManifest)
+			}
+			after, _, err := r.store.Version(demo)
+			must(t, err)
+			if after.Manifest.Digest != before.Manifest.Digest || after.ID != before.ID {
+				t.Errorf("version = %+v, want it as before: %+v", after, before)
+			}
+			if got := string(r.read("SHA256SUMS.txt")); got != good {
+				t.Errorf("SHA256SUMS.txt in the mirror is now %q", got)
+			}
+			r.has(a, b)
+
+			s.ClearFaults()
+			s.Publish(project(a, b))
+			r.reopen()
+			s.Reset()
+			wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 2})
+			if got := s.Counters().Files; got != 0 {
+				t.Errorf("the next good pass fetched %d files, want none", got)
+			}
+		})
+	}
+}
+
+// A first pass with a bad manifest says so and leaves nothing behind.
+func TestABadFirstManifest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, handmade("nothing of the kind\n", file("a", 10)))
+	r := newRig(t, rigOptions{site: s})
+	if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrManifest) {
+		t.Errorf("Pull = %v, want %v", err, downloader.ErrManifest)
+	}
+	r.lacks("SHA256SUMS.txt", "a")
+}
+
+// The manifest came short by a broken connection: it is asked for again.
+func TestABrokenManifestIsAskedForAgain(t *testing.T) {
+	slow(t)
+	for _, kind := range []lookalike.Kind{lookalike.ShortBody, lookalike.Reset} {
+		s := newSite(t, nil, project(file("a", 10), file("b", 10)))
+		s.Inject(lookalike.Fault{Kind: kind, Path: "SHA256SUMS.txt", After: 60, Times: 1})
+		r := newRig(t, rigOptions{site: s})
+		wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Fetched: 2})
+	}
+}
+
+// A last line without its newline is complete as far as anybody can tell.
+func TestAManifestWithoutTheLastNewline(t *testing.T) {
+	t.Parallel()
+	a := file("a", 10)
+	s := newSite(t, nil, handmade(strings.TrimSuffix(sums(a), "\n"), a))
+	r := newRig(t, rigOptions{site: s})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
+}
+
+// PhysioNet corrects a published version in place: what did not change is taken
+// over by its record, without a request and without being read.
+func TestAManifestThatChangedInPlace(t *testing.T) {
+	t.Parallel()
+	kept := manyFiles(20, 3000)
+	s := newSite(t, nil, project(append(kept, same("changed", "old"), same("dropped", "x"))...))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	before, _, err := r.store.Version(demo)
+	must(t, err)
+	must(t, os.Remove(r.path("changed"))) // so that nothing at all has to be read
+
+	now := append(kept, same("changed", "new"), same("added", "y"))
+	s.Publish(project(now...))
+	s.Reset()
+	progress := new(downloader.Progress)
+	report, err := r.run(t.Context(), demo, progress)
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: 22, Adopted: 20, Fetched: 2})
+	if got := progress.Examined.Load(); got != 0 {
+		t.Errorf("%d bytes were read to see whether they are right, and the records say so", got)
+	}
+	if got := s.Counters().Files; got != 2 {
+		t.Errorf("%d files were fetched, want 2", got)
+	}
+	r.has(now...)
+	after, _, err := r.store.Version(demo)
+	must(t, err)
+	if len(after.Former) != 0 {
+		t.Errorf("former manifests %v, want none after a complete pass", after.Former)
+	}
+	if n, _, err := r.store.Totals(before.ID); err != nil || n != 0 {
+		t.Errorf("%d records of the former manifest are left (%v)", n, err)
+	}
+	if string(r.read("dropped")) != "x" {
+		t.Error("a file that the manifest no longer names was touched")
+	}
+}
+
+// The changed file itself is read, found wrong, and replaced.
+func TestAChangedFileIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, project(same("a", "the former content"), file("b", 1000)))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	s.Publish(project(same("a", "the new content"), file("b", 1000)))
+	progress := new(downloader.Progress)
+	report, err := r.run(t.Context(), demo, progress)
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: 2, Adopted: 1, Fetched: 1})
+	if got := progress.Examined.Load(); got != int64(len("the former content")) {
+		t.Errorf("%d bytes were read, want those of the changed file alone", got)
+	}
+	r.has(same("a", "the new content"))
+}
+
+// A correction that is taken back while a pass over it is incomplete.
+func TestAManifestThatChangedBack(t *testing.T) {
+	t.Parallel()
+	a, b := file("a", 1000), file("b", 1000)
+	first := project(a)
+	s := newSite(t, nil, first)
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	s.Publish(handmade(sums(a, b), a)) // b is listed and not there
+	wantFiles(t, r.pull(), store.Incomplete, store.Files{Total: 2, Adopted: 1, Failed: 1})
+	s.Publish(first)
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Adopted: 1})
+
+	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress)); err != nil {
+		t.Errorf("Verify = %v: the manifest in force is gone", err)
+	}
+	s.Reset()
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Present: 1})
+}
+
+// Somebody edited the SHA256SUMS.txt in the mirror: the source's is put back.
+func TestAnEditedManifestIsPutBack(t *testing.T) {
+	t.Parallel()
+	a := file("a", 1000)
+	s := newSite(t, nil, project(a))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	for _, edit := range []func(){
+		func() { must(t, os.WriteFile(r.path("SHA256SUMS.txt"), []byte("edited\n"), 0o600)) },
+		func() { must(t, os.Remove(r.path("SHA256SUMS.txt"))) },
+	} {
+		edit()
+		wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Present: 1})
+		if got := string(r.read("SHA256SUMS.txt")); got != sums(a) {
+			t.Errorf("SHA256SUMS.txt is %q, want the source's", got)
+		}
+	}
+}
+
+// Another user's selection sees only its entries, and costs nothing for others.
+func TestASelectionIsFetchedAlone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, project(file("hosp/a.csv", 100), file("icu/b.csv", 100)))
+	r := newRig(t, rigOptions{site: s})
+	wantFiles(t, r.pull("hosp/**"), store.Complete, store.Files{Total: 1, Fetched: 1})
+	r.lacks("icu/b.csv")
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 1, Fetched: 1})
+}

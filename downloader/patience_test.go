@@ -1,0 +1,204 @@
+package downloader
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// insist runs attempts under a new patience and returns how many there were,
+// how long it took, and the last error.
+func insist(t *testing.T, b *Budget, attempt func(n int) (bool, error)) (tries int, took time.Duration, err error) {
+	t.Helper()
+	start := time.Now()
+	err = newPatience(b).persist(t.Context(), func() (bool, error) {
+		tries++
+		return attempt(tries)
+	}, func(error, time.Duration) {})
+	return tries, time.Since(start), err
+}
+
+func always(err error) func(int) (bool, error) {
+	return func(int) (bool, error) { return false, err }
+}
+
+var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+
+func TestPatienceCountsTries(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		err     error
+		tries   int
+		atLeast time.Duration
+		atMost  time.Duration
+	}{
+		{"a server that is away for now", &StatusError{Code: 502}, maxTransient, 30 * time.Second, 3 * time.Minute},
+		{"a reset", syscall.ECONNRESET, maxTransient, 30 * time.Second, 3 * time.Minute},
+		{"a stall", ErrStalled, maxTransient, 30 * time.Second, 3 * time.Minute},
+		{"wrong bytes", &MismatchError{}, maxWrong, time.Second, 10 * time.Second},
+		{"a web page", ErrWebPage, maxWrong, time.Second, 10 * time.Second},
+		{"no such file", ErrNotExist, 1, 0, 0},
+		{"a refusal", &AccessError{Denial: Forbidden}, 1, 0, 0},
+		{"a wrong password", &AccessError{Denial: BadCredentials}, 1, 0, 0},
+		{"a full disk", &fs.PathError{Op: "write", Err: syscall.ENOSPC}, 1, 0, 0},
+		{"Retry-After", &StatusError{Code: 429, RetryAfter: 5 * time.Minute}, maxTransient, 35 * time.Minute, 36 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries, took, err := insist(t, NewBudget(1), always(tt.err))
+				if tries != tt.tries || took < tt.atLeast || took > tt.atMost {
+					t.Errorf("%d tries in %v, want %d in %v to %v", tries, took, tt.tries, tt.atLeast, tt.atMost)
+				}
+				if !errors.Is(err, tt.err) {
+					t.Errorf("error = %v, want %v", err, tt.err)
+				}
+			})
+		})
+	}
+}
+
+// A line that breaks every few minutes for a week is no reason to give up, as
+// long as each attempt brings the file forward.
+func TestPatienceIsRestoredByProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries, _, err := insist(t, NewBudget(1), func(n int) (bool, error) {
+			if n == 500 {
+				return true, nil
+			}
+			return true, io.ErrUnexpectedEOF
+		})
+		if tries != 500 || err != nil {
+			t.Errorf("%d tries, %v, want 500 and success", tries, err)
+		}
+	})
+}
+
+// Wrong bytes are not excused by the progress of bringing them.
+func TestPatienceWithWrongBytesIsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries, _, err := insist(t, NewBudget(1), func(int) (bool, error) { return true, &MismatchError{} })
+		if tries != maxWrong || err == nil {
+			t.Errorf("%d tries, %v, want %d", tries, err, maxWrong)
+		}
+	})
+}
+
+// The server restarts: that is nobody's try.
+func TestPatienceWaitsForAServerThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		_, took, err := insist(t, NewBudget(1), func(int) (bool, error) {
+			if time.Since(start) < 20*time.Minute {
+				return false, refused
+			}
+			return false, nil
+		})
+		if err != nil || took > 22*time.Minute {
+			t.Errorf("persist = %v after %v, want success soon after the server was back", err, took)
+		}
+	})
+}
+
+func TestPatienceEndsWithTheOutageLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, took, err := insist(t, NewBudget(1), always(refused))
+		if !errors.Is(err, ErrUnreachable) || took < outageLimit || took > outageLimit+3*time.Minute {
+			t.Errorf("persist = %v after %v, want %v after %v", err, took, ErrUnreachable, outageLimit)
+		}
+	})
+}
+
+// Nobody had asked the host for a day, and the first connection fails: the
+// outage has just begun.
+func TestPatienceCountsAnOutageFromItsBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1)
+		time.Sleep(24 * time.Hour)
+		tries, _, err := insist(t, b, func(n int) (bool, error) {
+			if n < 3 {
+				return false, refused
+			}
+			return false, nil
+		})
+		if err != nil || tries != 3 {
+			t.Errorf("persist = %v after %d tries, want success at the third", err, tries)
+		}
+	})
+}
+
+func TestPatienceEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) })
+		start := time.Now()
+		err := newPatience(NewBudget(1)).persist(ctx, func() (bool, error) {
+			return false, &StatusError{Code: 503, RetryAfter: time.Hour}
+		}, func(error, time.Duration) {})
+		if !errors.Is(err, ErrInterrupted) || time.Since(start) != time.Second {
+			t.Errorf("persist = %v after %v, want %v after 1 s", err, time.Since(start), ErrInterrupted)
+		}
+	})
+}
+
+func TestWatchdogLimitsSilenceNotTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, dog := watch(t.Context(), time.Minute)
+		defer dog.end()
+		for range 1000 {
+			time.Sleep(59 * time.Second)
+			dog.heard()
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("ended with %v while bytes came", context.Cause(ctx))
+		}
+		time.Sleep(61 * time.Second)
+		if !errors.Is(context.Cause(ctx), ErrStalled) {
+			t.Errorf("cause = %v, want %v", context.Cause(ctx), ErrStalled)
+		}
+	})
+}
+
+func TestClassify(t *testing.T) {
+	onTheWay := func(err error) error { return &url.Error{Op: "Get", URL: "https://physionet.org", Err: err} }
+	for _, tt := range []struct {
+		err    error
+		want   verdict
+		reason Reason
+	}{
+		{&AccessError{Denial: NoCredentials}, fatal, ReasonUnauthorized},
+		{&AccessError{Denial: BadCredentials}, fatal, ReasonUnauthorized},
+		{&AccessError{Denial: Forbidden}, permanent, ReasonDenied},
+		{fmt.Errorf("x: %w", ErrNotExist), permanent, ReasonNotFound},
+		{&SpaceError{Err: syscall.ENOSPC}, fatal, ReasonNoSpace},
+		{&os.LinkError{Op: "link", Err: syscall.EDQUOT}, fatal, ReasonNoSpace},
+		{store.ErrDamaged, fatal, ReasonIO},
+		{&fs.PathError{Op: "open", Err: syscall.EROFS}, fatal, ReasonIO},
+		{&fs.PathError{Op: "open", Err: syscall.EACCES}, permanent, ReasonIO},
+		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), permanent, ReasonUnsafePath},
+		{errors.Join(&MismatchError{}, nil), wrong, ReasonChecksum},
+		{&SizeError{Want: 2, Got: 1}, transient, ReasonSize},
+		{&StatusError{Code: 500}, transient, ReasonNetwork},
+		{onTheWay(io.ErrUnexpectedEOF), transient, ReasonNetwork},
+		{onTheWay(refused), unreachable, ReasonNetwork},
+		{onTheWay(&net.DNSError{Err: "no such host"}), unreachable, ReasonNetwork},
+		{onTheWay(x509.UnknownAuthorityError{}), fatal, ReasonNetwork},
+		{errors.New("whatever"), transient, ReasonNetwork},
+	} {
+		if got, reason := classify(tt.err); got != tt.want || reason != tt.reason {
+			t.Errorf("classify(%v) = %v, %v, want %v, %v", tt.err, got, reason, tt.want, tt.reason)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package physionet_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/physionet"
+)
+
+// certificate is that of all servers here. It is valid for two names of this
+// machine, so that a test can have two hosts.
+var certificate tls.Certificate
+
+// TestMain makes this process trust the certificate the way a user would: by
+// SSL_CERT_FILE. Nothing else of the environment shall matter.
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "mimicsync-test")
+		check(err)
+		defer func() { _ = os.RemoveAll(dir) }()
+		file := filepath.Join(dir, "ca.pem")
+		check(os.WriteFile(file, newCertificate(), 0o600))
+		check(os.Setenv("SSL_CERT_FILE", file))
+		for _, name := range []string{
+			"NETRC", "PHYSIONET_USERNAME", "PHYSIONET_PASSWORD", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy",
+		} {
+			check(os.Unsetenv(name))
+		}
+		check(os.Setenv("HOME", dir))
+		return m.Run()
+	}())
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func newCertificate() []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	check(err)
+	certificate = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// serve runs a handler over TLS. It offers HTTP/2, which is not to be taken.
+func serve(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	if l, ok := h.(*lookalike.Server); ok {
+		l.Attach(s.Config)
+		t.Cleanup(l.Close)
+	}
+	s.EnableHTTP2 = true
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// serveSite runs a look-alike that keeps a log of its requests.
+func serveSite(t *testing.T, projects ...lookalike.Project) (site *lookalike.Server, url string) {
+	t.Helper()
+	site = lookalike.New(projects...)
+	site.Record = true
+	hs := serve(t, site)
+	// Cleanups run in reverse: the look-alike's Close must come before the
+	// server's, which waits for stalled answers.
+	t.Cleanup(site.Close)
+	return site, hs.URL
+}
+
+func newSource(t *testing.T, o physionet.Options) *physionet.Source {
+	t.Helper()
+	o.Version = "test"
+	s, err := physionet.New(o)
+	if err != nil {
+		t.Fatalf("New(%q) = %v, want <nil>", o.URL, err)
+	}
+	return s
+}
+
+// byName is the address of a server under the other of its two names.
+func byName(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }

@@ -1,0 +1,201 @@
+package sourcetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// Memory is a Source that serves one version from memory. It keeps the contract
+// to the letter, and breaks it on demand. It is safe for concurrent use.
+type Memory struct {
+	ref manifest.Ref
+
+	mu      sync.Mutex
+	objects map[string]memoryObject
+	faults  map[string]fault // what befalls the next request for a path
+	opens   int
+}
+
+type memoryObject struct {
+	data      []byte
+	validator string
+	modified  time.Time
+}
+
+func newMemoryObject(data []byte) memoryObject {
+	sum := sha256.Sum256(data)
+	return memoryObject{data: data, validator: fmt.Sprintf(`"%x"`, sum[:8]), modified: memoryTime}
+}
+
+type fault struct {
+	kind  faultKind
+	after int64
+}
+
+type faultKind int
+
+const (
+	faultCut faultKind = iota + 1
+	faultStall
+	faultHang
+)
+
+var _ downloader.Source = (*Memory)(nil)
+
+// memoryTime is when all objects of a new Memory were modified.
+var memoryTime = time.Date(2024, time.January, 15, 12, 0, 0, 0, time.UTC)
+
+// NewMemory returns a Source of these objects, by path. Their bytes must not
+// be changed; use Put.
+func NewMemory(ref manifest.Ref, objects map[string][]byte) *Memory {
+	m := &Memory{ref: ref, objects: make(map[string]memoryObject, len(objects)), faults: make(map[string]fault)}
+	for path, data := range objects {
+		m.objects[path] = newMemoryObject(data)
+	}
+	return m
+}
+
+// Put adds an object or replaces it, which gives it another Validator if its
+// bytes are others.
+func (m *Memory) Put(path string, data []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.objects[path] = newMemoryObject(data)
+}
+
+// Remove takes an object away.
+func (m *Memory) Remove(path string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.objects, path)
+}
+
+// Objects returns what is served, by path.
+func (m *Memory) Objects() map[string][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string][]byte, len(m.objects))
+	for path, object := range m.objects {
+		all[path] = object.data
+	}
+	return all
+}
+
+// Opens counts the calls of Open so far.
+func (m *Memory) Opens() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.opens
+}
+
+// Cut makes the body of the next answer for a path end after so many bytes
+// with io.ErrUnexpectedEOF.
+func (m *Memory) Cut(path string, after int64) { m.inject(path, fault{faultCut, after}) }
+
+// Stall makes the body of the next answer for a path stop after so many bytes,
+// until its context is done or it is closed.
+func (m *Memory) Stall(path string, after int64) { m.inject(path, fault{faultStall, after}) }
+
+// Hang keeps the next call of Open for a path waiting until its context is done.
+func (m *Memory) Hang(path string) { m.inject(path, fault{kind: faultHang}) }
+
+func (m *Memory) inject(path string, f fault) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.faults[path] = f
+}
+
+// Name implements downloader.Source.
+func (m *Memory) Name() string { return "memory" }
+
+// Open implements downloader.Source.
+func (m *Memory) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	object, f, ok := m.take(r.Path)
+	if f.kind == faultHang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if r.Ref != m.ref || !ok {
+		return nil, fmt.Errorf("%s of %s: %w", r.Path, r.Ref, downloader.ErrNotExist)
+	}
+	if r.NoneMatch == object.validator {
+		return nil, downloader.ErrNotModified
+	}
+	from, size := r.Offset, int64(len(object.data))
+	if r.Validator != "" && r.Validator != object.validator {
+		from = 0
+	}
+	if from > 0 && from >= size {
+		return nil, downloader.ErrRange
+	}
+	body := &memoryBody{ctx: ctx, data: bytes.NewReader(object.data[from:]), fault: f, left: f.after, closed: make(chan struct{})}
+	return &downloader.Object{Body: body, Offset: from, Size: size, Validator: object.validator, Modified: object.modified}, nil
+}
+
+func (m *Memory) take(path string) (memoryObject, fault, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.opens++
+	f := m.faults[path]
+	delete(m.faults, path)
+	object, ok := m.objects[path]
+	return object, f, ok
+}
+
+// memoryBody is an object's bytes on their way, with what befalls them.
+type memoryBody struct {
+	ctx   context.Context //nolint:containedctx // as a response body does: the context of Open governs its reads
+	data  *bytes.Reader
+	fault fault
+	left  int64 // bytes before the fault
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Read implements io.Reader.
+func (b *memoryBody) Read(p []byte) (int, error) {
+	select {
+	case <-b.closed:
+		return 0, fs.ErrClosed
+	default:
+	}
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if b.fault.kind == 0 {
+		return b.data.Read(p)
+	}
+	if b.left > 0 || len(p) == 0 {
+		n, err := b.data.Read(p[:min(int64(len(p)), b.left)])
+		b.left -= int64(n)
+		return n, err
+	}
+	if b.fault.kind == faultCut {
+		return 0, io.ErrUnexpectedEOF
+	}
+	select {
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	case <-b.closed:
+		return 0, fs.ErrClosed
+	}
+}
+
+// Close implements io.Closer.
+func (b *memoryBody) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
+}

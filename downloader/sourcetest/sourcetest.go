@@ -1,0 +1,476 @@
+// Package sourcetest is the contract of downloader.Source as a test, and a
+// Source in memory that keeps it. Every Source passes Run; what a pass needs
+// beyond it, such as who may read what, is tested beside each Source.
+package sourcetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// Ref is the version whose objects a Fixture serves.
+var Ref = manifest.Ref{Dataset: "demo", Version: "1.0"}
+
+// Fixture is a Source and what can be done to the place it asks. A hook that is
+// nil leaves out the tests that need it.
+type Fixture struct {
+	Source downloader.Source
+
+	// Cut makes the next answer for a path end after so many bytes of its body,
+	// which are fewer than the object has, as if the line had broken.
+	Cut func(path string, after int64)
+	// Stall makes the next answer for a path stop after so many bytes of its
+	// body, and send nothing more until the reader goes away.
+	Stall func(path string, after int64)
+	// Hang keeps the next request for a path waiting until the caller goes away.
+	Hang func(path string)
+
+	// What the Source never tells, so that the suite does not ask for it.
+	NoSize, NoValidator, NoModified bool
+}
+
+// Factory returns a new Fixture that serves these objects of Ref, by path. The
+// manifest is among them.
+type Factory func(t *testing.T, objects map[string][]byte) Fixture
+
+// prompt is how soon something has to happen that should happen at once. Only
+// a test that fails takes as long.
+const prompt = 10 * time.Second
+
+const (
+	small = "hosp/patients.csv"
+	large = "files/p10/large.dcm"
+	empty = "icu/empty.csv"
+	page  = "docs/index.html"
+)
+
+// names are paths that a careless URL would change.
+var names = []string{
+	"with space.csv", "trailing space ", "plus+plus.csv", "100%.csv", "a%20b.csv", "a%2Fb.csv", "hash#tag.csv", "what?.csv",
+	"a&b=c.csv", "semi;colon.csv", "at@colon:comma,.csv", "quote'\".csv", "brackets[1](2){3}.csv", "tilde~caret^pipe|.csv",
+	"größe/Ωmega.csv", "患者/記録.csv", "e\u0301.csv", ".hidden", "...", "a..b/c", "deep/er/and/deeper/x.txt",
+}
+
+func objects() map[string][]byte {
+	all := map[string][]byte{
+		small: []byte("subject_id,gender\n1,F\n2,M\n"),
+		large: pattern(12 << 20), // more than the sockets of a connection hold
+		empty: {},
+		page:  []byte("<html><body>A page that belongs to the data.</body></html>\n"),
+	}
+	for i, name := range names {
+		all[name] = fmt.Appendf(nil, "object %d is %q\n", i, name)
+	}
+	all[manifest.Name] = []byte("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 " + empty + "\n")
+	return all
+}
+
+// pattern repeats with a prime length: a piece out of place shows.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i % 251)
+	}
+	return b
+}
+
+// Run checks a Source against the contract.
+func Run(t *testing.T, factory Factory) {
+	all := objects()
+	begin := func(t *testing.T) *suite {
+		t.Helper()
+		return &suite{Fixture: factory(t, all), t: t, all: all}
+	}
+	t.Run("Name", func(t *testing.T) { begin(t).name() })
+	t.Run("Whole", func(t *testing.T) { begin(t).whole() })
+	t.Run("Empty", func(t *testing.T) { begin(t).empty() })
+	t.Run("Names", func(t *testing.T) { begin(t).names() })
+	t.Run("About", func(t *testing.T) { begin(t).about() })
+	t.Run("Missing", func(t *testing.T) { begin(t).missing() })
+	t.Run("UnknownVersion", func(t *testing.T) { begin(t).unknownVersion() })
+	t.Run("Offset", func(t *testing.T) { begin(t).offset() })
+	t.Run("OffsetBeyondTheEnd", func(t *testing.T) { begin(t).beyond() })
+	t.Run("OffsetOfAnotherObject", func(t *testing.T) { begin(t).changed() })
+	t.Run("NoneMatch", func(t *testing.T) { begin(t).noneMatch() })
+	t.Run("Cut", func(t *testing.T) { begin(t).cut() })
+	t.Run("CancelledBefore", func(t *testing.T) { begin(t).cancelledBefore() })
+	t.Run("CancelOpen", func(t *testing.T) { begin(t).cancelOpen() })
+	t.Run("CancelRead", func(t *testing.T) { begin(t).cancelRead() })
+	t.Run("CancelStalledRead", func(t *testing.T) { begin(t).cancelStalledRead() })
+	t.Run("CloseEarly", func(t *testing.T) { begin(t).closeEarly() })
+	t.Run("Concurrent", func(t *testing.T) { begin(t).concurrent() })
+}
+
+// suite is one test with its Fixture.
+type suite struct {
+	Fixture
+
+	t   *testing.T
+	all map[string][]byte
+}
+
+func (s *suite) name() {
+	if got := s.Source.Name(); got == "" {
+		s.t.Errorf("Name() = %q, want a word for flags and reports", got)
+	}
+}
+
+func (s *suite) whole() {
+	for _, path := range []string{small, large, page, manifest.Name} {
+		s.expect(downloader.Request{Path: path}, 0)
+	}
+}
+
+func (s *suite) empty() {
+	s.expect(downloader.Request{Path: empty}, 0)
+	// Nothing is left to send, and whether that is an object or a range is not
+	// agreed upon; only bytes would be wrong.
+	o, err := s.open(downloader.Request{Path: empty, Offset: 1})
+	if errors.Is(err, downloader.ErrRange) {
+		return
+	}
+	if err != nil {
+		s.t.Fatalf("Open(%s from 1) = %v, want ErrRange or an empty object", empty, err)
+	}
+	if b, err := read(o); err != nil || len(b) != 0 || o.Offset != 0 {
+		s.t.Errorf("Open(%s from 1) gave %d bytes from %d, %v, want none from 0, <nil>", empty, len(b), o.Offset, err)
+	}
+}
+
+func (s *suite) names() {
+	for _, path := range names {
+		s.expect(downloader.Request{Path: path}, 0)
+	}
+}
+
+func (s *suite) about() {
+	o := s.must(downloader.Request{Path: small})
+	again := s.must(downloader.Request{Path: small})
+	if want := int64(len(s.all[small])); !s.NoSize && o.Size != want {
+		s.t.Errorf("Open(%s).Size = %d, want %d", small, o.Size, want)
+	}
+	if s.NoSize && o.Size != -1 {
+		s.t.Errorf("Open(%s).Size = %d, want -1", small, o.Size)
+	}
+	if s.NoValidator != (o.Validator == "") {
+		s.t.Errorf("Open(%s).Validator = %q, want none: %t", small, o.Validator, s.NoValidator)
+	}
+	if o.Validator != again.Validator {
+		s.t.Errorf("Open(%s).Validator = %q, then %q, want the same", small, o.Validator, again.Validator)
+	}
+	if s.NoModified != o.Modified.IsZero() {
+		s.t.Errorf("Open(%s).Modified = %v, want none: %t", small, o.Modified, s.NoModified)
+	}
+	if o.Modified.After(time.Now().Add(time.Hour)) {
+		s.t.Errorf("Open(%s).Modified = %v, want the past", small, o.Modified)
+	}
+	if part := s.must(downloader.Request{Path: small, Offset: 4, Validator: o.Validator}); part.Validator != o.Validator {
+		s.t.Errorf("Open(%s from 4).Validator = %q, want %q", small, part.Validator, o.Validator)
+	}
+	if other := s.must(downloader.Request{Path: page}); !s.NoValidator && other.Validator == o.Validator {
+		s.t.Errorf("Open(%s).Validator = %q, want another than that of %s", page, other.Validator, small)
+	}
+}
+
+func (s *suite) missing() {
+	for _, path := range []string{"missing.csv", "hosp/missing.csv", "hosp/patients.csv/x", small + " "} {
+		_, err := s.open(downloader.Request{Path: path})
+		if !errors.Is(err, downloader.ErrNotExist) {
+			s.t.Errorf("Open(%q) = %v, want ErrNotExist", path, err)
+		}
+	}
+	s.expect(downloader.Request{Path: small}, 0) // one that is missing does no harm to the others
+}
+
+func (s *suite) unknownVersion() {
+	o, err := s.Source.Open(s.t.Context(), downloader.Request{Ref: manifest.Ref{Dataset: Ref.Dataset, Version: "9.9"}, Path: manifest.Name})
+	if err == nil {
+		_ = o.Body.Close()
+	}
+	access, ok := errors.AsType[*downloader.AccessError](err)
+	if !errors.Is(err, downloader.ErrNotExist) && (!ok || access.Denial != downloader.UnknownVersion) {
+		s.t.Errorf("Open(%s of version 9.9) = %v, want UnknownVersion or ErrNotExist", manifest.Name, err)
+	}
+}
+
+func (s *suite) offset() {
+	for _, path := range []string{small, large} {
+		validator := s.must(downloader.Request{Path: path}).Validator
+		size := int64(len(s.all[path]))
+		for _, from := range []int64{1, size / 2, size - 1} {
+			s.expect(downloader.Request{Path: path, Offset: from, Validator: validator}, from)
+			s.expect(downloader.Request{Path: path, Offset: from}, from)
+		}
+	}
+}
+
+func (s *suite) beyond() {
+	validator := s.must(downloader.Request{Path: small}).Validator
+	size := int64(len(s.all[small]))
+	for _, from := range []int64{size, size + 1, size + 1<<40} {
+		for _, v := range []string{validator, ""} {
+			if _, err := s.open(downloader.Request{Path: small, Offset: from, Validator: v}); !errors.Is(err, downloader.ErrRange) {
+				s.t.Errorf("Open(%s from %d of %d, validator %q) = %v, want ErrRange", small, from, size, v, err)
+			}
+		}
+	}
+}
+
+func (s *suite) changed() {
+	if s.NoValidator {
+		s.t.Skip("the source gives no validators")
+	}
+	other := s.must(downloader.Request{Path: page}).Validator
+	s.expect(downloader.Request{Path: small, Offset: 4, Validator: other}, 0)
+	// What was fetched is longer than what there is today.
+	s.expect(downloader.Request{Path: small, Offset: 1 << 20, Validator: other}, 0)
+}
+
+func (s *suite) noneMatch() {
+	if s.NoValidator {
+		s.t.Skip("the source gives no validators")
+	}
+	other := s.must(downloader.Request{Path: small}).Validator
+	mine := s.must(downloader.Request{Path: manifest.Name}).Validator
+	if _, err := s.open(downloader.Request{Path: manifest.Name, NoneMatch: mine}); !errors.Is(err, downloader.ErrNotModified) {
+		s.t.Errorf("Open(%s unless %s) = %v, want ErrNotModified", manifest.Name, mine, err)
+	}
+	s.expect(downloader.Request{Path: manifest.Name, NoneMatch: other}, 0)
+}
+
+func (s *suite) cut() {
+	if s.Cut == nil {
+		s.t.Skip("the fixture cannot cut")
+	}
+	for _, after := range []int64{0, 1, int64(len(s.all[large])) - 1} {
+		s.Cut(large, after)
+		o, err := s.open(downloader.Request{Path: large})
+		if err != nil {
+			continue // a break before the first byte may show here
+		}
+		// io.ReadAll takes io.EOF, and nothing else, for the end.
+		b, err := read(o)
+		if err == nil {
+			s.t.Errorf("reading %s, cut after %d bytes, gave %d bytes and io.EOF, want another error", large, after, len(b))
+		}
+		if int64(len(b)) > after || !bytes.HasPrefix(s.all[large], b) {
+			s.t.Errorf("reading %s, cut after %d bytes, gave %d bytes that are not its first", large, after, len(b))
+		}
+	}
+	s.expect(downloader.Request{Path: large}, 0)
+}
+
+func (s *suite) cancelledBefore() {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	cancel()
+	o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: small})
+	if err == nil {
+		_ = o.Body.Close()
+	}
+	if !errors.Is(err, context.Canceled) {
+		s.t.Errorf("Open(%s) with a cancelled context = %v, want context.Canceled", small, err)
+	}
+}
+
+func (s *suite) cancelOpen() {
+	if s.Hang == nil {
+		s.t.Skip("the fixture cannot hang")
+	}
+	s.Hang(small)
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: small})
+		if err == nil {
+			_ = o.Body.Close()
+		}
+		result <- err
+	}()
+	select {
+	case err := <-result:
+		s.t.Fatalf("Open(%s) = %v before it was cancelled, want it to hang", small, err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	cancel()
+	s.soon(result, "Open")
+}
+
+func (s *suite) cancelRead() {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: large})
+	if err != nil {
+		s.t.Fatalf("Open(%s) = %v, want <nil>", large, err)
+	}
+	defer func() { _ = o.Body.Close() }()
+	if _, err := io.ReadFull(o.Body, make([]byte, 10)); err != nil {
+		s.t.Fatalf("Read = %v, want <nil>", err)
+	}
+	cancel()
+	result := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, o.Body)
+		result <- err
+	}()
+	s.soon(result, "Read")
+}
+
+func (s *suite) cancelStalledRead() {
+	if s.Stall == nil {
+		s.t.Skip("the fixture cannot stall")
+	}
+	s.Stall(large, 1000)
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: large})
+	if err != nil {
+		s.t.Fatalf("Open(%s) = %v, want <nil>", large, err)
+	}
+	defer func() { _ = o.Body.Close() }()
+	if _, err := io.ReadFull(o.Body, make([]byte, 1000)); err != nil {
+		s.t.Fatalf("Read = %v, want 1000 bytes before the stall", err)
+	}
+	result := make(chan error, 1)
+	go func() {
+		_, err := o.Body.Read(make([]byte, 1))
+		result <- err
+	}()
+	cancel()
+	s.soon(result, "Read")
+}
+
+// soon waits for what a cancelled call returns.
+func (s *suite) soon(result <-chan error, call string) {
+	s.t.Helper()
+	select {
+	case err := <-result:
+		if !errors.Is(err, context.Canceled) {
+			s.t.Errorf("%s after it was cancelled = %v, want context.Canceled", call, err)
+		}
+	case <-time.After(prompt):
+		s.t.Errorf("%s did not return within %v of its cancellation", call, prompt)
+	}
+}
+
+func (s *suite) closeEarly() {
+	round := func() {
+		o, err := s.Source.Open(s.t.Context(), downloader.Request{Ref: Ref, Path: large})
+		if err != nil {
+			s.t.Fatalf("Open(%s) = %v, want <nil>", large, err)
+		}
+		if _, err := io.ReadFull(o.Body, make([]byte, 1)); err != nil {
+			s.t.Errorf("Read = %v, want <nil>", err)
+		}
+		if err := o.Body.Close(); err != nil {
+			s.t.Errorf("Close = %v, want <nil>", err)
+		}
+		if _, err := io.Copy(io.Discard, o.Body); err == nil {
+			s.t.Error("Read after Close = <nil>, want an error")
+		}
+	}
+	round()
+	const rounds, slack = 24, 12 // slack is for connections that are kept
+	before := runtime.NumGoroutine()
+	for range rounds {
+		round()
+	}
+	deadline := time.Now().Add(prompt)
+	for runtime.NumGoroutine() > before+slack {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d goroutines after %d early closes, want about the %d from before", runtime.NumGoroutine(), rounds, before)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (s *suite) concurrent() {
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for _, path := range []string{names[i], small, names[i%len(names)]} {
+				s.expect(downloader.Request{Path: path}, 0)
+			}
+			s.expect(downloader.Request{Path: large, Offset: int64(len(s.all[large]) - 1000*(i+1))}, int64(len(s.all[large])-1000*(i+1)))
+		})
+	}
+	wg.Wait()
+}
+
+// open opens an object of Ref. Its body ends with the test at the latest.
+func (s *suite) open(r downloader.Request) (*downloader.Object, error) {
+	s.t.Helper()
+	r.Ref = Ref
+	o, err := s.Source.Open(s.t.Context(), r)
+	if err == nil {
+		s.t.Cleanup(func() { _ = o.Body.Close() })
+	} else if o != nil {
+		s.t.Errorf("Open(%q) = an object and %v, want one of the two", r.Path, err)
+	}
+	return o, err
+}
+
+// must opens an object only for what is said about it.
+func (s *suite) must(r downloader.Request) *downloader.Object {
+	s.t.Helper()
+	o, err := s.open(r)
+	if err != nil {
+		s.t.Fatalf("Open(%q from %d) = %v, want <nil>", r.Path, r.Offset, err)
+	}
+	_ = o.Body.Close()
+	return o
+}
+
+// expect opens an object, and wants its bytes from an offset on. It is called
+// from several goroutines.
+func (s *suite) expect(r downloader.Request, from int64) {
+	s.t.Helper()
+	o, err := s.open(r)
+	if err != nil {
+		s.t.Errorf("Open(%q from %d, validator %q) = %v, want <nil>", r.Path, r.Offset, r.Validator, err)
+		return
+	}
+	if o.Offset != from {
+		s.t.Errorf("Open(%q from %d, validator %q).Offset = %d, want %d", r.Path, r.Offset, r.Validator, o.Offset, from)
+		return
+	}
+	want := s.all[r.Path]
+	if o.Size != int64(len(want)) && (!s.NoSize || o.Size != -1) {
+		s.t.Errorf("Open(%q from %d).Size = %d, want %d", r.Path, r.Offset, o.Size, len(want))
+	}
+	got, err := read(o)
+	if err != nil {
+		s.t.Errorf("reading %q from %d = %v, want <nil>", r.Path, from, err)
+	}
+	if want = want[from:]; !bytes.Equal(got, want) {
+		s.t.Errorf("reading %q from %d gave %d bytes, want %d: %s", r.Path, from, len(got), len(want), difference(got, want))
+	}
+}
+
+func difference(got, want []byte) string {
+	if max(len(got), len(want)) < 1000 {
+		return cmp.Diff(string(want), string(got))
+	}
+	i := 0
+	for i < min(len(got), len(want)) && got[i] == want[i] {
+		i++
+	}
+	return fmt.Sprintf("they differ from byte %d on", i)
+}
+
+func read(o *downloader.Object) ([]byte, error) {
+	b, err := io.ReadAll(o.Body)
+	return b, errors.Join(err, o.Body.Close())
+}

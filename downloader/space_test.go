@@ -1,0 +1,177 @@
+package downloader_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// smallDisk mounts a file system of its own for a mirror.
+func smallDisk(t *testing.T, options string) string {
+	t.Helper()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("needs root on Linux to mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("cannot mount a small disk here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
+	return dir
+}
+
+// unsized is a project whose size nobody knows beforehand, so that the disk
+// fills in mid-pass.
+func unsized(files ...lookalike.GeneratedFile) lookalike.Project {
+	p := project(files...)
+	p.Versions[0].Bytes = 0
+	return p
+}
+
+func wantNoSpace(t testing.TB, err error) *downloader.SpaceError {
+	t.Helper()
+	if !errors.Is(err, downloader.ErrNoSpace) {
+		t.Fatalf("Pull = %v, want %v", err, downloader.ErrNoSpace)
+	}
+	var space *downloader.SpaceError
+	if !errors.As(err, &space) {
+		t.Fatalf("Pull = %v, want a *SpaceError", err)
+	}
+	return space
+}
+
+// The sizes are known: nothing is fetched that cannot end.
+func TestAPassThatCannotFitDoesNotStart(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "size=8m")
+	s := newSite(t, nil, project(file("a", 5*mega), file("b", 5*mega)))
+	r := newRig(t, rigOptions{site: s, dir: dir})
+	report, err := r.tryPull(t.Context())
+	if space := wantNoSpace(t, err); space.Need < 10*mega || space.Free <= 0 || space.Free > 8*mega {
+		t.Errorf("error = %+v, want 10 MiB needed, less free", space)
+	}
+	if report.State != store.Failed || s.Counters().Files != 0 {
+		t.Errorf("report = %+v after %d files, want failed before the first", report, s.Counters().Files)
+	}
+}
+
+// The disk fills in mid-pass: what was verified stays, and when there is room
+// the next pass fetches only the rest.
+func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		size int64 // of each of the files that do not fit together
+	}{{"big files", 3 * mega}, {"small files", 100 << 10}} {
+		t.Run(tt.name, func(t *testing.T) {
+			slow(t)
+			dir := smallDisk(t, "size=24m")
+			var files []lookalike.GeneratedFile
+			for i := range 14 * mega / tt.size {
+				files = append(files, file("f/"+string(rune('a'+i/26))+string(rune('a'+i%26)), tt.size))
+			}
+			s := newSite(t, nil, unsized(files...))
+			r := newRig(t, rigOptions{site: s, dir: dir, connections: 2})
+			// The first file comes while there is room, the others do not all fit.
+			wantFiles(t, r.pull(files[0].Path), store.Complete, store.Files{Total: 1, Fetched: 1})
+			ballast := filepath.Join(dir, "ballast")
+			must(t, os.WriteFile(ballast, make([]byte, 16*mega), 0o600))
+
+			report, err := r.tryPull(t.Context())
+			if space := wantNoSpace(t, err); space.Need <= 0 {
+				t.Errorf("error = %+v, want to read how much is missing", space)
+			}
+			if report.State != store.Failed || !report.Has(downloader.ReasonNoSpace) {
+				t.Errorf("report = %+v, want failed by no_space", report)
+			}
+			here := 0
+			for _, f := range files {
+				if fi, err := os.Lstat(r.path(f.Path)); err == nil && fi.Size() == f.Size {
+					here++
+				}
+			}
+			fetched := int(s.Counters().Files)
+			if here < fetched-2-2 { // what was in the hands of the two workers may be lost
+				t.Errorf("%d files were fetched, and %d are here", fetched, here)
+			}
+
+			must(t, os.Remove(ballast))
+			r.reopen()
+			s.Reset()
+			if report := r.pull(); report.State != store.Complete || report.Files.Total != int64(len(files)) {
+				t.Errorf("with room again: %+v", report)
+			}
+			if got := int(s.Counters().Files); got > len(files)-here {
+				t.Errorf("%d files were fetched with %d of %d here", got, here, len(files))
+			}
+			r.has(files...)
+		})
+	}
+}
+
+// There is room, but no inode for another file.
+func TestADiskWithoutInodes(t *testing.T) {
+	slow(t)
+	dir := smallDisk(t, "size=64m,nr_inodes=60")
+	s := newSite(t, nil, unsized(manyFiles(100, 100)...))
+	r := newRig(t, rigOptions{site: s, dir: dir})
+	_, err := r.tryPull(t.Context())
+	if space := wantNoSpace(t, err); !space.Inodes {
+		t.Errorf("error = %+v, want to read that inodes are missing, not bytes", space)
+	}
+}
+
+// A broken connection must not make the pass ask for room that the file has
+// reserved already.
+func TestAReservedFileFitsAfterABrokenConnection(t *testing.T) {
+	slow(t)
+	dir := smallDisk(t, "size=64m")
+	f := file("big", 40*mega)
+	s := newSite(t, nil, project(f))
+	s.Inject(lookalike.Fault{Kind: lookalike.ShortBody, Path: "big", After: 5 * mega, Times: 1})
+	r := newRig(t, rigOptions{site: s, dir: dir})
+	report, err := r.tryPull(t.Context())
+	if err != nil {
+		t.Fatalf("Pull = %v: 40 of 64 MB were the file's own", err)
+	}
+	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+}
+
+// Nor must the next pass, after an interruption.
+func TestAReservedFileFitsAfterAnInterruption(t *testing.T) {
+	slow(t)
+	dir := smallDisk(t, "size=64m")
+	f := file("big", 40*mega)
+	s := newSite(t, nil, project(f))
+	r := newRig(t, rigOptions{site: s, dir: dir})
+	r.interruptedAt(s, 5*mega)
+	r.reopen()
+	report, err := r.tryPull(t.Context())
+	if err != nil {
+		t.Fatalf("Pull = %v: 40 of 64 MB were the file's own", err)
+	}
+	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+}
+
+// A new version that links most of its files takes no room for them.
+func TestANewVersionThatFitsByLinks(t *testing.T) {
+	slow(t)
+	dir := smallDisk(t, "size=32m")
+	data := string(content(t, file("x", 20*mega)))
+	s := newSite(t, nil, versions(
+		[]lookalike.GeneratedFile{same("big", data)}, []lookalike.GeneratedFile{same("big", data), file("new", 100)}))
+	r := newRig(t, rigOptions{site: s, dir: dir})
+	r.pull()
+	report, err := r.run(t.Context(), manifest.Ref{Dataset: "demo", Version: "2.0"}, new(downloader.Progress))
+	if err != nil {
+		t.Fatalf("Pull = %v: 20 of its 20 MB are here", err)
+	}
+	wantFiles(t, report, store.Complete, store.Files{Total: 2, Linked: 1, Fetched: 1})
+}

@@ -1,0 +1,98 @@
+package downloader_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+var selectAll manifest.Selection
+
+func (r *rig) verify() *downloader.Verification {
+	r.t.Helper()
+	v, err := r.syncer.Verify(r.t.Context(), demo, selectAll, new(downloader.Progress))
+	must(r.t, err)
+	return v
+}
+
+// The disk lost a bit, a person deleted a file and copied another one in. Verify
+// says so and asks nobody; the next pass mends it.
+func TestVerifyFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	bad, gone, strange, fine := file("bad", 5000), file("gone", 5000), file("strange", 5000), file("fine", 5000)
+	s := newSite(t, nil, project(bad, gone, strange, fine))
+	r := newRig(t, rigOptions{site: s})
+	r.pull("bad", "gone", "fine")
+	fi, err := os.Stat(r.path("bad"))
+	must(t, err)
+	b := r.read("bad")
+	b[99] ^= 1
+	must(t, os.WriteFile(r.path("bad"), b, 0o600))
+	must(t, os.Chtimes(r.path("bad"), time.Time{}, fi.ModTime())) // a disk does not tell
+	must(t, os.Remove(r.path("gone")))
+	r.plant("strange", content(t, strange))
+	s.Reset()
+
+	v := r.verify()
+	if v.Total != 4 || v.Verified != 2 || v.Bytes != 10_000 || v.Wrong != 1 || v.Missing != 1 || v.Absent != 0 {
+		t.Errorf("verification = %+v, want 2 right, 1 wrong, 1 missing", v)
+	}
+	reasons := map[string]string{}
+	for _, f := range v.Failures {
+		reasons[f.Path] = f.Reason
+	}
+	if len(reasons) != 2 || reasons["bad"] != "checksum" || reasons["gone"] != "not_found" {
+		t.Errorf("failures = %v, want bad: checksum, gone: not_found", v.Failures)
+	}
+	if got := s.Counters().Requests; got != 0 {
+		t.Errorf("verify made %d requests", got)
+	}
+	if got := r.read("bad"); got[99] != b[99] {
+		t.Error("verify changed the wrong file")
+	}
+
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 4, Present: 2, Fetched: 2})
+	r.has(bad, gone, strange, fine)
+	if v := r.verify(); v.Verified != 4 || len(v.Failures) != 0 {
+		t.Errorf("verification after the repair = %+v", v)
+	}
+}
+
+func TestVerifyOfNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, project(file("a", 10), file("b", 10)))
+	r := newRig(t, rigOptions{site: s})
+	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress)); !errors.Is(err, downloader.ErrNoManifest) {
+		t.Errorf("Verify = %v, want %v", err, downloader.ErrNoManifest)
+	}
+	r.pull("a")
+	if v := r.verify(); v.Total != 2 || v.Verified != 1 || v.Absent != 1 || len(v.Failures) != 0 {
+		t.Errorf("verification = %+v, want 1 right and 1 never fetched", v)
+	}
+}
+
+// The state file was lost: the tree alone gives it back, without a request.
+func TestALostStateIsRebuiltFromTheTree(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, project(manyFiles(10, 2000)...))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	r.close()
+	must(t, os.Remove(r.dir+"/.mimicsync/state.db"))
+	r.open()
+	s.Reset()
+
+	must(t, r.syncer.Adopt(t.Context(), demo))
+	if v := r.verify(); v.Verified != 10 {
+		t.Errorf("verification = %+v, want 10 right", v)
+	}
+	if got := s.Counters().Requests; got != 0 {
+		t.Errorf("%d requests were made", got)
+	}
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Present: 10})
+}

@@ -1,0 +1,24 @@
+//go:build unix
+
+package durable
+
+import (
+	"os"
+	"syscall"
+)
+
+// Links is how many names a file has.
+func Links(fi os.FileInfo) int {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return int(st.Nlink) //nolint:gosec,unconvert // its type differs between platforms
+	}
+	return 1
+}
+
+// Allocated is how much of the disk a file takes, with what is reserved for it.
+func Allocated(fi os.FileInfo) int64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512 // in units of 512 bytes whatever the block size, see stat(2)
+	}
+	return fi.Size()
+}

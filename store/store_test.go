@@ -1,0 +1,413 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+func TestRecordsComeInManifestOrder(t *testing.T) {
+	m := newMirror(t)
+	id := m.put(demo, "a").ID
+	var puts []store.Verified
+	for _, offset := range []int64{1 << 40, 7, 300, 0, 256, 255, 1 << 20} {
+		puts = append(puts, verified(offset))
+	}
+	m.commit(store.Batch{ID: id, Put: puts[:4]})
+	m.commit(store.Batch{ID: id, Put: puts[4:]})
+	want := []int64{0, 7, 255, 256, 300, 1 << 20, 1 << 40}
+	if diff := cmp.Diff(want, m.offsets(id)); diff != "" {
+		t.Errorf("Records (-want +got):\n%s", diff)
+	}
+
+	// The same in steps of three, into one buffer.
+	var got []int64
+	var buf []store.Located
+	for from := int64(0); ; {
+		var err error
+		buf, err = m.Records(id, from, 3, buf[:0])
+		must(t, err)
+		if len(buf) == 0 {
+			break
+		}
+		for _, r := range buf {
+			got = append(got, r.Offset)
+			if want := verified(r.Offset).Record; !r.Record.ModTime.Equal(want.ModTime) || !r.Record.Verified.Equal(want.Verified) || r.Record.Size != want.Size {
+				t.Errorf("Records gave %v at %d, want %v", r.Record, r.Offset, want)
+			}
+		}
+		from = buf[len(buf)-1].Offset + 1
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Records in steps (-want +got):\n%s", diff)
+	}
+	files, size, err := m.Totals(id)
+	if wantSize := int64(7*1000 + 818 + 1<<20 + 1<<40); err != nil || files != 7 || size != wantSize {
+		t.Errorf("Totals = %d, %d, %v, want 7, %d", files, size, err, wantSize)
+	}
+}
+
+func TestRecordsOfUnknownID(t *testing.T) {
+	m := newMirror(t)
+	if got, err := m.Records(99, 0, 10, nil); err != nil || len(got) != 0 {
+		t.Errorf("Records(99) = %v, %v, want none", got, err)
+	}
+	if files, size, err := m.Totals(99); err != nil || files != 0 || size != 0 {
+		t.Errorf("Totals(99) = %d, %d, %v, want 0, 0", files, size, err)
+	}
+}
+
+func TestCommitPutsLosesAndEndsPartials(t *testing.T) {
+	m := newMirror(t)
+	id := m.put(demo, "a").ID
+	m.commit(store.Batch{ID: id, Put: verifiedRange(0, 3)})
+	must(t, m.PutPartials(store.Partial{Digest: digestOf(3)}, store.Partial{Digest: digestOf(4)}))
+	m.commit(store.Batch{ID: id, Put: verifiedRange(3, 1), Lost: []store.Verified{verified(1)}, Done: []manifest.Digest{digestOf(3)}})
+	expect := func(want ...string) {
+		t.Helper()
+		records, err := m.Records(id, 0, 100, nil)
+		must(t, err)
+		var got []string
+		for _, r := range records {
+			got = append(got, fmt.Sprint(r.Offset, " lost: ", r.Record.Lost))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Records (-want +got):\n%s", diff)
+		}
+	}
+	expect("0 lost: false", "1 lost: true", "2 lost: false", "3 lost: false")
+	if files, size, err := m.Totals(id); err != nil || files != 3 || size != 3005 {
+		t.Errorf("Totals = %d, %d, %v, want 3, 3005", files, size, err)
+	}
+	if found, err := m.Copies(digestOf(1), 10); err != nil || len(found) != 0 {
+		t.Errorf("Copies of a lost file = %v, %v, want none", found, err)
+	}
+	partials, err := m.Partials()
+	if err != nil || len(partials) != 1 || partials[0].Digest != digestOf(4) {
+		t.Errorf("Partials = %v, %v, want that of 4", partials, err)
+	}
+	m.commit(store.Batch{ID: id}) // nothing
+	m.commit(store.Batch{ID: id, Done: []manifest.Digest{digestOf(77)}})
+	// It is there again, and one that was lost and replaced in one batch is there.
+	m.commit(store.Batch{ID: id, Lost: []store.Verified{verified(2)}, Put: []store.Verified{verified(2), verified(1)}})
+	expect("0 lost: false", "1 lost: false", "2 lost: false", "3 lost: false")
+	for n := range int64(4) {
+		if found, err := m.Copies(digestOf(n), 10); err != nil || len(found) != 1 {
+			t.Errorf("Copies(%d) = %v, %v, want one", n, found, err)
+		}
+	}
+}
+
+func TestCopiesAcrossVersions(t *testing.T) {
+	m := newMirror(t)
+	a, b := m.put(demo, "a").ID, m.put(demo2, "b").ID
+	same := digest("same bytes")
+	at := func(offset int64) store.Verified {
+		v := verified(offset)
+		v.Digest = same
+		return v
+	}
+	m.commit(store.Batch{ID: a, Put: []store.Verified{at(10), verified(11)}})
+	m.commit(store.Batch{ID: b, Put: []store.Verified{at(20), at(30), verified(31)}})
+
+	places := func(limit int) []string {
+		found, err := m.Copies(same, limit)
+		must(t, err)
+		var all []string
+		for _, f := range found {
+			all = append(all, fmt.Sprint(f.ID, "/", f.Offset, "/", f.Record.Size))
+		}
+		return all
+	}
+	want := []string{fmt.Sprint(a, "/10/1010"), fmt.Sprint(b, "/20/1020"), fmt.Sprint(b, "/30/1030")}
+	if diff := cmp.Diff(want, places(10)); diff != "" {
+		t.Errorf("Copies (-want +got):\n%s", diff)
+	}
+	if got := places(2); len(got) != 2 {
+		t.Errorf("Copies with limit 2 = %v, want two", got)
+	}
+	m.commit(store.Batch{ID: b, Lost: []store.Verified{at(20)}})
+	if diff := cmp.Diff([]string{want[0], want[2]}, places(10)); diff != "" {
+		t.Errorf("Copies after a loss (-want +got):\n%s", diff)
+	}
+	m.put(demo, "a2")
+	must(t, m.DropFormer(demo))
+	if diff := cmp.Diff(want[2:], places(10)); diff != "" {
+		t.Errorf("Copies after the manifest's drop (-want +got):\n%s", diff)
+	}
+	if found, err := m.Copies(digest("other bytes"), 10); err != nil || len(found) != 0 {
+		t.Errorf("Copies of unknown bytes = %v, %v, want none", found, err)
+	}
+}
+
+func TestChangedManifest(t *testing.T) {
+	m := newMirror(t)
+	first := m.put(demo, "a")
+	other := m.put(demo2, "b")
+	m.commit(store.Batch{ID: first.ID, Put: verifiedRange(0, 100)})
+	m.commit(store.Batch{ID: other.ID, Put: verifiedRange(1000, 5)})
+
+	if again := m.put(demo, "a"); again.ID != first.ID || len(again.Former) != 0 {
+		t.Errorf("PutVersion of the same manifest = id %d, former %v, want id %d", again.ID, again.Former, first.ID)
+	}
+	second := m.put(demo, "a2")
+	if second.ID == first.ID || second.ID == other.ID {
+		t.Errorf("PutVersion of a changed manifest = id %d, want a new one", second.ID)
+	}
+	third := m.put(demo, "a3")
+	want := []store.Former{{ID: first.ID, Digest: digest("a")}, {ID: second.ID, Digest: digest("a2")}}
+	if diff := cmp.Diff(want, third.Former); diff != "" {
+		t.Errorf("Former (-want +got):\n%s", diff)
+	}
+	m.commit(store.Batch{ID: second.ID, Put: verifiedRange(50, 3)})
+	m.commit(store.Batch{ID: third.ID, Put: verifiedRange(0, 10)})
+	if got := len(m.offsets(first.ID)); got != 100 {
+		t.Errorf("%d records of the former manifest, want its 100", got)
+	}
+	stored, ok, err := m.Version(demo)
+	must(t, err)
+	if diff := cmp.Diff(third, stored); diff != "" || !ok {
+		t.Errorf("Version (-want +got):\n%s", diff)
+	}
+
+	must(t, m.DropFormer(demo))
+	must(t, m.DropFormer(demo)) // it may be repeated
+	must(t, m.DropFormer(manifest.Ref{Dataset: "none", Version: "1.0"}))
+	stored, _, err = m.Version(demo)
+	if err != nil || stored.ID != third.ID || len(stored.Former) != 0 {
+		t.Errorf("Version after DropFormer = id %d, former %v, %v, want %d and none", stored.ID, stored.Former, err, third.ID)
+	}
+	for id, n := range map[uint32]int{first.ID: 0, second.ID: 0, third.ID: 10, other.ID: 5} {
+		if got := len(m.offsets(id)); got != n {
+			t.Errorf("%d records of id %d, want %d", got, id, n)
+		}
+	}
+	file := m.place.File()
+	m.close()
+	got := keys(t, file)
+	// A nested bucket counts for one key, besides its own.
+	if got["digests"] != 15 || got["records"] != 15+2 {
+		t.Errorf("%d digests and %d records are left, want 15 and 15 in 2 buckets", got["digests"], got["records"]-2)
+	}
+}
+
+func TestDropFormerOfMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 50,000 records")
+	}
+	m := newMirror(t)
+	first := m.put(demo, "a")
+	m.commit(store.Batch{ID: first.ID, Put: verifiedRange(0, 50_000)}) // more than one transaction drops
+	second := m.put(demo, "a2")
+	m.commit(store.Batch{ID: second.ID, Put: verifiedRange(0, 100)})
+	must(t, m.DropFormer(demo))
+	file := m.place.File()
+	m.close()
+	if got := keys(t, file)["digests"]; got != 100 {
+		t.Errorf("%d digests are left, want 100", got)
+	}
+}
+
+func TestVersionsAreSortedByName(t *testing.T) {
+	m := newMirror(t)
+	if _, ok, err := m.Version(demo); ok || err != nil {
+		t.Errorf("Version of an empty store = %t, %v, want false", ok, err)
+	}
+	m.put(demo2, "b")
+	m.put(manifest.Ref{Dataset: "a", Version: "1.0"}, "c")
+	m.put(demo, "a")
+	versions, err := m.Versions()
+	must(t, err)
+	var got []string
+	for _, v := range versions {
+		got = append(got, v.Ref.String())
+	}
+	if diff := cmp.Diff([]string{"a@1.0", "demo@1.0", "demo@2.0"}, got); diff != "" {
+		t.Errorf("Versions (-want +got):\n%s", diff)
+	}
+}
+
+func TestPartials(t *testing.T) {
+	m := newMirror(t)
+	p := store.Partial{
+		Digest: digest("x"), Ref: demo, Path: "a/b c.csv.gz", Source: "physionet", Validator: `"5f-10"`,
+		Size: 1 << 40, Durable: 1 << 30, Boot: "boot", Seed: 17, Updated: noon,
+	}
+	q := store.Partial{Digest: digest("y"), Size: -1}
+	must(t, m.PutPartials())
+	must(t, m.PutPartials(p, q))
+	m.close()
+	m.open()
+	got, ok, err := m.Partial(p.Digest)
+	if diff := cmp.Diff(p, got); diff != "" || !ok || err != nil {
+		t.Errorf("Partial = %t, %v (-want +got):\n%s", ok, err, diff)
+	}
+	p.Durable++
+	must(t, m.PutPartials(p))
+	if got, _, _ = m.Partial(p.Digest); got.Durable != p.Durable {
+		t.Errorf("Partial.Durable = %d after it was put again, want %d", got.Durable, p.Durable)
+	}
+	if all, err := m.Partials(); err != nil || len(all) != 2 {
+		t.Errorf("Partials = %v, %v, want two", all, err)
+	}
+	must(t, m.DropPartial(p.Digest))
+	must(t, m.DropPartial(p.Digest))
+	if _, ok, err := m.Partial(p.Digest); ok || err != nil {
+		t.Errorf("Partial after DropPartial = %t, %v, want false", ok, err)
+	}
+}
+
+func TestHistoryKeeps400Passes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 405 transactions")
+	}
+	m := newMirror(t)
+	start := func(i int) time.Time { return noon.AddDate(0, 0, i) }
+	for i := range 405 {
+		must(t, m.AddPass(demo, store.Pass{Start: start(i), State: store.Running}))
+	}
+	last := store.Pass{
+		Start: start(404), Elapsed: time.Minute, State: store.Incomplete, Files: store.Files{Total: 3, Failed: 1}, Bytes: store.Bytes{Fetched: 5},
+		Error: "1 of 3 failed", Failures: []store.Failure{{Path: "x", Reason: "checksum", Source: "physionet", Detail: "d"}},
+	}
+	must(t, m.AddPass(demo, last)) // it ended
+	must(t, m.AddPass(demo2, store.Pass{Start: noon}))
+
+	all, err := m.Passes(demo, 1000)
+	must(t, err)
+	if len(all) != 400 {
+		t.Fatalf("%d passes, want 400", len(all))
+	}
+	if diff := cmp.Diff(last, all[0]); diff != "" {
+		t.Errorf("the newest pass (-want +got):\n%s", diff)
+	}
+	for i, p := range all {
+		if want := start(404 - i); !p.Start.Equal(want) {
+			t.Errorf("pass %d started %v, want %v", i, p.Start, want)
+		}
+	}
+	if some, err := m.Passes(demo, 3); err != nil || len(some) != 3 {
+		t.Errorf("Passes(3) = %d, %v, want 3", len(some), err)
+	}
+	if none, err := m.Passes(manifest.Ref{Dataset: "none", Version: "1.0"}, 3); err != nil || len(none) != 0 {
+		t.Errorf("Passes of an unknown version = %v, %v, want none", none, err)
+	}
+}
+
+func TestStateText(t *testing.T) {
+	for s := store.Running; s <= store.Failed; s++ {
+		text, err := s.MarshalText()
+		var back store.State
+		if err != nil || back.UnmarshalText(text) != nil || back != s {
+			t.Errorf("UnmarshalText(%q) = %v, want %v", text, back, s)
+		}
+	}
+	var s store.State
+	if err := s.UnmarshalText([]byte("done")); err == nil {
+		t.Errorf("UnmarshalText(done) = %v, want an error", s)
+	}
+	if got := store.State(9).String(); got != "State(9)" {
+		t.Errorf("State(9) = %q, want State(9)", got)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	m := newMirror(t)
+	s := m.Store
+	m.close()
+	for name, err := range map[string]error{
+		"Commit":     s.Commit(store.Batch{ID: 1, Put: verifiedRange(0, 1)}),
+		"Check":      s.Check(),
+		"AddPass":    s.AddPass(demo, store.Pass{}),
+		"DropFormer": s.DropFormer(demo),
+	} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("%s after Close = %v, want ErrClosed", name, err)
+		}
+	}
+	if _, err := s.Versions(); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("Versions after Close = %v, want ErrClosed", err)
+	}
+}
+
+func TestCloseTwice(t *testing.T) {
+	m := newMirror(t)
+	s := m.Store
+	m.close()
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("the second Close panics: %v", r)
+		}
+	}()
+	if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
+		t.Errorf("the second Close = %v, want <nil> or ErrClosed", err)
+	}
+}
+
+func TestCloseGivesTheMirrorBack(t *testing.T) {
+	m := newMirror(t)
+	owner := ownerPath(m.place.Mirror)
+	if text := read(t, owner); !strings.Contains(text, strconv.Itoa(os.Getpid())) || !strings.Contains(text, `"test"`) {
+		t.Errorf("the owner file is %q, want this pid and command", text)
+	}
+	m.close()
+	if _, err := os.Stat(owner); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Stat(owner) after Close = %v, want it gone", err)
+	}
+	m.open()
+}
+
+func TestReadersBesideTheWriter(t *testing.T) {
+	m := newMirror(t)
+	id := m.put(demo, "a").ID
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				files, _, err := m.Totals(id)
+				if err != nil || files%10 != 0 {
+					t.Errorf("Totals = %d, %v, want whole batches of 10", files, err)
+					return
+				}
+			}
+		})
+	}
+	for i := range int64(20) {
+		m.commit(store.Batch{ID: id, Put: verifiedRange(i*10, 10)})
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestModes(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes do not say who can read a file")
+	}
+	m := newMirror(t)
+	for _, path := range []string{m.place.File(), ownerPath(m.place.Mirror)} {
+		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+			t.Errorf("Stat(%s) = %v, %v, want mode 0600", path, fi.Mode(), err)
+		}
+	}
+	if fi, err := os.Stat(filepath.Join(m.place.Mirror, store.Dir)); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("Stat(%s) = %v, %v, want mode 0700", store.Dir, fi.Mode(), err)
+	}
+}
