@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -123,12 +126,14 @@ func (p Place) readOwner() Owner {
 	return o
 }
 
-// foreignOwner returns a *LockedError when another machine owns the mirror:
-// its lock cannot be seen from here.
-func (p Place) foreignOwner() error {
+// otherOwner returns a *LockedError when the mirror has a living owner whose
+// lock cannot be seen from here: on another machine, or with its state in
+// another folder.
+func (p Place) otherOwner() error {
 	o := p.readOwner()
 	host, err := os.Hostname()
-	if err != nil || o.PID == 0 || o.Host == host {
+	here := err == nil && o.Host == host
+	if o.PID == 0 || here && (o.State == p.State || !alive(o.PID)) {
 		return nil
 	}
 	fi, err := os.Stat(p.ownerPath())
@@ -138,11 +143,23 @@ func (p Place) foreignOwner() error {
 	return &LockedError{Path: p.ownerPath(), Owner: o}
 }
 
+// alive reports whether a process of this machine may still run.
+func alive(pid int) bool {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0))
+	return !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH)
+}
+
 // ownerFile is this process's name in the mirror.
 type ownerFile struct {
-	path string
-	stop chan struct{}
-	done chan struct{}
+	path  string
+	text  []byte
+	close sync.Once
+	stop  chan struct{}
+	done  chan struct{}
 }
 
 // own writes the owner file and keeps its time fresh until release.
@@ -152,8 +169,9 @@ func (p Place) own(command string) (*ownerFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &ownerFile{path: p.ownerPath(), stop: make(chan struct{}), done: make(chan struct{})}
-	if err := durable.WriteFile(f.path, append(b, '\n')); err != nil {
+	b = append(b, '\n')
+	f := &ownerFile{path: p.ownerPath(), text: b, stop: make(chan struct{}), done: make(chan struct{})}
+	if err := durable.WriteFile(f.path, b); err != nil {
 		return nil, fmt.Errorf("name the owner of the mirror: %w", err)
 	}
 	go f.beat()
@@ -169,14 +187,25 @@ func (f *ownerFile) beat() {
 		case <-f.stop:
 			return
 		case now := <-t.C:
-			_ = os.Chtimes(f.path, now, now) // a missed beat is made good by the next
+			if f.ours() {
+				_ = os.Chtimes(f.path, now, now) // a missed beat is made good by the next
+			}
 		}
 	}
 }
 
+// ours reports whether the file still names this owner.
+func (f *ownerFile) ours() bool {
+	b, err := os.ReadFile(f.path)
+	return err == nil && bytes.Equal(b, f.text)
+}
+
 func (f *ownerFile) release() error {
-	close(f.stop)
+	f.close.Do(func() { close(f.stop) })
 	<-f.done
+	if !f.ours() {
+		return nil
+	}
 	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -70,18 +72,18 @@ func decodeRecord(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: a record of %d bytes has an unknown form", ErrDamaged, len(b))
 	}
 	size, n := binary.Uvarint(b[1:])
-	if n <= 0 || len(b) < 1+n+9 {
+	if n <= 0 || len(b) < 1+n+9 || size > math.MaxInt64 {
 		return Record{}, fmt.Errorf("%w: a record is cut", ErrDamaged)
 	}
 	b = b[1+n:]
 	verified, n := binary.Uvarint(b[8:])
-	if n <= 0 {
+	if n <= 0 || verified > math.MaxInt64 {
 		return Record{}, fmt.Errorf("%w: a record is cut", ErrDamaged)
 	}
 	return Record{
-		Size:     int64(size),                                     //nolint:gosec // written from an int64
+		Size:     int64(size),
 		ModTime:  time.Unix(0, int64(binary.BigEndian.Uint64(b))), //nolint:gosec // round trip
-		Verified: time.Unix(int64(verified), 0),                   //nolint:gosec // written from an int64
+		Verified: time.Unix(int64(verified), 0),
 	}, nil
 }
 
@@ -144,7 +146,7 @@ func loseRecords(records, digests *bolt.Bucket, lost []Verified, id uint32) erro
 }
 
 func putRecords(records, digests *bolt.Bucket, batch Batch) error {
-	slices.SortFunc(batch.Put, func(a, b Verified) int { return int(a.Offset - b.Offset) })
+	slices.SortFunc(batch.Put, func(a, b Verified) int { return cmp.Compare(a.Offset, b.Offset) })
 	for _, v := range batch.Put {
 		if err := records.Put(offsetKey(nil, v.Offset), encodeRecord(nil, v.Record)); err != nil {
 			return err
@@ -233,8 +235,8 @@ func (s *Store) Totals(id uint32) (files, size int64, err error) {
 	return files, size, err
 }
 
-// dropBatch is how many digests one transaction of dropRecords removes: few
-// enough that a writer beside it waits only some milliseconds.
+// dropBatch is how many digests one transaction of dropRecords looks at: few
+// enough that a writer beside it hardly waits.
 const dropBatch = 20_000
 
 // dropRecords forgets all records under an id that no Version uses any more.
@@ -257,15 +259,16 @@ func (s *Store) dropRecords(id uint32) error {
 	})
 }
 
-// dropDigests removes up to dropBatch keys of an id, from the key on, and
-// returns the key to go on with, nil at the end.
+// dropDigests removes the keys of an id among the next dropBatch, from the key
+// on, and returns the key to go on with, nil at the end.
 func dropDigests(digests *bolt.Bucket, id uint32, from []byte) ([]byte, error) {
 	want := idKey(id)
 	var keys [][]byte
 	var next []byte
 	c := digests.Cursor()
+	seen := 0
 	for k, _ := c.Seek(from); k != nil; k, _ = c.Next() {
-		if len(keys) == dropBatch {
+		if seen++; seen > dropBatch {
 			next = bytes.Clone(k)
 			break
 		}

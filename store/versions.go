@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -116,12 +117,17 @@ func (s *Store) DropFormer(ref manifest.Ref) error {
 		}
 	}
 	return s.update(func(tx *bolt.Tx) error {
-		v.Former = nil
-		data, err := json.Marshal(v)
+		b, key := tx.Bucket(bucketVersions), []byte(ref.String())
+		var current Version // PutVersion may have added to it meanwhile
+		if err := unmarshal(key, b.Get(key), &current); err != nil {
+			return err
+		}
+		current.Former = slices.DeleteFunc(current.Former, func(f Former) bool { return slices.Contains(v.Former, f) })
+		data, err := json.Marshal(current)
 		if err != nil {
 			return err
 		}
-		return tx.Bucket(bucketVersions).Put([]byte(ref.String()), data)
+		return b.Put(key, data)
 	})
 }
 

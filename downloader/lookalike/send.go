@@ -18,7 +18,7 @@ func (s *Server) strikeOnArrival(w *response, r *http.Request, f *Fault) bool {
 	if f.Kind == Delay || f.Duration > 0 {
 		s.pause(r.Context(), f.Duration)
 		if r.Context().Err() != nil {
-			return true
+			panic(http.ErrAbortHandler) // returning would send an empty 200
 		}
 	}
 	switch f.Kind {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -23,6 +24,12 @@ func (c Credentials) String() string { return "credentials of " + c.User + " fro
 
 // GoString hides the password.
 func (c Credentials) GoString() string { return c.String() }
+
+// LogValue hides the password.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText hides the password, in JSON too.
+func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // FindCredentials looks for an account for the server at address: in
 // PHYSIONET_USERNAME and PHYSIONET_PASSWORD, then in the file that NETRC names

@@ -57,7 +57,7 @@ type Options struct {
 // Source is PhysioNet as a downloader.Source. It is safe for concurrent use.
 type Source struct {
 	base        *url.URL
-	credentials Credentials
+	credentials *Credentials // a pointer, so that printing a Source prints an address
 	agent       string
 	client      *http.Client
 	// auth says that the server has asked who we are, so that credentials go
@@ -83,13 +83,13 @@ func New(o Options) (*Source, error) {
 		return nil, errors.New("the address of PhysioNet must not contain a user or password; set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or use ~/.netrc")
 	}
 	if !trusted(base) {
-		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", o.URL)
+		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
 	}
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{base: base, credentials: o.Credentials}
+	s := &Source{base: base, credentials: &o.Credentials}
 	// Basic is honoured for agents that start with Wget/; the rest says who we
 	// are, as the server's authors ask.
 	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"
@@ -107,7 +107,8 @@ func transport(connections int) *http.Transport {
 		Protocols:           &http1,
 		DisableCompression:  true, // a .csv.gz must arrive as it is
 		MaxIdleConnsPerHost: max(connections, 2),
-		IdleConnTimeout:     50 * time.Second, // below the 75 s after which nginx hangs up
+		MaxConnsPerHost:     max(connections, 2), // else a request dials while the last one's connection goes back to the pool
+		IdleConnTimeout:     50 * time.Second,    // below the 75 s after which nginx hangs up
 		ReadBufferSize:      64 << 10,
 	}
 }
@@ -125,7 +126,7 @@ func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > 5 {
 		return errors.New("too many redirects")
 	}
-	if !trusted(r.URL) {
+	if !trusted(r.URL) || via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
 		return fmt.Errorf("the server redirects to %s, which is not https", redact(r.URL.String()))
 	}
 	if r.URL.Host != via[0].URL.Host { // net/http would keep it for a subdomain
@@ -140,12 +141,28 @@ func redact(raw string) string {
 	if err != nil {
 		return "(unreadable URL)"
 	}
+	if u.Opaque != "" {
+		return "(unreadable URL)"
+	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	return u.String()
 }
 
+// do sends a request. The URL in its error, which may be that of a redirect,
+// tells no secret.
+func (s *Source) do(r *http.Request) (*http.Response, error) {
+	response, err := s.client.Do(r)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		e.URL = redact(e.URL)
+	}
+	return response, err
+}
+
 // Name implements downloader.Source.
 func (s *Source) Name() string { return Name }
+
+// String names the source and its address, and not the account.
+func (s *Source) String() string { return Name + " at " + s.URL() }
 
 // URL is the address that the source asks.
 func (s *Source) URL() string { return s.base.String() }
@@ -170,7 +187,7 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 	}
 	object, err := s.object(ctx, address, r, response)
 	if err != nil {
-		drain(response.Body)
+		drain(response)
 		_ = response.Body.Close() // the error is about the answer, not about its body
 	}
 	return object, err
@@ -184,7 +201,7 @@ func (s *Source) get(ctx context.Context, address string, r downloader.Request) 
 	if err != nil || response.StatusCode != http.StatusUnauthorized || identified || s.credentials.User == "" {
 		return response, err
 	}
-	drain(response.Body)
+	drain(response)
 	_ = response.Body.Close() // the status was the answer
 	s.auth.Store(true)
 	return s.send(ctx, address, r, true)
@@ -210,7 +227,7 @@ func (s *Source) send(ctx context.Context, address string, r downloader.Request,
 	if identified {
 		request.SetBasicAuth(s.credentials.User, s.credentials.Password)
 	}
-	return s.client.Do(request)
+	return s.do(request)
 }
 
 // object judges an answer.
@@ -234,13 +251,15 @@ func (s *Source) object(ctx context.Context, address string, r downloader.Reques
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, downloader.ErrRange
 	case http.StatusNotFound:
+		drain(response)
+		_ = response.Body.Close() // its connection is wanted for the next question
 		return nil, s.notFound(ctx, address, r)
 	case http.StatusUnauthorized:
 		return nil, s.unauthorized(r.Ref)
 	case http.StatusForbidden:
 		return nil, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: s.user(), From: s.credentials.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"}
 	default:
-		return nil, &downloader.StatusError{URL: redact(address), Code: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"))}
+		return nil, statusError(address, response)
 	}
 	if isWebPage(response.Header.Get("Content-Type")) && !namesWebPage(r.Path) {
 		return nil, fmt.Errorf("%s: %w", redact(address), downloader.ErrWebPage)
@@ -272,10 +291,14 @@ func (s *Source) notFound(ctx context.Context, address string, r downloader.Requ
 		if err != nil {
 			return err
 		}
-		drain(response.Body)
+		drain(response)
 		_ = response.Body.Close() // the status is the answer
-		if response.StatusCode == http.StatusNotFound {
+		switch response.StatusCode {
+		case http.StatusOK:
+		case http.StatusNotFound:
 			return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
+		default:
+			return statusError(page, response)
 		}
 	}
 	return fmt.Errorf("%s: %w", redact(address), downloader.ErrNotExist)
@@ -295,13 +318,13 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	drain(response.Body)
+	drain(response)
 	_ = response.Body.Close() // the headers are the answer
 	switch {
 	case response.StatusCode == http.StatusNotFound:
 		return "", &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
 	case response.StatusCode/100 != 3:
-		return "", &downloader.StatusError{URL: redact(address), Code: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"))}
+		return "", statusError(address, response)
 	}
 	location, err := response.Location()
 	if err != nil {
@@ -324,13 +347,13 @@ func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, er
 	}
 	request.Header.Set("User-Agent", s.agent)
 	request.Header.Set("Accept", "application/json")
-	response, err := s.client.Do(request)
+	response, err := s.do(request)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }() // read to the end of the JSON text
 	if response.StatusCode != http.StatusOK {
-		return 0, &downloader.StatusError{URL: redact(address), Code: response.StatusCode}
+		return 0, statusError(address, response)
 	}
 	var about struct {
 		Size int64 `json:"main_storage_size"`
@@ -341,8 +364,15 @@ func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, er
 	return max(about.Size, 0), nil
 }
 
-// drain reads what is left of a short body, so that its connection can be used
-// again. The caller closes it.
-func drain(body io.Reader) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10) // a longer one is not worth it
+func statusError(address string, r *http.Response) error {
+	return &downloader.StatusError{URL: redact(address), Code: r.StatusCode, RetryAfter: retryAfter(r.Header.Get("Retry-After"))}
+}
+
+// drain reads a short body, so that its connection can be used again. The
+// caller closes it.
+func drain(r *http.Response) {
+	const short = 64 << 10 // a longer one is not worth it, nor one that may not end
+	if r.ContentLength >= 0 && r.ContentLength <= short {
+		_, _ = io.Copy(io.Discard, r.Body) // what it says does not matter
+	}
 }

@@ -10,7 +10,7 @@ import (
 // Links is how many names a file has.
 func Links(fi os.FileInfo) int {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return int(st.Nlink) //nolint:gosec,unconvert // its type differs between platforms
+		return int(st.Nlink) //nolint:gosec // its type differs between platforms
 	}
 	return 1
 }
