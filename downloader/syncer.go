@@ -182,6 +182,9 @@ func (p *pass) spaceError(err error, left int64) error {
 	if _, ok := errors.AsType[*SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
+	if _, ok := errors.AsType[*store.Error](err); ok {
+		return err // the state's disk is full, which may be another one
+	}
 	e := &SpaceError{Err: err}
 	if space, serr := p.s.Tree.free(); serr == nil {
 		e.Free, e.Inodes = space.Bytes, space.Inodes == 0

@@ -431,7 +431,8 @@ func (t *transfer) abandon() error {
 		}
 		return err
 	}
-	err := t.p.checkpointOne(t)
+	// What was reserved for the rest is given back.
+	err := errors.Join(t.file.Truncate(t.have), t.p.checkpointOne(t))
 	if errors.Is(err, syscall.ENOSPC) {
 		err = nil // said already, and a big partial has had its record since its first byte
 	}

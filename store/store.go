@@ -121,6 +121,7 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 	var system syscall.Errno
 	switch {
 	case err == nil:
+		db.AllocSize = 1 << 20 // the file grows in steps of this
 		return db, nil
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, &LockedError{Path: path, Owner: place.readOwner()}

@@ -176,7 +176,7 @@ func (u *ui) status(all []standing, mirror string) {
 			continue
 		}
 		u.print("\n%s %s: %s", s.Dataset, s.Version, s.Last.State)
-		if s.Last.Error != "" {
+		if s.Last.Error != "" && s.Last.State != store.Interrupted {
 			u.print(": %s", s.Last.Error)
 		}
 		u.print("\n")

@@ -65,6 +65,9 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 	if err != nil {
 		return err
 	}
+	if len(refs) == 0 {
+		a.ui.note("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", a.mirror)
+	}
 	results := []*downloader.Verification{}
 	for _, ref := range refs {
 		v, err := a.verifyOne(ctx, m, ref)
