@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -111,9 +110,8 @@ func checkMirror(path string, create bool) error {
 	return nil
 }
 
-// resolve reads the datasets of a command line and asks for the newest version
-// where none is named.
-func (m *mirror) resolve(ctx context.Context, args []string) ([]manifest.Ref, error) {
+// parseRefs reads the datasets of a command line.
+func parseRefs(args []string) ([]manifest.Ref, error) {
 	var refs []manifest.Ref
 	for _, arg := range args {
 		ref, err := manifest.ParseRef(arg)
@@ -121,12 +119,6 @@ func (m *mirror) resolve(ctx context.Context, args []string) ([]manifest.Ref, er
 			return nil, err
 		}
 		refs = append(refs, ref)
-	}
-	for i := range refs {
-		var err error
-		if refs[i], err = m.syncer.Resolve(ctx, refs[i]); err != nil {
-			return nil, err
-		}
 	}
 	return refs, nil
 }

@@ -30,17 +30,20 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	refs, err := parseRefs(args)
+	if err != nil {
+		return err
+	}
 	m, err := a.openMirror("plan", true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	refs, err := m.resolve(ctx, args)
-	if err != nil {
-		return err
-	}
 	var plans []planned
 	for _, ref := range refs {
+		if ref, err = m.syncer.Resolve(ctx, ref); err != nil {
+			return err
+		}
 		p, err := m.syncer.Plan(ctx, ref, selection)
 		if err != nil {
 			return err

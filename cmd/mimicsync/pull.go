@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 func (a *app) pullCommand() *cobra.Command {
@@ -48,16 +49,16 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if a.json { // in every case, for whoever reads it by program
 		defer func() { err = errors.Join(err, a.ui.json(result.with(err))) }()
 	}
+	refs, err := parseRefs(args)
+	if err != nil {
+		return err
+	}
 	m, err := a.openMirror("pull", true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	refs, err := m.resolve(ctx, args)
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
+	for _, ref := range refs { // one that cannot be had does not keep the others away
 		report, err := a.pullOne(ctx, m, ref, selection)
 		result.Passes = append(result.Passes, report)
 		if !a.json {
@@ -76,6 +77,10 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 }
 
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
+	ref, err := m.syncer.Resolve(ctx, ref)
+	if err != nil {
+		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
+	}
 	progress := new(downloader.Progress)
 	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budget)
 	defer stop()
