@@ -1,7 +1,6 @@
 package downloader
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"time"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -205,159 +202,6 @@ func (t *Tree) link(from string, ref manifest.Ref, p string) error {
 	return t.root.Link(from, to)
 }
 
-func partialName(d manifest.Digest) string { return partialDir + "/" + d.String() }
-
-// openPartial opens the unfinished file of a digest, and makes it if need be.
-func (t *Tree) openPartial(d manifest.Digest) (*os.File, error) {
-	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE, t.options.FileMode)
-}
-
-// createPartial makes the unfinished file of a digest anew.
-func (t *Tree) createPartial(d manifest.Digest) (*os.File, error) {
-	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
-}
-
-// takeOver makes a file of the mirror the unfinished file of a digest. One that
-// has other names is copied: what is appended to it would show under those too.
-func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
-	if !shared {
-		return t.root.Rename(name, partialName(d))
-	}
-	if err := t.copyFile(name, partialName(d)); err != nil {
-		return err
-	}
-	return t.root.Remove(name)
-}
-
-// partialsOnDisk is how much of the disk unfinished files take already, with
-// what is reserved for them.
-func (t *Tree) partialsOnDisk() int64 {
-	entries, err := os.ReadDir(t.dir(partialDir))
-	if err != nil {
-		return 0
-	}
-	var n int64
-	for _, e := range entries {
-		if fi, err := e.Info(); err == nil {
-			n += durable.Allocated(fi)
-		}
-	}
-	return n
-}
-
-// stamp gives an unfinished file the time that its source says it has, so that
-// wget -N over the same tree takes it for current, and returns what the file
-// system made of it.
-func (t *Tree) stamp(f *os.File, d manifest.Digest, modified time.Time) (fs.FileInfo, error) {
-	if !modified.IsZero() {
-		if err := t.root.Chtimes(partialName(d), modified, modified); err != nil {
-			return nil, err
-		}
-	}
-	return f.Stat()
-}
-
-func (t *Tree) removePartial(d manifest.Digest) error {
-	err := t.root.Remove(partialName(d))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// strays returns the unfinished files that known does not speak of, with their
-// lengths: what a process left that died before it could record them. It removes
-// unfinished manifests and what else has no business there.
-func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
-	found := map[manifest.Digest]int64{}
-	if err := t.sweep(partialDir, func(d manifest.Digest, fi fs.FileInfo) {
-		if _, ok := known[d]; !ok {
-			found[d] = fi.Size()
-		}
-	}); err != nil {
-		return nil, err
-	}
-	return found, t.sweep(manifestDir, func(manifest.Digest, fs.FileInfo) {})
-}
-
-// sweep visits the files of a folder that are named by a digest and removes the
-// others.
-func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error {
-	f, err := t.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	for {
-		entries, err := f.ReadDir(1024)
-		for _, e := range entries {
-			fi, ierr := e.Info()
-			if ierr != nil {
-				return ierr
-			}
-			if d, perr := manifest.ParseDigest(e.Name()); perr == nil && fi.Mode().IsRegular() {
-				visit(d, fi)
-			} else if err := t.root.RemoveAll(dir + "/" + e.Name()); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) || len(entries) == 0 {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// quarantine moves a file of the mirror aside, where it is neither data nor
-// lost, and returns its new place relative to the mirror.
-func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
-	to := quarantineDir + "/" + t.name(ref, p)
-	if err := t.root.MkdirAll(path.Dir(to), 0o700); err != nil {
-		return "", err
-	}
-	free := to
-	for n := 1; ; n++ {
-		_, err := t.root.Lstat(free)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		free = to + "." + strconv.Itoa(n)
-	}
-	return free, t.root.Rename(from, free)
-}
-
-func manifestName(d manifest.Digest) string { return manifestDir + "/" + d.String() }
-
-// showManifest puts the manifest in force into the version's folder, where
-// `sha256sum -c` looks for it: as a second name of the same file where the file
-// system has links, as a copy where not.
-func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
-	if err := t.ensureDir(versionDir(ref)); err != nil {
-		return err
-	}
-	from, to := manifestName(d), t.name(ref, manifest.Name)
-	a, err := t.root.Stat(from)
-	if err != nil {
-		return err
-	}
-	if b, err := t.root.Lstat(to); err == nil && os.SameFile(a, b) {
-		return nil
-	}
-	fresh := partialDir + "/manifest." + d.String()
-	_ = t.root.Remove(fresh) // what an earlier attempt left
-	if err := t.root.Link(from, fresh); err != nil {
-		if err := t.copyFile(from, fresh); err != nil {
-			return err
-		}
-	}
-	return t.root.Rename(fresh, to)
-}
-
 func (t *Tree) copyFile(from, to string) error {
 	src, err := t.root.Open(from)
 	if err != nil {
@@ -377,9 +221,6 @@ func (t *Tree) copyFile(from, to string) error {
 
 // free asks for the room on the mirror's disk.
 func (t *Tree) free() (durable.Space, error) { return durable.Free(t.path) }
-
-// openManifest opens a kept manifest by its digest.
-func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) { return t.root.Open(manifestName(d)) }
 
 // syncFile makes the bytes of a file of the mirror durable.
 func (t *Tree) syncFile(name string) error {
@@ -406,40 +247,3 @@ func (t *Tree) probeCase() bool {
 
 // dir is the plain path of a folder of the mirror.
 func (t *Tree) dir(name string) string { return filepath.Join(t.path, filepath.FromSlash(name)) }
-
-// manifestIntact reports whether the kept copy of a manifest still has its
-// digest.
-func (t *Tree) manifestIntact(d manifest.Digest) bool {
-	f, err := t.openManifest(d)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return false
-	}
-	return manifest.Digest(sum.Sum(nil)) == d
-}
-
-// keepManifest makes a fetched manifest durable under its digest.
-func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
-	if err := f.Chmod(t.options.FileMode); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), t.dir(manifestName(d))); err != nil {
-		return err
-	}
-	return durable.SyncDir(t.dir(manifestDir))
-}
-
-func (t *Tree) dropManifest(d manifest.Digest) error {
-	err := t.root.Remove(manifestName(d))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}

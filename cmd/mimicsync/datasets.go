@@ -1,23 +1,31 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/manifest"
 )
 
 func (a *app) datasetsCommand() *cobra.Command {
+	var remote bool
 	cmd := &cobra.Command{
 		Use:   "datasets",
 		Short: "List the datasets of the MIMIC family",
 		Long: `Datasets lists what this build knows of the MIMIC family: names, newest known
-versions, sizes, and what it takes to get access. Any other PhysioNet project can be
-pulled by its name as well.`,
+versions, sizes, and what it takes to get access. With --remote it asks PhysioNet for
+all of its projects; any of them can be pulled by its name.`,
 		Example: `  mimicsync datasets
-  mimicsync datasets --json | jq -r '.datasets[] | select(.access=="open") | .slug'`,
+  mimicsync datasets --json | jq -r '.datasets[] | select(.access=="open") | .slug'
+  mimicsync datasets --remote | grep -i ecg`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if a.json {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case remote:
+				return a.remoteDatasets(cmd.Context())
+			case a.json:
 				return a.ui.json(map[string][]manifest.Dataset{"datasets": manifest.Catalog()})
 			}
 			a.ui.datasets(manifest.Catalog())
@@ -25,5 +33,24 @@ pulled by its name as well.`,
 		},
 	}
 	cmd.Flags().BoolVar(&a.json, "json", false, "print it as one JSON object")
+	cmd.Flags().BoolVar(&remote, "remote", false, "ask PhysioNet for all of its projects")
 	return cmd
+}
+
+func (a *app) remoteDatasets(ctx context.Context) error {
+	source, err := a.openSource(physionetConnections)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	projects, err := source.Published(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.ui.json(map[string]any{"datasets": projects})
+	}
+	a.ui.projects(projects)
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -257,6 +258,15 @@ func (u *ui) datasets(all []manifest.Dataset) {
 	_ = w.Flush()
 	u.print("\nVersions and sizes are those known to this build; pull takes the newest version there is.\n" +
 		"Credentialed datasets need an account, a training and a signed agreement: https://physionet.org/content/NAME/\n")
+}
+
+func (u *ui) projects(all []physionet.Project) {
+	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tSIZE\tTITLE")
+	for _, p := range all {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(p.Slug), printable(p.Version), first(p.Access, "?"), size(p.Bytes), printable(p.Title))
+	}
+	_ = w.Flush()
 }
 
 func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

@@ -20,7 +20,6 @@ package physionet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -335,33 +334,6 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 		return "", fmt.Errorf("%s leads to %s, which names no version", redact(address), redact(location.String()))
 	}
 	return version, nil
-}
-
-// PublishedSize implements downloader.Publisher by the JSON API, which needs no
-// account and allows 20 calls an hour.
-func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, error) {
-	address := s.address("api", "v1", "projects", ref.Dataset, "versions", ref.Version) + "/"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("User-Agent", s.agent)
-	request.Header.Set("Accept", "application/json")
-	response, err := s.do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = response.Body.Close() }() // read to the end of the JSON text
-	if response.StatusCode != http.StatusOK {
-		return 0, statusError(address, response)
-	}
-	var about struct {
-		Size int64 `json:"main_storage_size"`
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&about); err != nil {
-		return 0, fmt.Errorf("%s: %w", redact(address), err)
-	}
-	return max(about.Size, 0), nil
 }
 
 func statusError(address string, r *http.Response) error {

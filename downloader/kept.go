@@ -1,0 +1,79 @@
+package downloader
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+)
+
+func manifestName(d manifest.Digest) string { return manifestDir + "/" + d.String() }
+
+// openManifest opens a kept manifest by its digest.
+func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) { return t.root.Open(manifestName(d)) }
+
+// manifestIntact reports whether the kept copy of a manifest still has its
+// digest.
+func (t *Tree) manifestIntact(d manifest.Digest) bool {
+	f, err := t.openManifest(d)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return false
+	}
+	return manifest.Digest(sum.Sum(nil)) == d
+}
+
+// keepManifest makes a fetched manifest durable under its digest.
+func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
+	if err := f.Chmod(t.options.FileMode); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), t.dir(manifestName(d))); err != nil {
+		return err
+	}
+	return durable.SyncDir(t.dir(manifestDir))
+}
+
+func (t *Tree) dropManifest(d manifest.Digest) error {
+	err := t.root.Remove(manifestName(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// showManifest puts the manifest in force into the version's folder, where
+// `sha256sum -c` looks for it: as a second name of the same file where the file
+// system has links, as a copy where not.
+func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
+	if err := t.ensureDir(versionDir(ref)); err != nil {
+		return err
+	}
+	from, to := manifestName(d), t.name(ref, manifest.Name)
+	a, err := t.root.Stat(from)
+	if err != nil {
+		return err
+	}
+	if b, err := t.root.Lstat(to); err == nil && os.SameFile(a, b) {
+		return nil
+	}
+	fresh := partialDir + "/manifest." + d.String()
+	_ = t.root.Remove(fresh) // what an earlier attempt left
+	if err := t.root.Link(from, fresh); err != nil {
+		if err := t.copyFile(from, fresh); err != nil {
+			return err
+		}
+	}
+	return t.root.Rename(fresh, to)
+}

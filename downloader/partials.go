@@ -1,0 +1,141 @@
+package downloader
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"time"
+
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+func partialName(d manifest.Digest) string { return partialDir + "/" + d.String() }
+
+// openPartial opens the unfinished file of a digest, and makes it if need be.
+func (t *Tree) openPartial(d manifest.Digest) (*os.File, error) {
+	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE, t.options.FileMode)
+}
+
+// createPartial makes the unfinished file of a digest anew.
+func (t *Tree) createPartial(d manifest.Digest) (*os.File, error) {
+	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
+}
+
+func (t *Tree) removePartial(d manifest.Digest) error {
+	err := t.root.Remove(partialName(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// takeOver makes a file of the mirror the unfinished file of a digest. One that
+// has other names is copied: what is appended to it would show under those too.
+func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
+	if !shared {
+		return t.root.Rename(name, partialName(d))
+	}
+	if err := t.copyFile(name, partialName(d)); err != nil {
+		return err
+	}
+	return t.root.Remove(name)
+}
+
+// partialsOnDisk is how much of the disk unfinished files take already, with
+// what is reserved for them.
+func (t *Tree) partialsOnDisk() int64 {
+	entries, err := os.ReadDir(t.dir(partialDir))
+	if err != nil {
+		return 0
+	}
+	var n int64
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil {
+			n += durable.Allocated(fi)
+		}
+	}
+	return n
+}
+
+// stamp gives an unfinished file the time that its source says it has, so that
+// wget -N over the same tree takes it for current, and returns what the file
+// system made of it.
+func (t *Tree) stamp(f *os.File, d manifest.Digest, modified time.Time) (fs.FileInfo, error) {
+	if !modified.IsZero() {
+		if err := t.root.Chtimes(partialName(d), modified, modified); err != nil {
+			return nil, err
+		}
+	}
+	return f.Stat()
+}
+
+// strays returns the unfinished files that known does not speak of, with their
+// lengths: what a process left that died before it could record them. It removes
+// unfinished manifests and what else has no business there.
+func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
+	found := map[manifest.Digest]int64{}
+	if err := t.sweep(partialDir, func(d manifest.Digest, fi fs.FileInfo) {
+		if _, ok := known[d]; !ok {
+			found[d] = fi.Size()
+		}
+	}); err != nil {
+		return nil, err
+	}
+	return found, t.sweep(manifestDir, func(manifest.Digest, fs.FileInfo) {})
+}
+
+// sweep visits the files of a folder that are named by a digest and removes the
+// others.
+func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error {
+	f, err := t.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	for {
+		entries, err := f.ReadDir(1024)
+		for _, e := range entries {
+			fi, ierr := e.Info()
+			if ierr != nil {
+				return ierr
+			}
+			if d, perr := manifest.ParseDigest(e.Name()); perr == nil && fi.Mode().IsRegular() {
+				visit(d, fi)
+			} else if err := t.root.RemoveAll(dir + "/" + e.Name()); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) || len(entries) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// quarantine moves a file of the mirror aside, where it is neither data nor
+// lost, and returns its new place relative to the mirror.
+func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
+	to := quarantineDir + "/" + t.name(ref, p)
+	if err := t.root.MkdirAll(path.Dir(to), 0o700); err != nil {
+		return "", err
+	}
+	free := to
+	for n := 1; ; n++ {
+		_, err := t.root.Lstat(free)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		free = to + "." + strconv.Itoa(n)
+	}
+	return free, t.root.Rename(from, free)
+}
