@@ -20,8 +20,9 @@ const (
 type committed struct {
 	entry  manifest.Entry
 	record store.Record
-	from   string // the partial to rename, empty when the file is in its place
 	how    origin
+	// partial says that the file is the digest's partial, and not in its place yet.
+	partial bool
 	// claimed says that the digest is kept from other transfers until this is
 	// recorded, or has failed.
 	claimed bool
@@ -118,8 +119,8 @@ func (c *committer) step(batch []*committed) error {
 		return c.p.spaceError(err, 0)
 	}
 	for _, f := range batch {
-		if f.from != "" {
-			if err := c.p.s.Tree.place(f.from, c.p.ref, f.entry.Path); err != nil {
+		if f.partial {
+			if err := c.p.s.Tree.place(f.entry.Digest, c.p.ref, f.entry.Path); err != nil {
 				if v, _ := classify(err); v == fatal {
 					return c.p.spaceError(err, 0)
 				}
@@ -160,7 +161,7 @@ func (c *committer) record() error {
 	b := store.Batch{ID: c.p.version.ID}
 	for _, f := range c.renamed {
 		b.Put = append(b.Put, store.Verified{Offset: f.entry.Offset, Digest: f.entry.Digest, Record: f.record})
-		if f.from != "" {
+		if f.partial {
 			b.Done = append(b.Done, f.entry.Digest)
 		}
 	}

@@ -207,7 +207,7 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	return &committed{
-		entry: e, how: linked, from: partialName(e.Digest),
+		entry: e, how: linked, partial: true,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
 	}, nil
 }

@@ -18,16 +18,16 @@ func partialName(d manifest.Digest) string { return partialDir + "/" + d.String(
 
 // openPartial opens the unfinished file of a digest, and makes it if need be.
 func (t *Tree) openPartial(d manifest.Digest) (*os.File, error) {
-	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE, t.options.FileMode)
+	return t.partials.OpenFile(d.String(), os.O_RDWR|os.O_CREATE, t.options.FileMode)
 }
 
 // createPartial makes the unfinished file of a digest anew.
 func (t *Tree) createPartial(d manifest.Digest) (*os.File, error) {
-	return t.root.OpenFile(partialName(d), os.O_RDWR|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
+	return t.partials.OpenFile(d.String(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
 }
 
 func (t *Tree) removePartial(d manifest.Digest) error {
-	err := t.root.Remove(partialName(d))
+	err := t.partials.Remove(d.String())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (t *Tree) partialsOnDisk() int64 {
 // system made of it.
 func (t *Tree) stamp(f *os.File, d manifest.Digest, modified time.Time) (fs.FileInfo, error) {
 	if !modified.IsZero() {
-		if err := t.root.Chtimes(partialName(d), modified, modified); err != nil {
+		if err := t.partials.Chtimes(d.String(), modified, modified); err != nil {
 			return nil, err
 		}
 	}

@@ -261,7 +261,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
 		}
 	}
 	done, err := p.linkOrFetch(ctx, e, buf)
-	if err != nil || done.from == "" {
+	if err != nil || !done.partial {
 		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
 	} else {
 		done.claimed = true

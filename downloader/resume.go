@@ -63,10 +63,8 @@ func (t *transfer) rehash(have int64) error {
 	if err := t.file.Truncate(have); err != nil {
 		return err
 	}
-	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	n, err := io.CopyBuffer(t.sum, struct{ io.Reader }{t.file}, make([]byte, 256<<10))
+	here := io.NewSectionReader(t.file, 0, have)
+	n, err := io.CopyBuffer(t.sum, struct{ io.Reader }{here}, make([]byte, 256<<10))
 	if err != nil {
 		return err
 	}
@@ -166,11 +164,7 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 	t.marked.Store(0)
 	t.sum.Reset()
 	t.setHave(0)
-	if err := t.file.Truncate(0); err != nil {
-		return err
-	}
-	_, err := t.file.Seek(0, io.SeekStart)
-	return err
+	return t.file.Truncate(0)
 }
 
 // setAside moves the first seed bytes of the partial to quarantine and opens a

@@ -108,7 +108,9 @@ func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
 			if report := r.pull(); report.State != store.Complete || report.Files.Total != int64(len(files)) {
 				t.Errorf("with room again: %+v", report)
 			}
-			if got := int(s.Counters().Files); got > len(files)-here {
+			// A request of each worker may have been given up, and come to the server
+			// only now.
+			if got := int(s.Counters().Files); got > len(files)-here+2 {
 				t.Errorf("%d files were fetched with %d of %d here", got, here, len(files))
 			}
 			r.has(files...)

@@ -12,8 +12,8 @@ import (
 // sync makes the bytes of a batch durable, and the names of an earlier batch
 // that is renamed: by one syncfs(2), or file by file.
 func (t *Tree) sync(ref manifest.Ref, batch, renamed []*committed) error {
-	if t.syncFS != nil {
-		return durable.SyncFS(t.syncFS)
+	if durable.HasSyncFS && !t.options.Network {
+		return durable.SyncFS(t.folder)
 	}
 	return t.syncEach(ref, batch, renamed)
 }
@@ -38,9 +38,9 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed) error {
 		})
 	}
 	for _, f := range batch {
-		name := f.from
-		if name == "" {
-			name = t.name(ref, f.entry.Path)
+		name := t.name(ref, f.entry.Path)
+		if f.partial {
+			name = partialName(f.entry.Digest)
 		}
 		work <- func() error { return t.syncFile(name) }
 	}

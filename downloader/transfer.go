@@ -178,9 +178,6 @@ func (t *transfer) reserve(object *Object) error {
 
 // copy writes the body to the partial and hashes it on the way.
 func (t *transfer) copy(body io.Reader, dog *watchdog, buf []byte) error {
-	if _, err := t.file.Seek(t.have, io.SeekStart); err != nil {
-		return err
-	}
 	filled, flushed := 0, time.Now()
 	for {
 		n, err := body.Read(buf[filled:])
@@ -207,7 +204,7 @@ func (t *transfer) write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	n, err := t.file.Write(b)
+	n, err := t.file.WriteAt(b, t.have)
 	t.sum.Write(b[:n])
 	t.setHave(t.have + int64(n))
 	t.p.s.Budget.Progress(n)
@@ -234,8 +231,7 @@ func (t *transfer) finish() (*committed, error) {
 	return &committed{
 		entry:  t.entry,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
-		from:   partialName(t.entry.Digest),
-		how:    fetched,
+		how:    fetched, partial: true,
 	}, nil
 }
 

@@ -40,7 +40,11 @@ type Tree struct {
 	root    *os.Root
 	path    string
 	options TreeOptions
-	syncFS  *os.File // a folder of the mirror for syncfs(2), nil where files are synced one by one
+	// folder and partialFolder are the mirror's root and its folder of
+	// unfinished files, for the calls that os.Root does not have; partials is
+	// the latter as a Root, one step from its files.
+	folder, partialFolder *os.File
+	partials              *os.Root
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
 
@@ -74,21 +78,24 @@ func (t *Tree) prepare() error {
 		}
 	}
 	t.foldsCase = t.probeCase()
-	if t.options.Network || !durable.HasSyncFS {
-		return nil
-	}
-	dir, err := os.Open(t.path)
-	if err != nil {
+	var err error
+	if t.folder, err = os.Open(t.path); err != nil {
 		return err
 	}
-	t.syncFS = dir
-	return nil
+	if t.partialFolder, err = os.Open(t.dir(partialDir)); err != nil {
+		return err
+	}
+	t.partials, err = t.root.OpenRoot(partialDir)
+	return err
 }
 
 // Close releases the mirror's folder.
 func (t *Tree) Close() error {
-	if t.syncFS != nil {
-		_ = t.syncFS.Close() // opened for reading only
+	for _, f := range []*os.File{t.folder, t.partialFolder} {
+		_ = f.Close() // opened for reading only, if at all
+	}
+	if t.partials != nil {
+		_ = t.partials.Close() // nothing was written through it
 	}
 	return t.root.Close()
 }
@@ -133,7 +140,7 @@ func (t *Tree) ensureDir(dir string) error {
 	if err := t.ensureDir(path.Dir(dir)); err != nil {
 		return err
 	}
-	err := t.root.Mkdir(dir, t.options.DirMode)
+	err := t.mkdir(dir)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -177,14 +184,14 @@ func (t *Tree) forget() {
 	clear(t.dirs)
 }
 
-// place moves a file of the mirror to an entry's place.
-func (t *Tree) place(from string, ref manifest.Ref, p string) error {
+// place moves the finished file of a digest to an entry's place.
+func (t *Tree) place(d manifest.Digest, ref manifest.Ref, p string) error {
 	to := t.name(ref, p)
 	for try := 0; ; try++ {
 		if err := t.ensureDir(path.Dir(to)); err != nil {
 			return err
 		}
-		err := t.root.Rename(from, to)
+		err := t.renamePartial(d.String(), to)
 		if try == 0 && errors.Is(err, fs.ErrNotExist) {
 			t.forget() // somebody removed a folder that was known
 			continue

@@ -1,0 +1,81 @@
+package downloader
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"mimicsync/manifest"
+)
+
+// os.Root opens every folder on the way to a name by itself: at MIMIC-CXR's
+// depth, making a folder and renaming a file into it are some 35 system calls.
+// openat2(2) reaches the folder in one, and the kernel refuses symlinks and
+// escapes. Where it is missing (before Linux 5.6, or filtered by a container),
+// os.Root does the work.
+var noOpenat2 atomic.Bool
+
+// parent opens the folder of a name in the mirror without following a symlink.
+// ok is false where openat2 is missing.
+func (t *Tree) parent(name string) (fd int, ok bool, err error) {
+	if noOpenat2.Load() {
+		return 0, false, nil
+	}
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	}
+	dir := path.Dir(name)
+	for {
+		fd, err = unix.Openat2(int(t.folder.Fd()), dir, &how)
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
+			break
+		}
+	}
+	switch {
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EINVAL):
+		noOpenat2.Store(true)
+		return 0, false, nil
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
+		return 0, true, fmt.Errorf("%w: a folder of %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, name)
+	case err != nil:
+		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: err}
+	}
+	return fd, true, nil
+}
+
+func (t *Tree) mkdir(name string) error {
+	fd, ok, err := t.parent(name)
+	if !ok {
+		return t.root.Mkdir(name, t.options.DirMode)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written through it
+	if err := unix.Mkdirat(fd, path.Base(name), uint32(t.options.DirMode.Perm())); err != nil {
+		return &fs.PathError{Op: "mkdirat", Path: name, Err: err}
+	}
+	return nil
+}
+
+// renamePartial moves an unfinished file to a name in the mirror.
+func (t *Tree) renamePartial(from, to string) error {
+	fd, ok, err := t.parent(to)
+	if !ok {
+		return t.root.Rename(partialDir+"/"+from, to)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written through it
+	if err := unix.Renameat(int(t.partialFolder.Fd()), from, fd, path.Base(to)); err != nil {
+		return &os.LinkError{Op: "renameat", Old: partialDir + "/" + from, New: to, Err: err}
+	}
+	return nil
+}
