@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +33,7 @@ func (t *Tree) parent(name string) (fd int, ok bool, err error) {
 	}
 	dir := path.Dir(name)
 	for {
-		fd, err = unix.Openat2(int(t.folder.Fd()), dir, &how)
+		fd, err = unix.Openat2(t.folderFD, dir, &how)
 		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
 			break
 		}
@@ -64,6 +65,35 @@ func (t *Tree) mkdir(name string) error {
 	return nil
 }
 
+// lstat looks at a name in the mirror without following a symlink.
+func (t *Tree) lstat(name string) (isDir, isLink bool, err error) {
+	fd, ok, err := t.parent(name)
+	if !ok {
+		return t.lstatRoot(name)
+	}
+	if err != nil {
+		return false, false, err
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written through it
+	var st unix.Stat_t
+	if err := unix.Fstatat(fd, path.Base(name), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false, false, &fs.PathError{Op: "fstatat", Path: name, Err: err}
+	}
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mode&unix.S_IFMT == unix.S_IFLNK, nil
+}
+
+// setTime gives an unfinished file its time, in one call where os.Root makes two.
+func (t *Tree) setTime(name string, modified time.Time) error {
+	ts, err := unix.TimeToTimespec(modified)
+	if err != nil {
+		return err
+	}
+	if err := unix.UtimesNanoAt(t.partialFD, name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "utimensat", Path: partialDir + "/" + name, Err: err}
+	}
+	return nil
+}
+
 // renamePartial moves an unfinished file to a name in the mirror.
 func (t *Tree) renamePartial(from, to string) error {
 	fd, ok, err := t.parent(to)
@@ -74,7 +104,7 @@ func (t *Tree) renamePartial(from, to string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }() // nothing was written through it
-	if err := unix.Renameat(int(t.partialFolder.Fd()), from, fd, path.Base(to)); err != nil {
+	if err := unix.Renameat(t.partialFD, from, fd, path.Base(to)); err != nil {
 		return &os.LinkError{Op: "renameat", Old: partialDir + "/" + from, New: to, Err: err}
 	}
 	return nil

@@ -2,6 +2,14 @@
 
 package downloader
 
+import "time"
+
+func (t *Tree) lstat(name string) (isDir, isLink bool, err error) { return t.lstatRoot(name) }
+
+func (t *Tree) setTime(name string, modified time.Time) error {
+	return t.partials.Chtimes(name, modified, modified)
+}
+
 func (t *Tree) mkdir(name string) error { return t.root.Mkdir(name, t.options.DirMode) }
 
 // renamePartial moves an unfinished file to a name in the mirror.

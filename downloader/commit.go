@@ -38,7 +38,7 @@ func (f *committed) release(s *Syncer) {
 const (
 	// batchFiles and batchAge bound a commit: hundreds of small files share
 	// one sync and one transaction, and no file waits for longer than a second.
-	batchFiles = 256
+	batchFiles = 1024
 	batchAge   = time.Second
 )
 

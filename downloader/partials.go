@@ -67,7 +67,7 @@ func (t *Tree) partialsOnDisk() int64 {
 // system made of it.
 func (t *Tree) stamp(f *os.File, d manifest.Digest, modified time.Time) (fs.FileInfo, error) {
 	if !modified.IsZero() {
-		if err := t.partials.Chtimes(d.String(), modified, modified); err != nil {
+		if err := t.setTime(d.String(), modified); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -234,12 +235,12 @@ func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) e
 
 // runFetcher obtains entries until there are no more.
 func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) error {
-	buf := make([]byte, bufferSize)
+	work := &scratch{buf: make([]byte, bufferSize), sum: sha256.New()}
 	for e := range wanted {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := p.obtain(ctx, e, buf); err != nil {
+		if err := p.obtain(ctx, e, work); err != nil {
 			return err
 		}
 	}
@@ -248,7 +249,7 @@ func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) err
 
 // obtain links or fetches one entry. The error ends the pass; what ends only
 // the entry is in the report.
-func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
+func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) error {
 	for {
 		wait, mine := p.s.takeOff(e.Digest)
 		if mine {
@@ -260,7 +261,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
 			return context.Cause(ctx)
 		}
 	}
-	done, err := p.linkOrFetch(ctx, e, buf)
+	done, err := p.linkOrFetch(ctx, e, work)
 	if err != nil || !done.partial {
 		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
 	} else {
@@ -287,7 +288,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, buf []byte) error {
 	return nil
 }
 
-func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, buf []byte) (*committed, error) {
+func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch) (*committed, error) {
 	// Before a byte is paid for: a folder may be in the way, or a planted symlink.
 	if err := p.s.Tree.ensureDirOf(p.ref, e.Path); err != nil {
 		return nil, err
@@ -295,7 +296,7 @@ func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, buf []byte) (*
 	if done, err := p.copies.link(e); done != nil || err != nil {
 		return done, err
 	}
-	done, err := p.fetch(ctx, e, buf)
+	done, err := p.fetch(ctx, e, work)
 	if err == nil {
 		p.allowed()
 	}

@@ -3,7 +3,6 @@ package downloader
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +13,9 @@ import (
 )
 
 // newTransfer opens the entry's partial and finds out how much of it is there.
-func (p *pass) newTransfer(e manifest.Entry) (*transfer, error) {
-	t := &transfer{p: p, entry: e, sum: sha256.New(), started: time.Now()}
+func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
+	work.sum.Reset()
+	t := &transfer{p: p, entry: e, sum: work.sum, started: time.Now()}
 	t.meta = store.Partial{Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: p.s.Source.Name(), Size: -1}
 	known, ok := p.s.takePartial(e.Digest)
 	if !ok {

@@ -39,6 +39,12 @@ const (
 	overlap = 64 << 10
 )
 
+// scratch is what a worker uses for one transfer after the other.
+type scratch struct {
+	buf []byte
+	sum hash.Hash
+}
+
 // transfer is one object on its way into its partial.
 type transfer struct {
 	p     *pass
@@ -61,8 +67,8 @@ type transfer struct {
 
 // fetch brings an entry's bytes into its partial and verifies them. On success
 // the partial is whole and its digest is right; its bytes are not durable yet.
-func (p *pass) fetch(ctx context.Context, e manifest.Entry, buf []byte) (done *committed, err error) {
-	t, err := p.newTransfer(e)
+func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done *committed, err error) {
+	t, err := p.newTransfer(e, work)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +83,7 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, buf []byte) (done *c
 	patience := newPatience(p.s.Budget)
 	err = patience.persist(ctx, func() (bool, error) {
 		before := t.have
-		err := t.attempt(ctx, buf)
+		err := t.attempt(ctx, work.buf)
 		return t.have > before+overlap, err
 	}, func(err error, wait time.Duration) {
 		p.progress.Retries.Add(1)

@@ -44,6 +44,7 @@ type Tree struct {
 	// unfinished files, for the calls that os.Root does not have; partials is
 	// the latter as a Root, one step from its files.
 	folder, partialFolder *os.File
+	folderFD, partialFD   int // of the two: os.File.Fd makes system calls of its own
 	partials              *os.Root
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
@@ -85,6 +86,7 @@ func (t *Tree) prepare() error {
 	if t.partialFolder, err = os.Open(t.dir(partialDir)); err != nil {
 		return err
 	}
+	t.folderFD, t.partialFD = int(t.folder.Fd()), int(t.partialFolder.Fd())
 	t.partials, err = t.root.OpenRoot(partialDir)
 	return err
 }
@@ -116,10 +118,24 @@ func (t *Tree) stat(ref manifest.Ref, p string) (fs.FileInfo, error) {
 	return os.Lstat(t.path + string(filepath.Separator) + filepath.FromSlash(t.name(ref, p)))
 }
 
-// has reports whether the version has a folder at all.
+// has reports whether the version has any file beside its manifest.
 func (t *Tree) has(ref manifest.Ref) bool {
-	fi, err := t.root.Stat(versionDir(ref))
-	return err == nil && fi.IsDir()
+	f, err := t.root.Open(versionDir(ref))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	names, err := f.Readdirnames(2)  // one may be the manifest
+	return len(names) > 1 || len(names) == 1 && names[0] != manifest.Name || err != nil && !errors.Is(err, io.EOF)
+}
+
+// lstatRoot is lstat by os.Root.
+func (t *Tree) lstatRoot(name string) (isDir, isLink bool, err error) {
+	fi, err := t.root.Lstat(name)
+	if err != nil {
+		return false, false, err
+	}
+	return fi.IsDir(), fi.Mode()&fs.ModeSymlink != 0, nil
 }
 
 // matches reports whether a file is still as its record says.
@@ -145,14 +161,14 @@ func (t *Tree) ensureDir(dir string) error {
 		return err
 	}
 	if err != nil {
-		fi, err := t.root.Lstat(dir)
+		isDir, isLink, err := t.lstat(dir)
 		if err != nil {
 			return err
 		}
-		if fi.Mode()&fs.ModeSymlink != 0 {
+		if isLink {
 			return fmt.Errorf("%w: %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, dir)
 		}
-		if !fi.IsDir() {
+		if !isDir {
 			return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
 		}
 	}
