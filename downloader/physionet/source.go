@@ -168,18 +168,18 @@ func (s *Source) URL() string { return s.base.String() }
 
 func (s *Source) address(elem ...string) string { return s.base.JoinPath(elem...).String() }
 
-// fileURL is the address of an entry. JoinPath would clean the path and read
-// escapes in it; a name may contain anything.
-func (s *Source) fileURL(ref manifest.Ref, p string) string {
+// below is an address by its path as it is: JoinPath would clean it and read
+// escapes in it, and the name of an entry may contain anything.
+func (s *Source) below(p string) *url.URL {
 	u := *s.base
-	u.Path = path.Join(u.Path, "files", ref.Dataset, ref.Version) + "/" + p
+	u.Path += p
 	u.RawPath = ""
-	return u.String()
+	return &u
 }
 
 // Open implements downloader.Source.
 func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
-	address := s.fileURL(r.Ref, r.Path)
+	address := s.below("/files/" + r.Ref.Dataset + "/" + r.Ref.Version + "/" + r.Path)
 	response, err := s.get(ctx, address, r)
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 
 // get asks for an entry, and asks again with credentials where the server wants
 // to know who we are.
-func (s *Source) get(ctx context.Context, address string, r downloader.Request) (*http.Response, error) {
+func (s *Source) get(ctx context.Context, address *url.URL, r downloader.Request) (*http.Response, error) {
 	identified := s.auth.Load()
 	response, err := s.send(ctx, address, r, identified)
 	if err != nil || response.StatusCode != http.StatusUnauthorized || identified || s.credentials.User == "" {
@@ -206,12 +206,9 @@ func (s *Source) get(ctx context.Context, address string, r downloader.Request) 
 	return s.send(ctx, address, r, true)
 }
 
-func (s *Source) send(ctx context.Context, address string, r downloader.Request, identified bool) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	h := request.Header
+func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Request, identified bool) (*http.Response, error) {
+	h := http.Header{}
+	request := (&http.Request{Method: http.MethodGet, URL: address, Header: h, Host: address.Host}).WithContext(ctx)
 	h.Set("User-Agent", s.agent)
 	h.Set("Accept-Encoding", "identity")
 	if r.Offset > 0 {
@@ -230,7 +227,7 @@ func (s *Source) send(ctx context.Context, address string, r downloader.Request,
 }
 
 // object judges an answer.
-func (s *Source) object(ctx context.Context, address string, r downloader.Request, response *http.Response) (*downloader.Object, error) {
+func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, response *http.Response) (*downloader.Object, error) {
 	o := &downloader.Object{
 		Body: response.Body, Size: response.ContentLength, Validator: strongETag(response.Header.Get("ETag")),
 	}
@@ -242,7 +239,7 @@ func (s *Source) object(ctx context.Context, address string, r downloader.Reques
 	case http.StatusPartialContent:
 		start, total, ok := parseContentRange(response.Header.Get("Content-Range"))
 		if !ok {
-			return nil, fmt.Errorf("%s: the answer's Content-Range %q cannot be read", redact(address), response.Header.Get("Content-Range"))
+			return nil, fmt.Errorf("%s: the answer's Content-Range %q cannot be read", redact(address.String()), response.Header.Get("Content-Range"))
 		}
 		o.Offset, o.Size = start, total
 	case http.StatusNotModified:
@@ -258,10 +255,10 @@ func (s *Source) object(ctx context.Context, address string, r downloader.Reques
 	case http.StatusForbidden:
 		return nil, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: s.user(), From: s.credentials.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"}
 	default:
-		return nil, statusError(address, response)
+		return nil, statusError(address.String(), response)
 	}
 	if isWebPage(response.Header.Get("Content-Type")) && !namesWebPage(r.Path) {
-		return nil, fmt.Errorf("%s: %w", redact(address), downloader.ErrWebPage)
+		return nil, fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrWebPage)
 	}
 	return o, nil
 }
@@ -283,9 +280,9 @@ func (s *Source) user() string {
 
 // notFound finds out what is missing: a file, or, where even the manifest is,
 // perhaps the whole version.
-func (s *Source) notFound(ctx context.Context, address string, r downloader.Request) error {
+func (s *Source) notFound(ctx context.Context, address *url.URL, r downloader.Request) error {
 	if r.Path == manifest.Name {
-		page := s.address("content", r.Ref.Dataset, r.Ref.Version) + "/"
+		page := s.below("/content/" + r.Ref.Dataset + "/" + r.Ref.Version + "/")
 		response, err := s.send(ctx, page, downloader.Request{}, false)
 		if err != nil {
 			return err
@@ -297,10 +294,10 @@ func (s *Source) notFound(ctx context.Context, address string, r downloader.Requ
 		case http.StatusNotFound:
 			return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
 		default:
-			return statusError(page, response)
+			return statusError(page.String(), response)
 		}
 	}
-	return fmt.Errorf("%s: %w", redact(address), downloader.ErrNotExist)
+	return fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrNotExist)
 }
 
 // Latest implements downloader.Publisher: the page of a dataset redirects to

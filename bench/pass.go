@@ -1,0 +1,104 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// outcome is what a client says it has done.
+type outcome struct {
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// libraryPass runs one pass, or plans one, as `mimicsync pull` does, and prints the same JSON. It is what is measured where
+// the command cannot be built, and where a profile is wanted.
+func libraryPass(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("pass", flag.ContinueOnError)
+	site := flags.String("url", "", "server")
+	dir := flags.String("dir", "", "the mirror")
+	connections := flags.Int("connections", 16, "ceiling")
+	dry := flags.Bool("dry-run", false, "plan only")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	stop, err := startProfile()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	place, err := store.Locate(*dir, "")
+	if err != nil {
+		return err
+	}
+	state, err := store.Open(place, "bench")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	tree, err := downloader.OpenTree(*dir, downloader.TreeOptions{Network: place.Network != ""})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tree.Close()) }()
+	source, err := physionet.New(physionet.Options{URL: *site, Version: "bench", Connections: *connections})
+	if err != nil {
+		return err
+	}
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Source: source, Budget: downloader.NewBudget(*connections)})
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	if *dry {
+		plan, err := syncer.Plan(ctx, demo, manifest.Selection{})
+		return errors.Join(err, out.Encode(plan))
+	}
+	report, err := syncer.Pull(ctx, demo, manifest.Selection{}, new(downloader.Progress))
+	return errors.Join(err, out.Encode(map[string]any{"passes": []*downloader.Report{report}}))
+}
+
+// profileVar names a folder. Where it is set, the bare loop and libraryPass leave their profiles there.
+const profileVar = "MIMICSYNC_BENCH_PROFILE"
+
+// startProfile begins a profile, if one is wanted. The function that it returns ends it.
+func startProfile() (func(), error) {
+	dir := os.Getenv(profileVar)
+	if dir == "" {
+		return func() {}, nil
+	}
+	prefix := filepath.Join(dir, fmt.Sprintf("%s-%d.", os.Args[1], os.Getpid()))
+	f, err := os.Create(prefix + "cpu") //nolint:gosec // the folder that the person at the keyboard named
+	if err != nil {
+		return nil, err
+	}
+	runtime.SetBlockProfileRate(10_000)
+	runtime.SetMutexProfileFraction(10)
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+		for _, name := range []string{"block", "mutex", "allocs"} {
+			if f, err := os.Create(prefix + name); err == nil { //nolint:gosec // as above; a profile that is missing shows by itself
+				_ = pprof.Lookup(name).WriteTo(f, 0)
+				_ = f.Close()
+			}
+		}
+	}, nil
+}
