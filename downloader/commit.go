@@ -1,7 +1,6 @@
 package downloader
 
 import (
-	"slices"
 	"time"
 
 	"mimicsync/manifest"
@@ -39,17 +38,14 @@ func (f *committed) release(s *Syncer) {
 const (
 	// batchFiles and batchAge bound a commit: hundreds of small files share
 	// one sync and one transaction, and no file waits for longer than a second.
-	batchFiles = 1024
+	batchFiles = 512
 	batchAge   = time.Second
-	// recordFiles is how many files share a transaction: it costs two syncs of
-	// its own.
-	recordFiles = 4096
 )
 
 // committer turns verified partials into files with records. For each batch
 //
 //	(1) sync: the bytes of the batch, and the names of the batch before, are durable
-//	(2) one transaction records what is durable, unless it can wait for more
+//	(2) one transaction records the batch before
 //	(3) the batch is renamed into place
 //
 // so that one syncfs(2) a batch is enough, and a record never precedes the
@@ -60,13 +56,11 @@ type committer struct {
 	p       *pass
 	in      chan *committed
 	renamed []*committed // in place, names not durable yet
-	durable []*committed // and then, but not recorded
-	last    time.Time    // when files were last recorded
 	failed  error        // the first error of the disk or the store: nothing is committed after it
 }
 
 func newCommitter(p *pass) *committer {
-	return &committer{p: p, in: make(chan *committed, batchFiles), last: time.Now()}
+	return &committer{p: p, in: make(chan *committed, batchFiles)}
 }
 
 // run commits until in is closed, then commits what is left. It never stops
@@ -88,7 +82,7 @@ func (c *committer) run() error {
 		case <-tick.C:
 		}
 		old := time.Since(oldest) >= batchAge
-		if len(batch) >= batchFiles || old && len(batch)+c.pending() > 0 || !open {
+		if len(batch) >= batchFiles || old && len(batch)+len(c.renamed) > 0 || !open {
 			c.commit(batch)
 			batch, oldest = nil, time.Now()
 		}
@@ -97,12 +91,10 @@ func (c *committer) run() error {
 	return c.failed
 }
 
-func (c *committer) pending() int { return len(c.renamed) + len(c.durable) }
-
 // commit makes a batch durable and puts it in place, and records the one
 // before.
 func (c *committer) commit(batch []*committed) {
-	if len(batch)+c.pending() == 0 {
+	if len(batch)+len(c.renamed) == 0 {
 		return
 	}
 	if c.failed == nil {
@@ -110,10 +102,10 @@ func (c *committer) commit(batch []*committed) {
 	}
 	if c.failed != nil {
 		// Their partials stay, and are found to be whole by the next pass.
-		for _, f := range slices.Concat(c.durable, c.renamed, batch) {
+		for _, f := range append(c.renamed, batch...) {
 			f.release(c.p.s)
 		}
-		c.durable, c.renamed = nil, nil
+		c.renamed = nil
 		c.p.stop(c.failed)
 	}
 }
@@ -123,12 +115,8 @@ func (c *committer) step(batch []*committed) error {
 		return c.p.spaceError(err, 0)
 	}
 	c.p.s.at("synced")
-	c.durable = append(c.durable, c.renamed...)
-	c.renamed = c.renamed[:0]
-	if len(batch) == 0 || len(c.durable) >= recordFiles || time.Since(c.last) >= batchAge {
-		if err := c.record(); err != nil {
-			return c.p.spaceError(err, 0)
-		}
+	if err := c.record(); err != nil {
+		return c.p.spaceError(err, 0)
 	}
 	for _, f := range batch {
 		if f.partial {
@@ -165,14 +153,13 @@ func (c *committer) keep(f *committed) error {
 	return nil
 }
 
-// record puts the records of the files that are durable.
+// record puts the records of the renamed files, whose names are durable now.
 func (c *committer) record() error {
-	c.last = time.Now()
-	if len(c.durable) == 0 {
+	if len(c.renamed) == 0 {
 		return nil
 	}
 	b := store.Batch{ID: c.p.version.ID}
-	for _, f := range c.durable {
+	for _, f := range c.renamed {
 		b.Put = append(b.Put, store.Verified{Offset: f.entry.Offset, Digest: f.entry.Digest, Record: f.record})
 		if f.partial {
 			b.Done = append(b.Done, f.entry.Digest)
@@ -182,10 +169,10 @@ func (c *committer) record() error {
 		return err
 	}
 	c.p.s.at("recorded")
-	for _, f := range c.durable {
+	for _, f := range c.renamed {
 		f.release(c.p.s)
 		c.p.succeed(f)
 	}
-	c.durable = c.durable[:0]
+	c.renamed = c.renamed[:0]
 	return nil
 }
