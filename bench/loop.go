@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loop is the least that a verified download over net/http can cost: N workers fetch over HTTP/1.1 with keep-alive, hash
+// loop is the tight loop, the least that a verified download over net/http can cost: N workers fetch over HTTP/1.1 with keep-alive, hash
 // and write. It has no state, no temporary names, no sync, no retry and no time limit, and it trusts the manifest's
 // paths. A worker makes one request object, fills its buffer before it writes, and creates each folder once.
 type loop struct {
@@ -42,6 +42,7 @@ func bareLoop(ctx context.Context, args []string) error {
 	site := flags.String("url", "", "server")
 	dir := flags.String("dir", "", "where the files go")
 	connections := flags.Int("connections", 16, "workers")
+	plain := flags.Bool("plain", false, "the plain loop in place of the tight one")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -66,7 +67,11 @@ func bareLoop(ctx context.Context, args []string) error {
 	var workers sync.WaitGroup
 	for range *connections {
 		workers.Go(func() {
-			if err := l.work(ctx); err != nil {
+			work := l.work
+			if *plain {
+				work = l.workPlain
+			}
+			if err := work(ctx); err != nil {
 				cancel(err)
 			}
 		})
@@ -169,7 +174,7 @@ func (l *loop) fetch(request *http.Request, path string, buf []byte, sum hash.Ha
 
 func (l *loop) create(name string) (int, error) {
 	folder := filepath.Dir(name)
-	if _, ok := l.folders.Load(folder); !ok {
+	if !l.known(folder) {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return 0, err
 		}

@@ -146,9 +146,9 @@ func (s *stage) clientCommand(ctx context.Context, mirror string, connections in
 	return s.command(ctx, program, args...)
 }
 
-// loopCommand is the bare loop as a process to start.
-func (s *stage) loopCommand(ctx context.Context, dir string, connections int) *exec.Cmd {
-	return s.command(ctx, s.self, "loop", "-url", s.about.URL, "-dir", dir, "-connections", strconv.Itoa(connections))
+// loopCommand is a bare loop, the plain or the tight one, as a process to start.
+func (s *stage) loopCommand(ctx context.Context, dir string, connections int, plain bool) *exec.Cmd {
+	return s.command(ctx, s.self, "loop", "-url", s.about.URL, "-dir", dir, "-connections", strconv.Itoa(connections), "-plain="+strconv.FormatBool(plain))
 }
 
 // checkCommand is the check of a tree of the demo dataset.

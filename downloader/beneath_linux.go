@@ -82,6 +82,20 @@ func (t *Tree) lstat(name string) (isDir, isLink bool, err error) {
 	return st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mode&unix.S_IFMT == unix.S_IFLNK, nil
 }
 
+// openFile opens an unfinished file for reading and writing, and makes it if
+// need be. os.Root would offer the file to the network poller first.
+func (t *Tree) openFile(name string, flags int) (*os.File, error) {
+	for {
+		fd, err := unix.Openat(t.partialFD, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|flags, uint32(t.options.FileMode.Perm()))
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), partialDir+"/"+name), nil
+		case !errors.Is(err, unix.EINTR):
+			return nil, &fs.PathError{Op: "openat", Path: partialDir + "/" + name, Err: err}
+		}
+	}
+}
+
 // setTime gives an unfinished file its time, in one call where os.Root makes two.
 func (t *Tree) setTime(name string, modified time.Time) error {
 	ts, err := unix.TimeToTimespec(modified)

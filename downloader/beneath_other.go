@@ -2,9 +2,16 @@
 
 package downloader
 
-import "time"
+import (
+	"os"
+	"time"
+)
 
 func (t *Tree) lstat(name string) (isDir, isLink bool, err error) { return t.lstatRoot(name) }
+
+func (t *Tree) openFile(name string, flags int) (*os.File, error) {
+	return t.partials.OpenFile(name, os.O_RDWR|os.O_CREATE|flags, t.options.FileMode)
+}
 
 func (t *Tree) setTime(name string, modified time.Time) error {
 	return t.partials.Chtimes(name, modified, modified)

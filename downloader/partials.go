@@ -18,12 +18,12 @@ func partialName(d manifest.Digest) string { return partialDir + "/" + d.String(
 
 // openPartial opens the unfinished file of a digest, and makes it if need be.
 func (t *Tree) openPartial(d manifest.Digest) (*os.File, error) {
-	return t.partials.OpenFile(d.String(), os.O_RDWR|os.O_CREATE, t.options.FileMode)
+	return t.openFile(d.String(), 0)
 }
 
 // createPartial makes the unfinished file of a digest anew.
 func (t *Tree) createPartial(d manifest.Digest) (*os.File, error) {
-	return t.partials.OpenFile(d.String(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
+	return t.openFile(d.String(), os.O_TRUNC)
 }
 
 func (t *Tree) removePartial(d manifest.Digest) error {
