@@ -116,6 +116,18 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 	if runtime.GOOS != "windows" { // there the file would take this size at once
 		options.InitialMmapSize = 1 << 30 // below it, a reader never makes the writer wait for a new map
 	}
+	// A bad page makes bolt.Open panic with the file open and locked.
+	var file *os.File
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		var err error
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close() // closed already, or nil, unless it panicked
+		}
+	}()
 	defer recoverDamage(path, &err)()
 	db, err = bolt.Open(path, 0o600, options)
 	var system syscall.Errno
