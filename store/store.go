@@ -237,15 +237,6 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.db.Close())
 }
 
-// Size returns the size of the state file in bytes.
-func (s *Store) Size() int64 {
-	fi, err := os.Stat(s.db.Path())
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
-}
-
 // view runs fn on a snapshot.
 func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 	defer recoverDamage(s.db.Path(), &err)()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 
 	"mimicsync/downloader"
@@ -113,7 +114,7 @@ func adviseAccess(err error) (advice, bool) {
 		a.hint = "try them on " + access.Page + " and mend them in " + access.From
 	case downloader.Forbidden:
 		a.hint = "sign the agreement of this version on " + access.Page + "\n" +
-			"or see on the dataset's page what is missing (training, credentialing): " + contentPage(access)
+			"or see on the dataset's page what is missing (training, credentialing): " + strings.Replace(access.Page, "/sign-dua/", "/content/", 1)
 	case downloader.UnknownVersion:
 		a.hint = "see the names with: mimicsync datasets; versions are on " + access.Page
 		if near, ok := manifest.Nearest(access.Ref.Dataset); ok && near != access.Ref.Dataset {
@@ -176,10 +177,6 @@ func adviseNetwork(err error) (advice, bool) {
 		return advice{exitIncomplete, "the server has trouble: run the same command later to go on"}, true
 	}
 	return advice{}, false
-}
-
-func contentPage(e *downloader.AccessError) string {
-	return "https://physionet.org/content/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"
 }
 
 // exitCode is the code for a pass that ran to its end.

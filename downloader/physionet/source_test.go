@@ -97,7 +97,6 @@ func TestPasswordIsCheckedOnce(t *testing.T) {
 }
 
 func TestConnectionsAreKept(t *testing.T) {
-	t.Skip("BUG: without Transport.MaxConnsPerHost, net/http dials anew whenever a request comes before the last body's connection is back: 9 to 32 dials on a busy machine")
 	site, url := serveSite(t, project(50))
 	s := newSource(t, physionet.Options{URL: url, Connections: 4})
 	mustFetch(t, s, manifest.Name)
