@@ -19,6 +19,9 @@ var (
 	ErrNotModified = errors.New("not modified")
 	// ErrRange means that the object ends before the offset asked for.
 	ErrRange = errors.New("the object is shorter than the offset")
+	// ErrChanged means that the object is not the one that the request's
+	// Validator names.
+	ErrChanged = errors.New("the object has changed at the source")
 	// ErrWebPage means that the source answered with a web page where data was
 	// asked for.
 	ErrWebPage = errors.New("the server sent a web page instead of the file")

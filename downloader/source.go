@@ -19,9 +19,10 @@ type Source interface {
 	Name() string
 
 	// Open starts to read an object. The caller closes the Object's Body, and
-	// cancels ctx to break off. The error wraps ErrNotExist, ErrRange or
-	// ErrNotModified, or is an *AccessError when a person must act, a
-	// *StatusError when the server said no for now, or whatever went wrong.
+	// cancels ctx to break off. The error wraps ErrNotExist, ErrRange,
+	// ErrChanged or ErrNotModified, or is an *AccessError when a person must
+	// act, a *StatusError when the server said no for now, or whatever went
+	// wrong.
 	Open(ctx context.Context, r Request) (*Object, error)
 }
 
@@ -31,8 +32,12 @@ type Request struct {
 	Path string       // of the entry; manifest.Name stands for the manifest itself
 	// Offset is the first byte that is wanted.
 	Offset int64
-	// Validator, with an Offset, is what the bytes before it were served
-	// under: an object that is no longer that one comes whole, from byte 0.
+	// Length is how many bytes are wanted, 0 for all to the object's end. An
+	// object that ends sooner gives fewer.
+	Length int64
+	// Validator, with an Offset or a Length, is what the object's other bytes
+	// were served under. An object that is no longer that one comes whole, from
+	// byte 0, or the error is ErrChanged, as the source's protocol has it.
 	Validator string
 	// NoneMatch asks for the object only if it is not this one any more; else
 	// the error is ErrNotModified.
@@ -43,7 +48,9 @@ type Request struct {
 type Object struct {
 	Body io.ReadCloser
 	// Offset is where Body starts. It is 0 where the source could not, or
-	// would not, start at Request.Offset: what was fetched before is then void.
+	// would not, start at Request.Offset: Body then is the whole object,
+	// whatever Request.Length says, and what was fetched before is void unless
+	// Validator is the one it was fetched under.
 	Offset    int64
 	Size      int64     // of the whole object, -1 when unknown
 	Validator string    // strong ETag or generation; empty when there is none

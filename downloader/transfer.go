@@ -128,8 +128,8 @@ func (t *transfer) exchange(ctx context.Context, dog *watchdog, buf []byte) erro
 		from -= min(from, overlap)
 	}
 	object, err := t.p.s.Source.Open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: t.meta.Validator})
-	if errors.Is(err, ErrRange) && t.have > 0 {
-		return t.startOver(ctx, "the object is shorter than what is here")
+	if t.have > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
+		return t.startOver(ctx, err.Error())
 	}
 	if err != nil {
 		return err

@@ -28,7 +28,6 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -211,8 +210,8 @@ func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Reques
 	request := (&http.Request{Method: http.MethodGet, URL: address, Header: h, Host: address.Host}).WithContext(ctx)
 	h.Set("User-Agent", s.agent)
 	h.Set("Accept-Encoding", "identity")
-	if r.Offset > 0 {
-		h.Set("Range", "bytes="+strconv.FormatInt(r.Offset, 10)+"-")
+	if r.Offset > 0 || r.Length > 0 {
+		h.Set("Range", byteRange(r.Offset, r.Length))
 		if r.Validator != "" {
 			h.Set("If-Range", r.Validator)
 		}
@@ -237,9 +236,9 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusPartialContent:
-		start, total, ok := parseContentRange(response.Header.Get("Content-Range"))
-		if !ok {
-			return nil, fmt.Errorf("%s: the answer's Content-Range %q cannot be read", redact(address.String()), response.Header.Get("Content-Range"))
+		start, end, total, ok := parseContentRange(response.Header.Get("Content-Range"))
+		if !ok || !endsAsAsked(r, end, total) {
+			return nil, fmt.Errorf("%s: the answer's Content-Range %q is not what was asked for", redact(address.String()), response.Header.Get("Content-Range"))
 		}
 		o.Offset, o.Size = start, total
 	case http.StatusNotModified:

@@ -133,14 +133,18 @@ func (m *Memory) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 	if r.NoneMatch == object.validator {
 		return nil, downloader.ErrNotModified
 	}
-	from, size := r.Offset, int64(len(object.data))
+	from, length, size := r.Offset, r.Length, int64(len(object.data))
 	if r.Validator != "" && r.Validator != object.validator {
-		from = 0
+		from, length = 0, 0
 	}
 	if from > 0 && from >= size {
 		return nil, downloader.ErrRange
 	}
-	body := &memoryBody{ctx: ctx, data: bytes.NewReader(object.data[from:]), fault: f, left: f.after, closed: make(chan struct{})}
+	to := size
+	if length > 0 {
+		to = min(size, from+length)
+	}
+	body := &memoryBody{ctx: ctx, data: bytes.NewReader(object.data[from:to]), fault: f, left: f.after, closed: make(chan struct{})}
 	return &downloader.Object{Body: body, Offset: from, Size: size, Validator: object.validator, Modified: object.modified}, nil
 }
 

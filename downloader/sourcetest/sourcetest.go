@@ -101,6 +101,7 @@ func Run(t *testing.T, factory Factory) {
 	t.Run("Missing", func(t *testing.T) { begin(t).missing() })
 	t.Run("UnknownVersion", func(t *testing.T) { begin(t).unknownVersion() })
 	t.Run("Offset", func(t *testing.T) { begin(t).offset() })
+	t.Run("Length", func(t *testing.T) { begin(t).length() })
 	t.Run("OffsetBeyondTheEnd", func(t *testing.T) { begin(t).beyond() })
 	t.Run("OffsetOfAnotherObject", func(t *testing.T) { begin(t).changed() })
 	t.Run("NoneMatch", func(t *testing.T) { begin(t).noneMatch() })
@@ -216,6 +217,20 @@ func (s *suite) offset() {
 	}
 }
 
+func (s *suite) length() {
+	validator := s.must(downloader.Request{Path: large}).Validator
+	size := int64(len(s.all[large]))
+	for _, v := range []string{validator, ""} {
+		for _, from := range []int64{0, 1, size / 2} {
+			for _, length := range []int64{1, 1000, 5 << 20} {
+				s.expect(downloader.Request{Path: large, Offset: from, Length: length, Validator: v}, from)
+			}
+		}
+		s.expect(downloader.Request{Path: large, Offset: size - 10, Length: 10, Validator: v}, size-10)
+		s.expect(downloader.Request{Path: large, Offset: size - 10, Length: 11, Validator: v}, size-10) // as much as there is
+	}
+}
+
 func (s *suite) beyond() {
 	validator := s.must(downloader.Request{Path: small}).Validator
 	size := int64(len(s.all[small]))
@@ -233,9 +248,25 @@ func (s *suite) changed() {
 		s.t.Skip("the source gives no validators")
 	}
 	other := s.must(downloader.Request{Path: page}).Validator
-	s.expect(downloader.Request{Path: small, Offset: 4, Validator: other}, 0)
-	// What was fetched is longer than what there is today.
-	s.expect(downloader.Request{Path: small, Offset: 1 << 20, Validator: other}, 0)
+	for _, r := range []downloader.Request{
+		{Path: small, Offset: 4, Validator: other},
+		{Path: small, Offset: 1 << 20, Validator: other}, // what was fetched is longer than what there is today
+		{Path: small, Length: 4, Validator: other},
+		{Path: small, Offset: 4, Length: 4, Validator: other},
+	} {
+		o, err := s.open(r)
+		switch {
+		case errors.Is(err, downloader.ErrChanged):
+		case err != nil:
+			s.t.Errorf("Open(%+v) = %v, want the whole object or ErrChanged", r, err)
+		case o.Offset != 0 || o.Validator == other:
+			s.t.Errorf("Open(%+v) is from %d under %s, want it whole under its own validator", r, o.Offset, o.Validator)
+		default:
+			if b, err := read(o); err != nil || !bytes.Equal(b, s.all[small]) {
+				s.t.Errorf("Open(%+v) gave %d bytes, %v, want the whole object", r, len(b), err)
+			}
+		}
+	}
 }
 
 func (s *suite) noneMatch() {
@@ -454,7 +485,11 @@ func (s *suite) expect(r downloader.Request, from int64) {
 	if err != nil {
 		s.t.Errorf("reading %q from %d = %v, want <nil>", r.Path, from, err)
 	}
-	if want = want[from:]; !bytes.Equal(got, want) {
+	want = want[from:]
+	if r.Length > 0 && from == r.Offset {
+		want = want[:min(r.Length, int64(len(want)))]
+	}
+	if !bytes.Equal(got, want) {
 		s.t.Errorf("reading %q from %d gave %d bytes, want %d: %s", r.Path, from, len(got), len(want), difference(got, want))
 	}
 }
