@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// crowd is workers that always want another file from a server, which sends
+// serve runs workers that always want another file from a server, which sends
 // rate(n) bytes a second to each of n connections.
-func crowd(t *testing.T, b *Budget, workers int, lasting time.Duration, rate func(n int) float64) {
+func serve(t *testing.T, b *Budget, workers int, lasting time.Duration, rate func(n int) float64) {
 	t.Helper()
 	const step = 50 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), lasting)
@@ -39,7 +39,7 @@ func TestBudgetGrowsToItsCeilingWhileThatBringsMore(t *testing.T) {
 		if _, limit, _ := b.Connections(); limit != 2 {
 			t.Errorf("starts with %d connections, want 2", limit)
 		}
-		crowd(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
+		serve(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
 		if used, limit, _ := b.Connections(); limit != 8 || used != 0 {
 			t.Errorf("limit %d with %d in use, want the ceiling of 8 and none", limit, used)
 		}
@@ -50,7 +50,7 @@ func TestBudgetGrowsToItsCeilingWhileThatBringsMore(t *testing.T) {
 func TestBudgetStaysLowWhereMoreBringNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(64)
-		crowd(t, b, 80, 5*time.Minute, func(n int) float64 { return 5e6 / float64(n) })
+		serve(t, b, 80, 5*time.Minute, func(n int) float64 { return 5e6 / float64(n) })
 		if _, limit, _ := b.Connections(); limit > 8 {
 			t.Errorf("limit %d after five minutes on a full line, want a few", limit)
 		}
@@ -61,7 +61,7 @@ func TestBudgetStaysLowWhereMoreBringNothing(t *testing.T) {
 func TestBudgetSettlesWhereTheLineIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(32)
-		crowd(t, b, 40, 5*time.Minute, func(n int) float64 { return min(1e6, 6e6/float64(n)) })
+		serve(t, b, 40, 5*time.Minute, func(n int) float64 { return min(1e6, 6e6/float64(n)) })
 		if _, limit, _ := b.Connections(); limit < 5 || limit > 12 {
 			t.Errorf("limit %d, want about 6", limit)
 		}
@@ -71,7 +71,7 @@ func TestBudgetSettlesWhereTheLineIsFull(t *testing.T) {
 func TestBudgetHalvesWhenTheHostIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(8)
-		crowd(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
+		serve(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
 		for _, want := range []int{4, 2, 1, 1} {
 			for range 3 { // the connections of the moment all hear it: that is one time
 				must(t, b.Acquire(t.Context()))
@@ -82,7 +82,7 @@ func TestBudgetHalvesWhenTheHostIsBusy(t *testing.T) {
 			}
 			time.Sleep(1100 * time.Millisecond)
 		}
-		crowd(t, b, 16, 5*time.Minute, func(int) float64 { return 40_000 })
+		serve(t, b, 16, 5*time.Minute, func(int) float64 { return 40_000 })
 		if _, limit, _ := b.Connections(); limit < 4 {
 			t.Errorf("limit %d five minutes later, want it to have recovered", limit)
 		}
@@ -92,7 +92,7 @@ func TestBudgetHalvesWhenTheHostIsBusy(t *testing.T) {
 func TestBudgetDoesNotGrowWhileNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(8)
-		crowd(t, b, 2, time.Minute, func(int) float64 { return 1e6 })
+		serve(t, b, 2, time.Minute, func(int) float64 { return 1e6 })
 		if _, limit, _ := b.Connections(); limit != 2 {
 			t.Errorf("limit %d, want 2: no third was ever wanted", limit)
 		}
@@ -102,7 +102,7 @@ func TestBudgetDoesNotGrowWhileNobodyWaits(t *testing.T) {
 func TestBudgetIsNeverExceeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(8)
-		crowd(t, b, 40, 20*time.Second, func(n int) float64 {
+		serve(t, b, 40, 20*time.Second, func(n int) float64 {
 			if n > 8 {
 				t.Errorf("%d connections at once, want at most 8", n)
 			}

@@ -9,6 +9,13 @@ import (
 	"mimicsync/store"
 )
 
+const (
+	// checkpointEvery and checkpointBytes, of one connection, bound what a kill
+	// can cost, see DESIGN promise 3.
+	checkpointEvery = 2 * time.Second
+	checkpointBytes = 8 << 20
+)
+
 // checkpoints makes what running transfers have written durable and records
 // it, all together, every 2 s and whenever one of them has written 8 MiB since.
 type checkpoints struct {
@@ -39,21 +46,21 @@ func (p *pass) runCheckpoints(stop <-chan struct{}) {
 	}
 }
 
-// noteWritten lets the checkpointer know of a transfer that moved. The first
-// time it is new to it only if it lives long enough to matter.
-func (p *pass) noteWritten(t *transfer) {
+// noteWritten lets the checkpointer know of a transfer that moved, by since
+// bytes on one connection since its last checkpoint. The first time it is new to
+// it only if it lives long enough to matter.
+func (p *pass) noteWritten(t *transfer, since int64) {
 	c := p.checkpoints
-	written := t.written.Load()
-	if !t.onList {
-		if time.Since(t.started) < checkpointEvery/2 && written < checkpointBytes/2 {
+	if !t.listed.Load() {
+		if time.Since(t.started) < checkpointEvery/2 && since < checkpointBytes/2 {
 			return
 		}
 		c.Lock()
 		c.running[t.entry.Digest] = t
 		c.Unlock()
-		t.onList = true
+		t.listed.Store(true)
 	}
-	if written-t.marked.Load() >= checkpointBytes {
+	if since >= checkpointBytes {
 		select {
 		case c.due <- struct{}{}:
 		default:
@@ -63,13 +70,13 @@ func (p *pass) noteWritten(t *transfer) {
 
 // leave takes a transfer off the list.
 func (p *pass) leave(t *transfer) {
-	if !t.onList {
+	if !t.listed.Load() {
 		return
 	}
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
 	delete(p.checkpoints.running, t.entry.Digest)
-	t.onList = false
+	t.listed.Store(false)
 }
 
 // checkpointAll records every listed transfer that moved.
@@ -78,7 +85,7 @@ func (p *pass) checkpointAll() error {
 	defer p.checkpoints.Unlock()
 	var moved []*transfer
 	for _, t := range p.checkpoints.running {
-		if t.written.Load() != t.marked.Load() {
+		if t.segs.hasMoved() {
 			moved = append(moved, t)
 		}
 	}
@@ -92,22 +99,37 @@ func (p *pass) checkpointOne(t *transfer) error {
 	return p.record(t)
 }
 
+// divide records that bytes of a transfer may lie ahead of a gap, before there
+// are any: from then on its file's length says nothing.
+func (p *pass) divide(t *transfer) error {
+	p.checkpoints.Lock()
+	defer p.checkpoints.Unlock()
+	t.mu.Lock()
+	divided := t.meta.Split
+	t.meta.Split = true
+	t.mu.Unlock()
+	if divided {
+		return nil
+	}
+	t.digest.follow(t.file, t.segs.front)
+	return p.record(t)
+}
+
 // record syncs the partials and then records them. The caller holds
 // p.checkpoints.
 func (p *pass) record(transfers ...*transfer) error {
 	partials := make([]store.Partial, 0, len(transfers))
 	for _, t := range transfers {
-		written := t.written.Load()
-		if written > 0 {
+		front, ahead := t.segs.record()
+		if front > 0 || len(ahead) > 0 {
 			if err := durable.SyncData(t.file); err != nil {
 				return err
 			}
 		}
-		t.metaMu.Lock()
-		t.meta.Durable, t.meta.Boot, t.meta.Updated = written, p.s.boot, time.Now()
+		t.mu.Lock()
+		t.meta.Durable, t.meta.Ahead, t.meta.Boot, t.meta.Updated = front, ahead, p.s.boot, time.Now()
 		partials = append(partials, t.meta)
-		t.metaMu.Unlock()
-		t.marked.Store(written)
+		t.mu.Unlock()
 		t.recorded = true
 	}
 	p.s.at("partials synced")

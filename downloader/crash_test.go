@@ -26,7 +26,9 @@ func TestVictim(t *testing.T) {
 	}
 	n, err := strconv.Atoi(os.Getenv("MIMICSYNC_VICTIM_N"))
 	must(t, err)
-	r := newRig(t, rigOptions{site: &site{url: os.Getenv("MIMICSYNC_VICTIM_URL")}, dir: dir})
+	connections, err := strconv.Atoi(os.Getenv("MIMICSYNC_VICTIM_CONNECTIONS"))
+	must(t, err)
+	r := newRig(t, rigOptions{site: &site{url: os.Getenv("MIMICSYNC_VICTIM_URL")}, dir: dir, connections: connections})
 	var count atomic.Int64
 	r.syncer.SetReached(func(point string) {
 		if point == os.Getenv("MIMICSYNC_VICTIM_POINT") && count.Add(1) == int64(n) {
@@ -37,12 +39,12 @@ func TestVictim(t *testing.T) {
 	r.pull()
 }
 
-func victim(t *testing.T, s *site, dir, point string, n int) *exec.Cmd {
+func victim(t *testing.T, s *site, dir string, connections int, point string, n int) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestVictim$")
-	cmd.Env = append(os.Environ(), "MIMICSYNC_VICTIM_DIR="+dir, "MIMICSYNC_VICTIM_URL="+s.url,
+	cmd.Env = append(os.Environ(), "MIMICSYNC_VICTIM_DIR="+dir, "MIMICSYNC_VICTIM_URL="+s.url, "MIMICSYNC_VICTIM_CONNECTIONS="+strconv.Itoa(connections),
 		"MIMICSYNC_VICTIM_POINT="+point, "MIMICSYNC_VICTIM_N="+strconv.Itoa(n))
 	return cmd
 }
@@ -80,7 +82,7 @@ func TestACrashAtAnyNamedPointLosesNothingVerified(t *testing.T) {
 				t.Parallel()
 				s := newSite(t, nil, project(files...))
 				dir := t.TempDir()
-				out, err := victim(t, s, dir, point, n).CombinedOutput()
+				out, err := victim(t, s, dir, 4, point, n).CombinedOutput()
 				if err != nil && !killed(err) {
 					t.Fatalf("the victim died of something else: %v\n%s", err, out)
 				}
@@ -90,35 +92,42 @@ func TestACrashAtAnyNamedPointLosesNothingVerified(t *testing.T) {
 	}
 }
 
-// What a kill may cost beside the last 2 s: the buffer of the worker, and what
-// was on its way between the two ends when the connection broke.
-const onTheWay = 3 << 20
-
+// A kill may cost the last 2 s, at most 8 MiB of each connection, beside the
+// buffers of the workers and what was on its way when the connections broke. With
+// one connection the length of the file tells what came, and only these are lost.
 func TestKillNineFiveTimesInOneBigFile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes some seconds")
-	}
-	const size, rate = 96 << 20, 16 << 20
-	files := []lookalike.GeneratedFile{file("big.bin", size)}
-	s := newSite(t, func(l *lookalike.Server) { l.BytesPerSecondPerConn = rate }, project(files...))
-	dir := t.TempDir()
-	before := int64(0)
-	for kill := range 5 {
-		cmd := victim(t, s, dir, "never", 1)
-		must(t, cmd.Start())
-		time.Sleep(500*time.Millisecond + rand.N(600*time.Millisecond))
-		must(t, cmd.Process.Kill())
-		_ = cmd.Wait() // it was killed
-		sent := s.Counters().BytesSent
-		if kill > 0 && sent == before {
-			t.Errorf("kill %d: the server sent nothing since the one before", kill+1)
-		}
-		before = sent
-	}
-	afterTheCrash(t, s, dir, files)
-	again := s.Counters().BytesSent - size
-	t.Logf("five kills cost %.1f MB, what was on its way included", float64(again)/1e6)
-	if again > 5*onTheWay {
-		t.Errorf("%d bytes were sent again after five kills, want at most %d each", again, onTheWay)
+	const onTheWay = 3 << 20 // of a connection
+	for _, tt := range []struct {
+		name        string
+		connections int
+		rate        int64 // bytes per second and connection
+		cost        int64 // of a kill, per connection
+	}{{"one connection", 1, 16 << 20, onTheWay}, {"four connections", 4, 6 << 20, 2*6<<20 + onTheWay}, {"four fast ones", 4, 24 << 20, 8<<20 + onTheWay}} {
+		t.Run(tt.name, func(t *testing.T) {
+			slow(t)
+			size := tt.rate * int64(tt.connections) * 6
+			files := []lookalike.GeneratedFile{file("big.bin", size)}
+			s := newSite(t, func(l *lookalike.Server) { l.BytesPerSecondPerConn = tt.rate }, project(files...))
+			dir := t.TempDir()
+			before := int64(0)
+			for kill := range 5 {
+				cmd := victim(t, s, dir, tt.connections, "never", 1)
+				must(t, cmd.Start())
+				time.Sleep(500*time.Millisecond + rand.N(600*time.Millisecond))
+				must(t, cmd.Process.Kill())
+				_ = cmd.Wait() // it was killed
+				sent := s.Counters().BytesSent
+				if kill > 0 && sent == before {
+					t.Errorf("kill %d: the server sent nothing since the one before", kill+1)
+				}
+				before = sent
+			}
+			afterTheCrash(t, s, dir, files)
+			again := s.Counters().BytesSent - size
+			t.Logf("five kills cost %.1f MB, what was on its way included", float64(again)/1e6)
+			if most := 5 * int64(tt.connections) * tt.cost; again > most {
+				t.Errorf("%d bytes were sent again after five kills, want at most %d", again, most)
+			}
+		})
 	}
 }

@@ -53,6 +53,7 @@ type rig struct {
 	store   *store.Store
 	syncer  *downloader.Syncer
 	budget  *downloader.Budget
+	arrived *downloader.Progress // of the last pass
 }
 
 type rigOptions struct {
@@ -142,7 +143,8 @@ func (r *rig) pullWithin(d time.Duration, include ...string) *downloader.Report 
 func (r *rig) tryPull(ctx context.Context, include ...string) (*downloader.Report, error) {
 	selection, err := manifest.NewSelection(include, nil)
 	must(r.t, err)
-	return r.syncer.Pull(ctx, demo, selection, new(downloader.Progress))
+	r.arrived = new(downloader.Progress)
+	return r.syncer.Pull(ctx, demo, selection, r.arrived)
 }
 
 // checkTree is the invariant of every test: whatever has a final name and is in

@@ -2,7 +2,6 @@ package downloader
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -32,6 +31,7 @@ type pass struct {
 	checkpoints *checkpoints
 	committer   *committer
 	copies      *copies
+	crowd       *crowd
 	tally       tally
 	cancel      context.CancelCauseFunc
 }
@@ -69,7 +69,7 @@ func (s *Syncer) newPass(ctx context.Context, ref manifest.Ref, selection manife
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
 		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(),
-		checkpoints: newCheckpoints(), cancel: cancel,
+		checkpoints: newCheckpoints(), crowd: newCrowd(), cancel: cancel,
 	}
 	p.copies = &copies{p: p}
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
@@ -228,20 +228,6 @@ func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) e
 		case to <- e:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// runFetcher obtains entries until there are no more.
-func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) error {
-	work := &scratch{buf: make([]byte, bufferSize), sum: sha256.New()}
-	for e := range wanted {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := p.obtain(ctx, e, work); err != nil {
-			return err
 		}
 	}
 	return nil

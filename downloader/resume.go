@@ -3,7 +3,6 @@ package downloader
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -14,8 +13,9 @@ import (
 
 // newTransfer opens the entry's partial and finds out how much of it is there.
 func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
-	work.sum.Reset()
-	t := &transfer{p: p, entry: e, sum: work.sum, started: time.Now()}
+	t := &transfer{p: p, entry: e, digest: work.digest, started: time.Now()}
+	t.digest.reset()
+	t.segs.reset(0)
 	t.meta = store.Partial{Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: p.s.Source.Name(), Size: -1}
 	known, ok := p.s.takePartial(e.Digest)
 	if !ok {
@@ -31,7 +31,7 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	t.meta, t.recorded = known, true
 	t.meta.Ref, t.meta.Path = p.ref, e.Path
 	if known.Source != p.s.Source.Name() {
-		t.meta.Validator = "" // another source's word for it
+		t.meta.Validator, t.meta.Ahead = "", nil // another source's word for it
 	}
 	if err := t.resume(); err != nil {
 		_ = t.file.Close()
@@ -41,71 +41,60 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	return t, nil
 }
 
-// resume takes up what an earlier process left in the partial.
+// resume takes up what an earlier process left in the partial. Its digest is
+// taken while the rest is fetched.
 func (t *transfer) resume() error {
 	fi, err := t.file.Stat()
 	if err != nil {
 		return err
 	}
-	have := fi.Size()
-	if t.meta.Boot != t.p.s.boot || t.meta.Boot == "" {
-		have = min(have, t.meta.Durable) // the rest was not synced when the machine stopped
+	length := fi.Size()
+	front := length
+	if t.meta.Split || t.meta.Boot != t.p.s.boot || t.meta.Boot == "" {
+		front = min(length, t.meta.Durable) // the rest has gaps, or was not synced when the machine stopped
 	}
-	t.marked.Store(have)
-	t.p.expect(-have)
-	return t.rehash(have)
-}
-
-// rehash brings the running digest to the first `have` bytes on disk, and cuts
-// the file there.
-func (t *transfer) rehash(have int64) error {
-	t.sum.Reset()
-	if err := t.file.Truncate(have); err != nil {
+	t.segs.reset(front)
+	if n := len(t.meta.Ahead); n > 0 && t.meta.Validator != "" && t.meta.Ahead[n-1].To <= length {
+		t.segs.restore(front, t.meta.Size, t.meta.Ahead)
+	}
+	if err := t.file.Truncate(t.segs.last()); err != nil {
 		return err
 	}
-	here := io.NewSectionReader(t.file, 0, have)
-	n, err := io.CopyBuffer(t.sum, struct{ io.Reader }{here}, make([]byte, 256<<10))
-	if err != nil {
-		return err
+	if have := t.segs.have(); have > 0 {
+		t.p.expect(-have)
+		t.digest.follow(t.file, t.segs.front)
 	}
-	if n != have {
-		return fmt.Errorf("partial of %s: read %d bytes, want %d", t.entry.Path, n, have)
-	}
-	t.setHave(have)
 	return nil
 }
 
 // accept makes the partial ready for an object's body: it decides whether the
 // bytes here still belong to it.
-func (t *transfer) accept(ctx context.Context, object *Object, asked int64) error {
-	complete := object.Size >= 0 && object.Size <= t.have // then what is here has the wrong digest, or too many bytes
+func (t *transfer) accept(ctx context.Context, object *Object, g *segment, asked int64) error {
+	complete := object.Size >= 0 && object.Size <= g.at // then what is here has the wrong digest, or too many bytes
 	switch {
 	case object.Offset != 0 && object.Offset != asked:
-		if t.strays++; t.strays > 1 {
-			return t.startOver(ctx, "the source does not send the bytes that it is asked for")
-		}
-		return fmt.Errorf("the source sent bytes from %d, asked for %d", object.Offset, asked)
-	case object.Offset == 0 && (asked > 0 || complete && t.have > 0):
+		return t.strayed(fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, asked))
+	case object.Offset == 0 && (asked > 0 || complete && g.at > 0):
 		if err := t.discard(ctx, "the source sent the object from its start"); err != nil {
 			return err
 		}
-	case asked < t.have && complete:
-		return t.startOver(ctx, "what is here is as long as the object and not the same")
-	case asked < t.have:
-		if err := t.compare(ctx, object.Body, asked); err != nil {
+	case asked < g.at && complete:
+		return t.revoke("what is here is as long as the object and not the same")
+	case asked < g.at:
+		if err := t.compare(ctx, object.Body, g, asked); err != nil {
 			return err
 		}
 	}
-	t.metaMu.Lock()
+	t.mu.Lock()
 	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, t.p.s.Source.Name()
-	t.metaMu.Unlock()
+	t.mu.Unlock()
 	return t.reserve(object)
 }
 
 // compare reads the bytes that were asked for again and checks that they are
 // those that are here.
-func (t *transfer) compare(ctx context.Context, body io.Reader, asked int64) error {
-	fresh, here := make([]byte, t.have-asked), make([]byte, t.have-asked)
+func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, asked int64) error {
+	fresh, here := make([]byte, g.at-asked), make([]byte, g.at-asked)
 	if _, err := io.ReadFull(body, fresh); err != nil {
 		return err
 	}
@@ -117,34 +106,25 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, asked int64) err
 	case bytes.Equal(fresh, here):
 		return nil
 	case asked > 0:
-		return t.startOver(ctx, why)
+		return t.revoke(why)
 	}
 	if err := t.discard(ctx, why); err != nil {
 		return err
 	}
-	return t.write(fresh)
+	return t.write(g, fresh)
 }
 
-// errRestart makes the next attempt start from byte 0; what was here is gone
-// or in quarantine.
-var errRestart = errors.New("starting over")
-
-func (t *transfer) startOver(ctx context.Context, why string) error {
-	if err := t.discard(ctx, why); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s", errRestart, why)
-}
-
-// discard empties the partial. Bytes that another tool had put there go to
+// discard empties the partial, while nobody else is at work on it. Bytes that another tool had put there go to
 // quarantine instead: they were not ours.
 func (t *transfer) discard(ctx context.Context, why string) error {
 	p := t.p
-	p.s.Logger.InfoContext(ctx, "discard what is here", "dataset", p.ref.String(), "object", t.entry.Path, "size", t.have, "reason", why)
-	seed := min(t.meta.Seed, t.have)
-	if t.have > seed {
-		p.discarded(t.have - seed)
+	p.s.Logger.InfoContext(ctx, "discard what is here", "dataset", p.ref.String(), "object", t.entry.Path, "size", t.segs.have(), "reason", why)
+	have := t.segs.have()
+	seed := min(t.meta.Seed, have)
+	if have > seed {
+		p.discarded(have - seed)
 	}
+	t.digest.unfollow()
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
 	if seed > 0 {
@@ -158,12 +138,12 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 		}
 		t.recorded = false
 	}
-	t.metaMu.Lock()
-	t.meta.Seed, t.meta.Validator, t.meta.Size = 0, "", -1
-	t.metaMu.Unlock()
-	t.marked.Store(0)
-	t.sum.Reset()
-	t.setHave(0)
+	t.mu.Lock()
+	t.meta.Seed, t.meta.Validator, t.meta.Size, t.meta.Split, t.meta.Ahead = 0, "", -1, false, nil
+	t.void = ""
+	t.mu.Unlock()
+	t.digest.reset()
+	t.segs.reset(0)
 	return t.file.Truncate(0)
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -13,56 +11,39 @@ import (
 	"syscall"
 	"time"
 
-	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
-const (
-	// bufferSize is what a worker collects before it writes: TLS hands out at
-	// most 16 KiB a read, and writing those one by one costs a quarter.
-	bufferSize = 512 << 10
-	// flushAfter bounds how long bytes that came wait in the buffer, so that a
-	// kill loses no more on a slow line than on a fast one.
-	flushAfter = 250 * time.Millisecond
-	// preallocateFrom is the size from which reserving room pays.
-	preallocateFrom = 1 << 20
-	// registerFrom is the size from which a partial is recorded before its
-	// first byte: a smaller one is lost whole by a kill in its first 2 s.
-	registerFrom = 4 << 20
-	// checkpointEvery and checkpointBytes bound what a kill can cost, see
-	// DESIGN promise 3. Smaller steps are taken too, by a clean end.
-	checkpointEvery = 2 * time.Second
-	checkpointBytes = 8 << 20
-	// overlap is how much of bytes without a validator is fetched again, to
-	// see whether the rest fits to them.
-	overlap = 64 << 10
-)
-
 // scratch is what a worker uses for one transfer after the other.
 type scratch struct {
-	buf []byte
-	sum hash.Hash
+	buf    []byte
+	digest *digest
 }
 
-// transfer is one object on its way into its partial.
+func newScratch() *scratch { return &scratch{buf: make([]byte, bufferSize), digest: newDigest()} }
+
+// transfer is one object on its way into its partial. The worker that obtains
+// its entry owns it; workers that have nothing else to do help, each with a
+// segment of its own, once the object is known to be large and to stay the same.
 type transfer struct {
-	p     *pass
-	entry manifest.Entry
-	file  *os.File
-	sum   hash.Hash // over the first `have` bytes of file
-	have  int64
+	p      *pass
+	entry  manifest.Entry
+	file   *os.File
+	segs   segments
+	digest *digest
 
-	metaMu sync.Mutex    // guards meta, which the checkpointer reads
-	meta   store.Partial // as it will be recorded next; the worker alone changes it
+	mu    sync.Mutex    // guards what follows
+	meta  store.Partial // as it will be recorded next
+	void  string        // why all that is here must go; empty while it need not
+	stray int           // answers with other bytes than were asked for
+	quiet time.Time     // no help before: a helper failed
+	fails int           // of helpers, in a row
+	over  bool          // whoever is still helping is sent off
 
-	// written is have, for the checkpointer to read while the worker writes.
-	written  atomic.Int64
-	marked   atomic.Int64 // written at the last checkpoint
-	recorded bool         // the store knows the partial; guarded by p.checkpoints
-	onList   bool         // the checkpointer knows it; owned by the worker
+	recorded bool        // the store knows the partial; guarded by p.checkpoints
+	listed   atomic.Bool // the checkpointer knows it
 	started  time.Time
-	strays   int // answers with other bytes than were asked for
 }
 
 // fetch brings an entry's bytes into its partial and verifies them. On success
@@ -77,150 +58,164 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done
 			err = errors.Join(err, t.abandon())
 		}
 	}()
-	if t.have > 0 && t.digest() == e.Digest {
-		return t.finish() // it was whole when the process before ended
+	whole, err := t.wasWhole()
+	if err != nil {
+		return nil, err
 	}
-	patience := newPatience(p.s.Budget)
-	err = patience.persist(ctx, func() (bool, error) {
-		before := t.have
-		err := t.attempt(ctx, work.buf)
-		return t.have > before+overlap, err
-	}, func(err error, wait time.Duration) {
-		p.progress.Retries.Add(1)
-		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", e.Path, "wait", wait, "err", err)
-	})
+	if !whole {
+		err = t.run(ctx, work.buf)
+		t.settle()
+	}
 	if err != nil {
 		return nil, err
 	}
 	return t.finish()
 }
 
-func (t *transfer) setHave(n int64) {
-	t.have = n
-	t.written.Store(n)
+// wasWhole reports whether an earlier process had fetched the object to its end.
+func (t *transfer) wasWhole() (bool, error) {
+	front := t.segs.front()
+	if front == 0 || t.meta.Size > front {
+		return false, nil
+	}
+	got, err := t.digest.of(t.file, front)
+	return got == t.entry.Digest, err
 }
 
-// attempt makes a request and reads its body to the end; a second request
-// follows at once when what was here turned out to be of no use.
-func (t *transfer) attempt(ctx context.Context, buf []byte) error {
+// run brings in what is missing, with as much patience as the source deserves.
+func (t *transfer) run(ctx context.Context, buf []byte) error {
 	p := t.p
-	if err := p.s.Budget.Acquire(ctx); err != nil {
+	return newPatience(p.s.Budget).persist(ctx, func() (bool, error) {
+		before := t.segs.have()
+		err := t.try(ctx, buf)
+		return t.segs.have() > before+overlap, err
+	}, func(err error, wait time.Duration) {
+		p.progress.Retries.Add(1)
+		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "wait", wait, "err", err)
+	})
+}
+
+// try goes on until the object is here and its digest is right, or something
+// goes wrong on this worker's connection. When what was here turns out to be of
+// no use, it starts over at once, the first time.
+func (t *transfer) try(ctx context.Context, buf []byte) error {
+	restarted := false
+	for {
+		busy, changed := t.segs.busy()
+		switch why := t.voided(); {
+		case why != "" && busy > 0:
+			// Those who are still at work have been told to stop.
+		case why != "":
+			if err := t.discard(ctx, why); err != nil {
+				return err
+			}
+			if restarted {
+				return fmt.Errorf("the source's bytes do not fit together: %s", why)
+			}
+			restarted = true
+			continue
+		case t.segs.wants(false):
+			if err := t.attempt(ctx, buf, false); err != nil && t.voided() == "" {
+				return err
+			}
+			continue
+		case busy == 0:
+			return t.verify(ctx)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// help takes a part of a transfer that another worker owns. What goes wrong is
+// for the owner to judge, who finds the segment left; help stays away for a while.
+func (t *transfer) help(ctx context.Context, buf []byte) error {
+	err := t.attempt(ctx, buf, true)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil || t.void != "" || t.over {
+		t.fails = 0
+		return nil
+	}
+	t.fails = min(t.fails+1, 6)
+	wait := time.Second << t.fails
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		wait = max(wait, status.RetryAfter)
+	}
+	t.quiet = time.Now().Add(wait)
+	t.p.progress.Retries.Add(1)
+	t.p.s.Logger.WarnContext(ctx, "retry", "dataset", t.p.ref.String(), "object", t.entry.Path, "wait", wait, "err", err)
+	return nil
+}
+
+// wantsHelp reports whether another connection would speed the transfer up, and
+// how much is missing.
+func (t *transfer) wantsHelp() (left int64, ok bool) {
+	t.mu.Lock()
+	size, quiet := t.meta.Size, t.quiet
+	t.mu.Unlock()
+	if time.Now().Before(quiet) || !t.segs.wants(true) {
+		return 0, false
+	}
+	return size - t.segs.have(), true
+}
+
+// verify judges the whole.
+func (t *transfer) verify(ctx context.Context) error {
+	size := t.segs.front()
+	t.digest.unfollow()
+	got, err := t.digest.of(t.file, size)
+	if err != nil {
 		return err
 	}
-	p.progress.Connections.Add(1)
-	watched, dog := watch(ctx, p.s.IdleTimeout)
-	err := t.exchange(watched, dog, buf)
-	if errors.Is(err, errRestart) {
-		err = t.exchange(watched, dog, buf)
+	if got == t.entry.Digest {
+		return nil
 	}
-	if errors.Is(context.Cause(watched), ErrStalled) && err != nil {
-		err = fmt.Errorf("%w for %s", ErrStalled, p.s.IdleTimeout)
-	}
-	dog.end()
-	p.progress.Connections.Add(-1)
-	p.s.release(err)
+	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
+	return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
+}
+
+// revoke says that what is here must go, and ends all work on it. It returns
+// the error for the connection that found out.
+func (t *transfer) revoke(why string) error {
+	t.mu.Lock()
+	t.void = why
+	t.mu.Unlock()
+	err := fmt.Errorf("%w: %s", errVoid, why)
+	t.segs.interrupt(err)
 	return err
 }
 
-func (t *transfer) exchange(ctx context.Context, dog *watchdog, buf []byte) error {
-	from := t.have
-	if t.meta.Validator == "" {
-		from -= min(from, overlap)
-	}
-	object, err := t.p.s.Source.Open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: t.meta.Validator})
-	if t.have > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
-		return t.startOver(ctx, err.Error())
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
-	dog.heard()
-	if err := t.accept(ctx, object, from); err != nil {
-		return err
-	}
-	if err := t.copy(object.Body, dog, buf); err != nil {
-		return err
-	}
-	if object.Size >= 0 && t.have != object.Size {
-		return &SizeError{Want: object.Size, Got: t.have}
-	}
-	if got := t.digest(); got != t.entry.Digest {
-		mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: t.have}
-		return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
-	}
-	return nil
+// errVoid ends the connections of a transfer whose bytes must go.
+var errVoid = errors.New("what is here is of no use")
+
+func (t *transfer) voided() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.void
 }
 
-// digest is that of the first `have` bytes.
-func (t *transfer) digest() (d manifest.Digest) {
-	t.sum.Sum(d[:0])
-	return d
-}
-
-// reserve asks for the room of a big object before a byte is paid for, and
-// records the partial, so that a kill finds it.
-func (t *transfer) reserve(object *Object) error {
-	left := object.Size - t.have
-	if object.Size < 0 || left < preallocateFrom {
-		return nil
-	}
-	fi, err := t.file.Stat()
-	if err != nil {
-		return err
-	}
-	reserved := max(durable.Allocated(fi)-t.have, 0) // by an attempt before
-	if space, err := t.p.s.Tree.free(); err == nil && space.Bytes+reserved < left {
-		return &SpaceError{Need: left - reserved, Free: space.Bytes}
-	}
-	if err := durable.Preallocate(t.file, object.Size); err != nil && !errors.Is(err, durable.ErrUnsupported) {
-		return t.p.spaceError(err, left)
-	}
-	if left < registerFrom {
-		return nil
-	}
-	return t.p.checkpointOne(t)
-}
-
-// copy writes the body to the partial and hashes it on the way.
-func (t *transfer) copy(body io.Reader, dog *watchdog, buf []byte) error {
-	filled, flushed := 0, time.Now()
+// settle sees all helpers off.
+func (t *transfer) settle() {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	t.p.crowd.close(t)
+	t.segs.interrupt(context.Canceled)
 	for {
-		n, err := body.Read(buf[filled:])
-		filled += n
-		if n > 0 {
-			dog.heard()
+		busy, changed := t.segs.busy()
+		if busy == 0 {
+			break
 		}
-		if now := time.Now(); filled == len(buf) || err != nil || now.Sub(flushed) > flushAfter {
-			if werr := t.write(buf[:filled]); werr != nil {
-				return werr
-			}
-			filled, flushed = 0, now
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		<-changed
 	}
-}
-
-func (t *transfer) write(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	n, err := t.file.WriteAt(b, t.have)
-	t.sum.Write(b[:n])
-	t.setHave(t.have + int64(n))
-	t.p.s.Budget.Progress(n)
-	t.p.progress.Fetched.Add(int64(n))
-	if err != nil {
-		return t.p.spaceError(err, max(t.meta.Size-t.have, int64(len(b)-n)))
-	}
-	t.p.s.at("written")
-	t.p.noteWritten(t)
-	return nil
+	t.digest.unfollow()
 }
 
 // finish closes the verified partial and describes its commit.
@@ -245,7 +240,7 @@ func (t *transfer) finish() (*committed, error) {
 // what has come of it for the next pass.
 func (t *transfer) abandon() error {
 	t.p.leave(t)
-	if t.have == 0 {
+	if t.segs.have() == 0 {
 		err := errors.Join(t.file.Close(), t.p.s.Tree.removePartial(t.entry.Digest))
 		if errors.Is(err, fs.ErrClosed) {
 			return nil
@@ -253,7 +248,7 @@ func (t *transfer) abandon() error {
 		return err
 	}
 	// What was reserved for the rest is given back.
-	err := errors.Join(t.file.Truncate(t.have), t.p.checkpointOne(t))
+	err := errors.Join(t.file.Truncate(t.segs.last()), t.p.checkpointOne(t))
 	if errors.Is(err, syscall.ENOSPC) {
 		err = nil // said already, and a big partial has had its record since its first byte
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Partial is the unfinished file of a transfer. Its bytes lie in
-// .mimicsync/partial/ under the name of Digest, in order from the start.
+// .mimicsync/partial/ under the name of Digest, each at its place.
 type Partial struct {
 	Digest manifest.Digest
 	Ref    manifest.Ref // the version that asked for it
@@ -23,6 +23,10 @@ type Partial struct {
 	Modified  time.Time // when the source says the object was, zero if it does not
 	Size      int64     // of the whole object, -1 when unknown
 	Durable   int64     // this many bytes were synced when the partial was recorded
+	// Split says that bytes may lie ahead of a gap, so that the file's length
+	// says nothing: Durable bytes from its start and the ranges Ahead are here.
+	Split bool    `json:",omitempty"`
+	Ahead []Range `json:",omitempty"`
 	// Boot names the run of the kernel that wrote them. In the same run the
 	// file's length is the truth; in another one Durable is.
 	Boot string
@@ -31,6 +35,9 @@ type Partial struct {
 	Seed    int64
 	Updated time.Time
 }
+
+// Range is the bytes of a partial from From to before To.
+type Range struct{ From, To int64 }
 
 // PutPartials records partials, all in one transaction. Their first Durable
 // bytes must be durable already.

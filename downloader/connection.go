@@ -1,0 +1,258 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"mimicsync/internal/durable"
+)
+
+const (
+	// bufferSize is what a worker collects before it writes: TLS hands out at
+	// most 16 KiB a read, and writing those one by one costs a quarter.
+	bufferSize = 512 << 10
+	// flushAfter bounds how long bytes that came wait in the buffer, so that a
+	// kill loses no more on a slow line than on a fast one.
+	flushAfter = 250 * time.Millisecond
+	// preallocateFrom is the size from which reserving room pays.
+	preallocateFrom = 1 << 20
+	// registerFrom is the size from which a partial is recorded before its
+	// first byte: a smaller one is lost whole by a kill in its first 2 s.
+	registerFrom = 4 << 20
+	// overlap is how much of bytes without a validator is fetched again, to
+	// see whether the rest fits to them.
+	overlap = 64 << 10
+)
+
+// attempt makes a request for a segment and reads its answer to the end.
+func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
+	p := t.p
+	if err := p.s.Budget.Acquire(ctx); err != nil {
+		return err
+	}
+	watched, dog := watch(ctx, p.s.IdleTimeout)
+	defer dog.end()
+	g := t.segs.take(helper, dog.cancel)
+	if g == nil { // others were faster
+		p.s.Budget.Release(false, false, 0)
+		return nil
+	}
+	p.progress.Connections.Add(1)
+	var err error
+	switch {
+	case helper:
+		err = t.exchangePart(watched, dog, g, buf)
+		if errors.Is(err, errStray) {
+			t.segs.unshare() // the owner's answer may bring all
+		}
+	case t.segs.alone():
+		err = t.exchange(watched, dog, g, buf)
+	default:
+		err = t.exchangePart(watched, dog, g, buf)
+		if errors.Is(err, errStray) {
+			err = t.strayed(err)
+		}
+	}
+	p.progress.Connections.Add(-1)
+	if cause := context.Cause(watched); err != nil && errors.Is(cause, ErrStalled) {
+		err = fmt.Errorf("%w for %s", ErrStalled, p.s.IdleTimeout)
+	} else if err != nil && errors.Is(cause, errVoid) {
+		err = cause
+	}
+	t.segs.release(g)
+	p.s.release(err)
+	return err
+}
+
+// exchange asks for all that is missing of an object whose start is here, or
+// nothing, while nobody else is at work on it. The answer may also be the whole
+// of another object.
+func (t *transfer) exchange(ctx context.Context, dog *watchdog, g *segment, buf []byte) error {
+	t.mu.Lock()
+	from, validator := g.at, t.meta.Validator
+	t.mu.Unlock()
+	if validator == "" {
+		from -= min(from, overlap)
+	}
+	object, err := t.p.s.Source.Open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
+	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
+		return t.revoke(err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
+	dog.heard()
+	if err := t.accept(ctx, object, g, from); err != nil {
+		return err
+	}
+	t.segs.setSize(object.Size)
+	if t.open() {
+		t.segs.trim(g, firstPiece)
+	}
+	return t.copy(object, g, dog, buf, object.Size)
+}
+
+// exchangePart asks for a segment of an object whose other bytes are here or on
+// their way: it must be of the same object.
+func (t *transfer) exchangePart(ctx context.Context, dog *watchdog, g *segment, buf []byte) error {
+	if err := t.p.divide(t); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	validator, size := t.meta.Validator, t.meta.Size
+	t.mu.Unlock()
+	t.segs.trim(g, largestPiece)
+	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
+	object, err := t.p.s.Source.Open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
+	if errors.Is(err, ErrRange) || errors.Is(err, ErrChanged) {
+		return t.revoke(err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
+	dog.heard()
+	switch {
+	case object.Validator != validator || object.Size != size:
+		return t.revoke(ErrChanged.Error())
+	case object.Offset != from:
+		return fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, from)
+	}
+	t.open()
+	return t.copy(object, g, dog, buf, from+length)
+}
+
+// errStray is an answer that begins elsewhere than it should.
+var errStray = errors.New("the source does not send the bytes that it is asked for")
+
+// strayed is about a stray answer to the owner: what is here must go when there
+// is no way to go on from it.
+func (t *transfer) strayed(err error) error {
+	t.mu.Lock()
+	t.stray++
+	often := t.stray > 1
+	t.mu.Unlock()
+	if often {
+		return t.revoke(err.Error())
+	}
+	return err
+}
+
+// open lets others help, if there is enough left and a validator to tell that
+// they get parts of the same object.
+func (t *transfer) open() bool {
+	t.mu.Lock()
+	ok := t.meta.Size >= splitFrom && t.meta.Validator != "" && t.stray == 0
+	t.mu.Unlock()
+	if ok {
+		t.segs.share()
+		t.p.crowd.open(t)
+	}
+	return ok
+}
+
+// reserve asks for the room of a big object before a byte is paid for, and
+// records the partial, so that a kill finds it.
+func (t *transfer) reserve(object *Object) error {
+	left := object.Size - t.segs.have()
+	if object.Size < 0 || left < preallocateFrom {
+		return nil
+	}
+	fi, err := t.file.Stat()
+	if err != nil {
+		return err
+	}
+	reserved := max(durable.Allocated(fi)-t.segs.have(), 0) // by an attempt before
+	if space, err := t.p.s.Tree.free(); err == nil && space.Bytes+reserved < left {
+		return &SpaceError{Need: left - reserved, Free: space.Bytes}
+	}
+	if err := durable.Preallocate(t.file, object.Size); err != nil && !errors.Is(err, durable.ErrUnsupported) {
+		return t.p.spaceError(err, left)
+	}
+	if left < registerFrom {
+		return nil
+	}
+	return t.p.checkpointOne(t)
+}
+
+// copy writes a body to the partial until its segment is complete. The body
+// reaches up to the byte reach, -1 when unknown; where what comes next is nobody
+// else's, the segment grows.
+func (t *transfer) copy(object *Object, g *segment, dog *watchdog, buf []byte, reach int64) error {
+	filled, flushed := 0, time.Now()
+	for {
+		room := t.segs.limit(g, len(buf))
+		if room == 0 && t.segs.extend(g, reach) {
+			continue
+		}
+		if room == 0 {
+			return t.end(object.Body, g.at, reach)
+		}
+		n, err := object.Body.Read(buf[filled:room])
+		filled += n
+		if n > 0 {
+			dog.heard()
+		}
+		if now := time.Now(); filled == room || err != nil || now.Sub(flushed) > flushAfter {
+			if werr := t.write(g, buf[:filled]); werr != nil {
+				return werr
+			}
+			filled, flushed = 0, now
+		}
+		if errors.Is(err, io.EOF) {
+			return t.ended(g, object.Size)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// ended judges a body that came to its end.
+func (t *transfer) ended(g *segment, size int64) error {
+	switch {
+	case size < 0:
+		t.segs.setSize(g.at)
+	case t.segs.limit(g, 1) > 0:
+		return &SizeError{Want: size, Got: g.at}
+	}
+	return nil
+}
+
+// end sees that a body which brought all that is wanted is over, so that its
+// connection can be used again. One that goes on because others fetch the rest
+// is just closed.
+func (t *transfer) end(body io.Reader, at, reach int64) error {
+	if at < reach {
+		return nil
+	}
+	var one [1]byte
+	if n, err := io.ReadFull(body, one[:]); n > 0 {
+		return &SizeError{Want: reach, Got: reach + 1}
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func (t *transfer) write(g *segment, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	at := g.at
+	n, err := t.file.WriteAt(b, at)
+	t.digest.written(at, b[:n])
+	since := t.segs.written(g, n)
+	t.p.s.Budget.Progress(n)
+	t.p.progress.Fetched.Add(int64(n))
+	if err != nil {
+		return t.p.spaceError(err, max(t.meta.Size-t.segs.have(), int64(len(b)-n)))
+	}
+	t.p.s.at("written")
+	t.p.noteWritten(t, since)
+	return nil
+}

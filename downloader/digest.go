@@ -1,0 +1,141 @@
+package downloader
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"sync"
+
+	"mimicsync/manifest"
+)
+
+// followStep is how much is read back and hashed at a time, while the lock is
+// held.
+const followStep = 256 << 10
+
+// digest is the running digest of a partial: over its bytes in order, each
+// once. What is written where it stands is hashed from the writer's buffer;
+// what was written ahead of it is read back, from the page cache as long as it
+// is not far ahead.
+type digest struct {
+	mu  sync.Mutex
+	sum hash.Hash
+	n   int64 // bytes hashed
+
+	grown     chan struct{} // holds a token when there may be more to read back
+	buf       []byte        // for reading back, made when first needed
+	following sync.WaitGroup
+	stop      chan struct{} // nil while nobody follows
+}
+
+func newDigest() *digest { return &digest{sum: sha256.New(), grown: make(chan struct{}, 1)} }
+
+func (d *digest) reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sum.Reset()
+	d.n = 0
+}
+
+// written is told of bytes that were written at an offset.
+func (d *digest) written(at int64, b []byte) {
+	if d.mu.TryLock() { // else the follower is at work, and gets here
+		if d.n == at {
+			d.sum.Write(b)
+			d.n += int64(len(b))
+		}
+		d.mu.Unlock()
+	}
+	select {
+	case d.grown <- struct{}{}:
+	default:
+	}
+}
+
+// catchUp hashes what is in the file up to a place.
+func (d *digest) catchUp(f *os.File, to int64) error {
+	for {
+		more, err := d.step(f, to)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// step reads back one piece, and reports whether there may be more.
+func (d *digest) step(f *os.File, to int64) (more bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.n >= to {
+		return false, nil
+	}
+	if d.buf == nil {
+		d.buf = make([]byte, followStep)
+	}
+	b := d.buf[:min(int64(len(d.buf)), to-d.n)]
+	if n, err := f.ReadAt(b, d.n); n < len(b) {
+		if err == io.EOF { //nolint:errorlint // as io.ReaderAt has it
+			err = fmt.Errorf("the partial ends after %d bytes, %d were written: %w", d.n+int64(n), to, io.ErrUnexpectedEOF)
+		}
+		return false, err
+	}
+	d.sum.Write(b)
+	d.n += int64(len(b))
+	return true, nil
+}
+
+// follow hashes in the background what is written, up to where front says. An
+// error ends it: whoever needs the digest meets the error again.
+func (d *digest) follow(f *os.File, front func() int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stop != nil {
+		return
+	}
+	stop := make(chan struct{})
+	d.stop = stop
+	d.following.Go(func() {
+		for {
+			for more, err := true, error(nil); more; {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if more, err = d.step(f, front()); err != nil {
+					return
+				}
+			}
+			select {
+			case <-stop:
+				return
+			case <-d.grown:
+			}
+		}
+	})
+}
+
+// unfollow ends follow, before the file is closed or cut.
+func (d *digest) unfollow() {
+	d.mu.Lock()
+	stop := d.stop
+	d.stop = nil
+	d.mu.Unlock()
+	if stop != nil {
+		close(stop)
+		d.following.Wait()
+	}
+}
+
+// of returns the digest of the first n bytes of the file.
+func (d *digest) of(f *os.File, n int64) (got manifest.Digest, err error) {
+	if err := d.catchUp(f, n); err != nil {
+		return got, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sum.Sum(got[:0])
+	return got, nil
+}
