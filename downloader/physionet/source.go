@@ -50,6 +50,9 @@ type Options struct {
 	// Connections is how many idle connections are kept; the budget decides
 	// how many are used.
 	Connections int
+	// DialContext makes the connections, to a proxy where there is one; nil
+	// means a plain net.Dialer. downloader.Bandwidth has one.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Source is PhysioNet as a downloader.Source. It is safe for concurrent use.
@@ -91,22 +94,25 @@ func New(o Options) (*Source, error) {
 	// Basic is honoured for agents that start with Wget/; the rest says who we
 	// are, as the server's authors ask.
 	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"
-	s.client = &http.Client{Transport: transport(o.Connections), Jar: jar, CheckRedirect: checkRedirect}
+	s.client = &http.Client{Transport: transport(o), Jar: jar, CheckRedirect: checkRedirect}
 	return s, nil
 }
 
-func transport(connections int) *http.Transport {
+func transport(o Options) *http.Transport {
+	if o.DialContext == nil {
+		o.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:         o.DialContext,
 		TLSHandshakeTimeout: 15 * time.Second,
 		Protocols:           &http1,
 		DisableCompression:  true, // a .csv.gz must arrive as it is
-		MaxIdleConnsPerHost: max(connections, 2),
-		MaxConnsPerHost:     max(connections, 2), // else a request dials while the last one's connection goes back to the pool
-		IdleConnTimeout:     50 * time.Second,    // below the 75 s after which nginx hangs up
+		MaxIdleConnsPerHost: max(o.Connections, 2),
+		MaxConnsPerHost:     max(o.Connections, 2), // else a request dials while the last one's connection goes back to the pool
+		IdleConnTimeout:     50 * time.Second,      // below the 75 s after which nginx hangs up
 		ReadBufferSize:      64 << 10,
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +105,27 @@ func TestConnectionsAreKept(t *testing.T) {
 	fetchAll(t, s, 50, 4)
 	if c := site.Counters(); c.Conns > 4 || c.MaxConns > 4 {
 		t.Errorf("%d connections, %d at once, for 4 goroutines, want at most 4", c.Conns, c.MaxConns)
+	}
+}
+
+// A bandwidth limit is about all traffic, so every connection is dialed by
+// whoever counts it.
+func TestConnectionsAreDialedAsTold(t *testing.T) {
+	site, url := serveSite(t, project(1))
+	var dialed atomic.Int64
+	s := newSource(t, physionet.Options{URL: url, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialed.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}})
+	if _, err := s.Published(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Latest(t.Context(), demo.Dataset); err != nil {
+		t.Fatal(err)
+	}
+	mustFetch(t, s, "data/0.csv")
+	if got := site.Counters().Conns; got == 0 || got != dialed.Load() {
+		t.Errorf("the server saw %d connections, %d were dialed as told", got, dialed.Load())
 	}
 }
 

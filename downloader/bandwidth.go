@@ -1,0 +1,150 @@
+package downloader
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Bandwidth limits what all connections that it has dialed receive together:
+// bytes on the wire, with TLS and headers. Each gets its share: what a
+// connection receives at once shrinks with the limit and with their number, so
+// that each gets something several times a second, however low the limit is.
+// Without a limit, reads go straight through. Its methods may be called from
+// several goroutines.
+type Bandwidth struct {
+	dialer net.Dialer
+	open   atomic.Int64                 // connections
+	limit  atomic.Pointer[rate.Limiter] // nil: none
+	varies atomic.Bool                  // the limit depends on the time
+	second atomic.Int64                 // of the wall clock at which the timetable was last consulted
+
+	mu        sync.Mutex // held to change any of the above but open
+	timetable Timetable
+}
+
+const (
+	// turn is the time in which each of the connections that wait receives
+	// something. It bounds the wait of a read, and with it how late a change of
+	// the limit shows and how long a closed connection lingers; it is also the
+	// length of a burst after silence.
+	turn = time.Second / 4
+	// maxPiece bounds what one read receives under a high limit.
+	maxPiece = 64 << 10
+	// recordSize is that of a full TLS record, none of whose bytes can be used
+	// before the last one came.
+	recordSize = 16 << 10
+)
+
+// NewBandwidth returns a Bandwidth that keeps to a timetable.
+func NewBandwidth(t Timetable) *Bandwidth {
+	b := &Bandwidth{dialer: net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}}
+	b.Set(t)
+	return b
+}
+
+// Set changes the timetable, for open connections too; reads that wait do so
+// for at most a quarter of a second more.
+func (b *Bandwidth) Set(t Timetable) {
+	b.mu.Lock()
+	b.timetable = slices.Clone(t)
+	b.varies.Store(len(t) > 1)
+	b.mu.Unlock()
+	b.consult(time.Now())
+}
+
+// Connections returns how many of n connections the timetable, where it is
+// lowest, can keep from looking stalled to somebody who waits idle for bytes:
+// over TLS these come 16 KiB at a time. It is at least 1.
+func (b *Bandwidth) Connections(n int, idle time.Duration) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lowest := b.timetable.lowest()
+	if lowest == 0 {
+		return n
+	}
+	const margin = 3
+	records := float64(lowest) * idle.Seconds() / recordSize
+	return max(1, int(min(float64(n), records/margin)))
+}
+
+// DialContext connects as net.Dialer does. What the connection receives counts.
+func (b *Bandwidth) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := b.dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return b.meter(conn), nil
+}
+
+func (b *Bandwidth) meter(conn net.Conn) net.Conn {
+	b.open.Add(1)
+	return &meteredConn{Conn: conn, b: b, leave: sync.OnceFunc(func() { b.open.Add(-1) })}
+}
+
+// limiter returns the limit that holds at this time, nil if none does.
+func (b *Bandwidth) limiter() *rate.Limiter {
+	if b.varies.Load() {
+		// The clock may have been set, or the machine have slept: a timer to the
+		// next slot would be wrong then.
+		if now := time.Now(); now.Unix() != b.second.Load() {
+			b.consult(now)
+		}
+	}
+	return b.limit.Load()
+}
+
+// consult looks up the limit in the timetable.
+func (b *Bandwidth) consult(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.second.Store(now.Unix())
+	allowed := b.timetable.Rate(now)
+	if allowed == 0 {
+		b.limit.Store(nil)
+		return
+	}
+	allowed = max(allowed, minRate)
+	limit := rate.Limit(allowed)
+	if old := b.limit.Load(); old == nil || old.Limit() != limit {
+		const most = 1 << 30 // fits an int everywhere
+		b.limit.Store(rate.NewLimiter(limit, int(min(turn.Seconds()*float64(allowed), most))))
+	}
+}
+
+// piece is the most that one read may receive, so that every connection has
+// its turn.
+func (b *Bandwidth) piece(limit *rate.Limiter) int {
+	share := turn.Seconds() * float64(limit.Limit()) / float64(max(b.open.Load(), 1))
+	return int(min(max(share, 1), maxPiece))
+}
+
+// meteredConn is a connection whose reads count.
+type meteredConn struct {
+	net.Conn
+	b     *Bandwidth
+	leave func()
+}
+
+// Read receives a piece and then waits until its bytes are allowed: all that
+// wait are served in order of arrival.
+func (c *meteredConn) Read(p []byte) (int, error) {
+	limit := c.b.limiter()
+	if limit == nil {
+		return c.Conn.Read(p)
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.b.piece(limit))])
+	time.Sleep(limit.ReserveN(time.Now(), n).Delay()) // a turn at most, see piece
+	return n, err
+}
+
+// Close closes the connection, which then no longer has a share.
+func (c *meteredConn) Close() error {
+	c.leave()
+	return c.Conn.Close()
+}
