@@ -77,7 +77,7 @@ func (t *transfer) exchange(ctx context.Context, dog *watchdog, g *segment, buf 
 	if validator == "" {
 		from -= min(from, overlap)
 	}
-	object, err := t.p.s.Source.Open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
+	object, err := t.p.open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
 	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
 		return t.revoke(err.Error())
 	}
@@ -107,7 +107,7 @@ func (t *transfer) exchangePart(ctx context.Context, dog *watchdog, g *segment, 
 	t.mu.Unlock()
 	t.segs.trim(g, largestPiece)
 	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
-	object, err := t.p.s.Source.Open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
+	object, err := t.p.open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
 	if errors.Is(err, ErrRange) || errors.Is(err, ErrChanged) {
 		return t.revoke(err.Error())
 	}

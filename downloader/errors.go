@@ -38,6 +38,10 @@ var (
 	ErrUnreachable = errors.New("the server cannot be reached")
 	// ErrInterrupted is the cause to cancel a pass with when a person stops it.
 	ErrInterrupted = errors.New("interrupted")
+	// ErrLimit means that the pass came to a limit that a person set: on bytes,
+	// or on time. It is the cause to cancel a pass with for the latter. The pass
+	// ends as if interrupted, but is incomplete.
+	ErrLimit = errors.New("the limit is reached")
 	// ErrManifest means that what the source serves as SHA256SUMS.txt cannot be
 	// used. The one in force before stays.
 	ErrManifest = errors.New("the manifest cannot be used")

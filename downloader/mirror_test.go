@@ -63,6 +63,7 @@ type rigOptions struct {
 	idle        time.Duration
 	dir         string // an existing mirror
 	tree        downloader.TreeOptions
+	maxTransfer int64
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -99,7 +100,8 @@ func (r *rig) open() {
 	r.budget = downloader.NewBudget(r.options.connections)
 	r.syncer, err = downloader.New(downloader.Options{
 		Tree: r.tree, Store: r.store, Source: source, Budget: r.budget, IdleTimeout: r.options.idle,
-		Logger: slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		MaxTransfer: r.options.maxTransfer,
+		Logger:      slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(r.t, err)
 }

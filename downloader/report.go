@@ -181,6 +181,8 @@ func (p *pass) close(err error) *Report {
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		r.State = store.Interrupted
+	case errors.Is(err, ErrLimit):
+		r.State = store.Incomplete
 	case err != nil:
 		r.State = store.Failed
 	case f.Failed > 0:

@@ -36,6 +36,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,6 +53,9 @@ type Options struct {
 	Budget *Budget // of the source's host, shared by all that talk to it
 	// IdleTimeout is how long a transfer may bring nothing, 60 s if zero.
 	IdleTimeout time.Duration
+	// MaxTransfer is how many bytes of entries may be fetched, over all passes;
+	// 0: as many as there are. The pass that comes to it ends with ErrLimit.
+	MaxTransfer int64
 	Logger      *slog.Logger // nil: nothing is logged
 }
 
@@ -60,6 +64,8 @@ type Options struct {
 type Syncer struct {
 	Options
 	boot string
+
+	transferred atomic.Int64 // bytes of entries that came, over all passes
 
 	mu      sync.Mutex
 	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up

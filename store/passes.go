@@ -19,9 +19,10 @@ const (
 	Running State = iota
 	// Complete means that every selected entry is in the mirror and verified.
 	Complete
-	// Incomplete means that some entries failed; all others are verified.
+	// Incomplete means that some entries failed, or a limit that a person set
+	// ended the pass early; all others are verified.
 	Incomplete
-	// Interrupted means that a person or a limit ended the pass early.
+	// Interrupted means that a person ended the pass early.
 	Interrupted
 	// Failed means that the pass could not go on: no access, no space, no manifest.
 	Failed
