@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -122,7 +121,7 @@ func (p *pass) record(transfers ...*transfer) error {
 	for _, t := range transfers {
 		front, ahead := t.segs.record()
 		if front > 0 || len(ahead) > 0 {
-			if err := durable.SyncData(t.file); err != nil {
+			if err := p.s.Tree.syncData(t.file); err != nil {
 				return err
 			}
 		}

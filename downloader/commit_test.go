@@ -22,7 +22,12 @@ func TestManyFilesAreCommittedInBatches(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		options downloader.TreeOptions
-	}{{"by syncfs", downloader.TreeOptions{}}, {"file by file", downloader.TreeOptions{Network: true}}} {
+	}{
+		{"by syncfs", downloader.TreeOptions{}},
+		{"file by file", downloader.TreeOptions{Durability: downloader.FileDurability}},
+		{"on a file server", downloader.TreeOptions{Network: true}},
+		{"not at all", downloader.TreeOptions{Durability: downloader.NoDurability}},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			slow(t)
 			files := manyFiles(700, 300)

@@ -30,6 +30,8 @@ type TreeOptions struct {
 	// Network says that the mirror is on a file server, where syncfs would
 	// flush other people's files too: each file is synced on its own.
 	Network bool
+	// Durability is what is done against a power cut; empty means GroupDurability.
+	Durability Durability
 }
 
 // Tree is the folder tree of a mirror. Every name goes through an os.Root, so
