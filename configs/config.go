@@ -7,6 +7,7 @@ package configs
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -35,6 +37,10 @@ type Config struct {
 	State       string    `yaml:"state"`        // folder for the state, where the mirror is on a file server
 	Connections int       `yaml:"connections"`  // ceiling for one host, 1 to 256
 	IdleTimeout Duration  `yaml:"idle_timeout"` // silence after which a connection is given up, from 1 s
+	BWLimit     string    `yaml:"bwlimit"`      // as in downloader.ParseTimetable
+	MaxTransfer string    `yaml:"max_transfer"` // as in downloader.ParseSize
+	MaxDuration string    `yaml:"max_duration"` // as in ParseDuration
+	Durability  string    `yaml:"durability"`   // as in downloader.ParseDurability
 	FileMode    Mode      `yaml:"file_mode"`    // permissions of the files of the mirror
 	DirMode     Mode      `yaml:"dir_mode"`     // permissions of its folders
 	Include     []string  `yaml:"include"`      // globs
@@ -50,14 +56,29 @@ type PhysioNet struct {
 // Duration is a time.Duration that is written as in "90s".
 type Duration time.Duration
 
-// UnmarshalYAML reads what time.ParseDuration reads.
+// UnmarshalYAML reads what ParseDuration reads.
 func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	v, err := time.ParseDuration(n.Value)
+	v, err := ParseDuration(n.Value)
 	if err != nil {
-		return fmt.Errorf("line %d: %q is not a time such as 90s or 2m", n.Line, n.Value)
+		return fmt.Errorf("line %d: %w", n.Line, err)
 	}
 	*d = Duration(v)
 	return nil
+}
+
+// ParseDuration reads what time.ParseDuration reads, and days, as in "1d12h".
+// A time below zero is an error.
+func ParseDuration(s string) (time.Duration, error) {
+	days, rest := "0", s
+	if before, after, ok := strings.Cut(s, "d"); ok {
+		days, rest = before, cmp.Or(after, "0s")
+	}
+	whole, err := strconv.ParseUint(days, 10, 16)
+	part, perr := time.ParseDuration(rest)
+	if err != nil || perr != nil || part < 0 {
+		return 0, fmt.Errorf("%q is not a time such as 90s, 8h or 1d", s)
+	}
+	return time.Duration(whole)*24*time.Hour + part, nil
 }
 
 // Mode is a file's permissions, written in octal as in "0640".
@@ -113,6 +134,22 @@ func (c Config) Validate() error {
 	}
 	if c.IdleTimeout != 0 && time.Duration(c.IdleTimeout) < time.Second {
 		problem("idle_timeout: %s would cut off a slow but living connection; at least 1s", time.Duration(c.IdleTimeout))
+	}
+	for _, limit := range []struct {
+		field, value string
+		parse        func(string) error
+	}{
+		{"bwlimit", c.BWLimit, func(s string) error { _, err := downloader.ParseTimetable(s); return err }},
+		{"max_transfer", c.MaxTransfer, func(s string) error { _, err := downloader.ParseSize(s); return err }},
+		{"max_duration", c.MaxDuration, func(s string) error { _, err := ParseDuration(s); return err }},
+		{"durability", c.Durability, func(s string) error { _, err := downloader.ParseDurability(s); return err }},
+	} {
+		if limit.value == "" {
+			continue
+		}
+		if err := limit.parse(limit.value); err != nil {
+			problem("%s: %w", limit.field, err)
+		}
 	}
 	if c.FileMode != 0 && c.FileMode&0o600 != 0o600 {
 		problem("file_mode: %04o does not let mimicsync itself read and write", uint32(c.FileMode))

@@ -18,6 +18,7 @@ func TestTheExampleIsTheDefaults(t *testing.T) {
 	}
 	want := configs.Config{
 		Mirror: "physionet.org/files", Connections: 8, IdleTimeout: configs.Duration(time.Minute), FileMode: 0o600, DirMode: 0o700,
+		BWLimit: "off", Durability: "group",
 		PhysioNet: configs.PhysioNet{URL: "https://physionet.org"},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -37,6 +38,10 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 		{"unknown keys with their lines", "miror: /x\nconections: 3\n", []string{"miror", "conections", "line 1", "line 2"}},
 		{"several bad values", "connections: 900\nfile_mode: 0040\nidle_timeout: 1ms\n", []string{"connections", "file_mode", "idle_timeout"}},
 		{"a word for a time", "idle_timeout: soon\n", []string{"soon", "line 1"}},
+		{"bad limits", "bwlimit: 10M:1M\nmax_transfer: lots\nmax_duration: -1h\ndurability: some\n", []string{
+			`bwlimit: "10M:1M"`, `max_transfer: "lots"`, `max_duration: "-1h"`, `durability: "some"`,
+		}},
+		{"good limits", "bwlimit: 08:00,2M 19:00,off\nmax_transfer: 512\nmax_duration: 1d12h\ndurability: none\n", nil},
 		{"a second document", "mirror: a\n---\nmirror: b\n", []string{"more than one"}},
 		{"a bad glob", "include: ['[']\n", []string{"["}},
 		{"a password in the address", "physionet: {url: 'https://u:hunter2@physionet.org'}\n", []string{"physionet.url"}},
@@ -55,5 +60,20 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 				t.Errorf("Parse = %v: it tells the password", err)
 			}
 		})
+	}
+}
+
+func TestParseDurationKnowsDays(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"90s": 90 * time.Second, "8h": 8 * time.Hour, "1d": 24 * time.Hour, "2d12h30m": 60*time.Hour + 30*time.Minute, "0": 0,
+	} {
+		if got, err := configs.ParseDuration(text); err != nil || got != want {
+			t.Errorf("ParseDuration(%q) = %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "8", "-1d", "1d-2h", "1d1d", "1.5d", "99999d", "soon"} {
+		if got, err := configs.ParseDuration(text); err == nil {
+			t.Errorf("ParseDuration(%q) = %v, want an error", text, got)
+		}
 	}
 }

@@ -142,6 +142,8 @@ func adviseState(err error) (advice, bool) {
 		return advice{exitUnexpected, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
 	case errors.Is(err, downloader.ErrInterrupted), errors.Is(err, context.Canceled):
 		return advice{exitInterrupted, "run the same command to go on"}, true
+	case errors.Is(err, downloader.ErrLimit):
+		return advice{exitIncomplete, "run the same command again to go on"}, true
 	}
 	return advice{}, false
 }

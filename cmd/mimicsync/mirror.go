@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
@@ -48,6 +50,7 @@ func (a *app) equip(m *mirror, place store.Place) error {
 	var err error
 	m.tree, err = downloader.OpenTree(a.mirror, downloader.TreeOptions{
 		FileMode: fs.FileMode(a.file.FileMode), DirMode: fs.FileMode(a.file.DirMode), Network: place.Network != "",
+		Durability: a.limits.syncs,
 	})
 	if err != nil {
 		return fmt.Errorf("open the mirror: %w", err)
@@ -56,13 +59,15 @@ func (a *app) equip(m *mirror, place store.Place) error {
 	if connections == 0 {
 		connections = physionetConnections
 	}
+	connections = a.limits.bandwidth.Connections(connections, cmp.Or(a.idleTimeout, time.Minute))
 	source, err := a.openSource(connections)
 	if err != nil {
 		return err
 	}
 	m.budget = downloader.NewBudget(connections)
 	m.syncer, err = downloader.New(downloader.Options{
-		Tree: m.tree, Store: m.store, Source: source, Budget: m.budget, IdleTimeout: a.idleTimeout, Logger: a.logger(),
+		Tree: m.tree, Store: m.store, Source: source, Budget: m.budget, IdleTimeout: a.idleTimeout,
+		MaxTransfer: a.limits.transfer, Logger: a.logger(),
 	})
 	return err
 }
@@ -76,7 +81,10 @@ func (a *app) openSource(connections int) (*physionet.Source, error) {
 	} else if credentials, err = physionet.FindCredentials(address); err != nil {
 		return nil, &configError{err}
 	}
-	source, err := physionet.New(physionet.Options{URL: address, Credentials: credentials, Version: version(), Connections: connections})
+	source, err := physionet.New(physionet.Options{
+		URL: address, Credentials: credentials, Version: version(), Connections: connections,
+		DialContext: a.limits.bandwidth.DialContext,
+	})
 	if err != nil {
 		return nil, &configError{err}
 	}

@@ -23,7 +23,8 @@ Files that are there already are hashed and kept if they are right; wrong ones a
 moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Example: `  mimicsync pull mimic-iv-demo
   PHYSIONET_USERNAME=me PHYSIONET_PASSWORD=... mimicsync pull mimiciv@3.1 --mirror /data/physionet
-  mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'`,
+  mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'
+  mimicsync pull mimic-cxr --bwlimit '08:00,2M 19:00,off' --max-transfer 50G`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.dryRun {
@@ -34,6 +35,7 @@ moved to .mimicsync/quarantine in the mirror, never deleted.`,
 	}
 	a.mirrorFlags(cmd.Flags())
 	a.sourceFlags(cmd.Flags())
+	a.limits.passFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done; fetch the manifest only")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the report as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
@@ -58,7 +60,9 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	for _, ref := range refs { // one that cannot be had does not keep the others away
+	ctx, stop := a.limits.within(ctx)
+	defer stop()
+	for i, ref := range refs { // one that cannot be had does not keep the others away
 		report, err := a.pullOne(ctx, m, ref, selection)
 		result.Passes = append(result.Passes, report)
 		if !a.json {
@@ -69,7 +73,8 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 			code = a.ui.explainPass(report, err)
 		}
 		a.code = worse(a.code, code)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, downloader.ErrLimit) {
+			a.ui.notStarted(refs[i+1:])
 			break
 		}
 	}

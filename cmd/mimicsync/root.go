@@ -36,6 +36,7 @@ type app struct {
 	exclude     []string
 	connections int
 	idleTimeout time.Duration
+	limits      limits
 	dryRun      bool
 	json        bool
 	progress    string
@@ -64,7 +65,7 @@ Exit codes:
   0    complete and verified
   1    unexpected error
   2    usage or configuration
-  3    incomplete: some entries failed, all others are verified
+  3    incomplete: some entries failed, or a limit was reached; all others are verified
   4    access: not logged in, wrong password, agreement unsigned
   5    integrity: some entry has the wrong digest at every source
   6    no space
@@ -117,6 +118,7 @@ func (a *app) sourceFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&a.exclude, "exclude", nil, "leave out what matches this `glob`; may be repeated")
 	f.IntVar(&a.connections, "connections", 0, "at most `N` connections to a host (default 8 for physionet)")
 	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "give up a connection that brought nothing for this `time`")
+	a.limits.bandwidthFlag(f)
 }
 
 // settle fills in what the command line left open, and checks it.
@@ -143,6 +145,9 @@ func (a *app) settle(f *pflag.FlagSet) error {
 	}
 	if !given("exclude") {
 		a.exclude = a.file.Exclude
+	}
+	if err := a.limits.settle(a.file); err != nil {
+		return err
 	}
 	return a.check()
 }

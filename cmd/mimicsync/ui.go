@@ -40,7 +40,14 @@ func (u *ui) explain(err error) int {
 
 // explainPass does so for a pass that ended early, and says what is left.
 func (u *ui) explainPass(r *downloader.Report, err error) int {
-	if !errors.Is(err, downloader.ErrInterrupted) {
+	var kind, why string
+	var stopped error
+	switch {
+	case errors.Is(err, downloader.ErrInterrupted):
+		kind, stopped = "interrupted", downloader.ErrInterrupted
+	case errors.Is(err, downloader.ErrLimit):
+		kind, why, stopped = "stopped", err.Error()+"; ", downloader.ErrLimit
+	default:
 		return worse(u.explain(err), exitCode(r))
 	}
 	left := ""
@@ -50,9 +57,21 @@ func (u *ui) explainPass(r *downloader.Report, err error) int {
 			left += ", about " + size(r.LeftBytes)
 		}
 	}
-	u.lines("interrupted", "what has come is saved"+left)
-	u.lines("hint", advise(downloader.ErrInterrupted).hint)
-	return exitInterrupted
+	u.lines(kind, why+"what has come is saved"+left)
+	a := advise(stopped)
+	u.lines("hint", a.hint)
+	return worse(a.code, exitCode(r))
+}
+
+// notStarted names the datasets that a command which ended early did not come to.
+func (u *ui) notStarted(refs []manifest.Ref) {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = ref.String()
+	}
+	if len(names) > 0 {
+		u.note("not started: %s", strings.Join(names, ", "))
+	}
 }
 
 func (u *ui) note(format string, args ...any) { u.lines("note", fmt.Sprintf(format, args...)) }

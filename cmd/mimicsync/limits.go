@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"mimicsync/configs"
+	"mimicsync/downloader"
+)
+
+// limits are what a person allows a command, and how careful it must be. The
+// texts are flags, of which an empty one says nothing; settle reads them.
+type limits struct {
+	bwlimit, maxTransfer, maxDuration, durability string
+
+	bandwidth *downloader.Bandwidth // of all connections of the process
+	transfer  int64                 // bytes of entries, 0: no limit
+	duration  time.Duration         // 0: no limit
+	syncs     downloader.Durability // empty: the default
+}
+
+func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
+	f.StringVar(&l.bwlimit, "bwlimit", "", "receive at most `RATE` a second: 10M, 512k, off, or a timetable such as \"08:00,2M 19:00,off\" or \"Mon-08:00,512k Sat-00:00,off\"")
+}
+
+func (l *limits) passFlags(f *pflag.FlagSet) {
+	f.StringVar(&l.maxTransfer, "max-transfer", "", "end in good order after `SIZE` bytes of files: 500M, 50G")
+	f.StringVar(&l.maxDuration, "max-duration", "", "end in good order after this `time`: 90m, 8h, 1d")
+	f.StringVar(&l.durability, "durability", "", "against a power cut, sync files in a `group`, each file, or none (default group)")
+}
+
+// settle reads the limits, of which file fills in what was not given.
+func (l *limits) settle(file configs.Config) error {
+	timetable, err := downloader.ParseTimetable(first(l.bwlimit, file.BWLimit, "off"))
+	if err != nil {
+		return usagef("--bwlimit: %w", err)
+	}
+	l.bandwidth = downloader.NewBandwidth(timetable)
+	if l.transfer, err = downloader.ParseSize(first(l.maxTransfer, file.MaxTransfer, "off")); err != nil {
+		return usagef("--max-transfer: %w", err)
+	}
+	if l.duration, err = configs.ParseDuration(first(l.maxDuration, file.MaxDuration, "0")); err != nil {
+		return usagef("--max-duration: %w", err)
+	}
+	if l.syncs, err = downloader.ParseDurability(first(l.durability, file.Durability, string(downloader.GroupDurability))); err != nil {
+		return usagef("--durability: %w", err)
+	}
+	return nil
+}
+
+// within ends a command's work when its time is over.
+func (l *limits) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.duration == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, l.duration, fmt.Errorf("%w: %s have passed", downloader.ErrLimit, l.duration))
+}
