@@ -59,7 +59,7 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Source: source, Budget: downloader.NewBudget(*connections)})
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Source: source, Budget: downloader.NewBudgetAt(*connections)})
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,14 @@ import (
 )
 
 // Budget limits the connections to one host, over all passes of the process,
-// and finds out how many of them help. It starts at 2, doubles while that
-// brings more, then tries one more from time to time; it halves when the host
-// says that it is too much. It never grows while nobody waits for a connection.
+// and finds out how many of them help. It starts at 2, grows by one with every
+// answer up to 8, doubles from there while that brings more, then tries one more
+// from time to time; where a person named a number, it starts at that. It never
+// grows while nobody waits for a connection.
+//
+// Each answer of "too busy" takes one connection away, so that those stay which
+// the host has not refused. Where a single one is still too many, requests are
+// spaced out in time.
 //
 // The ceiling is 8 for physionet.org, whose server is small and whose users
 // saw connect time-outs at 24; see DESIGN 4.
@@ -19,14 +24,12 @@ type Budget struct {
 	limit    int // connections allowed, 1 to ceiling
 	used     int
 	waiting  []chan struct{} // each closed when its turn comes; in order of arrival
-	resume   time.Time       // nobody starts before: the host asked for a pause
 	contact  time.Time       // the host last answered
-	rejected int             // answers of "too busy" since the last good one
+	pace     pace
+	refusals refusals
+	alarm    *time.Timer // set while only the time keeps somebody waiting
 
-	slowStart bool
-	wall      int       // the limit that was too much, 0 if none was yet
-	halved    time.Time // when
-
+	growth growth // how the limit grows at present
 	window struct {
 		start    time.Time
 		amount   float64 // bytes, and a little for each answer
@@ -38,22 +41,53 @@ type Budget struct {
 	probeWait time.Duration // grows while trying one more brings nothing
 }
 
+// refusals is what a Budget remembers of answers of "too busy".
+type refusals struct {
+	inRow    int           // since the last good answer
+	open     int           // connections when the row began: each of them may hear it once
+	resume   time.Time     // nobody starts before: the host asked for a pause
+	wall     int           // the limit that was too much, 0 if none was yet
+	wallTill time.Time     // before then, the wall is not tried again
+	patience time.Duration // how long that was, last time
+}
+
+// growth is the way in which a limit grows.
+type growth int
+
 const (
-	startConnections = 2
-	rampWindow       = 100 * time.Millisecond // while doubling
-	steadyWindow     = 2 * time.Second        // while trying one more
-	wallPatience     = time.Minute            // before the limit that was too much is tried again
-	maxProbeWait     = time.Minute            // between tries of one more that brought nothing
-	worthwhile       = 0.5                    // of its share is what one more must bring to be kept
-	answerWeight     = 16 << 10               // what an answer counts beside its bytes: small files are about answers
-	repeatedBusy     = 3                      // busy answers in a row after which the whole host pauses
+	byAnswer growth = iota // one more with each answer
+	doubling
+	probing
 )
 
-// NewBudget returns a budget of at most ceiling connections, at least 1.
+const (
+	startConnections  = 2
+	modestConnections = 8                      // as many as one person may well open to any host
+	rampWindow        = 250 * time.Millisecond // while doubling: some round trips
+	steadyWindow      = 2 * time.Second        // while trying one more
+	wallPatience      = 15 * time.Second       // before the limit that was too much is tried again, the first time
+	maxWallPatience   = 5 * time.Minute
+	maxProbeWait      = time.Minute // between tries of one more that brought nothing
+	worthwhile        = 0.5         // of its share is what one more must bring to be kept
+	answerWeight      = 16 << 10    // what an answer counts beside its bytes: small files are about answers
+	repeatedBusy      = 3           // refusals beyond those of one burst after which the whole host pauses
+)
+
+// NewBudget returns a budget that starts at 2 connections and never has more
+// than ceiling, at least 1.
 func NewBudget(ceiling int) *Budget {
 	ceiling = max(ceiling, 1)
-	b := &Budget{ceiling: ceiling, limit: min(startConnections, ceiling), slowStart: true, contact: time.Now()}
-	b.window.start = time.Now()
+	b := &Budget{ceiling: ceiling, limit: min(startConnections, ceiling), contact: time.Now()}
+	b.window.start = b.contact
+	b.pace.since = b.contact
+	return b
+}
+
+// NewBudgetAt returns a budget that starts at its ceiling: somebody who knows
+// the host has named the number.
+func NewBudgetAt(ceiling int) *Budget {
+	b := NewBudget(ceiling)
+	b.limit, b.growth = b.ceiling, probing
 	return b
 }
 
@@ -70,7 +104,7 @@ func (b *Budget) Acquire(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	b.mu.Lock()
-	if b.used < b.limit && len(b.waiting) == 0 && !time.Now().Before(b.resume) {
+	if len(b.waiting) == 0 && b.free() {
 		b.used++
 		b.mu.Unlock()
 		return nil
@@ -103,24 +137,51 @@ func (b *Budget) leave(turn chan struct{}) {
 	b.admit()
 }
 
-// Release gives back a connection and says how it went: busy when the host
-// had too much to do, answered when it answered at all.
-func (b *Budget) Release(answered, busy bool, retryAfter time.Duration) {
+// Answer is what a host said to a request, as far as it concerns a Budget.
+type Answer int
+
+const (
+	NoAnswer Answer = iota // or none that says anything about the host
+	Good
+	Busy    // it has too much to do, or too many connections: 503
+	TooFast // too many requests in a time: 429
+	Closed  // it did not take, or did not keep, the connection: too many of them look like this
+)
+
+// Release gives back a connection, and says how it went and for how long the
+// host wants to be left alone by this request.
+func (b *Budget) Release(a Answer, retryAfter time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used--
 	now := time.Now()
-	if answered {
+	if a != NoAnswer && a != Closed {
 		b.contact = now
 	}
-	switch {
-	case busy:
-		b.reject(now, retryAfter)
-	case answered:
-		b.rejected = 0
+	switch a {
+	case Good:
+		b.refusals.inRow = 0
+		b.pace.answered(now)
 		b.count(now, answerWeight)
+		b.grow(now)
+	case Busy, TooFast, Closed:
+		b.refuse(now, a, retryAfter)
+	case NoAnswer:
 	}
 	b.admit()
+}
+
+// grow adds a connection for an answer, at first.
+func (b *Budget) grow(now time.Time) {
+	if b.growth != byAnswer || len(b.waiting) == 0 {
+		return
+	}
+	if b.limit >= modestConnections {
+		b.growth = doubling
+		b.setLimit(now, b.limit)
+		return
+	}
+	b.limit = min(b.limit+1, b.ceiling)
 }
 
 // Progress counts bytes that arrived on a connection.
@@ -140,19 +201,28 @@ func (b *Budget) Contact() time.Time {
 	return b.contact
 }
 
-// reject halves the limit, at most once a second: the connections that were
-// open when it was too much all say so.
-func (b *Budget) reject(now time.Time, retryAfter time.Duration) {
-	b.rejected++
-	if b.rejected >= repeatedBusy && retryAfter > 0 {
-		b.resume = now.Add(retryAfter)
-		time.AfterFunc(retryAfter, b.wake)
+// refuse takes the connection away that was refused. One that was the last is
+// kept, and spaced out, as is where the host counts requests.
+func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
+	r := &b.refusals
+	if r.inRow == 0 {
+		r.open = b.used
 	}
-	if now.Sub(b.halved) < time.Second {
+	r.inRow++
+	if r.inRow >= r.open+repeatedBusy && retryAfter > 0 {
+		r.resume = now.Add(retryAfter)
+	}
+	b.growth = probing
+	if a == TooFast || b.limit == 1 {
+		b.pace.slower(now)
 		return
 	}
-	b.halved, b.wall, b.slowStart = now, b.limit, false
-	b.setLimit(now, max(b.limit/2, 1))
+	if b.limit != r.wall {
+		r.patience = 0
+	}
+	r.patience = min(max(2*r.patience, wallPatience), maxWallPatience)
+	r.wall, r.wallTill = b.limit, now.Add(r.patience)
+	b.setLimit(now, b.limit-1)
 }
 
 // count adds to the window and, at its end, decides about the limit.
@@ -160,7 +230,7 @@ func (b *Budget) count(now time.Time, amount float64) {
 	w := &b.window
 	w.amount += amount
 	length := steadyWindow
-	if b.slowStart {
+	if b.growth == doubling {
 		length = rampWindow
 	}
 	elapsed := now.Sub(w.start)
@@ -172,11 +242,14 @@ func (b *Budget) count(now time.Time, amount float64) {
 	case !w.starved && len(b.waiting) == 0: // the queue is short: more connections would idle
 		b.setLimit(now, b.limit)
 		w.previous = rate
-	case b.slowStart && rate >= 1.1*w.previous:
+	case b.growth == byAnswer: // few answers yet: the files are big
+		b.setLimit(now, b.limit)
+		b.grow(now)
+	case b.growth == doubling && rate >= 1.1*w.previous:
 		w.previous = rate
 		b.setLimit(now, b.limit*2)
-	case b.slowStart: // the last doubling brought nothing: one at a time from before it
-		b.slowStart = false
+	case b.growth == doubling: // the last doubling brought nothing: one at a time from before it
+		b.growth = probing
 		b.setLimit(now, b.limit/2)
 	case w.probing && rate < w.previous*(1+worthwhile/float64(b.limit)):
 		b.probeWait = min(max(2*b.probeWait, steadyWindow), maxProbeWait)
@@ -193,7 +266,7 @@ func (b *Budget) count(now time.Time, amount float64) {
 
 // probe tries one connection more, unless that is known to be too much.
 func (b *Budget) probe(now time.Time) {
-	if now.Before(b.probeAt) || b.wall > 0 && b.limit+1 >= b.wall && now.Sub(b.halved) < wallPatience {
+	if now.Before(b.probeAt) || b.pace.on() || b.refusals.wall > 0 && b.limit+1 >= b.refusals.wall && now.Before(b.refusals.wallTill) {
 		b.setLimit(now, b.limit)
 		return
 	}
@@ -208,21 +281,40 @@ func (b *Budget) setLimit(now time.Time, limit int) {
 	b.window.start, b.window.amount, b.window.starved, b.window.probing = now, 0, false, false
 }
 
-// wake ends a pause.
-func (b *Budget) wake() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.admit()
-}
-
-// admit lets those in that there is room for, unless the host asked for a pause.
+// admit lets those in that there is room for.
 func (b *Budget) admit() {
-	if time.Now().Before(b.resume) {
-		return
-	}
-	for b.used < b.limit && len(b.waiting) > 0 {
+	for len(b.waiting) > 0 && b.free() {
 		close(b.waiting[0])
 		b.waiting = b.waiting[1:]
 		b.used++
 	}
+}
+
+// free reports whether a request may start. If it is only too early for it, the
+// time is set when those who wait are let in.
+func (b *Budget) free() bool {
+	if b.used >= b.limit {
+		return false
+	}
+	now := time.Now()
+	due := b.refusals.resume
+	if b.pace.due.After(due) {
+		due = b.pace.due
+	}
+	if due.After(now) {
+		if b.alarm == nil {
+			b.alarm = time.AfterFunc(due.Sub(now), b.wake)
+		}
+		return false
+	}
+	b.pace.start(now)
+	return true
+}
+
+// wake lets in those for whom it was too early.
+func (b *Budget) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.alarm = nil
+	b.admit()
 }

@@ -3,6 +3,8 @@ package downloader
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,7 +27,7 @@ func serve(t *testing.T, b *Budget, workers int, lasting time.Duration, rate fun
 					used, _, _ := b.Connections()
 					b.Progress(int(rate(used) * step.Seconds()))
 				}
-				b.Release(true, false, 0)
+				b.Release(Good, 0)
 			}
 		})
 	}
@@ -68,25 +70,116 @@ func TestBudgetSettlesWhereTheLineIsFull(t *testing.T) {
 	})
 }
 
-func TestBudgetHalvesWhenTheHostIsBusy(t *testing.T) {
+// Each refusal takes one connection, down to those that the host stands; and
+// they come back when it is well again.
+func TestBudgetShrinksWhenTheHostIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(8)
-		serve(t, b, 16, 30*time.Second, func(int) float64 { return 40_000 })
-		for _, want := range []int{4, 2, 1, 1} {
-			for range 3 { // the connections of the moment all hear it: that is one time
-				must(t, b.Acquire(t.Context()))
-				b.Release(true, true, 0)
-			}
+		b := NewBudgetAt(8)
+		for range 8 {
+			must(t, b.Acquire(t.Context()))
+		}
+		for _, want := range []int{7, 6, 5} {
+			b.Release(Busy, 0)
 			if _, limit, _ := b.Connections(); limit != want {
-				t.Errorf("limit %d, want %d", limit, want)
+				t.Errorf("limit %d after a refusal, want %d", limit, want)
 			}
-			time.Sleep(1100 * time.Millisecond)
+		}
+		for range 5 {
+			b.Release(Good, 0)
 		}
 		serve(t, b, 16, 5*time.Minute, func(int) float64 { return 40_000 })
-		if _, limit, _ := b.Connections(); limit < 4 {
+		if _, limit, _ := b.Connections(); limit < 7 {
 			t.Errorf("limit %d five minutes later, want it to have recovered", limit)
 		}
 	})
+}
+
+// crowded is workers with n requests for a server that refuses some.
+func crowded(b *Budget, workers, n int, latency time.Duration, no Answer, admits func(now time.Time, open int) bool) (refused int, took time.Duration) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	open, start := 0, time.Now()
+	for range workers {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				if n == 0 {
+					mu.Unlock()
+					return
+				}
+				n--
+				mu.Unlock()
+				for {
+					_ = b.Acquire(context.Background())
+					mu.Lock()
+					open++
+					ok := admits(time.Now(), open)
+					if !ok {
+						refused++
+						open--
+					}
+					mu.Unlock()
+					time.Sleep(latency)
+					if ok {
+						mu.Lock()
+						open--
+						mu.Unlock()
+					}
+					if ok {
+						b.Release(Good, 0)
+						break
+					}
+					b.Release(no, time.Second)
+					time.Sleep(time.Second + rand.N(time.Second/4))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return refused, time.Since(start)
+}
+
+// A server that refuses past 12 connections keeps 12 busy.
+func TestBudgetOfAServerThatRefusesPastTwelve(t *testing.T) {
+	for _, ceiling := range []int{16, 64} {
+		synctest.Test(t, func(t *testing.T) {
+			const n, latency = 5000, 10 * time.Millisecond
+			refused, took := crowded(NewBudgetAt(ceiling), ceiling, n, latency, Busy, func(_ time.Time, open int) bool { return open <= 12 })
+			best := n * latency / 12
+			t.Logf("ceiling %d: %d of %d refused, %.0f %% of the permitted rate", ceiling, refused, n, 100*best.Seconds()/took.Seconds())
+			if refused > n/20 || best.Seconds() < 0.85*took.Seconds() {
+				t.Errorf("%d of %d refused in %v, want at most 5 %% and at most %v / 0.85", refused, n, took, best)
+			}
+		})
+	}
+}
+
+// A server that stands 400 requests a second, near and far.
+func TestBudgetOfAServerThatCountsRequests(t *testing.T) {
+	for _, latency := range []time.Duration{500 * time.Microsecond, 5 * time.Millisecond, 40 * time.Millisecond} {
+		for _, ceiling := range []int{8, 16, 64} {
+			t.Run(fmt.Sprint(latency, " ", ceiling), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const n, rate, burst = 8000, 400, 20
+					tokens, last := float64(burst), time.Now()
+					refused, took := crowded(NewBudgetAt(ceiling), ceiling, n, latency, TooFast, func(now time.Time, _ int) bool {
+						tokens = min(tokens+rate*now.Sub(last).Seconds(), burst)
+						last = now
+						if tokens < 1 {
+							return false
+						}
+						tokens--
+						return true
+					})
+					best := max(n*time.Second/rate, n*latency/time.Duration(ceiling))
+					t.Logf("latency %v, ceiling %d: %d of %d refused, %.0f %% of the permitted rate", latency, ceiling, refused, n, 100*best.Seconds()/took.Seconds())
+					if refused > n/20 || best.Seconds() < 0.85*took.Seconds() {
+						t.Errorf("%d of %d refused in %v, want at most 5 %% and at most %v / 0.85", refused, n, took, best)
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestBudgetDoesNotGrowWhileNobodyWaits(t *testing.T) {
@@ -127,12 +220,12 @@ func TestBudgetForgetsAWaiterThatGaveUp(t *testing.T) {
 				if err := <-result; !errors.Is(err, stop) {
 					t.Errorf("Acquire = %v, want the cause %v", err, stop)
 				}
-				b.Release(true, false, 0)
+				b.Release(Good, 0)
 			} else {
-				b.Release(true, false, 0)
+				b.Release(Good, 0)
 				cancel(stop) // either way is right; a leak is not
 				if <-result == nil {
-					b.Release(true, false, 0)
+					b.Release(Good, 0)
 				}
 			}
 			if used, _, _ := b.Connections(); used != 0 {
@@ -140,7 +233,7 @@ func TestBudgetForgetsAWaiterThatGaveUp(t *testing.T) {
 			}
 		}
 		must(t, b.Acquire(t.Context()))
-		b.Release(true, false, 0)
+		b.Release(Good, 0)
 	})
 }
 
@@ -150,20 +243,20 @@ func TestBudgetPausesAHostThatAsksForIt(t *testing.T) {
 		b := NewBudget(4)
 		for range repeatedBusy {
 			must(t, b.Acquire(t.Context()))
-			b.Release(true, true, 30*time.Second)
+			b.Release(Busy, 30*time.Second)
 		}
 		start := time.Now()
 		must(t, b.Acquire(t.Context()))
 		if waited := time.Since(start); waited < 30*time.Second || waited > 31*time.Second {
 			t.Errorf("waited %v, want the 30 s that the host asked for", waited)
 		}
-		b.Release(true, false, 0)
+		b.Release(Good, 0)
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		for range repeatedBusy {
 			must(t, b.Acquire(t.Context()))
-			b.Release(true, true, 30*time.Second)
+			b.Release(Busy, 30*time.Second)
 		}
 		if err := b.Acquire(ctx); err == nil {
 			t.Error("Acquire = nil within the pause, want the end of the context")
@@ -175,7 +268,7 @@ func TestBudgetPausesAHostThatAsksForIt(t *testing.T) {
 func TestBudgetPausesThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)
-		b.rejected = repeatedBusy - 1
+		b.refusals.inRow = repeatedBusy - 1
 		must(t, b.Acquire(t.Context()))
 		start := time.Now()
 		admitted := make(chan time.Duration, 1)
@@ -185,7 +278,7 @@ func TestBudgetPausesThoseWhoWait(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		b.Release(true, true, 30*time.Second)
+		b.Release(Busy, 30*time.Second)
 		if after := <-admitted; after < 30*time.Second {
 			t.Errorf("a waiter was let in after %v, want 30 s", after)
 		}

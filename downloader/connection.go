@@ -37,7 +37,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	defer dog.end()
 	g := t.segs.take(helper, dog.cancel)
 	if g == nil { // others were faster
-		p.s.Budget.Release(false, false, 0)
+		p.s.Budget.Release(NoAnswer, 0)
 		return nil
 	}
 	p.progress.Connections.Add(1)

@@ -105,9 +105,15 @@ type StatusError struct {
 // Error names the status and the URL.
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: status %d", e.URL, e.Code) }
 
-// Busy reports whether the server said that it has too much to do: then fewer
-// connections help.
-func (e *StatusError) Busy() bool { return e.Code == 429 || e.Code == 503 }
+func (e *StatusError) answer() Answer {
+	switch e.Code {
+	case 429:
+		return TooFast
+	case 503:
+		return Busy
+	}
+	return Good // as far as the number of connections goes
+}
 
 // MismatchError means that all bytes of an object came and are not the entry's.
 type MismatchError struct {

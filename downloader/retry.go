@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"syscall"
@@ -40,6 +41,7 @@ type verdict int
 const (
 	transient   verdict = iota // try again a few times
 	unreachable                // the host is away: wait for it, this is not the entry's fault
+	early                      // the host counts requests: nor is this
 	wrong                      // the bytes were wrong: try again, but fewer times
 	permanent                  // this entry cannot be had; the pass goes on
 	fatal                      // the pass cannot go on
@@ -59,6 +61,7 @@ func classify(err error) (verdict, Reason) {
 	var access *AccessError
 	var mismatch *MismatchError
 	var size *SizeError
+	var status *StatusError
 	var state *store.Error
 	switch {
 	case errors.As(err, &access):
@@ -82,6 +85,8 @@ func classify(err error) (verdict, Reason) {
 		return wrong, ReasonChecksum
 	case errors.As(err, &size):
 		return transient, ReasonSize
+	case errors.As(err, &status) && status.answer() == TooFast:
+		return early, ReasonNetwork
 	case isCertificate(err):
 		return fatal, ReasonNetwork
 	case isUnreachable(err):
@@ -123,6 +128,8 @@ type patience struct {
 	tries  int // that failed, since there was progress
 	wrong  int // wrong digests; progress does not excuse them
 	pause  time.Duration
+	early  int       // refusals in a row for being too fast
+	since  time.Time // of the first of them
 	down   time.Time // the host has been away since, zero while it is not
 }
 
@@ -148,11 +155,19 @@ func (p *patience) judge(err error, progress bool) error {
 		p.tries = 0
 		p.Reset()
 	}
+	v, _ := classify(err)
 	p.pause = 0
+	if v == early {
+		if p.early == 0 {
+			p.since = time.Now()
+		}
+		p.early++
+	} else {
+		p.early = 0
+	}
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		p.pause = status.RetryAfter
 	}
-	v, _ := classify(err)
 	switch v {
 	case permanent, fatal:
 		return backoff.Permanent(err)
@@ -174,8 +189,11 @@ func (p *patience) judge(err error, progress bool) error {
 
 // NextBackOff is the wait before the next attempt, or backoff.Stop.
 func (p *patience) NextBackOff() time.Duration {
-	if p.tries >= maxTransient || p.wrong >= maxWrong {
+	if p.tries >= maxTransient || p.wrong >= maxWrong || p.early >= maxTransient && time.Since(p.since) > p.outage {
 		return backoff.Stop
+	}
+	if p.early > 0 && p.pause > 0 {
+		return p.pause + rand.N(min(p.pause/4, time.Second)+1) // the host knows best; not all at the same moment
 	}
 	return max(p.ExponentialBackOff.NextBackOff(), p.pause)
 }

@@ -169,17 +169,17 @@ func (s *Syncer) land(d manifest.Digest) {
 func (s *Syncer) release(err error) {
 	var status *StatusError
 	var access *AccessError
-	answered := err == nil || errors.As(err, &status) || errors.As(err, &access) || errors.Is(err, ErrNotExist) || errors.Is(err, ErrNotModified)
-	busy := false
-	var wait time.Duration
-	if status != nil {
-		busy, wait = status.Busy(), status.RetryAfter
-	}
 	var timeout interface{ Timeout() bool }
-	if isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, syscall.ECONNREFUSED) {
-		busy = true // too many connections look like this
+	answer, wait := NoAnswer, time.Duration(0)
+	switch {
+	case errors.As(err, &status):
+		answer, wait = status.answer(), status.RetryAfter
+	case err == nil, errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
+		answer = Good
+	case isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		answer = Closed
 	}
-	s.Budget.Release(answered, busy, wait)
+	s.Budget.Release(answer, wait)
 }
 
 // spaceError makes an error of a full disk say how much is missing; others it

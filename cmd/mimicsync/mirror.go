@@ -65,6 +65,9 @@ func (a *app) equip(m *mirror, place store.Place) error {
 		return err
 	}
 	m.budget = downloader.NewBudget(connections)
+	if a.connections > 0 {
+		m.budget = downloader.NewBudgetAt(connections)
+	}
 	m.syncer, err = downloader.New(downloader.Options{
 		Tree: m.tree, Store: m.store, Source: source, Budget: m.budget, IdleTimeout: a.idleTimeout,
 		MaxTransfer: a.limits.transfer, Logger: a.logger(),

@@ -116,7 +116,7 @@ func (a *app) sourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.source, "source", "physionet", "where to fetch from: `physionet`")
 	f.StringArrayVar(&a.include, "include", nil, "fetch only what matches this `glob` (** crosses folders); may be repeated")
 	f.StringArrayVar(&a.exclude, "exclude", nil, "leave out what matches this `glob`; may be repeated")
-	f.IntVar(&a.connections, "connections", 0, "at most `N` connections to a host (default 8 for physionet)")
+	f.IntVar(&a.connections, "connections", 0, "open up to `N` connections to a host at once (default: from 2 up to 8, as many as help)")
 	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "give up a connection that brought nothing for this `time`")
 	a.limits.bandwidthFlag(f)
 }
