@@ -11,22 +11,62 @@ import (
 	"mimicsync/manifest"
 )
 
-// demo is the dataset version that every measurement fetches.
-var demo = manifest.Ref{Dataset: "demo", Version: "1.0"}
+// corpus is a deterministic set of files, published as the only version of a dataset that has its name.
+type corpus struct {
+	name  string
+	about string
+	files func() []lookalike.GeneratedFile
+}
 
-// corpus returns n files in the layout of MIMIC-CXR, the same for the same shape and n:
+const version = "1.0"
+
+func (c corpus) ref() manifest.Ref { return manifest.Ref{Dataset: c.name, Version: version} }
+
+// corpora returns the corpus of a name, smaller by scale: fewer files, or smaller ones where there are only two.
 //
-//	small   2 to 20 KB, lognormal with a median of 5 KB
-//	tiny    32 to 96 bytes
-func corpus(shape string, n int) ([]lookalike.GeneratedFile, error) {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // sizes that are the same in every run, not secrets
-	switch shape {
-	case "small":
-		return lookalike.CXR(n, func(int) int64 { return smallSize(r) }), nil
-	case "tiny":
-		return lookalike.CXR(n, func(int) int64 { return 32 + r.Int64N(65) }), nil
+//	small, small5k   20,000 and 5,000 files of 2 to 20 KB, lognormal with a median of 5 KB, in the layout of MIMIC-CXR
+//	medium           1,000 files of 1.35 to 1.65 MB, in the same layout; medium300 is 300 of them
+//	large, capped    the two biggest tables of MIMIC-IV, of 1.5 GB and of 200 MB each
+func corpora(name string, scale float64) (corpus, error) {
+	scaled := func(n float64) int { return max(1, int(n*scale)) }
+	suffix := ""
+	if scale != 1 {
+		suffix = fmt.Sprintf("-%d", scaled(1_000_000))
 	}
-	return nil, fmt.Errorf("no corpus is called %q", shape)
+	images := func(n int, about string, size func(*rand.Rand) int64) (corpus, error) {
+		return corpus{name + suffix, fmt.Sprintf("%d files of %s", n, about), func() []lookalike.GeneratedFile {
+			r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // sizes that are the same in every run, not secrets
+			return lookalike.CXR(n, func(int) int64 { return size(r) })
+		}}, nil
+	}
+	tables := func(size float64) (corpus, error) {
+		return corpus{name + suffix, fmt.Sprintf("2 files of %s", megabytes(int64(size*scale))), func() []lookalike.GeneratedFile {
+			return []lookalike.GeneratedFile{
+				{Path: "hosp/labevents.csv.gz", Size: int64(size * scale)}, {Path: "icu/chartevents.csv.gz", Size: int64(size * scale)},
+			}
+		}}, nil
+	}
+	switch name {
+	case "small":
+		return images(scaled(20_000), "2 to 20 KB", smallSize)
+	case "small5k":
+		return images(scaled(5_000), "2 to 20 KB", smallSize)
+	case "medium":
+		return images(scaled(1_000), "1.5 MB", mediumSize)
+	case "medium300":
+		return images(scaled(300), "1.5 MB", mediumSize)
+	case "large":
+		return tables(1_500e6)
+	case "capped":
+		return tables(200e6)
+	}
+	return corpus{}, fmt.Errorf("no corpus is called %q", name)
+}
+
+// tiny returns n files of 32 to 96 bytes in the layout of MIMIC-CXR. They exist in the look-alike only.
+func tiny(n int) []lookalike.GeneratedFile {
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // sizes that are the same in every run, not secrets
+	return lookalike.CXR(n, func(int) int64 { return 32 + r.Int64N(65) })
 }
 
 func smallSize(r *rand.Rand) int64 {
@@ -37,3 +77,5 @@ func smallSize(r *rand.Rand) int64 {
 		}
 	}
 }
+
+func mediumSize(r *rand.Rand) int64 { return int64(1.5e6 * (0.9 + 0.2*r.Float64())) }

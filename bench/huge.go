@@ -38,13 +38,15 @@ type hugeResult struct {
 }
 
 func measureHuge(ctx context.Context, args []string) (err error) {
-	o := stageOptions{shape: "tiny", n: 600_000}
+	var o stageOptions
 	flags := flag.NewFlagSet("huge", flag.ContinueOnError)
-	commonFlags(flags, &o)
+	o.flags(flags)
+	n := flags.Int("n", 600_000, "files")
+	connections := flags.Int("connections", 16, "of mimicsync")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if err := checkRoom(o); err != nil {
+	if err := checkRoom(o.dir, int64(*n)*8<<10, 2*int64(*n)); err != nil { // a tiny file takes a block, and so do most folders
 		return err
 	}
 	s, err := openStage(ctx, o)
@@ -52,11 +54,16 @@ func measureHuge(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	server, err := startGenerated(ctx, s, *n)
+	if err != nil {
+		return err
+	}
+	defer server.close()
 	result := hugeResult{
 		Machine: thisMachine(s),
-		Corpus:  fmt.Sprintf("%d files of 32 to 96 bytes in the layout of MIMIC-CXR, %s", s.about.Files, megabytes(s.about.Bytes)),
+		Corpus:  fmt.Sprintf("%d files of 32 to 96 bytes in the layout of MIMIC-CXR, %s", server.about.Files, megabytes(server.about.Bytes)),
 	}
-	if err := s.hugePasses(ctx, o.connections, &result); err != nil {
+	if err := s.hugePasses(ctx, server, *connections, &result); err != nil {
 		return err
 	}
 	if o.json {
@@ -66,20 +73,19 @@ func measureHuge(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-// checkRoom refuses to fill the disk: a tiny file takes a block, and so do most folders.
-func checkRoom(o stageOptions) error {
-	space, err := durable.Free(o.dir)
+// checkRoom refuses to fill the disk.
+func checkRoom(dir string, bytes, inodes int64) error {
+	space, err := durable.Free(dir)
 	if err != nil {
 		return err
 	}
-	bytes, inodes := int64(o.n)*8<<10, 2*int64(o.n)
 	if space.Bytes < 2*bytes || space.Inodes >= 0 && space.Inodes < 2*inodes {
-		return fmt.Errorf("%s has too little room: some %s and %d inodes are written, and as much should stay free; name another folder with -dir, or fewer files with -n", o.dir, megabytes(bytes), inodes)
+		return fmt.Errorf("%s has too little room: some %s and %d inodes are written, and as much should stay free; name another folder with -dir, or measure less", dir, megabytes(bytes), inodes)
 	}
 	return nil
 }
 
-func (s *stage) hugePasses(ctx context.Context, connections int, result *hugeResult) (err error) {
+func (s *stage) hugePasses(ctx context.Context, server *generatedServer, connections int, result *hugeResult) (err error) {
 	mirror, empty := filepath.Join(s.dir, "mirror"), filepath.Join(s.dir, "empty")
 	steps := []struct {
 		name   string
@@ -95,19 +101,25 @@ func (s *stage) hugePasses(ctx context.Context, connections int, result *hugeRes
 	for i, step := range steps {
 		fmt.Fprintf(os.Stderr, "bench: %s\n", step.name)
 		var speed speedometer
-		if *step.run, err = s.measure(ctx, s.clientCommand(ctx, step.mirror, connections, step.dry), speed.note); err != nil {
+		var more []string
+		if step.dry {
+			more = []string{"--dry-run"}
+		}
+		cmd := s.clientCommand(ctx, server.about.URL, demo, step.mirror, connections, more...)
+		if *step.run, err = measure(ctx, server.site(), cmd, speed.note); err != nil {
 			return err
 		}
 		if i > 0 {
 			continue
 		}
-		result.Tenths = speed.tenths(s.about.Files)
+		result.Tenths = speed.tenths(server.about.Files)
 		result.Lasting = result.Tenths[9] / result.Tenths[0]
 	}
 	if fi, err := os.Stat(filepath.Join(mirror, ".mimicsync", "state.db")); err == nil {
 		result.StateFile = fi.Size()
 	}
-	if err := s.verify(ctx, filepath.Join(mirror, demo.Dataset, demo.Version), &result.Second); err != nil {
+	tree := filepath.Join(mirror, demo.Dataset, demo.Version)
+	if err := s.verify(ctx, server.about.Manifest, tree, server.about.Files, false, &result.Second); err != nil {
 		return err
 	}
 	result.Pass.Verified = result.Second.Verified // nothing was fetched between the two

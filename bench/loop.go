@@ -20,14 +20,16 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
-// loop is the tight loop, the least that a verified download over net/http can cost: N workers fetch over HTTP/1.1 with keep-alive, hash
-// and write. It has no state, no temporary names, no sync, no retry and no time limit, and it trusts the manifest's
-// paths. A worker makes one request object, fills its buffer before it writes, and creates each folder once.
+// loop is the bare loop, the least that a verified download over net/http can cost: N workers fetch over HTTP/1.1 with
+// keep-alive, hash and write. It has no state, no temporary names, no sync, no retry and no time limit, and it trusts the
+// manifest's paths. A worker makes one request object, fills its buffer before it writes, and creates each folder once.
 type loop struct {
 	base      *url.URL // of the version, with a slash at the end
+	header    http.Header
 	dir       string
 	transport *http.Transport
 	lines     [][]byte // of the manifest
@@ -36,13 +38,19 @@ type loop struct {
 	result    outcome
 }
 
+const (
+	loopBuffer = 512 << 10
+	// loopFallocate is the size from which reserving room pays.
+	loopFallocate = 1 << 20
+)
+
 // bareLoop runs the loop and prints its outcome.
 func bareLoop(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("loop", flag.ContinueOnError)
-	site := flags.String("url", "", "server")
+	site := flags.String("url", "", "of the version")
 	dir := flags.String("dir", "", "where the files go")
 	connections := flags.Int("connections", 16, "workers")
-	plain := flags.Bool("plain", false, "the plain loop in place of the tight one")
+	chunks := flags.Bool("chunks", false, "fetch each file as byte ranges, for a few big ones")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -51,33 +59,28 @@ func bareLoop(ctx context.Context, args []string) error {
 		return err
 	}
 	defer stop()
-	base, err := url.Parse(*site + "/files/" + demo.Dataset + "/" + demo.Version + "/")
+	base, err := url.Parse(*site + "/")
 	if err != nil {
 		return err
 	}
-	l := &loop{base: base, dir: *dir, transport: &http.Transport{
-		MaxIdleConnsPerHost: *connections, DisableCompression: true, ReadBufferSize: 64 << 10,
+	login := http.Request{Header: http.Header{"User-Agent": {"Wget/1.21 (bare loop)"}}}
+	login.SetBasicAuth(os.Getenv("PHYSIONET_USERNAME"), os.Getenv("PHYSIONET_PASSWORD"))
+	l := &loop{base: base, header: login.Header, dir: *dir, transport: &http.Transport{
+		MaxIdleConnsPerHost: *connections, MaxConnsPerHost: *connections, DisableCompression: true, ReadBufferSize: 64 << 10,
 	}}
 	defer l.transport.CloseIdleConnections()
 	if err := l.fetchManifest(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var workers sync.WaitGroup
-	for range *connections {
-		workers.Go(func() {
-			work := l.work
-			if *plain {
-				work = l.workPlain
-			}
-			if err := work(ctx); err != nil {
-				cancel(err)
-			}
-		})
+	work := l.work
+	if *chunks {
+		work = l.startChunks(ctx)
 	}
-	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	for range *connections {
+		group.Go(func() error { return work(ctx) })
+	}
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(&l.result)
@@ -97,29 +100,33 @@ func (l *loop) fetchManifest(ctx context.Context) error {
 func (l *loop) request(ctx context.Context, path string) *http.Request {
 	u := *l.base
 	u.Path += path
-	request := &http.Request{
-		Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{"User-Agent": {"Wget/1.21 (bare loop)"}},
-	}
+	request := &http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: l.header}
 	return request.WithContext(ctx)
+}
+
+// line returns what the i-th line of the manifest says.
+func (l *loop) line(i int64) (path string, want [sha256.Size]byte, err error) {
+	line := l.lines[i]
+	if len(line) < 2*sha256.Size+2 {
+		return "", want, fmt.Errorf("line %d of the manifest is too short", i+1)
+	}
+	_, err = hex.Decode(want[:], line[:2*sha256.Size])
+	return string(line[2*sha256.Size+1:]), want, err
 }
 
 // work fetches lines until there are no more.
 func (l *loop) work(ctx context.Context) error {
-	request, buf, sum := l.request(ctx, ""), make([]byte, 256<<10), sha256.New()
-	var want, got [sha256.Size]byte
+	request, buf, sum := l.request(ctx, ""), make([]byte, loopBuffer), sha256.New()
+	var got [sha256.Size]byte
 	for {
 		i := l.next.Add(1) - 1
 		if i >= int64(len(l.lines)) {
 			return nil
 		}
-		line := l.lines[i]
-		if len(line) < 2*sha256.Size+2 {
-			return fmt.Errorf("line %d of the manifest is too short", i+1)
-		}
-		if _, err := hex.Decode(want[:], line[:2*sha256.Size]); err != nil {
+		path, want, err := l.line(i)
+		if err != nil {
 			return err
 		}
-		path := string(line[2*sha256.Size+1:])
 		request.URL.Path = l.base.Path + path
 		n, err := l.fetch(request, path, buf, sum)
 		if err != nil {
@@ -148,37 +155,55 @@ func (l *loop) fetch(request *http.Request, path string, buf []byte, sum hash.Ha
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	sum.Reset()
-	for {
-		k, err := io.ReadFull(res.Body, buf)
-		sum.Write(buf[:k])
-		n += int64(k)
-		for b := buf[:k]; len(b) > 0; {
-			w, err := unix.Write(fd, b)
-			if err != nil {
-				return n, err
-			}
-			b = b[w:]
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			if res.ContentLength >= 0 && n != res.ContentLength {
-				return n, io.ErrUnexpectedEOF
-			}
-			return n, nil
-		case err != nil:
-			return n, err
+	if res.ContentLength >= loopFallocate {
+		if err := unix.Fallocate(fd, 0, 0, res.ContentLength); err != nil {
+			return 0, err
 		}
 	}
+	sum.Reset()
+	return res.ContentLength, copyFilled(res.Body, buf, res.ContentLength, func(b []byte, at int64) error {
+		sum.Write(b)
+		return writeAt(fd, b, at)
+	})
+}
+
+// copyFilled hands over the bytes of a body, size in all, in pieces as big as buf.
+func copyFilled(body io.Reader, buf []byte, size int64, piece func(b []byte, at int64) error) error {
+	for at := int64(0); at < size; {
+		k, err := io.ReadFull(body, buf[:min(int64(len(buf)), size-at)])
+		if err != nil {
+			return err
+		}
+		if err := piece(buf[:k], at); err != nil {
+			return err
+		}
+		at += int64(k)
+	}
+	_, err := body.Read(buf[:1]) // the end, so that the connection is kept
+	if !errors.Is(err, io.EOF) {
+		return errors.Join(errors.New("the body does not end where it should"), err)
+	}
+	return nil
+}
+
+func writeAt(fd int, b []byte, at int64) error {
+	for len(b) > 0 {
+		n, err := unix.Pwrite(fd, b, at)
+		if err != nil {
+			return err
+		}
+		b, at = b[n:], at+int64(n)
+	}
+	return nil
 }
 
 func (l *loop) create(name string) (int, error) {
 	folder := filepath.Dir(name)
-	if !l.known(folder) {
+	if _, known := l.folders.Load(folder); !known {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return 0, err
 		}
 		l.folders.Store(folder, struct{}{})
 	}
-	return unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o600)
+	return unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o600)
 }

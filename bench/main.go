@@ -1,12 +1,14 @@
 //go:build linux
 
-// Command bench measures mimicsync against what it cannot beat, on this machine and without a network.
+// Command bench measures mimicsync against what it cannot beat and against what people use, on this machine and without
+// another.
 //
-//	go run ./bench small    20,000 small files: mimicsync beside a bare loop of fetch, SHA-256 and write
-//	go run ./bench huge     600,000 tiny files: memory, and whether speed lasts
+//	go run ./bench             all scenarios of issue 3; or one by its name: small, large, capped, ...
+//	go run ./bench huge        600,000 tiny files: memory, and whether speed lasts
 //
-// The server is the look-alike of PhysioNet in a process of its own, over TLS on loopback, and each client runs in a
-// fresh process, so that processor time and memory are its own. README.md says how to read the tables.
+// A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second` and `huge` is the look-alike of
+// PhysioNet. Each client runs in a fresh process, so that processor time and memory are its own. README.md says how to
+// read the tables.
 package main
 
 import (
@@ -16,31 +18,52 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
+
+	"mimicsync/bench/link"
 )
 
-// commands are the measurements, and the roles in which a measurement starts this program again.
+// commands are the measurements that are no scenarios, and the roles in which a measurement starts this program again.
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"small": measureSmall,
 	"huge":  measureHuge,
 	"serve": serve,
 	"loop":  bareLoop,
 	"pass":  libraryPass,
 	"check": checkTree,
+	"pump":  pump,
 }
 
 func main() {
-	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run ./bench small|huge [flags]; -h after either lists its flags")
+	name, args := "speed", os.Args[1:]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	for _, scenario := range append(scenarioNames(), "speed") {
+		commands[scenario] = measureSpeed(scenario)
+	}
+	if commands[name] == nil {
+		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := commands[os.Args[1]](ctx, os.Args[2:])
+	err := commands[name](ctx, args)
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
+		fmt.Fprintf(os.Stderr, "bench %s: %v\n", name, err)
 		os.Exit(1)
 	}
+}
+
+// pump carries the packets of a link, whose ends are its file descriptors 3 and 4, until it is killed.
+func pump(_ context.Context, args []string) error {
+	flags := flag.NewFlagSet("pump", flag.ContinueOnError)
+	rtt := flags.Duration("rtt", 40*time.Millisecond, "round-trip time")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	return link.Pump(3, 4, *rtt)
 }

@@ -29,11 +29,15 @@ type outcome struct {
 // the command cannot be built, and where a profile is wanted.
 func libraryPass(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("pass", flag.ContinueOnError)
-	site := flags.String("url", "", "server")
+	dataset := flags.String("dataset", demo.String(), "what to fetch")
 	dir := flags.String("dir", "", "the mirror")
 	connections := flags.Int("connections", 16, "ceiling")
 	dry := flags.Bool("dry-run", false, "plan only")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	ref, err := manifest.ParseRef(*dataset)
+	if err != nil {
 		return err
 	}
 	stop, err := startProfile()
@@ -55,7 +59,12 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
-	source, err := physionet.New(physionet.Options{URL: *site, Version: "bench", Connections: *connections})
+	site := os.Getenv("MIMICSYNC_PHYSIONET_URL")
+	credentials, err := physionet.FindCredentials(site)
+	if err != nil {
+		return err
+	}
+	source, err := physionet.New(physionet.Options{URL: site, Credentials: credentials, Version: "bench", Connections: *connections})
 	if err != nil {
 		return err
 	}
@@ -65,10 +74,10 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	}
 	out := json.NewEncoder(os.Stdout)
 	if *dry {
-		plan, err := syncer.Plan(ctx, demo, manifest.Selection{})
+		plan, err := syncer.Plan(ctx, ref, manifest.Selection{})
 		return errors.Join(err, out.Encode(plan))
 	}
-	report, err := syncer.Pull(ctx, demo, manifest.Selection{}, new(downloader.Progress))
+	report, err := syncer.Pull(ctx, ref, manifest.Selection{}, new(downloader.Progress))
 	return errors.Join(err, out.Encode(map[string]any{"passes": []*downloader.Report{report}}))
 }
 

@@ -1,0 +1,156 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
+)
+
+// demo is the dataset version of the generated server.
+var demo = manifest.Ref{Dataset: "demo", Version: version}
+
+// announcement is the first line that a generated server prints.
+type announcement struct {
+	URL      string `json:"url"`
+	Manifest string `json:"manifest"` // a file, for who checks a tree
+	Files    int64  `json:"files"`
+	Bytes    int64  `json:"bytes"`
+}
+
+// generatedServer is the look-alike of PhysioNet with tiny files that exist only as descriptions, in a process of its own:
+// hundreds of thousands of them need no disk.
+type generatedServer struct {
+	about   announcement
+	process *exec.Cmd
+	ask     io.WriteCloser
+	answers *bufio.Reader
+	mu      sync.Mutex // held while the server is asked
+}
+
+func startGenerated(ctx context.Context, s *stage, n int) (g *generatedServer, err error) {
+	g = &generatedServer{process: s.command(ctx, s.self, "serve", "-n", strconv.Itoa(n), "-dir", s.dir)}
+	if g.ask, err = g.process.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := g.process.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	g.answers = bufio.NewReader(out)
+	if err := g.process.Start(); err != nil {
+		return nil, err
+	}
+	return g, g.read(&g.about)
+}
+
+func (g *generatedServer) read(v any) error {
+	line, err := g.answers.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("the server has died: %w", err)
+	}
+	return json.Unmarshal(line, v)
+}
+
+func (g *generatedServer) site() site {
+	return site{url: g.about.URL, start: (*exec.Cmd).Start, tally: g.tally}
+}
+
+// tally asks the server what it has served so far.
+func (g *generatedServer) tally() (t tally, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, err := g.ask.Write([]byte("\n")); err != nil {
+		return t, err
+	}
+	err = g.read(&t)
+	return t, err
+}
+
+func (g *generatedServer) close() {
+	_ = g.ask.Close()
+	_ = g.process.Wait() // its work is done, whatever it says
+}
+
+// serve answers as PhysioNet does until its standard input ends.
+func serve(_ context.Context, args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	n := flags.Int("n", 600_000, "files")
+	dir := flags.String("dir", ".", "where the certificate is and the manifest goes")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	generated := lookalike.Generated(tiny(*n))
+	sums := generated.Manifest()
+	about := announcement{Manifest: filepath.Join(*dir, manifest.Name), Files: int64(generated.Len()), Bytes: generated.Bytes()}
+	if err := os.WriteFile(about.Manifest, sums, 0o600); err != nil {
+		return err
+	}
+	site := lookalike.New(lookalike.Project{Slug: demo.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
+		Version: demo.Version, Files: generated, Manifest: sums, Bytes: about.Bytes + int64(len(sums)),
+	}}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+	if err != nil {
+		return err
+	}
+	about.URL = "https://" + listener.Addr().String()
+	hs := &http.Server{
+		Handler: site, ReadHeaderTimeout: time.Minute,
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		TLSConfig: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12},
+	}
+	site.Attach(hs)
+	served := make(chan error, 1)
+	go func() {
+		served <- hs.ServeTLS(listener, filepath.Join(*dir, "certificate.pem"), filepath.Join(*dir, "key.pem"))
+	}()
+	if err := json.NewEncoder(os.Stdout).Encode(about); err != nil {
+		return err
+	}
+	if err := answer(site); err != nil {
+		return err
+	}
+	_ = hs.Close()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// answer prints a tally for each line on standard input.
+func answer(site *lookalike.Server) error {
+	lines, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
+	for lines.Scan() {
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+			return err
+		}
+		c := site.Counters()
+		if err := out.Encode(tally{
+			Requests: c.Requests, Files: c.Files, Bytes: c.BytesSent, Connections: c.Conns,
+			CPU: (time.Duration(used.Utime.Nano()) + time.Duration(used.Stime.Nano())).Seconds(),
+		}); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}

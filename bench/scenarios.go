@@ -1,0 +1,218 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// scenario is some work that clients do in turns.
+type scenario struct {
+	name    string
+	corpus  string
+	port    string
+	lag     time.Duration
+	few     bool // two big files
+	clients []contender
+	judge   []func(*comparison)
+}
+
+// contender is a client in a scenario.
+type contender struct {
+	client      string // bareLoopName, mimicsyncName, or a peer
+	connections int
+	corpus      string // another than the scenario's
+	once        bool   // it takes so long, and varies so little, that one run is enough
+}
+
+const (
+	bareLoopName  = "bare loop"
+	mimicsyncName = "mimicsync"
+	lag           = 40 * time.Millisecond
+)
+
+// all is the contenders of a usual row: the bare loop, mimicsync and these peers, all with as many connections.
+func all(connections int, peers ...string) (list []contender) {
+	for _, name := range append([]string{bareLoopName, mimicsyncName}, peers...) {
+		list = append(list, contender{client: name, connections: connections})
+	}
+	return list
+}
+
+// scenarios are the rows of the table that issue 3 asks for, in its order. README.md says which peers are left out, and why.
+var scenarios = []scenario{
+	{
+		name: "small", corpus: "small", port: portPlain,
+		clients: all(16, "curl", "rclone", "wget2", "wget"),
+		judge:   []func(*comparison){byLoop(1.25), byPeers(1.4), cpuByLoop(1.15)},
+	},
+	{
+		name: "small40", corpus: "small5k", port: portPlain, lag: lag,
+		clients: all(16, "wget2", "curl", "rclone", "wget"),
+		judge:   []func(*comparison){byLoop(1.05), byPeers(1), cpuByLoop(1.15)},
+	},
+	{
+		name: "small40-64", corpus: "small5k", port: portPlain, lag: lag,
+		clients: all(64, "wget2", "curl", "rclone", "wget"),
+		judge:   []func(*comparison){byLoop(1.05), byPeers(1), cpuByLoop(1.15)},
+	},
+	{
+		name: "medium", corpus: "medium", port: portPlain,
+		clients: all(16, "rclone", "curl", "wget2", "wget"),
+		judge:   []func(*comparison){byLoop(1.15), byPeers(1), cpuByLoop(1.15)},
+	},
+	{
+		name: "medium40", corpus: "medium", port: portPlain, lag: lag,
+		clients: all(16, "rclone", "curl", "wget2", "wget"),
+		judge:   []func(*comparison){byLoop(1.15), byPeers(1), cpuByLoop(1.15)},
+	},
+	{
+		name: "large", corpus: "large", port: portPlain, few: true,
+		clients: all(16, "rclone", "aria2c", "curl"),
+		judge:   []func(*comparison){byLoop(1.1), byPeers(1), cpuByLoop(1.15), nothingTwice},
+	},
+	{
+		name: "capped", corpus: "capped", port: portCapped, few: true,
+		clients: append(all(16, "rclone", "aria2c"),
+			contender{client: mimicsyncName, connections: 8}, contender{client: mimicsyncName, connections: 1, once: true}),
+		judge: []func(*comparison){byLoop(1.1), byPeers(1), cpuByLoop(1.15), nothingTwice, eightByOne(7)},
+	},
+	{
+		// The bare loop does not adapt: with as many connections as are permitted, it is what the server permits.
+		name: "refused", corpus: "medium300", port: portRefused,
+		clients: []contender{{client: bareLoopName, connections: permittedConnections}, {client: mimicsyncName, connections: 16}, {client: mimicsyncName, connections: 64}},
+		judge:   []func(*comparison){rejections(0.05), byPermitted(0.85)},
+	},
+	{
+		name: "limited", corpus: "small5k", port: portLimited,
+		clients: []contender{{client: mimicsyncName, connections: 16}},
+		judge:   []func(*comparison){rejections(0.05), requestRate(0.85 * permittedRequests)},
+	},
+	{
+		name: "limited40", corpus: "small5k", port: portLimited, lag: lag,
+		clients: []contender{{client: mimicsyncName, connections: 64}},
+		judge:   []func(*comparison){rejections(0.05), requestRate(0.85 * permittedRequests)},
+	},
+	{
+		name: "memory", corpus: "small5k", port: portPlain,
+		clients: []contender{
+			{client: mimicsyncName, connections: 64},
+			{client: mimicsyncName, connections: 64, corpus: "medium"},
+			{client: mimicsyncName, connections: 64, corpus: "large"},
+		},
+		judge: []func(*comparison){memoryBelow(120_000_000)},
+	},
+}
+
+func scenarioNamed(name string) (scenario, bool) {
+	i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
+	if i < 0 {
+		return scenario{}, false
+	}
+	return scenarios[i], true
+}
+
+// The judges say whether a goal was reached, of the clients that have done all their work.
+
+func byLoop(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		loop, ours := c.row(bareLoopName), c.row(mimicsyncName)
+		if loop == nil || ours == nil {
+			return
+		}
+		ratio := ours.Median.total() / loop.Median.total()
+		c.verdict("time by the bare loop's: at most %.2f; %.2f, %s", goal, ratio, reached(ratio <= goal))
+	}
+}
+
+func byPeers(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		ours, best := c.row(mimicsyncName), (*series)(nil)
+		for i := range c.Rows {
+			if r := &c.Rows[i]; r.peer && r.done() && (best == nil || r.Median.total() < best.Median.total()) {
+				best = r
+			}
+		}
+		if ours == nil || best == nil {
+			return
+		}
+		ratio := best.Median.total() / ours.Median.total()
+		c.verdict("speed by the best peer's, %s, with verification: at least %.2f; %.2f, %s", best.Client, goal, ratio, reached(ratio >= goal))
+	}
+}
+
+func cpuByLoop(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		loop, ours := c.row(bareLoopName), c.row(mimicsyncName)
+		if loop == nil || ours == nil {
+			return
+		}
+		ratio := ours.Median.CPU / loop.Median.CPU
+		c.verdict("CPU by the bare loop's: at most %.2f; %.2f, %s", goal, ratio, reached(ratio <= goal))
+	}
+}
+
+// nothingTwice looks at the bodies that were sent: the files, the manifest, and short answers to questions.
+func nothingTwice(c *comparison) {
+	if ours := c.row(mimicsyncName); ours != nil {
+		more := ours.Median.Bytes - c.Bytes
+		c.verdict("bytes sent beyond those of the files: at most 64 KiB; %d, %s", more, reached(more <= 64<<10))
+	}
+}
+
+func eightByOne(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		eight, one := c.rowWith(mimicsyncName, 8), c.rowWith(mimicsyncName, 1)
+		if eight == nil || one == nil {
+			return
+		}
+		ratio := one.Median.Wall / eight.Median.Wall
+		c.verdict("speed of 8 connections by that of one: at least %.2f; %.2f, %s", goal, ratio, reached(ratio >= goal))
+	}
+}
+
+func rejections(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		c.eachOfOurs(func(r *series) {
+			share := float64(r.Median.Rejected) / max(float64(r.Median.Requests), 1)
+			c.verdict("rejected of the requests over %d connections: under %.0f %%; %.1f %%, %s", r.Connections, 100*goal, 100*share, reached(share < goal))
+		})
+	}
+}
+
+func byPermitted(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		permitted := c.row(bareLoopName)
+		if permitted == nil {
+			return
+		}
+		c.eachOfOurs(func(r *series) {
+			ratio := permitted.Median.Wall / r.Median.Wall
+			c.verdict("rate by the permitted one, over %d connections: at least %.2f; %.2f, %s", r.Connections, goal, ratio, reached(ratio >= goal))
+		})
+	}
+}
+
+func requestRate(goal float64) func(*comparison) {
+	return func(c *comparison) {
+		c.eachOfOurs(func(r *series) {
+			rate := float64(r.Median.Requests-r.Median.Rejected) / r.Median.Wall
+			c.verdict("requests a second, of %d permitted: at least %.0f; %.0f, %s", permittedRequests, goal, rate, reached(rate >= goal))
+		})
+	}
+}
+
+func memoryBelow(goal int64) func(*comparison) {
+	return func(c *comparison) {
+		c.eachOfOurs(func(r *series) {
+			c.verdict("memory, %s: under %s; %s, %s", r.Work, megabytes(goal), megabytes(r.Median.RSS), reached(r.Median.RSS < goal))
+		})
+	}
+}
+
+// verdict adds a line about a goal.
+func (c *comparison) verdict(format string, args ...any) {
+	c.Verdicts = append(c.Verdicts, fmt.Sprintf(format, args...))
+}
