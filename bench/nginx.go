@@ -113,6 +113,7 @@ func startNginx(ctx context.Context, s *stage, root string, corpora []*published
 	n.process.Env = []string{"PATH=" + os.Getenv("PATH")}
 	n.process.Stderr = os.Stderr
 	// The master must end its workers: SIGKILL would leave them behind.
+	n.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	n.process.Cancel = func() error { return n.process.Process.Signal(syscall.SIGTERM) }
 	if err := start(n.process); err != nil {
 		return nil, fmt.Errorf("start nginx: %w", err)

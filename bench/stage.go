@@ -113,11 +113,11 @@ func (s *stage) clientCommand(ctx context.Context, url string, ref manifest.Ref,
 }
 
 // command starts from a clean environment: no password, proxy or setting of the person at the keyboard counts. Its
-// processes are a group, and end together.
+// processes are a group that ends together, also when this program is killed.
 func (s *stage) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // this program, the one built from this tree, or a peer
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Env = []string{
 		"SSL_CERT_FILE=" + s.certificate.file, "PHYSIONET_USERNAME=" + account, "PHYSIONET_PASSWORD=" + password,
