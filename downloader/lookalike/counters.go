@@ -33,7 +33,9 @@ type Counters struct {
 type Request struct {
 	Method, Path, Query string
 	Range, IfRange      string
+	IfMatch             string
 	IfNoneMatch         string
+	Host                string
 	UserAgent           string
 	Authorization       bool  // whether there was an Authorization header
 	Cookie              bool  // whether there was a cookie
@@ -151,7 +153,8 @@ func (c *counters) record(w *response) {
 	r := w.request
 	w.entry = &logged{request: Request{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
-		Range: r.Header.Get("Range"), IfRange: r.Header.Get("If-Range"), IfNoneMatch: r.Header.Get("If-None-Match"),
+		Range: r.Header.Get("Range"), IfRange: r.Header.Get("If-Range"), IfMatch: r.Header.Get("If-Match"), IfNoneMatch: r.Header.Get("If-None-Match"),
+		Host:          r.Host,
 		UserAgent:     r.UserAgent(),
 		Authorization: r.Header.Get("Authorization") != "",
 		Cookie:        r.Header.Get("Cookie") != "",

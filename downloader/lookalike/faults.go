@@ -63,6 +63,7 @@ type Fault struct {
 	After      int64         // see the kinds
 	Duration   time.Duration // of Stall and Delay; Status waits as long before it answers
 	Code       int           // of Status
+	Reason     string        // of Status, at an [S3]: the error's code, as in "SlowDown"; what goes with Code if empty
 	RetryAfter string        // of Status
 	Rate       int64         // of Slow
 }

@@ -31,6 +31,14 @@ func (f *GeneratedFile) size() int64 {
 	return f.Size
 }
 
+// open returns the content.
+func (f *GeneratedFile) open() *io.SectionReader {
+	if f.Data != nil {
+		return io.NewSectionReader(bytesAt(f.Data), 0, f.size())
+	}
+	return io.NewSectionReader(&noise{key: noiseKey(f)}, 0, f.Size)
+}
+
 // GeneratedFS is a file system of generated files. Its contents are computed as they are read, from any offset at the same cost,
 // so that it holds no more memory than its files' paths. It is safe for concurrent use.
 type GeneratedFS struct {
@@ -79,6 +87,9 @@ func (g *GeneratedFS) Bytes() int64 {
 // Len is the number of files.
 func (g *GeneratedFS) Len() int { return len(g.files) }
 
+// At returns the i-th file in the byte order of the paths.
+func (g *GeneratedFS) At(i int) GeneratedFile { return g.files[i] }
+
 // Open implements [fs.FS].
 func (g *GeneratedFS) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
@@ -86,11 +97,7 @@ func (g *GeneratedFS) Open(name string) (fs.File, error) {
 	}
 	if i, ok := g.find(name); ok {
 		f := &g.files[i]
-		if f.Data != nil {
-			return &dataFile{generatedInfo: infoOf(f), SectionReader: io.NewSectionReader(bytesAt(f.Data), 0, f.size())}, nil
-		}
-		noise := &noise{key: noiseKey(f)}
-		return &dataFile{generatedInfo: infoOf(f), SectionReader: io.NewSectionReader(noise, 0, f.Size)}, nil
+		return &dataFile{generatedInfo: infoOf(f), SectionReader: f.open()}, nil
 	}
 	entries, err := g.ReadDir(name)
 	if err != nil {

@@ -46,7 +46,7 @@ func (s *Server) connPace(r *http.Request) *pace {
 func (s *Server) admit(w *response, r *http.Request, running int64) bool {
 	if s.MaxConcurrent > 0 && running > int64(s.MaxConcurrent) {
 		if s.HangOver <= 0 {
-			nginxPage(w, http.StatusServiceUnavailable)
+			s.refuse(w, http.StatusServiceUnavailable)
 			return false
 		}
 		s.pause(r.Context(), s.HangOver)
@@ -55,7 +55,7 @@ func (s *Server) admit(w *response, r *http.Request, running int64) bool {
 	if s.RequestsPerSecond > 0 {
 		if wait := s.bucket.take(s.now(), s.RequestsPerSecond); wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-			nginxPage(w, http.StatusTooManyRequests)
+			s.refuse(w, http.StatusTooManyRequests)
 			return false
 		}
 	}

@@ -55,6 +55,9 @@ type Server struct {
 	users    map[string]*User // by lower-case name and by lower-case e-mail
 	sessions map[string]session
 
+	// refuse answers what is above the limits; it is never changed.
+	refuse func(w *response, code int)
+
 	faults   faults
 	counters counters
 	throttle throttle
@@ -72,6 +75,7 @@ func New(projects ...Project) *Server {
 		users:    make(map[string]*User),
 		sessions: make(map[string]session),
 		closed:   make(chan struct{}),
+		refuse:   nginxPage,
 	}
 	for _, p := range projects {
 		s.Publish(p)
