@@ -99,6 +99,9 @@ func (s *S3) AddAccessPoint(p S3AccessPoint) { s.points[p.Name+"-"+p.Account] = 
 // AddKey adds an access key.
 func (s *S3) AddKey(k S3Key) { s.keys[k.ID] = k }
 
+// RemoveKey makes an access key unknown.
+func (s *S3) RemoveKey(id string) { delete(s.keys, id) }
+
 // ServeHTTP implements [http.Handler].
 func (s *S3) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw, server: s.Server, request: r}

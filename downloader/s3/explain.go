@@ -219,13 +219,15 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	e.Detail = "no AWS credentials were found in the environment, in ~/.aws or on this machine"
 	e.Command = "aws configure"
 	operation, asked := errors.AsType[*smithy.OperationError](err)
-	_, expired := errors.AsType[*ssocreds.InvalidTokenError](err)
+	_, unreached := errors.AsType[*url.Error](err)
 	switch {
-	case expired, asked && strings.HasPrefix(operation.Service(), "SSO"), codeOf(err) == "ExpiredToken", codeOf(err) == "ExpiredTokenException":
+	case asked && operation.Service() == "ec2imds":
+	case unreached:
+		return fmt.Errorf("get AWS credentials: %w", wire(err))
+	case expired(err):
 		e.Denial, e.Cause = downloader.BadCredentials, downloader.CauseLoginExpired
 		e.Detail = "the AWS login has expired"
 		e.Command = "aws sso login"
-	case asked && operation.Service() == "ec2imds":
 	default:
 		// A profile that names a program, a role or a server that fails. What
 		// they say may be anything, so it is not repeated.
@@ -234,6 +236,14 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 		e.Command = "aws sts get-caller-identity"
 	}
 	return e
+}
+
+// expired reports whether a login by single sign-on is over, or was never made.
+func expired(err error) bool {
+	_, typed := errors.AsType[*ssocreds.InvalidTokenError](err)
+	operation, asked := errors.AsType[*smithy.OperationError](err)
+	return typed || asked && strings.HasPrefix(operation.Service(), "SSO") ||
+		strings.Contains(err.Error(), "SSO token") // of an sso-session, whose errors have no type
 }
 
 // identify says where the credentials came from that were refused.
