@@ -31,12 +31,12 @@ func (f *GeneratedFile) size() int64 {
 	return f.Size
 }
 
-// open returns the content.
-func (f *GeneratedFile) open() *io.SectionReader {
+// bytes is the content, and perhaps more: it ends at the file's size.
+func (f *GeneratedFile) bytes() io.ReaderAt {
 	if f.Data != nil {
-		return io.NewSectionReader(bytesAt(f.Data), 0, f.size())
+		return bytesAt(f.Data)
 	}
-	return io.NewSectionReader(&noise{key: noiseKey(f)}, 0, f.Size)
+	return &noise{key: noiseKey(f)}
 }
 
 // GeneratedFS is a file system of generated files. Its contents are computed as they are read, from any offset at the same cost,
@@ -87,7 +87,7 @@ func (g *GeneratedFS) Bytes() int64 {
 // Len is the number of files.
 func (g *GeneratedFS) Len() int { return len(g.files) }
 
-// At returns the i-th file in the byte order of the paths.
+// At returns a file by its place in the order of the paths' bytes.
 func (g *GeneratedFS) At(i int) GeneratedFile { return g.files[i] }
 
 // Open implements [fs.FS].
@@ -97,7 +97,7 @@ func (g *GeneratedFS) Open(name string) (fs.File, error) {
 	}
 	if i, ok := g.find(name); ok {
 		f := &g.files[i]
-		return &dataFile{generatedInfo: infoOf(f), SectionReader: f.open()}, nil
+		return &dataFile{generatedInfo: infoOf(f), SectionReader: io.NewSectionReader(f.bytes(), 0, f.size())}, nil
 	}
 	entries, err := g.ReadDir(name)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,15 +17,17 @@ import (
 // rules, requester pays, regions, and the errors by their codes. Objects are described, not kept, so that a bucket of millions
 // costs no memory.
 //
-// Of the embedded Server, the faults, counters, limits and the clock Now apply; its projects do not. Buckets are addressed by
-// path ("/bucket/key") or by host name ("bucket.s3.us-east-1.amazonaws.com"), access points by host name alone, as in
+// It has the faults, limits and counters of a [Host]. Buckets are addressed by path ("/bucket/key") or by host name
+// ("bucket.s3.us-east-1.amazonaws.com"), access points by host name alone, as in
 // "name-123456789012.s3-accesspoint.us-east-1.amazonaws.com". Who asks is known by the access key's id; the signature itself is
-// not checked, but its date and region are.
+// not checked, but its date and region are. It does not write, and it does not know delimiters, versions or presigned requests.
 //
-// Add everything before the first request. It is safe for concurrent use then.
+// It is safe for concurrent use.
 type S3 struct {
-	*Server
+	Host
 
+	// mu guards the rest. What the maps point to is never changed, only replaced.
+	mu      sync.RWMutex
 	buckets map[string]*S3Bucket
 	points  map[string]*S3AccessPoint // by the first label of their host name
 	keys    map[string]S3Key
@@ -75,11 +78,9 @@ type S3Key struct {
 
 // NewS3 returns a server without buckets and keys.
 func NewS3() *S3 {
-	s := &S3{
-		Server: New(), buckets: make(map[string]*S3Bucket), points: make(map[string]*S3AccessPoint), keys: make(map[string]S3Key),
+	return &S3{
+		Host: newHost(), buckets: make(map[string]*S3Bucket), points: make(map[string]*S3AccessPoint), keys: make(map[string]S3Key),
 	}
-	s.refuse = func(w *response, code int) { s3Fail(w, s3Status[code]) }
-	return s
 }
 
 // AddBucket adds a bucket, or replaces that of the same name.
@@ -90,38 +91,48 @@ func (s *S3) AddBucket(b S3Bucket) {
 	if b.ModTime.IsZero() {
 		b.ModTime = generatedTime
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.buckets[b.Name] = &b
 }
 
 // AddAccessPoint adds an access point.
-func (s *S3) AddAccessPoint(p S3AccessPoint) { s.points[p.Name+"-"+p.Account] = &p }
+func (s *S3) AddAccessPoint(p S3AccessPoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.points[p.Name+"-"+p.Account] = &p
+}
 
-// AddKey adds an access key.
-func (s *S3) AddKey(k S3Key) { s.keys[k.ID] = k }
+// AddKey adds an access key, or replaces that of the same id.
+func (s *S3) AddKey(k S3Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[k.ID] = k
+}
 
 // RemoveKey makes an access key unknown.
-func (s *S3) RemoveKey(id string) { delete(s.keys, id) }
+func (s *S3) RemoveKey(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, id)
+}
+
+// DropSessions makes all access keys expire.
+func (s *S3) DropSessions() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, k := range s.keys {
+		k.Expires = s.now().Add(-time.Second)
+		s.keys[id] = k
+	}
+}
 
 // ServeHTTP implements [http.Handler].
-func (s *S3) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w := &response{ResponseWriter: rw, server: s.Server, request: r}
-	running := s.counters.arrive(r)
-	defer s.counters.leave(w) // by defer: a fault may end the request by a panic
-	h := rw.Header()
+func (s *S3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
 	h["Server"] = []string{"AmazonS3"}
 	h["Date"] = []string{s.now().UTC().Format(http.TimeFormat)}
-	if !s.admit(w, r, running) {
-		return
-	}
-	switch f := s.faults.claim(onArrival, r, span{}); {
-	case f == nil:
-	case f.Kind == Status:
-		s3Strike(w, f)
-		return
-	case s.strikeOnArrival(w, r, f):
-		return
-	}
-	s.serve(w, r)
+	s.serve(w, r, s)
 }
 
 // s3Asked is a request as S3 sees it.
@@ -132,7 +143,7 @@ type s3Asked struct {
 	by     S3Key // the zero key is nobody
 }
 
-func (s *S3) serve(w *response, r *http.Request) {
+func (s *S3) route(w *response, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s3Fail(w, s3Error{http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource."})
 		return
@@ -157,6 +168,8 @@ func (s *S3) serve(w *response, r *http.Request) {
 
 // find reads the address.
 func (s *S3) find(r *http.Request) (a s3Asked, fail *s3Error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	label, rest, _ := strings.Cut(r.Host, ".")
 	a.key = strings.TrimPrefix(r.URL.Path, "/")
 	name, found := label, false
@@ -189,7 +202,9 @@ func (s *S3) identify(r *http.Request, b *S3Bucket) (k S3Key, fail *s3Error) {
 	if len(part) != 5 || err != nil {
 		return k, &s3Error{http.StatusBadRequest, "AuthorizationHeaderMalformed", "The authorization header is malformed."}
 	}
+	s.mu.RLock()
 	k, known := s.keys[part[0]]
+	s.mu.RUnlock()
 	switch off := s.now().Sub(signed); {
 	case !known:
 		return k, &s3Error{http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."}
@@ -282,7 +297,7 @@ func (s *S3) get(w *response, r *http.Request, a s3Asked) {
 			return
 		}
 	}
-	body := file.open()
+	body := io.NewSectionReader(file.bytes(), 0, file.size())
 	if a.bucket.Checksums && !part.partial && r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" {
 		h["X-Amz-Checksum-Crc32"] = []string{s3Checksum(body)}
 		h["X-Amz-Checksum-Type"] = []string{"FULL_OBJECT"}

@@ -104,15 +104,12 @@ var s3Status = map[int]s3Error{
 	http.StatusServiceUnavailable:           {http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate."},
 }
 
-// s3Strike answers with the error of a fault.
-func s3Strike(w *response, f *Fault) {
-	e := s3Status[f.Code]
-	e.status = f.Code
-	if f.Reason != "" {
-		e.code = f.Reason
-	}
-	if f.RetryAfter != "" {
-		w.Header().Set("Retry-After", f.RetryAfter)
+// refuse answers with the error of a status, or with the one that a fault names.
+func (s *S3) refuse(w *response, code int) {
+	e := s3Status[code]
+	e.status = code
+	if w.reason != "" {
+		e.code = w.reason
 	}
 	s3Fail(w, e)
 }
