@@ -66,7 +66,7 @@ func tune(t *http.Transport, o Options) {
 }
 
 // newPlace makes the client of a Location.
-func newPlace(cfg aws.Config, o Options, l Location) (*place, error) {
+func newPlace(ctx context.Context, cfg aws.Config, o Options, l Location) (*place, error) {
 	a, err := l.at(manifest.Ref{Dataset: "dataset", Version: "1.0"})
 	if err != nil {
 		return nil, err
@@ -93,9 +93,19 @@ func newPlace(cfg aws.Config, o Options, l Location) (*place, error) {
 		// always a host name.
 		so.UsePathStyle = so.BaseEndpoint != nil && a.accessPoint() == ""
 	})
-	endpoint := p.client.Options().BaseEndpoint
-	p.amazon = endpoint == nil
-	return p, checkEndpoint(endpoint, o.PlainHTTP)
+	so := p.client.Options()
+	p.amazon = so.BaseEndpoint == nil
+	if err := checkEndpoint(so.BaseEndpoint, o.PlainHTTP); err != nil {
+		return nil, err
+	}
+	// The SDK's rules for names and ARNs, before a pass begins.
+	_, err = so.EndpointResolverV2.ResolveEndpoint(ctx, sdk.EndpointParameters{
+		Bucket: &a.bucket, Region: &so.Region, Endpoint: so.BaseEndpoint, ForcePathStyle: &so.UsePathStyle, UseArnRegion: &so.UseARNRegion,
+	}.WithDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("the location %q: %w", l.URL, err)
+	}
+	return p, nil
 }
 
 // checkEndpoint accepts https, and http where nobody can listen or where it is

@@ -115,7 +115,6 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken":
 		e := p.refused(downloader.BadCredentials, downloader.CauseLoginExpired, ref)
 		e.Detail = "the AWS session has expired"
-		e.Command = "aws sso login"
 		return e
 	case codeSkewed:
 		e := p.refused(downloader.BadCredentials, downloader.CauseClock, ref)
@@ -227,7 +226,7 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	case expired(err):
 		e.Denial, e.Cause = downloader.BadCredentials, downloader.CauseLoginExpired
 		e.Detail = "the AWS login has expired"
-		e.Command = "aws sso login"
+		e.Command = ssoLogin
 	default:
 		// A profile that names a program, a role or a server that fails. What
 		// they say may be anything, so it is not repeated.
@@ -237,6 +236,9 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	}
 	return e
 }
+
+// ssoLogin is what to type, and where credentials come from then.
+const ssoLogin = "aws sso login"
 
 // expired reports whether a login by single sign-on is over, or was never made.
 func expired(err error) bool {
@@ -255,6 +257,9 @@ func (p *place) identify(ctx context.Context, e *downloader.AccessError) error {
 	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they have been used
 		e.From = origin(c)
 	}
+	if e.Cause == downloader.CauseLoginExpired && e.From == ssoLogin {
+		e.Command = ssoLogin
+	}
 	return e
 }
 
@@ -266,7 +271,7 @@ func origin(c aws.Credentials) string {
 	case "SharedConfigCredentials":
 		return where
 	case "SSOProvider":
-		return "aws sso login"
+		return ssoLogin
 	case "EC2RoleProvider":
 		return "this machine's role"
 	default:

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -43,6 +44,9 @@ var (
 
 // at reads the URL of a Location for a version.
 func (l Location) at(ref manifest.Ref) (address, error) {
+	if strings.Contains(l.URL, "@") {
+		return address{}, errors.New("a location must not contain credentials; the AWS configuration has places for them")
+	}
 	names := strings.NewReplacer("{dataset}", ref.Dataset, "{version}", ref.Version)
 	rest, ok := strings.CutPrefix(names.Replace(l.URL), "s3://")
 	if !ok {
@@ -58,7 +62,7 @@ func (l Location) at(ref manifest.Ref) (address, error) {
 	} else {
 		a.bucket, a.prefix, _ = strings.Cut(rest, "/")
 	}
-	if a.bucket == "" || strings.ContainsAny(a.bucket, "@?# ") {
+	if a.bucket == "" || strings.ContainsAny(a.bucket, "?# ") {
 		return address{}, fmt.Errorf("the location %q names no bucket; it looks like %s, or like "+
 			"s3://arn:aws:s3:us-east-1:ACCOUNT:accesspoint/NAME/{dataset}/{version}/", l.URL, Open.URL)
 	}

@@ -43,11 +43,15 @@ func TestBadLocations(t *testing.T) {
 		"s3:///mimiciv/3.1":             "names no bucket",
 		"s3://arn:aws:s3:us-east-1:1:x": "names no bucket",
 		"s3://b/{slug}/":                "has {slug}",
-		"s3://key:secret@b/":            "names no bucket",
+		"s3://key:secret@b/":            "must not contain credentials",
+		"s3://arn:aws:s3:us-east-1:724665945834:accesspoint/na_me/x/": "na_me",
 	} {
 		_, err := s3.New(t.Context(), s3.Options{Locations: map[manifest.Ref]s3.Location{{}: {URL: url}}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New with the location %q = %v, want %q", url, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("New with the location %q = %v, which tells a secret", url, err)
 		}
 	}
 }

@@ -89,12 +89,12 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	}
 	s := &Source{places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
 	for ref, l := range o.Locations {
-		if s.places[ref], err = newPlace(cfg, o, l); err != nil {
+		if s.places[ref], err = newPlace(ctx, cfg, o, l); err != nil {
 			return nil, err
 		}
 	}
 	if s.places[manifest.Ref{}] == nil {
-		if s.places[manifest.Ref{}], err = newPlace(cfg, o, Open); err != nil {
+		if s.places[manifest.Ref{}], err = newPlace(ctx, cfg, o, Open); err != nil {
 			return nil, err
 		}
 	}
