@@ -2,11 +2,13 @@ package s3_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
@@ -76,22 +78,49 @@ func (h *hanger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // with a server that others wrote.
 func TestContractOfAnotherServer(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, all map[string][]byte) sourcetest.Fixture {
-		backend := s3mem.New()
-		if err := backend.CreateBucket(bucket); err != nil {
-			t.Fatal(err)
-		}
-		meta := map[string]string{"Last-Modified": "Mon, 15 Jan 2024 12:00:00 GMT"}
-		for path, data := range all {
-			if _, err := backend.PutObject(bucket, prefix+path, meta, bytes.NewReader(data), int64(len(data)), nil); err != nil {
-				t.Fatal(err)
-			}
-		}
+		backend := fill(t, all)
 		hang := &hanger{Handler: withConditions(gofakes3.New(backend).Server(), backend)}
 		return sourcetest.Fixture{
 			Source: newSource(t, serve(t, hang)),
 			Hang:   func(path string) { hang.paths.Store(prefix+path, true) },
 		}
 	})
+}
+
+// fill is a bucket of another server, with what is given by path.
+func fill(t *testing.T, all map[string][]byte) gofakes3.Backend {
+	t.Helper()
+	backend := s3mem.New()
+	if err := backend.CreateBucket(bucket); err != nil {
+		t.Fatal(err)
+	}
+	meta := map[string]string{"Last-Modified": "Mon, 15 Jan 2024 12:00:00 GMT"}
+	for path, data := range all {
+		if _, err := backend.PutObject(bucket, prefix+path, meta, bytes.NewReader(data), int64(len(data)), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return backend
+}
+
+// TestListOfAnotherServer takes several pages, with names that an encoding
+// could change.
+func TestListOfAnotherServer(t *testing.T) {
+	all, want, got := map[string][]byte{}, map[string]int64{}, map[string]int64{}
+	for i := range 2500 {
+		path := fmt.Sprintf("files/p%04d a+b%%20 größe&.csv", i)
+		all[path], want[path] = make([]byte, i%7), int64(i%7)
+	}
+	source := newSource(t, serve(t, gofakes3.New(fill(t, all)).Server()))
+	for l, err := range source.List(t.Context(), sourcetest.Ref) {
+		if err != nil {
+			t.Fatalf("List = %v, want <nil>", err)
+		}
+		got[l.Path] = l.Size
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("List (-want +got):\n%s", diff)
+	}
 }
 
 // withConditions adds If-Match to a server that does not know it.
