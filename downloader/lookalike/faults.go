@@ -83,15 +83,15 @@ func (i *Injected) Remove() { i.owner.remove(i) }
 
 // Inject adds a fault. Where several match a request at the same moment, the one injected first strikes. It panics if the fault's
 // pattern is malformed.
-func (s *Server) Inject(f Fault) *Injected {
+func (h *Host) Inject(f Fault) *Injected {
 	if _, err := path.Match(f.Path, ""); err != nil {
 		panic("lookalike: malformed pattern " + f.Path)
 	}
-	return s.faults.add(f)
+	return h.faults.add(f)
 }
 
 // ClearFaults removes all faults. What ChangeETag has done stays.
-func (s *Server) ClearFaults() { s.faults.clear() }
+func (h *Host) ClearFaults() { h.faults.clear() }
 
 // moment is the point of a request where a fault strikes.
 type moment int
