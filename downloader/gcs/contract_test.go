@@ -9,6 +9,7 @@ import (
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/sourcetest"
 )
 
@@ -43,4 +44,50 @@ func TestContractWithEmulator(t *testing.T) {
 			Hang:   func(path string) { hang.Store(strings.Join([]string{"", bucket, path}, "/"), true) },
 		}
 	})
+}
+
+func TestContract(t *testing.T) {
+	sourcetest.Run(t, func(t *testing.T, objects map[string][]byte) sourcetest.Fixture {
+		return fixture(t, lookalike.Bucket{Name: bucketOf, Objects: objectsOf(objects)}, gcs.Options{Anonymous: true})
+	})
+}
+
+// TestContractWithLogin is the contract as most people meet it: a login, a
+// bucket for few, and a bill.
+func TestContractWithLogin(t *testing.T) {
+	sourcetest.Run(t, func(t *testing.T, objects map[string][]byte) sourcetest.Fixture {
+		b := lookalike.Bucket{Name: bucketOf, Objects: objectsOf(objects), RequesterPays: true, Readers: []string{robot}}
+		return fixture(t, b, gcs.Options{BillingProject: "the-lab"})
+	})
+}
+
+func fixture(t *testing.T, b lookalike.Bucket, o gcs.Options) sourcetest.Fixture {
+	t.Helper()
+	store := lookalike.NewGCS(b)
+	store.PutAccount(lookalike.Account{Email: robot, Projects: []string{"the-lab"}})
+	hs, host := unstarted(t)
+	var hang sync.Map // what the next request for a path does
+	start(t, hs, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := hang.LoadAndDelete(r.URL.Path); ok {
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		}
+		store.ServeHTTP(w, r)
+	}))
+	t.Cleanup(store.Close)
+	o.Endpoint = "http://" + host
+	if !o.Anonymous {
+		logInAsRobot(t, o.Endpoint, "")
+	}
+	address := func(path string) string { return "/" + b.Name + "/" + path }
+	inject := func(path string, f lookalike.Fault) {
+		f.Path, f.Times = address(path), 1
+		store.Inject(f)
+	}
+	return sourcetest.Fixture{
+		Source: newSource(t, o),
+		Cut:    func(path string, after int64) { inject(path, lookalike.Fault{Kind: lookalike.ShortBody, After: after}) },
+		Stall:  func(path string, after int64) { inject(path, lookalike.Fault{Kind: lookalike.Stall, After: after}) },
+		Hang:   func(path string) { hang.Store(address(path), true) },
+	}
 }

@@ -1,6 +1,7 @@
 package gcs
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -177,7 +178,6 @@ func (s *Source) access(x *exchange, r downloader.Request) error {
 		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and no Google login was sent: run %s", bucket, loginCommand)
 		return e
 	case x.status == http.StatusUnauthorized:
-		s.login.forget(x.who)
 		return s.expired(r, x.who)
 	}
 	return s.notGranted(x, r)
@@ -215,7 +215,10 @@ func (s *Source) notGranted(x *exchange, r downloader.Request) error {
 
 func (s *Source) expired(r downloader.Request, who *identity) error {
 	e := s.refused(r, downloader.BadCredentials, downloader.CauseLoginExpired)
-	e.User, e.From, e.Command = who.email, applicationWord, loginCommand
+	e.From, e.Command = applicationWord, loginCommand
+	if who != nil {
+		e.User = who.email
+	}
 	e.Detail = "the Google login has expired or was withdrawn: run " + loginCommand
 	return e
 }
@@ -224,14 +227,17 @@ func (s *Source) expired(r downloader.Request, who *identity) error {
 // read for its code alone.
 func (s *Source) loginError(x *exchange, r downloader.Request, err error) error {
 	if bad, ok := errors.AsType[badLogin](err); ok {
-		e := s.refused(r, downloader.BadCredentials, downloader.CauseBadLogin)
-		e.From, e.Command = applicationWord, loginCommand
-		e.Detail = fmt.Sprintf("%s cannot be used (%v): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, bad.error, loginCommand)
-		return e
+		return s.badLogin(r, bad.Error())
 	}
 	answer, ok := errors.AsType[*auth.Error](err)
 	if !ok || answer.Response == nil {
-		return fmt.Errorf("ask Google for a token: %w", err)
+		if e, ok := errors.AsType[*url.Error](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			if ok {
+				err = e.Err
+			}
+			return fmt.Errorf("ask Google for a token: %w", err)
+		}
+		return s.badLogin(r, "no request can be made of them") // nobody was asked, so it is the file; its errors may quote it
 	}
 	code := answer.Response.StatusCode
 	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
@@ -243,9 +249,13 @@ func (s *Source) loginError(x *exchange, r downloader.Request, err error) error 
 	if json.Unmarshal(answer.Body, &said) == nil && (said.Error == "invalid_grant" || said.Error == "invalid_rapt") {
 		return s.expired(r, x.who)
 	}
+	return s.badLogin(r, fmt.Sprintf("Google answers %d, %.60q", code, said.Error))
+}
+
+func (s *Source) badLogin(r downloader.Request, why string) error {
 	e := s.refused(r, downloader.BadCredentials, downloader.CauseBadLogin)
 	e.From, e.Command = applicationWord, loginCommand
-	e.Detail = fmt.Sprintf("Google gives no token for %s (status %d, %.60q): run %s", applicationWord, code, said.Error, loginCommand)
+	e.Detail = fmt.Sprintf("%s cannot be used (%s): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, why, loginCommand)
 	return e
 }
 

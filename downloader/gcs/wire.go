@@ -43,18 +43,34 @@ type wire struct {
 
 // RoundTrip implements http.RoundTripper.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx := r.Context()
-	x, ok := ctx.Value(exchangeKey{}).(*exchange)
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
 	if !ok {
 		return nil, errors.New("gcs: the client sends a request of its own")
 	}
 	if x.broken != nil {
 		return nil, x.broken
 	}
+	response, token, err := w.send(r, x)
+	if err == nil && response.StatusCode == http.StatusUnauthorized && token != "" {
+		// Google withdraws tokens before their time. Another one works, or it is
+		// refused with a better reason.
+		_ = response.Body.Close() // the status was the answer
+		w.login.forget(x.who)
+		response, _, err = w.send(r, x)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x.take(response), nil
+}
+
+// send sends a request with a token, and returns both.
+func (w *wire) send(r *http.Request, x *exchange) (*http.Response, string, error) {
+	ctx := r.Context()
 	who, token, err := w.login.token(ctx)
 	if err != nil {
-		x.failed = err
-		return nil, err
+		x.failed, x.who = err, who
+		return nil, "", err
 	}
 	x.who = who
 	r = r.Clone(ctx)
@@ -66,10 +82,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Header.Set("X-Goog-If-Generation-Not-Match", x.noneMatch)
 	}
 	response, err := w.base.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	return x.take(response), nil
+	return response, token, err
 }
 
 // take notes an answer, and reads it if it is a refusal: the client library

@@ -35,10 +35,11 @@ type Request struct {
 	Range, IfRange      string
 	IfNoneMatch         string
 	UserAgent           string
-	Authorization       bool  // whether there was an Authorization header
-	Cookie              bool  // whether there was a cookie
-	Status              int   // 0 if no headers were written
-	Bytes               int64 // of the body so far
+	UserProject         string // who shall pay, for GCS
+	Authorization       bool   // whether there was an Authorization header
+	Cookie              bool   // whether there was a cookie
+	Status              int    // 0 if no headers were written
+	Bytes               int64  // of the body so far
 }
 
 // Counters returns the counters as they stand.
@@ -153,6 +154,7 @@ func (c *counters) record(w *response) {
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
 		Range: r.Header.Get("Range"), IfRange: r.Header.Get("If-Range"), IfNoneMatch: r.Header.Get("If-None-Match"),
 		UserAgent:     r.UserAgent(),
+		UserProject:   userProject(r),
 		Authorization: r.Header.Get("Authorization") != "",
 		Cookie:        r.Header.Get("Cookie") != "",
 		Status:        w.status,
