@@ -77,7 +77,9 @@ func TestAccess(t *testing.T) {
 			if c.login != nil {
 				c.login(t, endpoint)
 			}
-			s := newSource(t, gcs.Options{Endpoint: endpoint, BillingProject: c.billing, DialContext: serveLogin(t, store)})
+			s := newSource(t, gcs.Options{
+				Endpoint: endpoint, BillingProject: c.billing, Anonymous: c.login == nil, DialContext: serveLogin(t, store),
+			})
 			for _, e := range []*downloader.AccessError{refused(t, s, "a.csv"), refusedListing(t, s)} {
 				if e.Denial != c.denial || e.Cause != c.cause || e.Source != gcs.Name || e.Ref != sourcetest.Ref {
 					t.Errorf("the error is %+v, want denial %d, cause %s", e, c.denial, c.cause)
@@ -125,7 +127,9 @@ func TestOneObjectIsDenied(t *testing.T) {
 	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
 		t.Errorf("Open(a.csv) = %v, want <nil>", err)
 	}
-	refused(t, s, "b.csv")
+	if e := refused(t, s, "b.csv"); e.Ref != sourcetest.Ref {
+		t.Errorf("the error is %+v, want it to be about %s", e, sourcetest.Ref)
+	}
 }
 
 func TestBusy(t *testing.T) {

@@ -73,7 +73,7 @@ func (l *login) identify(ctx context.Context) (*identity, error) {
 }
 
 // forget makes the next request look for credentials again: a daemon must take
-// a login that its user has renewed.
+// a login that its user has made or renewed.
 func (l *login) forget(who *identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

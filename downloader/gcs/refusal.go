@@ -173,6 +173,7 @@ func (s *Source) access(x *exchange, r downloader.Request) error {
 	case x.status == http.StatusBadRequest:
 		return nil
 	case stranger:
+		s.login.forget(x.who) // perhaps there is a login when somebody asks again
 		e := s.refused(r, downloader.NoCredentials, downloader.CauseNoLogin)
 		e.Command = loginCommand
 		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and no Google login was sent: run %s", bucket, loginCommand)
@@ -193,6 +194,8 @@ func (x *exchange) aboutProject() bool {
 		x.says("serviceusage") || x.says("permission to use project") || x.says("user project") || x.says("billing account")
 }
 
+// notGranted is what Google also says of an object that does not exist, to an
+// account that may not list.
 func (s *Source) notGranted(x *exchange, r downloader.Request) error {
 	e := s.refused(r, downloader.Forbidden, downloader.CauseNotGranted)
 	e.User, e.From, e.Page = x.account(), applicationWord, contentPage(r)+"#files"
@@ -231,13 +234,10 @@ func (s *Source) loginError(x *exchange, r downloader.Request, err error) error 
 	}
 	answer, ok := errors.AsType[*auth.Error](err)
 	if !ok || answer.Response == nil {
-		if e, ok := errors.AsType[*url.Error](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-			if ok {
-				err = e.Err
-			}
+		if onTheWay(err) {
 			return fmt.Errorf("ask Google for a token: %w", err)
 		}
-		return s.badLogin(r, "no request can be made of them") // nobody was asked, so it is the file; its errors may quote it
+		return s.badLogin(r, "no request can be made of them") // its errors may quote it
 	}
 	code := answer.Response.StatusCode
 	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
@@ -250,6 +250,14 @@ func (s *Source) loginError(x *exchange, r downloader.Request, err error) error 
 		return s.expired(r, x.who)
 	}
 	return s.badLogin(r, fmt.Sprintf("Google answers %d, %.60q", code, said.Error))
+}
+
+// onTheWay reports whether a token was asked for, and what came was no answer.
+// Else it is the credentials that no request can be made of.
+func onTheWay(err error) bool {
+	_, wire := errors.AsType[*url.Error](err)
+	_, garbled := errors.AsType[*json.SyntaxError](err)
+	return wire || garbled || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func (s *Source) badLogin(r downloader.Request, why string) error {

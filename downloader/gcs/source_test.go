@@ -201,7 +201,10 @@ func heap() uint64 {
 func TestListingMayBeBrokenOff(t *testing.T) {
 	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: series(20_000)})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	for range s.List(t.Context(), sourcetest.Ref) {
+	for listed, err := range s.List(t.Context(), sourcetest.Ref) {
+		if err != nil || listed.Path != series(1).At(0).Path {
+			t.Errorf("List gave %+v, %v, want the first object", listed, err)
+		}
 		break
 	}
 	if pages := store.Counters().Listings; pages != 1 {
