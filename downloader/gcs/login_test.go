@@ -6,11 +6,14 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/gcs"
@@ -157,5 +160,37 @@ func TestCredentialsThatCannotBeUsed(t *testing.T) {
 		if strings.Contains(e.Error(), marker) || strings.Contains(e.Error(), "PRIVATE KEY") {
 			t.Errorf("the error %q tells a secret", e)
 		}
+	}
+}
+
+// What gcloud writes for a person is asked for at an address of Google's own.
+func TestAPersonsLogin(t *testing.T) {
+	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"alice@example.org"}})
+	alice := lookalike.Account{Email: "alice@example.org", RefreshToken: marker}
+	store.PutAccount(alice)
+	logIn(t, map[string]string{"type": "authorized_user", "client_id": "1", "client_secret": "2", "refresh_token": marker})
+	s := newSource(t, gcs.Options{Endpoint: endpoint, DialContext: serveLogin(t, store)})
+	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+		t.Fatalf("Open = %v, want <nil>", err)
+	}
+
+	alice.Expired = true
+	store.PutAccount(alice)
+	if e := refused(t, s, "a.csv"); e.Cause != downloader.CauseLoginExpired || strings.Contains(e.Error(), marker) {
+		t.Errorf("Open = %v, want an expired login and no secret", e)
+	}
+
+	alice.Expired = false
+	store.PutAccount(alice)
+	store.Inject(lookalike.Fault{Kind: lookalike.Status, Path: "/token", Code: http.StatusServiceUnavailable, RetryAfter: "3"})
+	_, err := read(t, s, downloader.Request{Path: "a.csv"})
+	if e, ok := errors.AsType[*downloader.StatusError](err); !ok || e.Code != http.StatusServiceUnavailable || e.RetryAfter != 3*time.Second {
+		t.Errorf("Open while the login is busy = %v, want status 503 and 3 s to wait", err)
+	}
+	store.ClearFaults()
+	store.Inject(lookalike.Fault{Kind: lookalike.Reset, Path: "/token", After: -1})
+	_, err = read(t, s, downloader.Request{Path: "a.csv"})
+	if _, ok := errors.AsType[*downloader.AccessError](err); err == nil || ok || strings.Contains(err.Error(), marker) {
+		t.Errorf("Open while the login breaks = %v, want trouble on the way", err)
 	}
 }
