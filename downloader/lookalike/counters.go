@@ -37,10 +37,11 @@ type Request struct {
 	IfNoneMatch         string
 	Host                string
 	UserAgent           string
-	Authorization       bool  // whether there was an Authorization header
-	Cookie              bool  // whether there was a cookie
-	Status              int   // 0 if no headers were written
-	Bytes               int64 // of the body so far
+	UserProject         string // who shall pay, for GCS
+	Authorization       bool   // whether there was an Authorization header
+	Cookie              bool   // whether there was a cookie
+	Status              int    // 0 if no headers were written
+	Bytes               int64  // of the body so far
 }
 
 // Counters returns the counters as they stand.
@@ -156,6 +157,7 @@ func (c *counters) record(w *response) {
 		Range: r.Header.Get("Range"), IfRange: r.Header.Get("If-Range"), IfMatch: r.Header.Get("If-Match"), IfNoneMatch: r.Header.Get("If-None-Match"),
 		Host:          r.Host,
 		UserAgent:     r.UserAgent(),
+		UserProject:   userProject(r),
 		Authorization: r.Header.Get("Authorization") != "",
 		Cookie:        r.Header.Get("Cookie") != "",
 		Status:        w.status,

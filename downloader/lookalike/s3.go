@@ -33,12 +33,6 @@ type S3 struct {
 	keys    map[string]S3Key
 }
 
-// Objects are what a bucket holds, in the byte order of their paths, each once. [GeneratedFS] is one.
-type Objects interface {
-	Len() int
-	At(i int) GeneratedFile
-}
-
 // S3Bucket is a bucket and who may read it.
 type S3Bucket struct {
 	Name    string
@@ -323,8 +317,6 @@ func s3ETag(f *GeneratedFile, mtime time.Time) string {
 	}
 	return string(append(b, '"'))
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli) // the one that processors know
 
 // s3Checksum reads a body for its checksum.
 func s3Checksum(body *io.SectionReader) string {

@@ -9,7 +9,7 @@
 // It is safe for concurrent use. No lock is held while bytes are sent, memory does not grow with the number of requests unless
 // Record is set, and nothing in it imports package testing.
 //
-// [GCS] answers as Google Cloud Storage does, in the same manner.
+// [GCS] answers as Google Cloud Storage does, and [S3] as Amazon S3, in the same manner.
 //
 // What it does not do: zip archives (get-zip answers 404, as for a project without one), the HTML pages' looks, redirects of
 // legacy addresses, OAuth, country detection. It must not face a network that is not trusted: passwords are
