@@ -64,10 +64,59 @@ const (
 	UnknownVersion
 )
 
+// Cause is the reason for a Denial in one word, for programs, where a source
+// can tell more than the Denial itself.
+type Cause string
+
+// The causes of cloud sources.
+const (
+	// CauseNoLogin means that no credentials were found, or none were sent, and
+	// that the source does not serve strangers.
+	CauseNoLogin Cause = "no_login"
+	// CauseLoginExpired means that a login was found which is over.
+	CauseLoginExpired Cause = "login_expired"
+	// CauseBadLogin means that credentials were found which cannot be used.
+	CauseBadLogin Cause = "bad_login"
+	// CauseNoBillingProject means that the reader pays and has not said from what.
+	CauseNoBillingProject Cause = "no_billing_project"
+	// CauseBadBillingProject means that what shall pay cannot.
+	CauseBadBillingProject Cause = "bad_billing_project"
+	// CauseNotGranted means that the account is known and has no access.
+	CauseNotGranted Cause = "not_granted"
+	// CauseNoBucket means that there is no such bucket.
+	CauseNoBucket Cause = "no_bucket"
+)
+
+// The causes of S3 beside those.
+const (
+	// CauseUnknownKey means that the store does not know the access key.
+	CauseUnknownKey Cause = "unknown_key"
+	// CauseWrongSecret means that it knows the access key by another secret.
+	CauseWrongSecret Cause = "wrong_secret"
+	// CauseClock means that this machine's clock is too wrong for signatures.
+	CauseClock Cause = "clock"
+	// CauseWrongRegion means that the bucket is in another region.
+	CauseWrongRegion Cause = "wrong_region"
+	// CauseAccessPoint means that an access point refuses: it may be that of
+	// other people or of another version.
+	CauseAccessPoint Cause = "access_point"
+	// CauseWrongPrefix means that the location is not where the access point
+	// lets anybody read.
+	CauseWrongPrefix Cause = "wrong_prefix"
+	// CauseIdentityPolicy means that the person's own cloud account does not
+	// let its user read.
+	CauseIdentityPolicy Cause = "identity_policy"
+	// CauseArchived means that the owner has to bring the object back from an
+	// archive.
+	CauseArchived Cause = "archived"
+)
+
 // AccessError means that a person has to do something before the source gives
 // the dataset.
 type AccessError struct {
 	Denial Denial
+	// Cause is empty where the Denial says it all.
+	Cause  Cause
 	Ref    manifest.Ref
 	Source string
 	User   string // whose credentials were sent, empty if none
@@ -75,10 +124,18 @@ type AccessError struct {
 	From string
 	// Page is the page where the cure lies.
 	Page string
+	// Command is what to type where that is the cure.
+	Command string
+	// Detail is what is wrong and what to do, in the source's own words; empty
+	// where the fields above say it.
+	Detail string
 }
 
 // Error says what was refused to whom.
 func (e *AccessError) Error() string {
+	if e.Detail != "" {
+		return e.Source + ": " + e.Detail
+	}
 	switch e.Denial {
 	case NoCredentials:
 		return fmt.Sprintf("%s asks for a user and password for %s, and none were given", e.Source, e.Ref)

@@ -3,6 +3,7 @@ package downloader
 import (
 	"context"
 	"io"
+	"iter"
 	"time"
 
 	"mimicsync/manifest"
@@ -55,6 +56,26 @@ type Object struct {
 	Size      int64     // of the whole object, -1 when unknown
 	Validator string    // strong ETag or generation; empty when there is none
 	Modified  time.Time // zero when unknown
+}
+
+// Lister is a Source that can also say which objects it has, with their sizes,
+// which no manifest knows. Object stores can; PhysioNet cannot.
+type Lister interface {
+	// List yields the objects of a version, each once, in no promised order. It
+	// asks the server for a page when the last one is used up, so that memory
+	// does not grow with the dataset, and it holds nothing open in between: the
+	// caller may break off. An error is of the kinds that Open returns, and the
+	// last thing that is yielded. Nobody tries again.
+	//
+	// What is listed need not be in the manifest, and may be forbidden to read.
+	List(ctx context.Context, ref manifest.Ref) iter.Seq2[Listed, error]
+}
+
+// Listed is an object of a listing. Its path is as the server has it: a name
+// from outside.
+type Listed struct {
+	Path string
+	Size int64 // bytes as they are stored
 }
 
 // Publisher is a Source that also knows what there is to fetch.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// Counters say what a server has been asked and has answered since it was made, or since [Server.Reset].
+// Counters say what a server has been asked and has answered since it was made, or since [Host.Reset].
 type Counters struct {
 	Requests int64
 	ByStatus map[int]int64 // of the answers whose headers were written
@@ -23,7 +23,7 @@ type Counters struct {
 	Faults           int64 // how often any fault has struck
 	MaxConcurrent    int64 // the most requests that ran at once
 	// Conns counts connections that were opened, and MaxConns the most that were open at once; both only where the hooks of
-	// [Server.Attach] are in use.
+	// [Host.Attach] are in use.
 	Conns, MaxConns int64
 	Protocols       map[string]int64
 	UserAgents      map[string]int64 // at most the first 1,000
@@ -33,17 +33,20 @@ type Counters struct {
 type Request struct {
 	Method, Path, Query string
 	Range, IfRange      string
+	IfMatch             string
 	IfNoneMatch         string
+	Host                string
 	UserAgent           string
-	Authorization       bool  // whether there was an Authorization header
-	Cookie              bool  // whether there was a cookie
-	Status              int   // 0 if no headers were written
-	Bytes               int64 // of the body so far
+	UserProject         string // who shall pay, for GCS
+	Authorization       bool   // whether there was an Authorization header
+	Cookie              bool   // whether there was a cookie
+	Status              int    // 0 if no headers were written
+	Bytes               int64  // of the body so far
 }
 
 // Counters returns the counters as they stand.
-func (s *Server) Counters() Counters {
-	c := &s.counters
+func (h *Host) Counters() Counters {
+	c := &h.counters
 	out := Counters{
 		Requests:       c.requests.Load(),
 		ByStatus:       make(map[int]int64),
@@ -53,10 +56,10 @@ func (s *Server) Counters() Counters {
 		API:            c.api.Load(),
 		PasswordChecks: c.passwordChecks.Load(),
 		BytesSent:      c.bytesSent.Load(),
-		Faults:         s.faults.total.Load(),
+		Faults:         h.faults.total.Load(),
 		MaxConcurrent:  c.maxRunning.Load(),
-		Conns:          s.conns.opened.Load(),
-		MaxConns:       s.conns.maxOpen.Load(),
+		Conns:          h.conns.opened.Load(),
+		MaxConns:       h.conns.maxOpen.Load(),
 		Protocols:      c.protocols.counts(),
 		UserAgents:     c.userAgents.counts(),
 	}
@@ -69,11 +72,11 @@ func (s *Server) Counters() Counters {
 }
 
 // Reset sets the counters to zero and empties the log of requests.
-func (s *Server) Reset() {
-	c := &s.counters
+func (h *Host) Reset() {
+	c := &h.counters
 	for _, n := range []*atomic.Int64{
 		&c.requests, &c.files, &c.manifests, &c.listings, &c.api, &c.passwordChecks, &c.bytesSent,
-		&s.faults.total, &s.conns.opened,
+		&h.faults.total, &h.conns.opened,
 	} {
 		n.Store(0)
 	}
@@ -81,7 +84,7 @@ func (s *Server) Reset() {
 		c.byStatus[code].Store(0)
 	}
 	c.maxRunning.Store(c.running.Load())
-	s.conns.maxOpen.Store(s.conns.open.Load())
+	h.conns.maxOpen.Store(h.conns.open.Load())
 	c.protocols.reset()
 	c.userAgents.reset()
 	c.logMu.Lock()
@@ -90,8 +93,8 @@ func (s *Server) Reset() {
 }
 
 // Requests returns the log, in the order in which the answers began. It is empty unless Record is set.
-func (s *Server) Requests() []Request {
-	c := &s.counters
+func (h *Host) Requests() []Request {
+	c := &h.counters
 	c.logMu.Lock()
 	defer c.logMu.Unlock()
 	out := make([]Request, len(c.log))
@@ -134,7 +137,7 @@ func (c *counters) answer(w *response) {
 	if w.status >= 0 && w.status < len(c.byStatus) {
 		c.byStatus[w.status].Add(1)
 	}
-	if w.server.Record {
+	if w.host.Record {
 		c.record(w)
 	}
 }
@@ -142,7 +145,7 @@ func (c *counters) answer(w *response) {
 // leave counts the end of a request.
 func (c *counters) leave(w *response) {
 	c.running.Add(-1)
-	if w.server.Record && w.entry == nil {
+	if w.host.Record && w.entry == nil {
 		c.record(w)
 	}
 }
@@ -151,8 +154,10 @@ func (c *counters) record(w *response) {
 	r := w.request
 	w.entry = &logged{request: Request{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
-		Range: r.Header.Get("Range"), IfRange: r.Header.Get("If-Range"), IfNoneMatch: r.Header.Get("If-None-Match"),
+		Range: r.Header.Get("Range"), IfRange: r.Header.Get("If-Range"), IfMatch: r.Header.Get("If-Match"), IfNoneMatch: r.Header.Get("If-None-Match"),
+		Host:          r.Host,
 		UserAgent:     r.UserAgent(),
+		UserProject:   userProject(r),
 		Authorization: r.Header.Get("Authorization") != "",
 		Cookie:        r.Header.Get("Cookie") != "",
 		Status:        w.status,

@@ -28,7 +28,8 @@ const (
 	Corrupt
 	// HTMLPage answers 200 with a login page instead of the file.
 	HTMLPage
-	// ChangeETag makes the file a second younger from this request on, as if it had been copied again.
+	// ChangeETag makes the file a second younger from this request on, as if it had been copied again. At GCS it gets another
+	// generation.
 	ChangeETag
 	// IgnoreRange answers a request for a range with 200 and the whole file.
 	IgnoreRange
@@ -40,7 +41,7 @@ const (
 	Slow
 	// Delay waits for Duration before the request is looked at; for ever if 0.
 	Delay
-	// DropSession forgets all sessions before the request is looked at.
+	// DropSession forgets all sessions, and all access tokens, before the request is looked at.
 	DropSession
 )
 
@@ -53,7 +54,7 @@ type Fault struct {
 	// element, one that starts with a slash with the whole path, any other with the path's end: "*.csv.gz", "hosp/*",
 	// "/files/mimiciv/3.1/**". The elements are those of path.Match, and ** stands for any number of elements.
 	Path string
-	// Match, if not nil, must accept the request too. It is called with a lock held, and must not call the Server.
+	// Match, if not nil, must accept the request too. It is called with a lock held, and must not call the server.
 	Match func(*http.Request) bool
 	// Skip is how many matching requests pass unharmed before the first strike.
 	Skip int
@@ -63,6 +64,7 @@ type Fault struct {
 	After      int64         // see the kinds
 	Duration   time.Duration // of Stall and Delay; Status waits as long before it answers
 	Code       int           // of Status
+	Reason     string        // of Status, at an [S3]: the error's code, as in "SlowDown"; what goes with Code if empty
 	RetryAfter string        // of Status
 	Rate       int64         // of Slow
 }
@@ -83,15 +85,15 @@ func (i *Injected) Remove() { i.owner.remove(i) }
 
 // Inject adds a fault. Where several match a request at the same moment, the one injected first strikes. It panics if the fault's
 // pattern is malformed.
-func (s *Server) Inject(f Fault) *Injected {
+func (h *Host) Inject(f Fault) *Injected {
 	if _, err := path.Match(f.Path, ""); err != nil {
 		panic("lookalike: malformed pattern " + f.Path)
 	}
-	return s.faults.add(f)
+	return h.faults.add(f)
 }
 
 // ClearFaults removes all faults. What ChangeETag has done stays.
-func (s *Server) ClearFaults() { s.faults.clear() }
+func (h *Host) ClearFaults() { h.faults.clear() }
 
 // moment is the point of a request where a fault strikes.
 type moment int

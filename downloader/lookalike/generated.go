@@ -31,6 +31,14 @@ func (f *GeneratedFile) size() int64 {
 	return f.Size
 }
 
+// bytes is the content, and perhaps more: it ends at the file's size.
+func (f *GeneratedFile) bytes() io.ReaderAt {
+	if f.Data != nil {
+		return bytesAt(f.Data)
+	}
+	return &noise{key: noiseKey(f)}
+}
+
 // GeneratedFS is a file system of generated files. Its contents are computed as they are read, from any offset at the same cost,
 // so that it holds no more memory than its files' paths. It is safe for concurrent use.
 type GeneratedFS struct {
@@ -79,6 +87,9 @@ func (g *GeneratedFS) Bytes() int64 {
 // Len is the number of files.
 func (g *GeneratedFS) Len() int { return len(g.files) }
 
+// At returns a file by its place in the order of the paths' bytes.
+func (g *GeneratedFS) At(i int) GeneratedFile { return g.files[i] }
+
 // Open implements [fs.FS].
 func (g *GeneratedFS) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
@@ -86,11 +97,7 @@ func (g *GeneratedFS) Open(name string) (fs.File, error) {
 	}
 	if i, ok := g.find(name); ok {
 		f := &g.files[i]
-		if f.Data != nil {
-			return &dataFile{generatedInfo: infoOf(f), SectionReader: io.NewSectionReader(bytesAt(f.Data), 0, f.size())}, nil
-		}
-		noise := &noise{key: noiseKey(f)}
-		return &dataFile{generatedInfo: infoOf(f), SectionReader: io.NewSectionReader(noise, 0, f.Size)}, nil
+		return &dataFile{generatedInfo: infoOf(f), SectionReader: io.NewSectionReader(f.bytes(), 0, f.size())}, nil
 	}
 	entries, err := g.ReadDir(name)
 	if err != nil {

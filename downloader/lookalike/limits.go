@@ -12,50 +12,50 @@ import (
 
 // Attach makes an http.Server report its connections, for the counters and for BytesPerSecondPerConn. It is for a server whose
 // hooks are not in use.
-func (s *Server) Attach(hs *http.Server) {
-	hs.ConnState = s.ConnState
-	hs.ConnContext = s.ConnContext
+func (h *Host) Attach(hs *http.Server) {
+	hs.ConnState = h.ConnState
+	hs.ConnContext = h.ConnContext
 }
 
 // ConnState counts connections; it is a hook of http.Server.
-func (s *Server) ConnState(_ net.Conn, state http.ConnState) { s.conns.change(state) }
+func (h *Host) ConnState(_ net.Conn, state http.ConnState) { h.conns.change(state) }
 
 // paceKey is where ConnContext leaves a connection's *pace.
 type paceKey struct{}
 
 // ConnContext makes BytesPerSecondPerConn hold for the connection as a whole; it is a hook of http.Server.
-func (s *Server) ConnContext(ctx context.Context, _ net.Conn) context.Context {
-	if s.BytesPerSecondPerConn <= 0 {
+func (h *Host) ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	if h.BytesPerSecondPerConn <= 0 {
 		return ctx
 	}
-	return context.WithValue(ctx, paceKey{}, newPace(s.BytesPerSecondPerConn))
+	return context.WithValue(ctx, paceKey{}, newPace(h.BytesPerSecondPerConn))
 }
 
 // connPace returns the limit that the request's body is under, or nil.
-func (s *Server) connPace(r *http.Request) *pace {
-	if s.BytesPerSecondPerConn <= 0 {
+func (h *Host) connPace(r *http.Request) *pace {
+	if h.BytesPerSecondPerConn <= 0 {
 		return nil
 	}
 	if p, ok := r.Context().Value(paceKey{}).(*pace); ok {
 		return p
 	}
-	return newPace(s.BytesPerSecondPerConn)
+	return newPace(h.BytesPerSecondPerConn)
 }
 
 // admit applies the limits on requests, and reports whether the request may go on. running is how many there are, with this one.
-func (s *Server) admit(w *response, r *http.Request, running int64) bool {
-	if s.MaxConcurrent > 0 && running > int64(s.MaxConcurrent) {
-		if s.HangOver <= 0 {
-			nginxPage(w, http.StatusServiceUnavailable)
+func (h *Host) admit(w *response, r *http.Request, running int64, s site) bool {
+	if h.MaxConcurrent > 0 && running > int64(h.MaxConcurrent) {
+		if h.HangOver <= 0 {
+			s.refuse(w, http.StatusServiceUnavailable)
 			return false
 		}
-		s.pause(r.Context(), s.HangOver)
+		h.pause(r.Context(), h.HangOver)
 		panic(http.ErrAbortHandler)
 	}
-	if s.RequestsPerSecond > 0 {
-		if wait := s.bucket.take(s.now(), s.RequestsPerSecond); wait > 0 {
+	if h.RequestsPerSecond > 0 {
+		if wait := h.bucket.take(h.now(), h.RequestsPerSecond); wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-			nginxPage(w, http.StatusTooManyRequests)
+			s.refuse(w, http.StatusTooManyRequests)
 			return false
 		}
 	}

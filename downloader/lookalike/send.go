@@ -14,9 +14,9 @@ import (
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
 // strikeOnArrival lets a fault strike a request that has just come in, and reports whether that was the request's end.
-func (s *Server) strikeOnArrival(w *response, r *http.Request, f *Fault) bool {
+func (h *Host) strikeOnArrival(w *response, r *http.Request, f *Fault, s site) bool {
 	if f.Kind == Delay || f.Duration > 0 {
-		s.pause(r.Context(), f.Duration)
+		h.pause(r.Context(), f.Duration)
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // returning would send an empty 200
 		}
@@ -31,24 +31,18 @@ func (s *Server) strikeOnArrival(w *response, r *http.Request, f *Fault) bool {
 		if f.RetryAfter != "" {
 			w.Header().Set("Retry-After", f.RetryAfter)
 		}
-		switch f.Code {
-		case http.StatusUnauthorized:
-			s.challenge(w)
-		case http.StatusForbidden:
-			forbidden(w)
-		default:
-			nginxPage(w, f.Code)
-		}
+		w.reason = f.Reason
+		s.refuse(w, f.Code)
 		return true
 	}
 	return false
 }
 
 // sendSpan sends a part of c, with the fault that strikes it.
-func (s *Server) sendSpan(w *response, r *http.Request, c *content, part span) {
+func (h *Host) sendSpan(w *response, r *http.Request, c *content, part span) {
 	var f *Fault
 	if r.Method == http.MethodGet {
-		f = s.faults.claim(onSend, r, part)
+		f = h.faults.claim(onSend, r, part)
 	}
 	if f == nil {
 		f = &Fault{} // no kind, no harm
@@ -56,14 +50,14 @@ func (s *Server) sendSpan(w *response, r *http.Request, c *content, part span) {
 	if f.Kind == WrongRange {
 		part.start = f.After
 	}
-	h := w.Header()
+	header := w.Header()
 	if f.Kind != NoLength {
-		h["Content-Length"] = []string{strconv.FormatInt(part.length(), 10)}
+		header["Content-Length"] = []string{strconv.FormatInt(part.length(), 10)}
 	}
 	code := http.StatusOK
 	if part.partial {
 		code = http.StatusPartialContent
-		h["Content-Range"] = []string{part.contentRange()}
+		header["Content-Range"] = []string{part.contentRange()}
 	}
 	if part.start > 0 {
 		if _, err := c.body.Seek(part.start, io.SeekStart); err != nil {
@@ -78,13 +72,13 @@ func (s *Server) sendSpan(w *response, r *http.Request, c *content, part span) {
 	if f.Kind == NoLength {
 		w.flush() // or net/http adds a Content-Length to what is small
 	}
-	s.sendBody(w, r, c.body, part, f)
+	h.sendBody(w, r, c.body, part, f)
 }
 
 // sendBody sends the bytes of a part, up to where the fault ends them. Errors mean that the client has gone.
-func (s *Server) sendBody(w *response, r *http.Request, body io.Reader, part span, f *Fault) {
+func (h *Host) sendBody(w *response, r *http.Request, body io.Reader, part span, f *Fault) {
 	ctx := r.Context()
-	p := pump{w: w, server: s, src: body, flip: -1, perConn: s.connPace(r)}
+	p := pump{w: w, host: h, src: body, flip: -1, perConn: h.connPace(r)}
 	switch f.Kind {
 	case Corrupt:
 		p.flip = f.After - part.start
@@ -97,7 +91,7 @@ func (s *Server) sendBody(w *response, r *http.Request, body io.Reader, part spa
 		w.flush()
 		switch f.Kind {
 		case Stall:
-			if !s.pause(ctx, f.Duration) {
+			if !h.pause(ctx, f.Duration) {
 				panic(http.ErrAbortHandler) // the client, or the server, has given up
 			}
 			_ = p.copy(ctx, part.length()-f.After)
@@ -112,7 +106,7 @@ func (s *Server) sendBody(w *response, r *http.Request, body io.Reader, part spa
 // pump copies a body, damaged and slowed down as it should be.
 type pump struct {
 	w       *response
-	server  *Server
+	host    *Host
 	src     io.Reader
 	done    int64
 	flip    int64 // the position of the byte to invert, or -1
@@ -150,7 +144,7 @@ func (p *pump) copy(ctx context.Context, n int64) error {
 func (p *pump) wait(ctx context.Context, n int64) error {
 	for _, limit := range []*pace{p.slow, p.perConn} {
 		if d := limit.reserve(n); d > 0 {
-			p.server.pause(ctx, d)
+			p.host.pause(ctx, d)
 		}
 	}
 	return ctx.Err()

@@ -1,0 +1,118 @@
+package gcs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"mimicsync/manifest"
+)
+
+// exchange is what passes between one call of Open or List and the server. It
+// travels in the context of the call through the client library, which tells
+// less than we need to know. It is used by one goroutine at a time.
+type exchange struct {
+	ref       manifest.Ref
+	noneMatch string // the generation that is not wanted, or empty
+
+	who    *identity // whose token was sent
+	status int       // of the last answer
+	header http.Header
+	refusal
+	// failed is why there is no request: there is no token.
+	failed error
+	// broken is why a body ended too soon. After that, there are no requests.
+	broken error
+}
+
+type exchangeKey struct{}
+
+func (x *exchange) within(ctx context.Context) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+// wire is the http.RoundTripper below the client library: what it sends is what
+// goes out. It is safe for concurrent use.
+type wire struct {
+	base  http.RoundTripper
+	login *login
+	agent string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return nil, errors.New("gcs: the client sends a request of its own")
+	}
+	if x.broken != nil {
+		return nil, x.broken
+	}
+	response, token, err := w.send(r, x)
+	if err == nil && response.StatusCode == http.StatusUnauthorized && token != "" {
+		// Google withdraws tokens before their time. Another one works, or it is
+		// refused with a better reason.
+		_ = response.Body.Close() // the status was the answer
+		w.login.forget(x.who)
+		response, _, err = w.send(r, x)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x.take(response), nil
+}
+
+// send sends a request with a token, and returns both.
+func (w *wire) send(r *http.Request, x *exchange) (*http.Response, string, error) {
+	ctx := r.Context()
+	who, token, err := w.login.token(ctx)
+	if err != nil {
+		x.failed, x.who = err, who
+		return nil, "", err
+	}
+	x.who = who
+	r = r.Clone(ctx)
+	r.Header.Set("User-Agent", w.agent)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if x.noneMatch != "" { // the client knows only the opposite
+		r.Header.Set("X-Goog-If-Generation-Not-Match", x.noneMatch)
+	}
+	response, err := w.base.RoundTrip(r)
+	return response, token, err
+}
+
+// take notes an answer, and reads it if it is a refusal: the client library
+// would throw parts of it away.
+func (x *exchange) take(response *http.Response) *http.Response {
+	x.status, x.header = response.StatusCode, response.Header
+	if response.StatusCode/100 == 2 {
+		response.Body = &watched{ReadCloser: response.Body, exchange: x}
+		return response
+	}
+	const enough = 64 << 10
+	text, _ := io.ReadAll(io.LimitReader(response.Body, enough)) // half a refusal is one
+	_ = response.Body.Close()
+	x.refusal = parseRefusal(text)
+	response.Body = io.NopCloser(bytes.NewReader(text))
+	return response
+}
+
+// watched is a body that remembers how it broke.
+type watched struct {
+	io.ReadCloser
+
+	exchange *exchange
+}
+
+// Read implements io.Reader.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && w.exchange.broken == nil {
+		w.exchange.broken = err
+	}
+	return n, err
+}

@@ -1,0 +1,313 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// attempt calls the store once, and once more if this machine's clock is wrong:
+// the SDK has learned the time from the answer.
+func attempt[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	out, err := call()
+	if err != nil && codeOf(err) == codeSkewed && ctx.Err() == nil {
+		return call()
+	}
+	return out, err
+}
+
+const codeSkewed = "RequestTimeTooSkewed"
+
+// codeOf is the store's word for what is wrong, empty if it is not the store
+// that says so.
+func codeOf(err error) string {
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+// explain makes what the contract of downloader.Source wants of an error of the
+// SDK. path is empty where a listing was asked for.
+func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if credentials, ok := errors.AsType[*credentialsError](err); ok {
+		return p.noCredentials(ref, credentials)
+	}
+	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok || response.Response == nil || response.Response.Response == nil {
+		return fmt.Errorf("%s: %w", a.url(path), wire(err))
+	}
+	answer := response.Response.Response
+	switch answer.StatusCode {
+	case http.StatusNotModified:
+		return downloader.ErrNotModified
+	case http.StatusPreconditionFailed:
+		return downloader.ErrChanged
+	case http.StatusRequestedRangeNotSatisfiable:
+		return downloader.ErrRange
+	}
+	if access := p.refusal(a, ref, path, err, answer); access != nil {
+		return p.identify(ctx, access)
+	}
+	switch {
+	case answer.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%s: %w", a.url(path), downloader.ErrNotExist)
+	case answer.StatusCode < 300: // of a listing: what came is not XML
+		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
+	}
+	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: retryAfter(answer.Header.Get("Retry-After"))}
+}
+
+// wire is what is wrong with the line, without the URL and the SDK's words
+// around it.
+func wire(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*smithy.OperationError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// refused begins an AccessError.
+func (p *place) refused(d downloader.Denial, c downloader.Cause, ref manifest.Ref) *downloader.AccessError {
+	e := &downloader.AccessError{Denial: d, Cause: c, Ref: ref, Source: Name}
+	if p.amazon {
+		e.Page = "https://physionet.org/content/" + ref.Dataset + "/" + ref.Version + "/#files"
+	}
+	return e
+}
+
+// refusal is what a person has to cure, nil if that is not what the answer
+// means.
+func (p *place) refusal(a address, ref manifest.Ref, path string, err error, answer *http.Response) *downloader.AccessError {
+	switch code := codeOf(err); code {
+	case "NoSuchBucket", "NoSuchAccessPoint", "InvalidAccessPoint":
+		e := p.refused(downloader.UnknownVersion, downloader.CauseNoBucket, ref)
+		e.Detail = fmt.Sprintf("there is no bucket or access point %s; compare it with the dataset's page", a.bucket)
+		return e
+	case "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException":
+		e := p.refused(downloader.BadCredentials, downloader.CauseUnknownKey, ref)
+		e.Detail = "the store does not know the access key, which was deleted or belongs to another store"
+		return e
+	case "SignatureDoesNotMatch":
+		e := p.refused(downloader.BadCredentials, downloader.CauseWrongSecret, ref)
+		e.Detail = "the secret of the access key is wrong"
+		return e
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken":
+		e := p.refused(downloader.BadCredentials, downloader.CauseLoginExpired, ref)
+		e.Detail = "the AWS session has expired"
+		return e
+	case codeSkewed:
+		e := p.refused(downloader.BadCredentials, downloader.CauseClock, ref)
+		e.Detail = "the store refuses requests signed at another time than its own: " + skew(answer.Header.Get("Date"), time.Now())
+		return e
+	case "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "MovedPermanently":
+		return p.elsewhere(a, ref, answer)
+	case "InvalidObjectState":
+		e := p.refused(downloader.Forbidden, downloader.CauseArchived, ref)
+		e.Detail = a.url(path) + " lies in an archive, and its owner has to restore it first"
+		return e
+	}
+	switch {
+	case answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized:
+		return p.denied(a, ref, path, err)
+	case answer.StatusCode/100 == 3:
+		return p.elsewhere(a, ref, answer)
+	}
+	return nil
+}
+
+// elsewhere is about a bucket in another region.
+func (p *place) elsewhere(a address, ref manifest.Ref, answer *http.Response) *downloader.AccessError {
+	e := p.refused(downloader.UnknownVersion, downloader.CauseWrongRegion, ref)
+	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.client.Options().Region)
+	if region := answer.Header.Get("X-Amz-Bucket-Region"); regionName.MatchString(region) {
+		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.client.Options().Region)
+	}
+	return e
+}
+
+var (
+	regionName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	// whoWhat is the identity in S3's message, as in "User:
+	// arn:aws:iam::123456789012:user/alice is not authorized to perform:
+	// s3:GetObject on resource: ... because no identity-based policy allows
+	// the s3:GetObject action". Nothing else of the message is repeated.
+	who = regexp.MustCompile(`User: (arn:aws[\w-]*:(?:iam|sts)::\d{12}:[\w+=,.@/-]{1,128})`)
+	why = regexp.MustCompile(`because no identity-based policy allows`)
+)
+
+// denied finds in the location and in the message what a bare 403 does not say.
+func (p *place) denied(a address, ref manifest.Ref, path string, err error) *downloader.AccessError {
+	e := p.refused(downloader.Forbidden, downloader.CauseNotGranted, ref)
+	message := ""
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		message = api.ErrorMessage()
+	}
+	if m := who.FindStringSubmatch(message); m != nil {
+		e.User = m[1]
+	}
+	subject := "the store refuses " + a.url(path)
+	if e.User != "" {
+		subject += " to " + e.User
+	}
+	own := ref.Dataset + "/" + ref.Version + "/"
+	point := a.accessPoint()
+	switch {
+	case why.MatchString(message):
+		e.Cause = downloader.CauseIdentityPolicy
+		e.Detail = subject + ": its own AWS account does not let it read S3; it needs a policy such as AmazonS3ReadOnlyAccess"
+	case point != "" && a.prefix != own:
+		e.Cause = downloader.CauseWrongPrefix
+		e.Detail = fmt.Sprintf("%s: an access point of PhysioNet gives what lies below %s, and the location says %q", subject, own, a.prefix)
+	case point != "" && !strings.HasPrefix(point, ref.Dataset+"-v"+strings.ReplaceAll(ref.Version, ".", "-")+"-"):
+		e.Cause = downloader.CauseAccessPoint
+		e.Detail = fmt.Sprintf("%s: the access point is named for another dataset or version than %s", subject, ref)
+	case point != "":
+		e.Cause = downloader.CauseAccessPoint
+		e.Detail = subject + ": the access point's number may be that of other people (yours is on the dataset's page), " +
+			"or AWS access is not enabled there" + onlyUsers(e.User) + hidden(path)
+	case p.Anonymous:
+		e.Detail = subject + " without credentials" + hidden(path)
+	case p.RequesterPays:
+		e.Detail = subject + hidden(path)
+	default:
+		e.Detail = subject + "; or the bucket wants the reader to pay, which the configuration has to agree to" + hidden(path)
+	}
+	return e
+}
+
+// onlyUsers says what PhysioNet cannot let in.
+func onlyUsers(identity string) string {
+	if identity == "" || strings.Contains(identity, ":user/") {
+		return ""
+	}
+	return "; PhysioNet lets in IAM users, and no roles or root accounts"
+}
+
+// hidden is how S3 keeps from people what they may not list.
+func hidden(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "; or the file is not there: who may not list is not told"
+}
+
+// noCredentials tells a login that has run out from none at all.
+func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
+	e := p.refused(downloader.NoCredentials, downloader.CauseNoLogin, ref)
+	e.Detail = "no AWS credentials were found in the environment, in ~/.aws or on this machine"
+	e.Command = "aws configure"
+	operation, asked := errors.AsType[*smithy.OperationError](err)
+	_, unreached := errors.AsType[*url.Error](err)
+	switch {
+	case asked && operation.Service() == "ec2imds":
+	case unreached:
+		return fmt.Errorf("get AWS credentials: %w", wire(err))
+	case expired(err):
+		e.Denial, e.Cause = downloader.BadCredentials, downloader.CauseLoginExpired
+		e.Detail = "the AWS login has expired"
+		e.Command = ssoLogin
+	default:
+		// A profile that names a program, a role or a server that fails. What
+		// they say may be anything, so it is not repeated.
+		e.Denial, e.Cause = downloader.BadCredentials, downloader.CauseBadLogin
+		e.Detail = "AWS credentials are configured, and to get them fails"
+		e.Command = "aws sts get-caller-identity"
+	}
+	return e
+}
+
+// ssoLogin is what to type, and where credentials come from then.
+const ssoLogin = "aws sso login"
+
+// expired reports whether a login by single sign-on is over, or was never made.
+func expired(err error) bool {
+	_, typed := errors.AsType[*ssocreds.InvalidTokenError](err)
+	operation, asked := errors.AsType[*smithy.OperationError](err)
+	return typed || asked && strings.HasPrefix(operation.Service(), "SSO") ||
+		strings.Contains(err.Error(), "SSO token") // of an sso-session, whose errors have no type
+}
+
+// identify says where the credentials came from that were refused.
+func (p *place) identify(ctx context.Context, e *downloader.AccessError) error {
+	provider := p.client.Options().Credentials
+	if p.Anonymous || provider == nil {
+		return e
+	}
+	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they have been used
+		e.From = origin(c)
+	}
+	if e.Cause == downloader.CauseLoginExpired && e.From == ssoLogin {
+		e.Command = ssoLogin
+	}
+	return e
+}
+
+// origin is in people's words where credentials came from.
+func origin(c aws.Credentials) string {
+	switch kind, where, _ := strings.Cut(c.Source, ": "); kind {
+	case "EnvConfigCredentials":
+		return "the environment"
+	case "SharedConfigCredentials":
+		return where
+	case "SSOProvider":
+		return ssoLogin
+	case "EC2RoleProvider":
+		return "this machine's role"
+	default:
+		return kind
+	}
+}
+
+// skew says how far a clock is from the time in a Date header.
+func skew(date string, now time.Time) string {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return "this machine's clock is wrong"
+	}
+	d := now.Sub(t).Round(time.Minute)
+	switch {
+	case d > 0:
+		return fmt.Sprintf("this machine's clock is %s ahead of the store's", minutes(d))
+	case d < 0:
+		return fmt.Sprintf("this machine's clock is %s behind the store's", minutes(-d))
+	}
+	return "this machine's clock is right, so something on the way delays requests"
+}
+
+func minutes(d time.Duration) string { return strings.TrimSuffix(d.String(), "0s") }
+
+// maxRetryAfter bounds what a server may ask for: beyond it the pass should
+// rather end and be started again.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads seconds or a date, see RFC 9110 section 10.2.3.
+func retryAfter(s string) time.Duration {
+	if n, err := strconv.Atoi(s); err == nil && n > 0 {
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
+	}
+	if t, err := http.ParseTime(s); err == nil {
+		return min(max(time.Until(t), 0), maxRetryAfter)
+	}
+	return 0
+}

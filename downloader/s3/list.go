@@ -1,0 +1,88 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// List implements downloader.Lister by ListObjectsV2, of the version's own
+// prefix only: an access point refuses any other. It takes a request for each
+// 1,000 objects.
+func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloader.Listed, error] {
+	return func(yield func(downloader.Listed, error) bool) {
+		p, a, err := s.place(ref)
+		if err != nil {
+			yield(downloader.Listed{}, err)
+			return
+		}
+		for token := (*string)(nil); ; {
+			page, err := p.list(ctx, a, ref, &sdk.ListObjectsV2Input{ContinuationToken: token})
+			if err != nil {
+				yield(downloader.Listed{}, err)
+				return
+			}
+			for i := range page.Contents {
+				l, ok, err := listed(a, page, &page.Contents[i])
+				if !ok && err == nil {
+					continue
+				}
+				if !yield(l, err) || err != nil {
+					return
+				}
+			}
+			if !aws.ToBool(page.IsTruncated) {
+				return
+			}
+			next := page.NextContinuationToken
+			if next == nil || token != nil && *next == *token {
+				yield(downloader.Listed{}, fmt.Errorf("listing %s: %w", a.url(""), errors.New("the store says that there is more, and not where it begins")))
+				return
+			}
+			token = next
+		}
+	}
+}
+
+// list asks for a page of a listing.
+func (p *place) list(ctx context.Context, a address, ref manifest.Ref, in *sdk.ListObjectsV2Input) (*sdk.ListObjectsV2Output, error) {
+	in.Bucket, in.Prefix = &a.bucket, &a.prefix
+	in.EncodingType = types.EncodingTypeUrl // XML has no words for some characters
+	if p.RequesterPays {
+		in.RequestPayer = types.RequestPayerRequester
+	}
+	out, err := attempt(ctx, func() (*sdk.ListObjectsV2Output, error) { return p.client.ListObjectsV2(ctx, in) })
+	if err != nil {
+		return nil, p.explain(ctx, a, ref, "", err)
+	}
+	return out, nil
+}
+
+// listed reads a key. It is not ok if it is that of a folder, as consoles make
+// them.
+func listed(a address, page *sdk.ListObjectsV2Output, object *types.Object) (l downloader.Listed, ok bool, err error) {
+	key := aws.ToString(object.Key)
+	if page.EncodingType == types.EncodingTypeUrl {
+		if key, err = url.QueryUnescape(key); err != nil {
+			return l, false, fmt.Errorf("listing %s: %w", a.url(""), err)
+		}
+	}
+	path, below := strings.CutPrefix(key, a.prefix)
+	if !below {
+		return l, false, fmt.Errorf("listing %s: the store lists %q, which is elsewhere", a.url(""), key)
+	}
+	if path == "" || strings.HasSuffix(path, "/") {
+		return l, false, nil
+	}
+	return downloader.Listed{Path: path, Size: aws.ToInt64(object.Size)}, true, nil
+}

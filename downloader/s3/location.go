@@ -1,0 +1,84 @@
+package s3
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"mimicsync/manifest"
+)
+
+// Location is where versions of a dataset lie.
+type Location struct {
+	// URL is s3://BUCKET/PREFIX/, where the bucket may be the ARN of an access
+	// point: s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/PREFIX/. {dataset}
+	// and {version} stand for the names that are asked for.
+	URL string
+	// Region is that of the bucket; if it is empty, what the AWS configuration
+	// says, or us-east-1. An ARN names its own.
+	Region string
+	// Anonymous keeps credentials back, for buckets that are open to everybody.
+	Anonymous bool
+	// RequesterPays agrees to pay for requests and traffic.
+	RequesterPays bool
+}
+
+// Open is where PhysioNet keeps its open datasets.
+var Open = Location{URL: "s3://physionet-open/{dataset}/{version}/", Region: defaultRegion, Anonymous: true}
+
+const defaultRegion = "us-east-1" // of all that PhysioNet has
+
+// address is a Location for one version.
+type address struct {
+	bucket string // or the ARN of an access point
+	prefix string // empty, or ends with a slash
+}
+
+var (
+	placeholder = regexp.MustCompile(`\{[^}]*\}`)
+	// accessPoint is the ARN of an access point, as the bucket of a URL: its
+	// name is the first element behind "accesspoint".
+	accessPoint = regexp.MustCompile(`^arn:aws[\w-]*:s3[\w-]*:[\w-]*:\d*:accesspoint[/:]([^/:]+)`)
+)
+
+// at reads the URL of a Location for a version.
+func (l Location) at(ref manifest.Ref) (address, error) {
+	if strings.Contains(l.URL, "@") {
+		return address{}, errors.New("a location must not contain credentials; the AWS configuration has places for them")
+	}
+	names := strings.NewReplacer("{dataset}", ref.Dataset, "{version}", ref.Version)
+	rest, ok := strings.CutPrefix(names.Replace(l.URL), "s3://")
+	if !ok {
+		return address{}, fmt.Errorf("the location %q must begin with s3://", l.URL)
+	}
+	if odd := placeholder.FindString(rest); odd != "" {
+		return address{}, fmt.Errorf("the location %q has %s; only {dataset} and {version} stand for something", l.URL, odd)
+	}
+	var a address
+	if strings.HasPrefix(rest, "arn:") {
+		a.bucket = accessPoint.FindString(rest)
+		a.prefix = strings.TrimPrefix(rest[len(a.bucket):], "/")
+	} else {
+		a.bucket, a.prefix, _ = strings.Cut(rest, "/")
+	}
+	if a.bucket == "" || strings.ContainsAny(a.bucket, "?# ") {
+		return address{}, fmt.Errorf("the location %q names no bucket; it looks like %s, or like "+
+			"s3://arn:aws:s3:us-east-1:ACCOUNT:accesspoint/NAME/{dataset}/{version}/", l.URL, Open.URL)
+	}
+	if a.prefix != "" && !strings.HasSuffix(a.prefix, "/") {
+		a.prefix += "/" // else mimic/1.4 would list mimic/1.40 too
+	}
+	return a, nil
+}
+
+// url is the address of an object, for messages.
+func (a address) url(path string) string { return "s3://" + a.bucket + "/" + a.prefix + path }
+
+// accessPoint is the name of the access point, empty if it is a bucket.
+func (a address) accessPoint() string {
+	if m := accessPoint.FindStringSubmatch(a.bucket); m != nil {
+		return m[1]
+	}
+	return ""
+}
