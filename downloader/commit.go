@@ -23,6 +23,8 @@ type committed struct {
 	how    origin
 	// partial says that the file is the digest's partial, and not in its place yet.
 	partial bool
+	// recorded says that the store knows that partial.
+	recorded bool
 	// claimed says that the digest is kept from other transfers until this is
 	// recorded, or has failed.
 	claimed bool
@@ -161,7 +163,7 @@ func (c *committer) record() error {
 	b := store.Batch{ID: c.p.version.ID}
 	for _, f := range c.renamed {
 		b.Put = append(b.Put, store.Verified{Offset: f.entry.Offset, Digest: f.entry.Digest, Record: f.record})
-		if f.partial {
+		if f.recorded {
 			b.Done = append(b.Done, f.entry.Digest)
 		}
 	}

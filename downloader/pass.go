@@ -169,7 +169,8 @@ func (p *pass) transfer(ctx context.Context) error {
 	checkpointer.Go(func() { p.runCheckpoints(stop) })
 
 	g, gctx := errgroup.WithContext(ctx)
-	wanted, doubtful := make(chan manifest.Entry), make(chan manifest.Entry)
+	_, _, ceiling := p.s.Budget.Connections()
+	wanted, doubtful := make(chan manifest.Entry, ceiling), make(chan manifest.Entry)
 	var feeders sync.WaitGroup // of wanted
 	feeders.Add(1)
 	g.Go(func() error {
@@ -191,7 +192,6 @@ func (p *pass) transfer(ctx context.Context) error {
 		feeders.Wait()
 		close(wanted)
 	}()
-	_, _, ceiling := p.s.Budget.Connections()
 	for range ceiling {
 		g.Go(func() error { return p.runFetcher(gctx, wanted) })
 	}

@@ -201,8 +201,16 @@ func (p *patience) NextBackOff() time.Duration {
 // persist repeats an attempt until it succeeds or there is no sense in it.
 // attempt reports whether it brought bytes forward.
 func (p *patience) persist(ctx context.Context, attempt func() (progress bool, err error), notify func(error, time.Duration)) error {
-	err := backoff.RetryNotify(func() error {
-		progress, err := attempt()
+	progress, err := attempt()
+	if err == nil {
+		return nil
+	}
+	first := true
+	err = backoff.RetryNotify(func() error {
+		if !first {
+			progress, err = attempt()
+		}
+		first = false
 		if ctx.Err() != nil && err != nil {
 			return backoff.Permanent(context.Cause(ctx))
 		}

@@ -61,9 +61,10 @@ type segments struct {
 	list    []*segment
 	shared  bool          // several connections may work on it
 	moved   bool          // something was written since it was last recorded
-	changed chan struct{} // closed, and made anew, when a segment is released
+	changed chan struct{} // closed when a segment is released, nil while nobody waits for that
 	rate    float64       // of the last worker that was done, bytes per second
 	first   segment       // of most objects the only one
+	only    [1]*segment   // and the list then
 }
 
 // reset makes it one segment of an object whose first at bytes are here. A
@@ -78,11 +79,11 @@ func (s *segments) reset(at int64) {
 		}
 	}
 	*g = segment{at: at, marked: at, end: unknownEnd, busy: g.busy, started: time.Now(), startedAt: at, stop: g.stop}
+	if s.list == nil {
+		s.list = s.only[:0]
+	}
 	s.list = append(s.list[:0], g)
 	s.shared, s.moved = false, false
-	if s.changed == nil {
-		s.changed = make(chan struct{})
-	}
 }
 
 // restore makes it what a record says of an object of a known size: front
@@ -353,21 +354,24 @@ func (s *segments) release(g *segment) {
 			s.list = slices.Delete(s.list, i, i+1)
 		}
 	}
-	close(s.changed)
-	s.changed = make(chan struct{})
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 }
 
-// busy returns how many connections are at work, and a channel that is closed
-// when that changes.
-func (s *segments) busy() (n int, changed <-chan struct{}) {
+// busy returns whether connections are at work, and if so, a channel that is
+// closed when one of them is done.
+func (s *segments) busy() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range s.list {
-		if g.busy {
-			n++
-		}
+	if !slices.ContainsFunc(s.list, func(g *segment) bool { return g.busy }) {
+		return false, nil
 	}
-	return n, s.changed
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return true, s.changed
 }
 
 // interrupt breaks off all connections and lets no other in.

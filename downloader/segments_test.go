@@ -81,7 +81,7 @@ func cover(t *testing.T, random *rand.Rand) {
 	if written != size {
 		t.Errorf("%d bytes written for an object of %d", written, size)
 	}
-	if busy, _ := s.busy(); busy == 0 && s.wants(true) {
+	if busy, _ := s.busy(); !busy && s.wants(true) {
 		t.Error("a complete object wants help")
 	}
 }

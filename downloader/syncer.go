@@ -167,6 +167,10 @@ func (s *Syncer) land(d manifest.Digest) {
 
 // release gives a connection back and tells the budget how it went.
 func (s *Syncer) release(err error) {
+	if err == nil {
+		s.Budget.Release(Good, 0)
+		return
+	}
 	var status *StatusError
 	var access *AccessError
 	var timeout interface{ Timeout() bool }
@@ -174,7 +178,7 @@ func (s *Syncer) release(err error) {
 	switch {
 	case errors.As(err, &status):
 		answer, wait = status.answer(), status.RetryAfter
-	case err == nil, errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
+	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
 		answer = Good
 	case isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		answer = Closed

@@ -103,7 +103,7 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 	for {
 		busy, changed := t.segs.busy()
 		switch why := t.voided(); {
-		case why != "" && busy > 0:
+		case why != "" && busy:
 			// Those who are still at work have been told to stop.
 		case why != "":
 			if err := t.discard(ctx, why); err != nil {
@@ -119,7 +119,7 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 				return err
 			}
 			continue
-		case busy == 0:
+		case !busy:
 			return t.verify(ctx)
 		}
 		select {
@@ -210,7 +210,7 @@ func (t *transfer) settle() {
 	t.segs.interrupt(context.Canceled)
 	for {
 		busy, changed := t.segs.busy()
-		if busy == 0 {
+		if !busy {
 			break
 		}
 		<-changed
@@ -232,7 +232,7 @@ func (t *transfer) finish() (*committed, error) {
 	return &committed{
 		entry:  t.entry,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
-		how:    fetched, partial: true,
+		how:    fetched, partial: true, recorded: t.recorded,
 	}, nil
 }
 
