@@ -129,6 +129,8 @@ type AccessError struct {
 	// Detail is what is wrong and what to do, in the source's own words; empty
 	// where the fields above say it.
 	Detail string
+	// Err says why credentials could not be looked for, nil if they could.
+	Err error
 }
 
 // Error says what was refused to whom.
@@ -138,7 +140,14 @@ func (e *AccessError) Error() string {
 	}
 	switch e.Denial {
 	case NoCredentials:
-		return fmt.Sprintf("%s asks for a user and password for %s, and none were given", e.Source, e.Ref)
+		asks := e.Source + " asks for a user and password"
+		if e.Ref.Dataset != "" {
+			asks += " for " + e.Ref.String()
+		}
+		if e.Err != nil {
+			return asks + ": " + e.Err.Error()
+		}
+		return asks + ", and none were given"
 	case BadCredentials:
 		return fmt.Sprintf("%s does not accept the user %q with the password from %s", e.Source, e.User, e.From)
 	case Forbidden:
@@ -151,6 +160,9 @@ func (e *AccessError) Error() string {
 	}
 	return fmt.Sprintf("%s refuses access to %s", e.Source, e.Ref)
 }
+
+// Unwrap returns Err.
+func (e *AccessError) Unwrap() error { return e.Err }
 
 // StatusError is an answer that is not the object, for reasons that may pass.
 type StatusError struct {
