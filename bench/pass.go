@@ -60,11 +60,7 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
 	site := os.Getenv("MIMICSYNC_PHYSIONET_URL")
-	credentials, err := physionet.FindCredentials(site)
-	if err != nil {
-		return err
-	}
-	source, err := physionet.New(physionet.Options{URL: site, Credentials: credentials, Version: "bench", Connections: *connections})
+	source, err := physionet.New(physionet.Options{URL: site, Find: physionet.Accounts{URL: site}.Find, Version: "bench", Connections: *connections})
 	if err != nil {
 		return err
 	}

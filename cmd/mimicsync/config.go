@@ -15,7 +15,7 @@ func (a *app) loadConfig() (configs.Config, error) {
 	path := first(a.config, os.Getenv("MIMICSYNC_CONFIG"))
 	named := path != ""
 	if !named {
-		path = defaultConfig()
+		path = filepath.Join(configFolder(), "config.yaml")
 	}
 	c, err := configs.Load(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
@@ -27,9 +27,9 @@ func (a *app) loadConfig() (configs.Config, error) {
 	return c, nil
 }
 
-// defaultConfig is the file's usual place, see the XDG Base Directory
-// Specification.
-func defaultConfig() string {
+// configFolder is the usual place of mimicsync's own files, see the XDG Base
+// Directory Specification.
+func configFolder() string {
 	base := os.Getenv("XDG_CONFIG_HOME")
 	if !filepath.IsAbs(base) {
 		home, err := os.UserHomeDir()
@@ -38,5 +38,5 @@ func defaultConfig() string {
 		}
 		base = filepath.Join(home, ".config")
 	}
-	return filepath.Join(base, "mimicsync", "config.yaml")
+	return filepath.Join(base, "mimicsync")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,22 +77,47 @@ func (a *app) equip(m *mirror, place store.Place) error {
 }
 
 func (a *app) openSource(connections int) (*physionet.Source, error) {
-	address := first(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
-	var credentials physionet.Credentials
-	var err error
-	if a.credentials != nil {
-		credentials = *a.credentials
-	} else if credentials, err = physionet.FindCredentials(address); err != nil {
-		return nil, &configError{err}
+	o := physionet.Options{
+		URL: a.physionetAddress(), Version: version(), Connections: connections, DialContext: a.limits.bandwidth.DialContext,
 	}
-	source, err := physionet.New(physionet.Options{
-		URL: address, Credentials: credentials, Version: version(), Connections: connections,
-		DialContext: a.limits.bandwidth.DialContext,
-	})
+	var err error
+	switch {
+	case a.credentials != nil:
+		o.Credentials = *a.credentials
+	case a.credentialsFile != "":
+		if o.Credentials, err = physionet.ReadCredentials(a.credentialsFile, o.URL); err != nil {
+			return nil, &configError{fmt.Errorf("--credentials: %w", err)}
+		}
+	default:
+		o.Find = a.findCredentials
+	}
+	source, err := physionet.New(o)
 	if err != nil {
 		return nil, &configError{err}
 	}
 	return source, nil
+}
+
+// physionetAddress is where PhysioNet is for this run.
+func (a *app) physionetAddress() string {
+	return first(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
+}
+
+// keptFile is where login keeps the account if there is no keyring.
+func keptFile() string { return filepath.Join(configFolder(), "credentials") }
+
+// accounts is where the account is looked for, unless --credentials says it.
+func (a *app) accounts() physionet.Accounts {
+	return physionet.Accounts{URL: a.physionetAddress(), File: keptFile()}
+}
+
+// findCredentials looks for the account once the server asks for one.
+func (a *app) findCredentials(ctx context.Context) (physionet.Credentials, error) {
+	found, err := a.accounts().Find(ctx)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, physionet.ErrKeyringSilent) {
+		err = &configError{err}
+	}
+	return found, err
 }
 
 func (m *mirror) close() error {

@@ -46,7 +46,10 @@ type app struct {
 
 	file configs.Config
 
-	// The demo's server and account; without them, those of the environment.
+	credentialsFile string
+
+	// The server and the account of the demo, and the server that login names;
+	// without them, those of the environment and so on.
 	physionetURL string
 	credentials  *physionet.Credentials
 }
@@ -72,8 +75,13 @@ Exit codes:
   7    the mirror is owned by another process
   130  interrupted; state saved
 
+The PhysioNet account, where a dataset asks for one, is looked for in this order: the
+file of --credentials, the environment, what mimicsync login keeps (in the system's
+keyring, or where there is none in $XDG_CONFIG_HOME/mimicsync/credentials), ~/.netrc.
+
 Environment:
-  PHYSIONET_USERNAME, PHYSIONET_PASSWORD   the PhysioNet account; else ~/.netrc (or NETRC)
+  PHYSIONET_USERNAME, PHYSIONET_PASSWORD   the PhysioNet account
+  NETRC                                    another file than ~/.netrc
   MIMICSYNC_MIRROR                         --mirror
   MIMICSYNC_CONFIG                         --config
   MIMICSYNC_PHYSIONET_URL                  another address than https://physionet.org
@@ -101,6 +109,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
 	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.datasetsCommand(),
+		
 		a.demoCommand(), a.versionCommand(), a.manCommand())
 	return root
 }
@@ -111,6 +120,11 @@ func (a *app) mirrorFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.state, "state", "", "`folder` for the state, where the mirror is on a file server")
 }
 
+// credentialsFlag is that of every command that may need the account.
+func (a *app) credentialsFlag(f *pflag.FlagSet) {
+	f.StringVar(&a.credentialsFile, "credentials", "", "read the PhysioNet account from this `file`, as netrc has it: machine physionet.org login USER password PASSWORD")
+}
+
 // sourceFlags are those of every command that asks a source.
 func (a *app) sourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.source, "source", "physionet", "where to fetch from: `physionet`")
@@ -119,6 +133,7 @@ func (a *app) sourceFlags(f *pflag.FlagSet) {
 	f.IntVar(&a.connections, "connections", 0, "open up to `N` connections to a host at once (default: from 2 up to 8, as many as help)")
 	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "give up a connection that brought nothing for this `time`")
 	a.limits.bandwidthFlag(f)
+	a.credentialsFlag(f)
 }
 
 // settle fills in what the command line left open, and checks it.

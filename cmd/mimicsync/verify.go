@@ -35,6 +35,7 @@ damaged; the old one is kept beside it.`,
 		},
 	}
 	a.mirrorFlags(cmd.Flags())
+	a.credentialsFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&repair, "repair", false, "fetch again what is wrong or missing")
 	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "make the state file anew from the mirror")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object")

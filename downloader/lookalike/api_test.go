@@ -88,4 +88,7 @@ func TestAPICredentials(t *testing.T) {
 	w.get(sums, curl, as("other", "b")).want(t, 403)
 	w.get("/api/v1/projects/published/demo/2.2/sha256sums/", curl).want(t, 401)
 	w.get("/api/v1/projects/published/demo/2.2/sha256sums/", curl, as("other", "b")).want(t, 200)
+	// The account is looked at before the dataset is.
+	w.get("/api/v1/projects/published/none/1.0/sha256sums/", curl, as("other", "wrong")).want(t, 401)
+	w.get("/api/v1/projects/published/none/1.0/sha256sums/", curl, as("other", "b")).want(t, 404, "Content-Type", "application/json")
 }

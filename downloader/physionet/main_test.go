@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zalando/go-keyring"
+
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/physionet"
 )
@@ -42,6 +44,8 @@ func TestMain(m *testing.M) {
 			check(os.Unsetenv(name))
 		}
 		check(os.Setenv("HOME", dir))
+		check(os.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"))
+		keyring.MockInit() // nobody's own
 		return m.Run()
 	}())
 }

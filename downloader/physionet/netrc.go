@@ -3,68 +3,14 @@ package physionet
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"log/slog"
-	"net/url"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 )
-
-// Credentials are a PhysioNet account. They never print.
-type Credentials struct {
-	User     string
-	Password string
-	From     string // where they were found, for messages: "PHYSIONET_USERNAME", a file
-}
-
-// String hides the password.
-func (c Credentials) String() string { return "credentials of " + c.User + " from " + c.From }
-
-// GoString hides the password.
-func (c Credentials) GoString() string { return c.String() }
-
-// LogValue hides the password.
-func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// MarshalText hides the password, in JSON too.
-func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// FindCredentials looks for an account for the server at address: in
-// PHYSIONET_USERNAME and PHYSIONET_PASSWORD, then in the file that NETRC names
-// or ~/.netrc (%USERPROFILE%\_netrc on Windows). None found is not an error:
-// open datasets need none.
-func FindCredentials(address string) (Credentials, error) {
-	user, password := os.Getenv("PHYSIONET_USERNAME"), os.Getenv("PHYSIONET_PASSWORD")
-	if user != "" && password != "" {
-		return Credentials{User: user, Password: password, From: "the environment (PHYSIONET_USERNAME, PHYSIONET_PASSWORD)"}, nil
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return Credentials{}, errors.New("the address of PhysioNet is not a URL")
-	}
-	file := netrcPath()
-	if file == "" {
-		return Credentials{}, nil
-	}
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Credentials{}, nil
-	}
-	if err != nil {
-		return Credentials{}, fmt.Errorf("look for a password: %w", err)
-	}
-	found, ok := parseNetrc(string(data), u.Hostname(), user)
-	if !ok {
-		return Credentials{}, nil
-	}
-	if fi, err := os.Stat(file); err == nil && runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
-		return Credentials{}, fmt.Errorf("%s can be read by others, so its password is not used; type: chmod 600 %s", file, file)
-	}
-	found.From = file
-	return found, nil
-}
 
 func netrcPath() string {
 	if p := os.Getenv("NETRC"); p != "" {
@@ -80,37 +26,91 @@ func netrcPath() string {
 	return filepath.Join(home, ".netrc")
 }
 
+// readAccount looks into a file in the form of netrc; one that is not there has
+// no account. A file whose account others can read too is an error.
+func readAccount(file, host, user string) (Credentials, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Credentials{}, nil
+	}
+	if err != nil {
+		return Credentials{}, fmt.Errorf("look for a password: %w", err)
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	data, err := io.ReadAll(io.LimitReader(f, netrcLimit))
+	if err != nil {
+		return Credentials{}, fmt.Errorf("look for a password: %w", err)
+	}
+	found, ok := parseNetrc(string(data), host, user)
+	if !ok {
+		return Credentials{}, nil
+	}
+	if fi, err := f.Stat(); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
+		return Credentials{}, fmt.Errorf("%s can be read by others, so its password is not used; type: chmod 600 %s", file, file)
+	}
+	found.From = file
+	return found, nil
+}
+
+// netrcLimit bounds what is read of a file that a person names.
+const netrcLimit = 1 << 20
+
+// netrcEntry is an account and the host it is for.
+type netrcEntry struct {
+	host    string
+	anyHost bool // it is the default
+	Credentials
+}
+
+// String writes an entry so that it reads as what it is, whatever it contains.
+func (e netrcEntry) String() string {
+	quote := func(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
+	start := "machine " + quote(e.host)
+	if e.anyHost {
+		start = "default"
+	}
+	return start + " login " + quote(e.User) + " password " + quote(e.Password)
+}
+
 // parseNetrc finds the account for a host, and for a user unless that is
-// empty. It reads what curl and wget read: machine, default, login, password,
-// account, macdef, comments, and tokens in double quotes with \ before a
-// character.
+// empty.
 func parseNetrc(text, host, user string) (Credentials, bool) {
-	var c Credentials
-	matching := false
-	done := func() bool { return matching && c.User != "" && c.Password != "" && (user == "" || user == c.User) }
-	t := &netrcTokens{rest: text}
-	for {
-		word, ok := t.next()
-		switch {
-		case !ok:
-			return c, done()
-		case word == "machine" || word == "default":
-			if done() {
-				return c, true
+	for e := range netrcEntries(text) {
+		if (e.anyHost || strings.EqualFold(e.host, host)) && (user == "" || user == e.User) {
+			return e.Credentials, true
+		}
+	}
+	return Credentials{}, false
+}
+
+// netrcEntries yields the entries that have a user and a password. It reads what
+// curl and wget read: machine, default, login, password, account, macdef,
+// comments, and tokens in double quotes with \ before a character.
+func netrcEntries(text string) iter.Seq[netrcEntry] {
+	return func(yield func(netrcEntry) bool) {
+		var e netrcEntry
+		begun := false
+		t := &netrcTokens{rest: text}
+		for {
+			word, ok := t.next()
+			if !ok || word == "machine" || word == "default" {
+				if begun && e.User != "" && e.Password != "" && !yield(e) || !ok {
+					return
+				}
+				e, begun = netrcEntry{anyHost: word == "default"}, true
 			}
-			c, matching = Credentials{}, true
-			if word == "machine" {
-				name, _ := t.next()
-				matching = strings.EqualFold(name, host)
+			switch word {
+			case "machine":
+				e.host, _ = t.next()
+			case "login":
+				e.User, _ = t.next()
+			case "password":
+				e.Password, _ = t.next()
+			case "account":
+				_, _ = t.next()
+			case "macdef":
+				t.skipMacro()
 			}
-		case word == "login":
-			c.User, _ = t.next()
-		case word == "password":
-			c.Password, _ = t.next()
-		case word == "account":
-			_, _ = t.next()
-		case word == "macdef":
-			t.skipMacro()
 		}
 	}
 }

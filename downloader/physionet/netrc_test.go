@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/zalando/go-keyring"
 )
 
 func TestParseNetrc(t *testing.T) {
@@ -93,7 +95,7 @@ func FuzzParseNetrc(f *testing.F) {
 
 const netrcText = "machine 127.0.0.1 login alice password from-netrc\nmachine 127.0.0.1 login bob password bobs\n"
 
-// environment sets the variables that FindCredentials reads, and writes ~/.netrc.
+// environment sets the variables that Find reads, and writes ~/.netrc.
 func environment(t *testing.T, user, password string) (home string) {
 	t.Helper()
 	home = t.TempDir()
@@ -110,6 +112,12 @@ func environment(t *testing.T, user, password string) (home string) {
 	return home
 }
 
+// accountsAt has an empty keyring and no file.
+func accountsAt(t *testing.T, address string) Accounts {
+	keyring.MockInit()
+	return Accounts{URL: address, File: filepath.Join(t.TempDir(), "mimicsync", "credentials")}
+}
+
 func write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -123,13 +131,13 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 func expect(t *testing.T, user, password, from string) {
 	t.Helper()
 	const address = "https://127.0.0.1:8443/mirror"
-	got, err := FindCredentials(address)
+	got, err := accountsAt(t, address).Find(t.Context())
 	if err != nil || got.User != user || got.Password != password || !strings.Contains(got.From, from) {
-		t.Errorf("FindCredentials(%s) = %q, %q from %q, %v, want %q, %q from %q", address, got.User, got.Password, got.From, err, user, password, from)
+		t.Errorf("Find at %s = %q, %q from %q, %v, want %q, %q from %q", address, got.User, got.Password, got.From, err, user, password, from)
 	}
 }
 
-func TestFindCredentials(t *testing.T) {
+func TestFindInEnvironmentAndNetrc(t *testing.T) {
 	t.Run("netrc", func(t *testing.T) {
 		home := environment(t, "", "")
 		expect(t, "alice", "from-netrc", home)
@@ -165,15 +173,15 @@ func TestFindCredentials(t *testing.T) {
 	})
 	t.Run("another host", func(t *testing.T) {
 		environment(t, "", "")
-		if got, err := FindCredentials(DefaultURL); err != nil || got != (Credentials{}) {
-			t.Errorf("FindCredentials(%s) = %v, %v, want none", DefaultURL, got, err)
+		if got, err := accountsAt(t, DefaultURL).Find(t.Context()); err != nil || got != (Credentials{}) {
+			t.Errorf("Find at %s = %v, %v, want none", DefaultURL, got, err)
 		}
 	})
 	t.Run("not a URL", func(t *testing.T) {
 		environment(t, "", "")
-		_, err := FindCredentials("https://alice:hunter2%zz@h")
+		_, err := accountsAt(t, "https://alice:hunter2%zz@h").Find(t.Context())
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("FindCredentials of a bad URL = %v, want an error without it", err)
+			t.Errorf("Find at a bad URL = %v, want an error without it", err)
 		}
 	})
 }
@@ -187,13 +195,13 @@ func TestNetrcThatOthersCanRead(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "netrc")
 		write(t, file, netrcText, mode)
 		t.Setenv("NETRC", file)
-		got, err := FindCredentials("https://127.0.0.1")
+		got, err := accountsAt(t, "https://127.0.0.1").Find(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "chmod 600 "+file) || got != (Credentials{}) {
-			t.Errorf("FindCredentials with mode %o = %v, %v, want a hint to type chmod 600 %s", mode, got, err, file)
+			t.Errorf("Find with mode %o = %v, %v, want a hint to type chmod 600 %s", mode, got, err, file)
 		}
 		// Nothing in it is for this host: then its mode is no matter of ours.
-		if got, err := FindCredentials(DefaultURL); err != nil || got != (Credentials{}) {
-			t.Errorf("FindCredentials(%s) with mode %o = %v, %v, want none", DefaultURL, mode, got, err)
+		if got, err := accountsAt(t, DefaultURL).Find(t.Context()); err != nil || got != (Credentials{}) {
+			t.Errorf("Find at %s with mode %o = %v, %v, want none", DefaultURL, mode, got, err)
 		}
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,12 @@ const Name = "physionet"
 type Options struct {
 	URL         string // DefaultURL if empty
 	Credentials Credentials
-	Version     string // of mimicsync, for the User-Agent
+	// Find looks for credentials, where there are none above, when the server
+	// first wants some: open datasets never make it so. It is called again by
+	// later requests until it has found some. None found is not an error. It is
+	// called by one goroutine at a time.
+	Find    func(context.Context) (Credentials, error)
+	Version string // of mimicsync, for the User-Agent
 	// Connections is how many idle connections are kept; the budget decides
 	// how many are used.
 	Connections int
@@ -57,13 +63,15 @@ type Options struct {
 
 // Source is PhysioNet as a downloader.Source. It is safe for concurrent use.
 type Source struct {
-	base        *url.URL
-	credentials *Credentials // a pointer, so that printing a Source prints an address
-	agent       string
-	client      *http.Client
-	// auth says that the server has asked who we are, so that credentials go
-	// with every request. Open datasets never make it so.
-	auth atomic.Bool
+	base   *url.URL
+	agent  string
+	client *http.Client
+
+	finding sync.Mutex // held while find runs
+	find    func(context.Context) (Credentials, error)
+	// account goes with every request once the server has asked who we are, and
+	// is nil until then. A pointer also prints as an address, and not the password.
+	account atomic.Pointer[Credentials]
 }
 
 var (
@@ -81,7 +89,7 @@ func New(o Options) (*Source, error) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, is not a URL like %s", redact(o.URL), DefaultURL)
 	}
 	if base.User != nil {
-		return nil, errors.New("the address of PhysioNet must not contain a user or password; set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or use ~/.netrc")
+		return nil, errors.New("the address of PhysioNet must not contain a user or password; type them into `mimicsync login`, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
 	}
 	if !trusted(base) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
@@ -90,7 +98,10 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{base: base, credentials: &o.Credentials}
+	s := &Source{base: base, find: o.Find}
+	if s.find == nil || o.Credentials.User != "" {
+		s.find = func(context.Context) (Credentials, error) { return o.Credentials, nil }
+	}
 	// Basic is honoured for agents that start with Wget/; the rest says who we
 	// are, as the server's authors ask.
 	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"
@@ -200,18 +211,45 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 // get asks for an entry, and asks again with credentials where the server wants
 // to know who we are.
 func (s *Source) get(ctx context.Context, address *url.URL, r downloader.Request) (*http.Response, error) {
-	identified := s.auth.Load()
-	response, err := s.send(ctx, address, r, identified)
-	if err != nil || response.StatusCode != http.StatusUnauthorized || identified || s.credentials.User == "" {
+	account := s.account.Load()
+	response, err := s.send(ctx, address, r, account)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || account != nil {
 		return response, err
+	}
+	account, err = s.identify(ctx)
+	if account == nil && err == nil {
+		return response, nil
 	}
 	drain(response)
 	_ = response.Body.Close() // the status was the answer
-	s.auth.Store(true)
-	return s.send(ctx, address, r, true)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		e := s.unauthorized(r.Ref)
+		e.Err = err
+		return nil, e
+	}
+	return s.send(ctx, address, r, account)
 }
 
-func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Request, identified bool) (*http.Response, error) {
+// identify finds the account for a server that has asked for one; nil if there
+// is none.
+func (s *Source) identify(ctx context.Context) (*Credentials, error) {
+	s.finding.Lock()
+	defer s.finding.Unlock()
+	if account := s.account.Load(); account != nil {
+		return account, nil
+	}
+	found, err := s.find(ctx)
+	if err != nil || found.User == "" {
+		return nil, err
+	}
+	s.account.Store(&found)
+	return &found, nil
+}
+
+func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Request, account *Credentials) (*http.Response, error) {
 	h := http.Header{}
 	request := (&http.Request{Method: http.MethodGet, URL: address, Header: h, Host: address.Host}).WithContext(ctx)
 	h.Set("User-Agent", s.agent)
@@ -225,8 +263,8 @@ func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Reques
 	if r.NoneMatch != "" {
 		h.Set("If-None-Match", r.NoneMatch)
 	}
-	if identified {
-		request.SetBasicAuth(s.credentials.User, s.credentials.Password)
+	if account != nil {
+		request.SetBasicAuth(account.User, account.Password)
 	}
 	return s.do(request)
 }
@@ -258,7 +296,8 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	case http.StatusUnauthorized:
 		return nil, s.unauthorized(r.Ref)
 	case http.StatusForbidden:
-		return nil, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: s.user(), From: s.credentials.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"}
+		account := s.known()
+		return nil, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: account.User, From: account.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"}
 	default:
 		return nil, statusError(address.String(), response)
 	}
@@ -268,19 +307,25 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	return o, nil
 }
 
-func (s *Source) unauthorized(ref manifest.Ref) error {
-	e := &downloader.AccessError{Denial: downloader.BadCredentials, Ref: ref, Source: Name, User: s.user(), From: s.credentials.From, Page: s.address("login") + "/"}
-	if e.User == "" {
-		e.Denial, e.Page = downloader.NoCredentials, s.address("content", ref.Dataset, ref.Version)+"/"
+func (s *Source) unauthorized(ref manifest.Ref) *downloader.AccessError {
+	account := s.known()
+	if account.User == "" {
+		return &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("content", ref.Dataset, ref.Version) + "/"}
 	}
-	return e
+	return s.refused(ref, account)
 }
 
-func (s *Source) user() string {
-	if !s.auth.Load() {
-		return ""
+// refused means that a user and password are not accepted.
+func (s *Source) refused(ref manifest.Ref, c Credentials) *downloader.AccessError {
+	return &downloader.AccessError{Denial: downloader.BadCredentials, Ref: ref, Source: Name, User: c.User, From: c.From, Page: s.address("login") + "/"}
+}
+
+// known is the account that the server was told; none if it has not asked.
+func (s *Source) known() Credentials {
+	if account := s.account.Load(); account != nil {
+		return *account
 	}
-	return s.credentials.User
+	return Credentials{}
 }
 
 // notFound finds out what is missing: a file, or, where even the manifest is,
@@ -288,7 +333,7 @@ func (s *Source) user() string {
 func (s *Source) notFound(ctx context.Context, address *url.URL, r downloader.Request) error {
 	if r.Path == manifest.Name {
 		page := s.below("/content/" + r.Ref.Dataset + "/" + r.Ref.Version + "/")
-		response, err := s.send(ctx, page, downloader.Request{}, false)
+		response, err := s.send(ctx, page, downloader.Request{}, nil)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,68 @@
+package physionet
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// Check asks PhysioNet whether it accepts the account, by a request that changes
+// nothing. Nil means that it does, whatever the account may read; an
+// *downloader.AccessError, that it does not or that there is none; any other
+// error, that nobody knows.
+func (s *Source) Check(ctx context.Context) error {
+	account, err := s.find(ctx)
+	if err != nil || account.User == "" {
+		return &downloader.AccessError{Denial: downloader.NoCredentials, Source: Name, Page: s.address("login") + "/", Err: err}
+	}
+	// This part of the JSON API wants an account even for an open dataset, and
+	// looks at it before it looks for the dataset: any answer but 401 means yes,
+	// as long as it is the API that gives it. It takes any User-Agent, and is not
+	// throttled.
+	address := s.address("api", "v1", "projects", "published", "mimic-iv-demo", "2.2", "sha256sums") + "/"
+	response, err := s.present(ctx, http.MethodGet, address, account)
+	if err != nil {
+		return err
+	}
+	drain(response)
+	_ = response.Body.Close() // the headers are the answer
+	code, page := response.StatusCode, isWebPage(response.Header.Get("Content-Type"))
+	accepted := !page && (code == http.StatusOK || code == http.StatusForbidden || code == http.StatusNotFound)
+	if code == http.StatusNotFound && page {
+		// A server of before 2025 has no such address. A closed dataset that every
+		// one of them has tells 401 from 403 too.
+		address = s.address("files", "mimiciii", "1.4", manifest.Name)
+		if response, err = s.present(ctx, http.MethodHead, address, account); err != nil {
+			return err
+		}
+		_ = response.Body.Close() // there is none
+		code = response.StatusCode
+		accepted = code == http.StatusOK || code == http.StatusForbidden
+	}
+	switch location, _ := response.Location(); {
+	case accepted:
+		return nil
+	case code == http.StatusUnauthorized:
+		return s.refused(manifest.Ref{}, account)
+	case location != nil:
+		return fmt.Errorf("%s leads to %s: if that is PhysioNet, name its address", redact(address), redact(location.String()))
+	case code/100 == 2 || code/100 == 4 && code != http.StatusTooManyRequests:
+		return fmt.Errorf("%s: its answer (status %d) does not say whether the password is right", redact(address), code)
+	}
+	return statusError(address, response)
+}
+
+// present sends credentials to an address, and to none that it redirects to.
+func (s *Source) present(ctx context.Context, method, address string, c Credentials) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", s.agent)
+	request.Header.Set("Accept", "application/json, */*;q=0.5") // else a person's page comes
+	request.SetBasicAuth(c.User, c.Password)
+	return s.client.Transport.RoundTrip(request)
+}

@@ -1,0 +1,100 @@
+package physionet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/zalando/go-keyring"
+)
+
+// ErrKeyringSilent means that the system's keyring did not answer in time: it
+// waits for a person to unlock it, or it hangs.
+var ErrKeyringSilent = errors.New("the system's keyring does not answer; unlock it")
+
+var (
+	errNotKept   = errors.New("the system's keyring has no such account")
+	errNoKeyring = errors.New("there is no session bus to ask for a keyring")
+)
+
+// keyringService is the name of all entries of mimicsync. The user of an entry
+// is the host, because the account's own name is not known when it is looked
+// for; the secret is a line of netrc with both.
+const keyringService = "mimicsync"
+
+func findInKeyring(ctx context.Context, limit time.Duration, host, user string) (Credentials, error) {
+	text, err := askKeyring(ctx, limit, func() (string, error) { return keyring.Get(keyringService, host) })
+	if err != nil {
+		return Credentials{}, err
+	}
+	found, ok := parseNetrc(text, host, user)
+	if !ok {
+		return Credentials{}, errNotKept
+	}
+	found.From = FromKeyring
+	return found, nil
+}
+
+func keepInKeyring(ctx context.Context, limit time.Duration, e netrcEntry) error {
+	_, err := askKeyring(ctx, limit, func() (string, error) { return "", keyring.Set(keyringService, e.host, e.String()) })
+	return err
+}
+
+func removeFromKeyring(ctx context.Context, limit time.Duration, host string) error {
+	_, err := askKeyring(ctx, limit, func() (string, error) { return "", keyring.Delete(keyringService, host) })
+	return err
+}
+
+// askKeyring waits for an answer of the keyring for as long as limit. A call on
+// D-Bus cannot be cancelled: one that hangs is left behind, and ends with the
+// process.
+func askKeyring(ctx context.Context, limit time.Duration, call func() (string, error)) (string, error) {
+	if !hasSessionBus() {
+		return "", errNoKeyring
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w (it was given %s)", ErrKeyringSilent, limit))
+	defer cancel()
+	type answer struct {
+		text string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		text, err := call()
+		answers <- answer{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case got := <-answers:
+		if errors.Is(got.err, keyring.ErrNotFound) {
+			return "", errNotKept
+		}
+		return got.text, got.err
+	}
+}
+
+// hasSessionBus reports whether the keyring can be asked. Where it is on D-Bus
+// and there is none, as on the login node of a cluster, the library would run
+// dbus-launch, which leaves a daemon behind. The places are those where the
+// library looks.
+func hasSessionBus() bool {
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		return true
+	}
+	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" && address != "autolaunch:" {
+		return true
+	}
+	run := filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
+	for _, name := range []string{"bus", "dbus-session"} {
+		if _, err := os.Stat(filepath.Join(run, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
