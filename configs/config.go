@@ -1,8 +1,8 @@
 // Package configs reads mimicsync's configuration file. Only cmd imports it,
 // and turns it into the Options of the packages below.
 //
-// Secrets are not in the file: a PhysioNet account comes from the environment
-// or from netrc.
+// Secrets are not in the file: a PhysioNet account comes from the places that
+// physionet.Accounts knows.
 package configs
 
 import (

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -107,11 +108,19 @@ func adviseAccess(err error) (advice, bool) {
 	a := advice{code: exitAccess}
 	switch access.Denial {
 	case downloader.NoCredentials:
-		a.hint = "set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put this line into ~/.netrc (chmod 600):\n" +
+		a.hint = "log in with: mimicsync login\n" +
+			"or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put this line into ~/.netrc (chmod 600):\n" +
 			"  machine physionet.org login USER password PASSWORD\n" +
 			"What the dataset asks of its readers is on " + access.Page
 	case downloader.BadCredentials:
-		a.hint = "try them on " + access.Page + " and mend them in " + access.From
+		a.hint = "try them on " + access.Page
+		switch access.From {
+		case fromPrompt, fromStdin:
+		case physionet.FromKeyring, keptFile():
+			a.hint += " and type them again: mimicsync login"
+		default:
+			a.hint += " and mend them in " + access.From
+		}
 	case downloader.Forbidden:
 		a.hint = "sign the agreement of this version on " + access.Page + "\n" +
 			"or see on the dataset's page what is missing (training, credentialing): " + strings.Replace(access.Page, "/sign-dua/", "/content/", 1)

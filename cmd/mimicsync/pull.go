@@ -22,7 +22,7 @@ only when its SHA-256 is right. Without a version it takes the newest one.
 Files that are there already are hashed and kept if they are right; wrong ones are
 moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Example: `  mimicsync pull mimic-iv-demo
-  PHYSIONET_USERNAME=me PHYSIONET_PASSWORD=... mimicsync pull mimiciv@3.1 --mirror /data/physionet
+  mimicsync login && mimicsync pull mimiciv@3.1 --mirror /data/physionet
   mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'
   mimicsync pull mimic-cxr --bwlimit '08:00,2M 19:00,off' --max-transfer 50G`,
 		Args: cobra.MinimumNArgs(1),

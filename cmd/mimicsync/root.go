@@ -46,7 +46,7 @@ type app struct {
 
 	file configs.Config
 
-	credentialsFile string
+	credentialsFile string // of --credentials
 
 	// The server and the account of the demo, and the server that login names;
 	// without them, those of the environment and so on.
@@ -109,7 +109,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
 	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.datasetsCommand(),
-		
+		a.loginCommand(), a.logoutCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
 	return root
 }

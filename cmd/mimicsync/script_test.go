@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -33,6 +34,8 @@ func TestMain(m *testing.M) {
 //	fault KIND PATH [TIMES]      makes it misbehave
 //	requests MAX                 fails if it got more requests since the last call
 //	publish FILE VERSION         publishes demo@VERSION with FILE as its manifest
+//	password TEXT                changes marie's password
+//	deafbus                      gives the following commands a session bus that never answers
 //	sign, unsign                 marie has signed the agreement, or has not
 //	code N mimicsync ...         runs it and wants the exit code N
 //	jsonpass STATE TOTAL FAILED  wants stdout to be a report of one pass, as DESIGN 6 has it
@@ -43,6 +46,8 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
+			e.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent") // no keyring: nobody's own
 			e.Setenv("MIMICSYNC_MIRROR", "mirror")
 			e.Values[siteKey{}] = new(running)
 			return nil
@@ -56,6 +61,8 @@ func TestScripts(t *testing.T) {
 			"unsign": func(ts *testscript.TestScript, _ bool, _ []string) {
 				server(ts).UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
 			},
+			"password":  func(ts *testscript.TestScript, _ bool, args []string) { server(ts).SetPassword("marie", args[0]) },
+			"deafbus":   startDeafBus,
 			"code":      wantCode,
 			"waitowner": waitForOwner,
 			"jsonpass":  wantPass,
@@ -102,6 +109,19 @@ func startPhysioNet(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600))
 	ts.Setenv("SSL_CERT_FILE", cert)
 	ts.Setenv("MIMICSYNC_PHYSIONET_URL", h.URL)
+}
+
+// startDeafBus listens as a session bus does, and says nothing.
+func startDeafBus(ts *testscript.TestScript, _ bool, _ []string) {
+	dir, err := os.MkdirTemp("", "bus") // the name of a socket must be short
+	ts.Check(err)
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	ts.Check(err)
+	ts.Defer(func() {
+		_ = l.Close()
+		_ = os.RemoveAll(dir)
+	})
+	ts.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(dir, "s")) // the kernel connects, nobody reads
 }
 
 var kinds = map[string]lookalike.Fault{

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/physionet"
+)
+
+// Where login has an account from, see physionet.Credentials.
+const (
+	fromPrompt = "the prompt"
+	fromStdin  = "standard input"
+)
+
+func (a *app) loginCommand() *cobra.Command {
+	var user string
+	var fromPipe bool
+	cmd := &cobra.Command{
+		Use:   "login",
+		Short: "Keep the PhysioNet password",
+		Long: `Login asks for the user (or e-mail address) and the password of your PhysioNet
+account, asks PhysioNet whether they are right, and keeps them in the system's keyring
+or, where there is none, in $XDG_CONFIG_HOME/mimicsync/credentials, for you alone
+(0600). They are for this one server, and replace what was kept for it. A wrong
+password is not kept.`,
+		Example: `  mimicsync login
+  pass show physionet | mimicsync login --username me --password-stdin`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.login(cmd.Context(), user, fromPipe) },
+	}
+	cmd.Flags().StringVar(&user, "username", "", "`user` or e-mail address; asked for if not given")
+	cmd.Flags().BoolVar(&fromPipe, "password-stdin", false, "read the password from standard input, for scripts")
+	a.urlFlag(cmd)
+	return cmd
+}
+
+func (a *app) logoutCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "logout",
+		Short: "Remove the kept PhysioNet password",
+		Long: `Logout removes what login has kept for this server, from the system's keyring and
+from the file, and says which. The environment and netrc stay as they are.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context()) },
+	}
+	a.urlFlag(cmd)
+	return cmd
+}
+
+func (a *app) urlFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.physionetURL, "url", "", "`address` of PhysioNet (default MIMICSYNC_PHYSIONET_URL, or https://physionet.org)")
+}
+
+func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
+	if _, err := a.openSource(1); err != nil { // a bad address is told before anything is asked
+		return err
+	}
+	account, err := a.askAccount(ctx, user, fromPipe)
+	if err != nil {
+		return err
+	}
+	a.credentials = &account
+	source, err := a.openSource(1)
+	if err != nil {
+		return err
+	}
+	if err := check(ctx, source); err != nil {
+		return fmt.Errorf("%w; nothing was stored", err)
+	}
+	slow := time.AfterFunc(2*time.Second, func() { a.ui.note("waiting for the system's keyring, which may want to be unlocked") })
+	defer slow.Stop()
+	accounts := a.accounts()
+	places, err := accounts.Keep(ctx, account)
+	if err != nil {
+		return fmt.Errorf("keep the password: %w", err)
+	}
+	a.ui.loggedIn(source.URL(), account.User, places)
+	if slices.Contains(accounts.Elsewhere(), physionet.FromEnvironment) {
+		a.ui.note("%s goes first, as long as it is set", physionet.FromEnvironment)
+	}
+	return nil
+}
+
+// check asks the server about the account, and gives it half a minute.
+func check(ctx context.Context, source *physionet.Source) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, downloader.ErrStalled)
+	defer cancel()
+	err := source.Check(ctx)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("ask %s: %w", source.URL(), context.Cause(ctx))
+	}
+	return err
+}
+
+// askAccount asks for what the command line leaves open.
+func (a *app) askAccount(ctx context.Context, user string, fromPipe bool) (physionet.Credentials, error) {
+	account := physionet.Credentials{User: user, From: fromPrompt}
+	var err error
+	switch {
+	case fromPipe && user == "":
+		return account, usagef("--password-stdin needs --username")
+	case fromPipe && stdinIsTerminal():
+		return account, usagef("--password-stdin is for a pipe or a file; without it, the password is asked for and not shown")
+	case fromPipe:
+		account.From = fromStdin
+		account.Password, err = readStdin(ctx)
+	case !stdinIsTerminal():
+		return account, usagef("there is no terminal to ask for the password: use --username USER --password-stdin, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
+	default:
+		if user == "" {
+			account.User, err = a.ui.ask(ctx, "PhysioNet user: ", readLine)
+		}
+		if err == nil && account.User != "" {
+			account.Password, err = a.ui.ask(ctx, "Password (not shown): ", readSecret)
+		}
+	}
+	if err != nil {
+		return account, err
+	}
+	return account, checkAccount(account)
+}
+
+func checkAccount(c physionet.Credentials) error {
+	switch {
+	case c.User == "":
+		return usagef("no user was given")
+	case strings.Contains(c.User, ":"):
+		return usagef("the user must not contain a colon: HTTP cannot carry it")
+	case c.Password == "":
+		return usagef("no password was given")
+	case strings.ContainsAny(c.User+c.Password, "\r\n\x00"):
+		return usagef("the user and the password must be one line each")
+	}
+	return nil
+}
+
+func (a *app) logout(ctx context.Context) error {
+	accounts := a.accounts()
+	places, err := accounts.Forget(ctx)
+	a.ui.loggedOut(accounts.URL, places)
+	for _, place := range accounts.Elsewhere() {
+		a.ui.note("an account stays in %s", place)
+	}
+	if err == nil && errors.Is(places.Keyring, physionet.ErrKeyringSilent) {
+		return places.Keyring
+	}
+	if err != nil {
+		return fmt.Errorf("remove the password: %w", err)
+	}
+	return nil
+}
+
+func (u *ui) loggedIn(url, user string, p physionet.Places) {
+	u.print("logged in to %s as %s; the password is kept in %s\n", url, printable(user), strings.Join(p.Changed, ", "))
+	if p.Keyring != nil {
+		u.note("a file for you alone (0600), because the system's keyring cannot be used: %s", p.Keyring)
+	}
+}
+
+func (u *ui) loggedOut(url string, p physionet.Places) {
+	if len(p.Changed) > 0 {
+		u.print("logged out of %s: the password was removed from %s\n", url, strings.Join(p.Changed, " and "))
+	} else {
+		u.print("no password was kept for %s\n", url)
+	}
+	if p.Keyring != nil {
+		u.note("the system's keyring cannot be asked, so what it may have stays: %s", p.Keyring)
+	}
+}
