@@ -140,6 +140,7 @@ func (b *Budget) leave(turn chan struct{}) {
 // Answer is what a host said to a request, as far as it concerns a Budget.
 type Answer int
 
+// What a host may say.
 const (
 	NoAnswer Answer = iota // or none that says anything about the host
 	Good
