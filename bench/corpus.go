@@ -25,7 +25,8 @@ func (c corpus) ref() manifest.Ref { return manifest.Ref{Dataset: c.name, Versio
 // corpora returns the corpus of a name, smaller by scale: fewer files, or smaller ones where there are only two.
 //
 //	small, small5k   20,000 and 5,000 files of 2 to 20 KB, lognormal with a median of 5 KB, in the layout of MIMIC-CXR
-//	medium           1,000 files of 1.35 to 1.65 MB, in the same layout; medium300 is 300 of them
+//	medium           1,000 files of 1.35 to 1.65 MB, in the same layout
+//	megabytes        1,100 files of 1.05 to 1.3 MB, in the same layout: nginx, told to send 1 MB/s, takes a second for each
 //	large, capped    the two biggest tables of MIMIC-IV, of 1.5 GB and of 200 MB each
 func corpora(name string, scale float64) (corpus, error) {
 	scaled := func(n float64) int { return max(1, int(n*scale)) }
@@ -51,10 +52,10 @@ func corpora(name string, scale float64) (corpus, error) {
 		return images(scaled(20_000), "2 to 20 KB", smallSize)
 	case "small5k":
 		return images(scaled(5_000), "2 to 20 KB", smallSize)
+	case "megabytes":
+		return images(scaled(1_100), "1.2 MB", megabyteSize)
 	case "medium":
 		return images(scaled(1_000), "1.5 MB", mediumSize)
-	case "medium300":
-		return images(scaled(300), "1.5 MB", mediumSize)
 	case "large":
 		return tables(1_500e6)
 	case "capped":
@@ -77,5 +78,7 @@ func smallSize(r *rand.Rand) int64 {
 		}
 	}
 }
+
+func megabyteSize(r *rand.Rand) int64 { return int64(1.05e6 + 0.25e6*r.Float64()) }
 
 func mediumSize(r *rand.Rand) int64 { return int64(1.5e6 * (0.9 + 0.2*r.Float64())) }

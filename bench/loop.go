@@ -51,6 +51,7 @@ func bareLoop(ctx context.Context, args []string) error {
 	dir := flags.String("dir", "", "where the files go")
 	connections := flags.Int("connections", 16, "workers")
 	chunks := flags.Bool("chunks", false, "fetch each file as byte ranges, for a few big ones")
+	plain := flags.Bool("plain", false, "be the plain loop")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -73,7 +74,10 @@ func bareLoop(ctx context.Context, args []string) error {
 		return err
 	}
 	work := l.work
-	if *chunks {
+	switch {
+	case *plain:
+		work = l.workPlain
+	case *chunks:
 		work = l.startChunks(ctx)
 	}
 	group, ctx := errgroup.WithContext(ctx)

@@ -55,13 +55,16 @@ func (p *pace) answered(now time.Time) {
 	}
 }
 
-// measured ends a window of answers, if it is time.
+// measured ends a window of answers, if it is time. One that took much longer
+// had a pause in it, and says nothing.
 func (p *pace) measured(now time.Time) bool {
 	elapsed := now.Sub(p.since)
 	if elapsed < paceWindow {
 		return false
 	}
-	p.seen = float64(p.answers) / elapsed.Seconds()
+	if elapsed < 2*paceWindow {
+		p.seen = float64(p.answers) / elapsed.Seconds()
+	}
 	p.since, p.answers = now, 0
 	return true
 }
@@ -73,11 +76,14 @@ func (p *pace) slower(now time.Time) {
 	}
 	p.rise = paceRise
 	switch elapsed := now.Sub(p.since); {
-	case p.rate > 0:
+	case p.rate > 0 && p.seen > 0:
 		p.rate = min(p.rate, p.seen)
-	case p.seen > 0:
+	case p.rate > 0:
+		p.rate /= 2
+		p.rise = paceGuess / 2
+	case p.seen > paceStart:
 		p.rate = p.seen
-	default: // it has just begun
+	default: // it has just begun to be busy
 		p.rate = max(float64(p.answers)/max(elapsed, paceWindow/5).Seconds(), paceStart)
 		p.rise = paceGuess
 	}

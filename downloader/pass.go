@@ -148,6 +148,10 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	return &SpaceError{Need: left - linkable, Free: space.Bytes}
 }
 
+// spareWorkers are those beyond one for each connection: they keep the
+// connections busy while others wait to try an entry again.
+const spareWorkers = 16
+
 // transfer does what the survey found. Its goroutines:
 //
 //	feed → examine workers → obtain workers → committer
@@ -192,7 +196,7 @@ func (p *pass) transfer(ctx context.Context) error {
 		feeders.Wait()
 		close(wanted)
 	}()
-	for range ceiling {
+	for range ceiling + min(ceiling, spareWorkers) {
 		g.Go(func() error { return p.runFetcher(gctx, wanted) })
 	}
 	err := g.Wait()
