@@ -68,6 +68,14 @@ const (
 // can tell more than the Denial itself.
 type Cause string
 
+// The causes of PhysioNet.
+const (
+	// CauseWithdrawn means that nobody gets the files of this version any more.
+	CauseWithdrawn Cause = "withdrawn"
+	// CauseRegion means that the files may not go to where the request came from.
+	CauseRegion Cause = "region"
+)
+
 // The causes of cloud sources.
 const (
 	// CauseNoLogin means that no credentials were found, or none were sent, and
@@ -95,6 +103,9 @@ const (
 	CauseWrongSecret Cause = "wrong_secret"
 	// CauseClock means that this machine's clock is too wrong for signatures.
 	CauseClock Cause = "clock"
+	// CauseNoUser means that the credentials are those of a role or of a whole
+	// account, which PhysioNet does not let in.
+	CauseNoUser Cause = "no_user"
 	// CauseWrongRegion means that the bucket is in another region.
 	CauseWrongRegion Cause = "wrong_region"
 	// CauseAccessPoint means that an access point refuses: it may be that of

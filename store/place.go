@@ -143,6 +143,19 @@ func (p Place) otherOwner() error {
 	return &LockedError{Path: p.ownerPath(), Owner: o}
 }
 
+// OwnerOf returns the living owner that a mirror names, as far as that can be
+// told without opening anything.
+func OwnerOf(mirror string) (Owner, bool) {
+	p := Place{Mirror: mirror}
+	o := p.readOwner()
+	fi, err := os.Stat(p.ownerPath())
+	if o.PID == 0 || err != nil || time.Since(fi.ModTime()) > ownerStale {
+		return Owner{}, false
+	}
+	host, err := os.Hostname()
+	return o, err != nil || o.Host != host || alive(o.PID)
+}
+
 // alive reports whether a process of this machine may still run.
 func alive(pid int) bool {
 	process, err := os.FindProcess(pid)

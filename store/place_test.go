@@ -195,3 +195,39 @@ func TestReadOnlyFolder(t *testing.T) {
 		t.Errorf("Locate in a read-only folder = %v, want ErrPermission", err)
 	}
 }
+
+func TestOwnerOf(t *testing.T) {
+	mirror := t.TempDir()
+	if o, ok := store.OwnerOf(mirror); ok {
+		t.Errorf("OwnerOf a mirror that nobody has = %+v, want none", o)
+	}
+	place, err := store.Locate(mirror, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(place, "pull")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := store.OwnerOf(mirror); !ok || o.PID != os.Getpid() || o.Command != "pull" {
+		t.Errorf("OwnerOf an open mirror = %+v, %t, want this process", o, ok)
+	}
+	owner := filepath.Join(mirror, store.Dir, "owner")
+	left, err := os.ReadFile(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(owner, left, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(owner, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := store.OwnerOf(mirror); ok {
+		t.Errorf("OwnerOf a mirror whose owner died = %+v, want none", o)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
 )
 
 // Where login has an account from, see physionet.Credentials.
@@ -93,7 +94,7 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 func check(ctx context.Context, source *physionet.Source) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, downloader.ErrStalled)
 	defer cancel()
-	err := source.Check(ctx)
+	_, err := source.Identify(ctx, manifest.Ref{})
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", source.URL(), context.Cause(ctx))
 	}

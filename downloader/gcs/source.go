@@ -86,11 +86,13 @@ type Options struct {
 // Source is Google Cloud Storage as a downloader.Source. It is safe for
 // concurrent use.
 type Source struct {
-	client  *storage.Client
-	address string
-	bucket  func(manifest.Ref) string
-	billing string
-	login   *login
+	client    *storage.Client
+	transport http.RoundTripper // below the client
+	agent     string
+	address   string
+	bucket    func(manifest.Ref) string
+	billing   string
+	login     *login
 }
 
 var (
@@ -115,10 +117,10 @@ func New(o Options) (*Source, error) {
 	// Bodies may use all connections there may be, and a login must not wait for them.
 	tokens := data.Clone()
 	tokens.MaxConnsPerHost = 0
-	s := &Source{address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
+	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
 	s.login = &login{anonymous: o.Anonymous, client: &http.Client{Transport: tokens, Timeout: tokenTimeout}}
 	client := &http.Client{
-		Transport: &wire{base: data, login: s.login, agent: "mimicsync/" + o.Version},
+		Transport: &wire{base: data, login: s.login, agent: s.agent},
 		// Nothing here redirects. Who does must not get the token.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

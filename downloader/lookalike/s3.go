@@ -19,7 +19,8 @@ import (
 //
 // It has the faults, limits and counters of a [Host]. Buckets are addressed by path ("/bucket/key") or by host name
 // ("bucket.s3.us-east-1.amazonaws.com"), access points by host name alone, as in
-// "name-123456789012.s3-accesspoint.us-east-1.amazonaws.com". Who asks is known by the access key's id; the signature itself is
+// "name-123456789012.s3-accesspoint.us-east-1.amazonaws.com". At "sts.us-east-1.amazonaws.com" it says whose credentials it
+// is asked with. Who asks is known by the access key's id; the signature itself is
 // not checked, but its date and region are. It does not write, and it does not know delimiters, versions or presigned requests.
 //
 // It is safe for concurrent use.
@@ -138,6 +139,10 @@ type s3Asked struct {
 }
 
 func (s *S3) route(w *response, r *http.Request) {
+	if strings.HasPrefix(r.Host, "sts.") {
+		s.tellIdentity(w, r)
+		return
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s3Fail(w, s3Error{http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource."})
 		return
@@ -181,6 +186,21 @@ func (s *S3) find(r *http.Request) (a s3Asked, fail *s3Error) {
 		return a, &s3Error{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"}
 	}
 	return a, nil
+}
+
+// tellIdentity answers GetCallerIdentity of Amazon's STS, at "sts.us-east-1.amazonaws.com".
+func (s *S3) tellIdentity(w *response, r *http.Request) {
+	k, fail := s.identify(r, &S3Bucket{Region: "us-east-1"})
+	if fail != nil {
+		code := fail.code
+		if code == "InvalidAccessKeyId" {
+			code = "InvalidClientTokenId"
+		}
+		page(w, fail.status, "text/xml", []byte("<ErrorResponse><Error><Code>"+code+"</Code><Message>"+fail.message+"</Message></Error></ErrorResponse>"))
+		return
+	}
+	page(w, http.StatusOK, "text/xml", []byte("<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>"+k.Identity+
+		"</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>"))
 }
 
 // identify finds out who asks.

@@ -9,15 +9,28 @@ import (
 	"mimicsync/manifest"
 )
 
-// Check asks PhysioNet whether it accepts the account, by a request that changes
-// nothing. Nil means that it does, whatever the account may read; an
-// *downloader.AccessError, that it does not or that there is none; any other
-// error, that nobody knows.
-func (s *Source) Check(ctx context.Context) error {
-	account, err := s.find(ctx)
-	if err != nil || account.User == "" {
-		return &downloader.AccessError{Denial: downloader.NoCredentials, Source: Name, Page: s.address("login") + "/", Err: err}
+// Reach implements downloader.Diagnoser.
+func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.address("ping")+"/", http.NoBody)
+	if err != nil {
+		return downloader.Reached{}, err
 	}
+	request.Header.Set("User-Agent", s.agent)
+	return downloader.Reach(s.client.Transport, request)
+}
+
+// Identify implements downloader.Diagnoser: it asks PhysioNet whether it accepts
+// the account, whatever that may read.
+func (s *Source) Identify(ctx context.Context, _ manifest.Ref) (downloader.Identity, error) {
+	account, err := s.lookUp(ctx)
+	if err != nil || account.User == "" {
+		return downloader.Identity{}, &downloader.AccessError{Denial: downloader.NoCredentials, Source: Name, Page: s.address("login") + "/", Err: err}
+	}
+	return downloader.Identity{User: account.User, From: account.From}, s.check(ctx, account)
+}
+
+// check asks by a request that changes nothing.
+func (s *Source) check(ctx context.Context, account Credentials) error {
 	// This part of the JSON API wants an account even for an open dataset, and
 	// looks at it before it looks for the dataset: any answer but 401 means yes,
 	// as long as it is the API that gives it. It takes any User-Agent, and is not

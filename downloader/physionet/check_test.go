@@ -31,7 +31,7 @@ func iv() lookalike.Project {
 
 // One request says whether an account is right, whatever it may read and
 // whatever the server has.
-func TestCheck(t *testing.T) {
+func TestIdentify(t *testing.T) {
 	closed := restricted(iv())
 	for _, test := range []struct {
 		name    string
@@ -44,11 +44,12 @@ func TestCheck(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			site, url := serveSite(t, test.project)
 			addAlice(site)
-			if err := newSource(t, physionet.Options{URL: url, Credentials: account}).Check(t.Context()); err != nil {
-				t.Errorf("Check of a right password = %v, want <nil>", err)
+			who, err := newSource(t, physionet.Options{URL: url, Credentials: account}).Identify(t.Context(), manifest.Ref{})
+			if err != nil || who.User != "alice" || who.From != account.From {
+				t.Errorf("Identify of a right password = %+v, %v, want alice", who, err)
 			}
 			wrong := physionet.Credentials{User: "alice", Password: "wrong-" + marker, From: "the test"}
-			err := newSource(t, physionet.Options{URL: url, Credentials: wrong}).Check(t.Context())
+			_, err = newSource(t, physionet.Options{URL: url, Credentials: wrong}).Identify(t.Context(), manifest.Ref{})
 			wantRefused(t, err, url)
 			if got := len(site.Requests()); got != 2 {
 				t.Errorf("%d requests for two checks, want 2", got)
@@ -64,13 +65,13 @@ func wantRefused(t *testing.T, err error, url string) {
 	t.Helper()
 	access, ok := errors.AsType[*downloader.AccessError](err)
 	if !ok || access.Denial != downloader.BadCredentials || access.User != "alice" || access.From != "the test" || access.Page != url+"/login/" {
-		t.Errorf("Check of a wrong password = %v, want it refused", err)
+		t.Errorf("Identify of a wrong password = %v, want it refused", err)
 	}
 	noSecret(t, err)
 }
 
 // A server of before 2025 is asked by way of a dataset.
-func TestCheckWithoutAPI(t *testing.T) {
+func TestIdentifyWithoutAPI(t *testing.T) {
 	site := lookalike.New(mimicIII())
 	addAlice(site)
 	hs := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -82,15 +83,16 @@ func TestCheckWithoutAPI(t *testing.T) {
 		site.ServeHTTP(w, r)
 	}))
 	t.Cleanup(site.Close)
-	if err := newSource(t, physionet.Options{URL: hs.URL, Credentials: account}).Check(t.Context()); err != nil {
-		t.Errorf("Check of a right password = %v, want <nil>", err)
+	if _, err := newSource(t, physionet.Options{URL: hs.URL, Credentials: account}).Identify(t.Context(), manifest.Ref{}); err != nil {
+		t.Errorf("Identify of a right password = %v, want <nil>", err)
 	}
 	wrong := physionet.Credentials{User: "alice", Password: "wrong-" + marker, From: "the test"}
-	wantRefused(t, newSource(t, physionet.Options{URL: hs.URL, Credentials: wrong}).Check(t.Context()), hs.URL)
+	_, err := newSource(t, physionet.Options{URL: hs.URL, Credentials: wrong}).Identify(t.Context(), manifest.Ref{})
+	wantRefused(t, err, hs.URL)
 }
 
 // What does not say whether the password is right is no yes, and no no.
-func TestCheckThatTellsNothing(t *testing.T) {
+func TestIdentifyThatTellsNothing(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s was asked for, with %q", r.URL, r.Header.Get("Authorization"))
 	}))
@@ -120,23 +122,23 @@ func TestCheckThatTellsNothing(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hs := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { test.answer(w) }))
-			err := newSource(t, physionet.Options{URL: hs.URL, Credentials: account}).Check(t.Context())
+			_, err := newSource(t, physionet.Options{URL: hs.URL, Credentials: account}).Identify(t.Context(), manifest.Ref{})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("Check = %v, want %q", err, test.want)
+				t.Errorf("Identify = %v, want %q", err, test.want)
 			}
 			if _, access := errors.AsType[*downloader.AccessError](err); access {
-				t.Errorf("Check = %v, want no AccessError", err)
+				t.Errorf("Identify = %v, want no AccessError", err)
 			}
 			noSecret(t, err)
 		})
 	}
 }
 
-func TestCheckWithoutAccount(t *testing.T) {
+func TestIdentifyWithoutAccount(t *testing.T) {
 	site, url := serveSite(t, iv())
-	err := newSource(t, physionet.Options{URL: url}).Check(t.Context())
+	_, err := newSource(t, physionet.Options{URL: url}).Identify(t.Context(), manifest.Ref{})
 	if access, ok := errors.AsType[*downloader.AccessError](err); !ok || access.Denial != downloader.NoCredentials {
-		t.Errorf("Check = %v, want NoCredentials", err)
+		t.Errorf("Identify = %v, want NoCredentials", err)
 	}
 	if got := len(site.Requests()); got != 0 {
 		t.Errorf("%d requests, want none", got)

@@ -67,8 +67,9 @@ type Source struct {
 	agent  string
 	client *http.Client
 
-	finding sync.Mutex // held while find runs
+	finding sync.Mutex // held while find runs; guards found
 	find    func(context.Context) (Credentials, error)
+	found   Credentials // what find has found
 	// account goes with every request once the server has asked who we are, and
 	// is nil until then. A pointer also prints as an address, and not the password.
 	account atomic.Pointer[Credentials]
@@ -77,6 +78,7 @@ type Source struct {
 var (
 	_ downloader.Source    = (*Source)(nil)
 	_ downloader.Publisher = (*Source)(nil)
+	_ downloader.Diagnoser = (*Source)(nil)
 )
 
 // New returns a Source. The error says what is wrong with the URL.
@@ -236,17 +238,27 @@ func (s *Source) get(ctx context.Context, address *url.URL, r downloader.Request
 // identify finds the account for a server that has asked for one; nil if there
 // is none.
 func (s *Source) identify(ctx context.Context) (*Credentials, error) {
-	s.finding.Lock()
-	defer s.finding.Unlock()
 	if account := s.account.Load(); account != nil {
 		return account, nil
 	}
-	found, err := s.find(ctx)
+	found, err := s.lookUp(ctx)
 	if err != nil || found.User == "" {
 		return nil, err
 	}
 	s.account.Store(&found)
 	return &found, nil
+}
+
+// lookUp finds the account, once.
+func (s *Source) lookUp(ctx context.Context) (Credentials, error) {
+	s.finding.Lock()
+	defer s.finding.Unlock()
+	if s.found.User != "" {
+		return s.found, nil
+	}
+	var err error
+	s.found, err = s.find(ctx)
+	return s.found, err
 }
 
 func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Request, account *Credentials) (*http.Response, error) {
@@ -294,10 +306,10 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 		_ = response.Body.Close() // its connection is wanted for the next question
 		return nil, s.notFound(ctx, address, r)
 	case http.StatusUnauthorized:
-		return nil, s.unauthorized(r.Ref)
+		return nil, s.closed(ctx, r, s.unauthorized(r.Ref))
 	case http.StatusForbidden:
 		account := s.known()
-		return nil, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: account.User, From: account.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"}
+		return nil, s.closed(ctx, r, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: account.User, From: account.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"})
 	default:
 		return nil, statusError(address.String(), response)
 	}
@@ -305,49 +317,6 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 		return nil, fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrWebPage)
 	}
 	return o, nil
-}
-
-func (s *Source) unauthorized(ref manifest.Ref) *downloader.AccessError {
-	account := s.known()
-	if account.User == "" {
-		return &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("content", ref.Dataset, ref.Version) + "/"}
-	}
-	return s.refused(ref, account)
-}
-
-// refused means that a user and password are not accepted.
-func (s *Source) refused(ref manifest.Ref, c Credentials) *downloader.AccessError {
-	return &downloader.AccessError{Denial: downloader.BadCredentials, Ref: ref, Source: Name, User: c.User, From: c.From, Page: s.address("login") + "/"}
-}
-
-// known is the account that the server was told; none if it has not asked.
-func (s *Source) known() Credentials {
-	if account := s.account.Load(); account != nil {
-		return *account
-	}
-	return Credentials{}
-}
-
-// notFound finds out what is missing: a file, or, where even the manifest is,
-// perhaps the whole version.
-func (s *Source) notFound(ctx context.Context, address *url.URL, r downloader.Request) error {
-	if r.Path == manifest.Name {
-		page := s.below("/content/" + r.Ref.Dataset + "/" + r.Ref.Version + "/")
-		response, err := s.send(ctx, page, downloader.Request{}, nil)
-		if err != nil {
-			return err
-		}
-		drain(response)
-		_ = response.Body.Close() // the status is the answer
-		switch response.StatusCode {
-		case http.StatusOK:
-		case http.StatusNotFound:
-			return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
-		default:
-			return statusError(page.String(), response)
-		}
-	}
-	return fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrNotExist)
 }
 
 // Latest implements downloader.Publisher: the page of a dataset redirects to
@@ -381,10 +350,6 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 		return "", fmt.Errorf("%s leads to %s, which names no version", redact(address), redact(location.String()))
 	}
 	return version, nil
-}
-
-func statusError(address string, r *http.Response) error {
-	return &downloader.StatusError{URL: redact(address), Code: r.StatusCode, RetryAfter: retryAfter(r.Header.Get("Retry-After"))}
 }
 
 // drain reads a short body, so that its connection can be used again. The

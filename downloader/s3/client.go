@@ -15,6 +15,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
 	"mimicsync/manifest"
@@ -94,6 +95,7 @@ func newPlace(ctx context.Context, cfg aws.Config, o Options, l Location) (*plac
 		so.UsePathStyle = so.BaseEndpoint != nil && a.accessPoint() == ""
 	})
 	so := p.client.Options()
+	p.identities = sts.NewFromConfig(cfg, func(o *sts.Options) { o.Retryer, o.Region = aws.NopRetryer{}, so.Region })
 	p.amazon = so.BaseEndpoint == nil
 	if err := checkEndpoint(so.BaseEndpoint, o.PlainHTTP); err != nil {
 		return nil, err

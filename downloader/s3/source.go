@@ -34,6 +34,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
@@ -70,8 +71,9 @@ type Source struct {
 type place struct {
 	Location
 
-	client *sdk.Client
-	amazon bool // not another store's endpoint
+	client     *sdk.Client
+	identities *sts.Client
+	amazon     bool // not another store's endpoint
 }
 
 var (

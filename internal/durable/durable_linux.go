@@ -85,14 +85,42 @@ var networkFS = map[int64]string{
 	0x65735546: "FUSE",
 }
 
+// localFS are the most usual of the others.
+var localFS = map[int64]string{
+	0xEF53:     "ext4",
+	0x58465342: "XFS",
+	0x9123683E: "btrfs",
+	0x2FC12FC1: "ZFS",
+	0xF2F52010: "F2FS",
+	0x794C7630: "overlayfs",
+	0x01021994: "tmpfs",
+	0x2011BAB0: "exFAT",
+	0x4D44:     "FAT",
+	0x7366746E: "NTFS",
+}
+
+// FileSystem names the kind of file system that path lies on, empty if unknown,
+// and reports whether it is a network file system.
+func FileSystem(path string) (name string, network bool) {
+	if name, network = NetworkFS(path); network {
+		return name, true
+	}
+	return localFS[magic(path)], false
+}
+
+// magic is the number of a file system's kind, 0 if it cannot be asked.
+func magic(path string) int64 {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
+		return 0
+	}
+	return int64(uint32(st.Type)) //nolint:gosec // the magic is 32 bits wide; on some platforms its type is signed
+}
+
 // NetworkFS names the network file system that path lies on, and reports
 // whether it is one. FUSE counts: what stands behind it cannot be known.
 func NetworkFS(path string) (string, bool) {
-	var st unix.Statfs_t
-	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
-		return "", false
-	}
-	name, ok := networkFS[int64(uint32(st.Type))] //nolint:gosec // the magic is 32 bits wide; on some platforms its type is signed
+	name, ok := networkFS[magic(path)]
 	return name, ok
 }
 

@@ -33,6 +33,9 @@ func free(path string) (Space, error) {
 	return Space{Bytes: int64(st.Bavail) * int64(st.Bsize), Total: int64(st.Blocks) * int64(st.Bsize), Inodes: int64(st.Ffree)}, nil //nolint:gosec,unconvert // field types differ between the BSDs
 }
 
+// FileSystem cannot tell here.
+func FileSystem(string) (name string, network bool) { return "", false }
+
 // NetworkFS cannot tell here and answers no: set a state folder by hand when
 // the mirror lies on another machine.
 func NetworkFS(string) (string, bool) { return "", false }

@@ -36,6 +36,9 @@ func free(path string) (Space, error) {
 	return Space{Bytes: int64(avail), Total: int64(total), Inodes: -1}, nil //nolint:gosec // a disk of 2^63 bytes is far off
 }
 
+// FileSystem cannot tell here.
+func FileSystem(string) (name string, network bool) { return "", false }
+
 // NetworkFS cannot tell here and answers no: set a state folder by hand when
 // the mirror lies on another machine.
 func NetworkFS(string) (string, bool) { return "", false }

@@ -1,0 +1,45 @@
+package gcs
+
+import (
+	"context"
+	"net/http"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+var _ downloader.Diagnoser = (*Source)(nil)
+
+// Reach implements downloader.Diagnoser.
+func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, s.address+"/", http.NoBody)
+	if err != nil {
+		return downloader.Reached{}, err
+	}
+	request.Header.Set("User-Agent", s.agent)
+	return downloader.Reach(s.transport, request)
+}
+
+// Identify implements downloader.Diagnoser: it asks Google for an access token.
+// What the token may read, and whether the billing project can pay, Google tells
+// who reads.
+func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
+	r := downloader.Request{Ref: ref}
+	me := downloader.Identity{Anonymous: s.login.anonymous, Payer: s.billing}
+	who, _, err := s.login.token(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return me, context.Cause(ctx)
+	case err != nil:
+		return me, s.loginError(&exchange{who: who}, r, err)
+	case who.credentials != nil:
+		me.From, me.User = applicationWord, who.email
+	case !s.login.anonymous:
+		s.login.forget(who) // perhaps there is a login when somebody asks again
+		e := s.refused(r, downloader.NoCredentials, downloader.CauseNoLogin)
+		e.Command = loginCommand
+		e.Detail = "there is no Google login: run " + loginCommand
+		return me, e
+	}
+	return me, nil
+}
