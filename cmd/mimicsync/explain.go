@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -105,32 +104,11 @@ func adviseAccess(err error) (advice, bool) {
 	if !ok {
 		return advice{}, false
 	}
-	a := advice{code: exitAccess}
-	switch access.Denial {
-	case downloader.NoCredentials:
-		a.hint = "log in with: mimicsync login\n" +
-			"or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put this line into ~/.netrc (chmod 600):\n" +
-			"  machine physionet.org login USER password PASSWORD\n" +
-			"What the dataset asks of its readers is on " + access.Page
-	case downloader.BadCredentials:
-		a.hint = "try them on " + access.Page
-		switch access.From {
-		case fromPrompt, fromStdin:
-		case physionet.FromKeyring, keptFile():
-			a.hint += " and type them again: mimicsync login"
-		default:
-			a.hint += " and mend them in " + access.From
-		}
-	case downloader.Forbidden:
-		a.hint = "sign the agreement of this version on " + access.Page + "\n" +
-			"or see on the dataset's page what is missing (training, credentialing): " + strings.Replace(access.Page, "/sign-dua/", "/content/", 1)
-	case downloader.UnknownVersion:
-		a.hint = "see the names with: mimicsync datasets; versions are on " + access.Page
-		if near, ok := manifest.Nearest(access.Ref.Dataset); ok && near != access.Ref.Dataset {
-			a.hint = "did you mean " + near + "? Or " + a.hint
-		}
+	var lines []string
+	for _, step := range accessCure(access) {
+		lines = append(lines, step.String())
 	}
-	return a, true
+	return advice{exitAccess, strings.Join(lines, "\n")}, true
 }
 
 func adviseState(err error) (advice, bool) {

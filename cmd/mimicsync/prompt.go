@@ -69,20 +69,21 @@ func readStdin(ctx context.Context) (string, error) {
 
 // unlessDone waits for what cannot be cancelled, or for the end of ctx. What was
 // not waited for ends with the process.
-func unlessDone(ctx context.Context, read func() (string, error)) (string, error) {
+func unlessDone[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
-		text string
-		err  error
+		value T
+		err   error
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		text, err := read()
-		answers <- answer{text, err}
+		value, err := read()
+		answers <- answer{value, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		var none T
+		return none, context.Cause(ctx)
 	case got := <-answers:
-		return got.text, got.err
+		return got.value, got.err
 	}
 }

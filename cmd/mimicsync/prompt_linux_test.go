@@ -142,3 +142,17 @@ func TestPromptEndOfInput(t *testing.T) {
 		t.Errorf("login: exit code %d, want %d:\n%s", code, exitUsage, screen)
 	}
 }
+
+// Doctor is coloured on a terminal, unless NO_COLOR forbids it.
+func TestDoctorOnATerminal(t *testing.T) {
+	for _, plain := range []string{"", "1"} {
+		site := plainSite(t)
+		privately(t, site.URL)
+		t.Setenv("NO_COLOR", plain)
+		t.Setenv("TERM", "xterm")
+		code, screen := openTerminal(t, "doctor", "demo").end()
+		if code != exitAccess || strings.Contains(screen, "\x1b[") == (plain != "") || !strings.Contains(screen, "FAILED") {
+			t.Errorf("doctor with NO_COLOR=%s: exit code %d, want %d, and colours only without it:\n%q", plain, code, exitAccess, screen)
+		}
+	}
+}

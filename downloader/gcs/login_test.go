@@ -194,3 +194,40 @@ func TestAPersonsLogin(t *testing.T) {
 		t.Errorf("Open while the login breaks = %v, want trouble on the way", err)
 	}
 }
+
+func TestIdentify(t *testing.T) {
+	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
+	nobody := newSource(t, gcs.Options{Endpoint: endpoint})
+	if who, err := nobody.Identify(t.Context(), sourcetest.Ref); cause(err) != downloader.CauseNoLogin {
+		t.Errorf("Identify without a login = %+v, %v, want %s", who, err, downloader.CauseNoLogin)
+	}
+	anonymous := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
+	if who, err := anonymous.Identify(t.Context(), sourcetest.Ref); err != nil || !who.Anonymous {
+		t.Errorf("Identify of who wants to be nobody = %+v, %v, want nobody", who, err)
+	}
+	if n := store.Counters().Requests; n != 0 {
+		t.Errorf("%d requests, want none", n)
+	}
+
+	store.PutAccount(lookalike.Account{Email: robot})
+	logInAsRobot(t, endpoint, "")
+	s := newSource(t, gcs.Options{Endpoint: endpoint, BillingProject: "the-lab"})
+	if who, err := s.Identify(t.Context(), sourcetest.Ref); err != nil || who.User != robot || who.From == "" || who.Payer != "the-lab" {
+		t.Errorf("Identify = %+v, %v, want %s and the-lab", who, err, robot)
+	}
+	store.PutAccount(lookalike.Account{Email: robot, Expired: true})
+	s = newSource(t, gcs.Options{Endpoint: endpoint})
+	if who, err := s.Identify(t.Context(), sourcetest.Ref); cause(err) != downloader.CauseLoginExpired {
+		t.Errorf("Identify after the login = %+v, %v, want %s", who, err, downloader.CauseLoginExpired)
+	}
+	if at, err := s.Reach(t.Context(), sourcetest.Ref); err != nil || at.Address != endpoint || at.Date.IsZero() {
+		t.Errorf("Reach = %+v, %v, want %s and its clock", at, err, endpoint)
+	}
+}
+
+func cause(err error) downloader.Cause {
+	if e, ok := errors.AsType[*downloader.AccessError](err); ok {
+		return e.Cause
+	}
+	return ""
+}

@@ -21,10 +21,10 @@ func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached,
 
 // Identify implements downloader.Diagnoser: it asks PhysioNet whether it accepts
 // the account, whatever that may read.
-func (s *Source) Identify(ctx context.Context, _ manifest.Ref) (downloader.Identity, error) {
+func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
 	account, err := s.lookUp(ctx)
 	if err != nil || account.User == "" {
-		return downloader.Identity{}, &downloader.AccessError{Denial: downloader.NoCredentials, Source: Name, Page: s.address("login") + "/", Err: err}
+		return downloader.Identity{}, &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("login") + "/", Err: err}
 	}
 	return downloader.Identity{User: account.User, From: account.From}, s.check(ctx, account)
 }

@@ -187,3 +187,35 @@ func TestAccountCannotBeLookedFor(t *testing.T) {
 		t.Errorf("Open = %v, want NoCredentials because %v", err, broken)
 	}
 }
+
+// A version that nobody gets is not one whose agreement is to be signed.
+func TestClosedToEverybody(t *testing.T) {
+	for want, change := range map[downloader.Cause]func(*lookalike.Version){
+		downloader.CauseWithdrawn: func(v *lookalike.Version) { v.Deprecated = true },
+		downloader.CauseRegion:    func(v *lookalike.Version) { v.Georestricted = true },
+		"":                        func(v *lookalike.Version) { v.DownloadsDisabled = true },
+	} {
+		for _, who := range []physionet.Credentials{{}, account} {
+			p := restricted(project(1))
+			change(&p.Versions[0])
+			site, url := serveSite(t, p)
+			addAlice(site, demo.String())
+			_, err := fetch(t.Context(), newSource(t, physionet.Options{URL: url, Credentials: who}), manifest.Name)
+			e, ok := errors.AsType[*downloader.AccessError](err)
+			if !ok || e.Cause != want || want != "" && (e.Denial != downloader.Forbidden || !strings.HasPrefix(e.Page, url+"/content/")) {
+				t.Errorf("Open by %q = %+v, want the cause %q", who.User, e, want)
+			}
+			if n := len(site.Requests()); n > 3 {
+				t.Errorf("%d requests, want at most 3", n)
+			}
+		}
+	}
+}
+
+func TestReach(t *testing.T) {
+	_, url := serveSite(t, project(1))
+	at, err := newSource(t, physionet.Options{URL: url}).Reach(t.Context(), manifest.Ref{})
+	if ahead, known := at.Ahead(); err != nil || at.Address != url || at.Proxy != "" || !known || ahead.Abs().Minutes() > 1 {
+		t.Errorf("Reach = %+v, %v, want %s and its clock", at, err, url)
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/s3"
+	"mimicsync/manifest"
+)
+
+// step is something that a person can do about a failure, with the page where
+// or the command by which it is done.
+type step struct {
+	Do      string `json:"do"`
+	Page    string `json:"page,omitempty"`
+	Command string `json:"command,omitempty"`
+}
+
+// String is the step in one line, with the page or the command at its end.
+func (s step) String() string {
+	if where := first(s.Command, s.Page); where != "" {
+		return s.Do + ": " + where
+	}
+	return s.Do
+}
+
+// Pages and commands that lead to access. PhysioNet's own pages name the steps
+// to its copies: link the account in the profile, request access on the page of
+// the version, then go to the bucket.
+const (
+	cloudSettings = physionet.DefaultURL + "/settings/cloud/"
+	setClock      = "sudo timedatectl set-ntp true"
+	awsConfigure  = "aws configure"
+)
+
+// accessCure is what to do where a source refuses.
+func accessCure(e *downloader.AccessError) []step {
+	switch e.Source {
+	case gcs.Name:
+		return gcsCure(e)
+	case s3.Name:
+		return s3Cure(e)
+	}
+	return physionetCure(e)
+}
+
+func physionetCure(e *downloader.AccessError) []step {
+	base, _, _ := strings.Cut(e.Page, "/sign-dua/")
+	switch {
+	case e.Cause == downloader.CauseWithdrawn:
+		return []step{{Do: "take the newest version", Page: e.Page}}
+	case e.Cause == downloader.CauseRegion:
+		return []step{{Do: "read the terms, or ask PhysioNet", Page: e.Page}}
+	case e.Denial == downloader.NoCredentials:
+		steps := []step{
+			{Do: "log in with", Command: "mimicsync login"},
+			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine physionet.org login USER password PASSWORD"},
+		}
+		if e.Ref.Dataset != "" {
+			steps = append(steps, step{Do: "see what the dataset asks of its readers", Page: e.Page})
+		}
+		return steps
+	case e.Denial == downloader.BadCredentials:
+		steps := []step{{Do: "try them on", Page: e.Page}}
+		switch e.From {
+		case fromPrompt, fromStdin:
+			return steps
+		case physionet.FromKeyring, keptFile():
+			return append(steps, step{Do: "type them again", Command: "mimicsync login"})
+		}
+		return append(steps, step{Do: "mend them in " + e.From})
+	case e.Denial == downloader.UnknownVersion:
+		steps := []step{{Do: "see the names", Command: "mimicsync datasets"}, {Do: "see the versions", Page: e.Page}}
+		if near, ok := manifest.Nearest(e.Ref.Dataset); ok && near != e.Ref.Dataset {
+			return append([]step{{Do: "did you mean " + near + "?"}}, steps...)
+		}
+		return steps
+	}
+	return []step{
+		{Do: "sign the agreement of this version", Page: e.Page},
+		{Do: "see that your training has not expired", Page: base + "/settings/training/"},
+		{Do: "see that you are credentialed", Page: base + "/settings/credentialing/"},
+		{Do: "see what else the dataset asks", Page: base + "/content/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"},
+	}
+}
+
+func gcsCure(e *downloader.AccessError) []step {
+	login := step{Do: "log in to Google as the account that is linked with PhysioNet", Command: e.Command}
+	switch e.Cause {
+	case downloader.CauseNoBillingProject:
+		return []step{{Do: "name a Google Cloud project of yours with billing, in gcs.billing_project or with --billing-project; how that works", Page: e.Page}}
+	case downloader.CauseBadBillingProject:
+		return []step{{Do: "enable billing for the project", Page: e.Page}, {Do: "or have its owner give you the role Service Usage Consumer, or name another one"}}
+	case downloader.CauseNoLogin, downloader.CauseLoginExpired, downloader.CauseBadLogin:
+		return []step{login}
+	case downloader.CauseNoBucket:
+		return []step{{Do: "see whether the version has a copy at Google, and under which name", Page: e.Page}}
+	}
+	login.Command = first(login.Command, "gcloud auth application-default login")
+	return []step{
+		{Do: "link your Google account in your PhysioNet profile", Page: cloudSettings},
+		{Do: "request access by Google Cloud under Files, and wait ten minutes", Page: e.Page},
+		login,
+	}
+}
+
+func s3Cure(e *downloader.AccessError) []step {
+	link := step{Do: "link your AWS identity, an IAM user, in your PhysioNet profile", Page: cloudSettings}
+	page := step{Do: "compare the address with the one under Files", Page: e.Page}
+	if e.Page == "" { // another store than Amazon's
+		link, page = step{Do: "ask whoever runs the store for access"}, step{Do: "compare the address with what whoever runs the store says"}
+	}
+	switch e.Cause {
+	case downloader.CauseNoLogin, downloader.CauseUnknownKey, downloader.CauseWrongSecret, downloader.CauseBadLogin:
+		return []step{{Do: "log in to AWS", Command: first(e.Command, awsConfigure)}}
+	case downloader.CauseLoginExpired:
+		return []step{{Do: "log in again, in the way in which you got the credentials, and try them with", Command: first(e.Command, "aws sts get-caller-identity")}}
+	case downloader.CauseNoUser:
+		return []step{{Do: "use the access key of an IAM user", Command: awsConfigure}, link}
+	case downloader.CauseClock:
+		return []step{{Do: "set this machine's clock", Command: setClock}}
+	case downloader.CauseWrongRegion:
+		return []step{{Do: "set the region of the location in the configuration"}}
+	case downloader.CauseWrongPrefix:
+		return []step{{Do: "let the location in the configuration end with /" + e.Ref.Dataset + "/" + e.Ref.Version + "/"}, page}
+	case downloader.CauseIdentityPolicy:
+		return []step{{Do: "give the IAM user the policy AmazonS3ReadOnlyAccess", Page: "https://console.aws.amazon.com/iam/"}}
+	case downloader.CauseArchived:
+		return []step{{Do: "fetch it from another source, or ask its owner to restore it"}}
+	case downloader.CauseAccessPoint:
+		return []step{
+			link,
+			{Do: `press "Enable AWS access" under Files, and copy the address of your own access point into the configuration`, Page: e.Page},
+		}
+	}
+	if e.Denial == downloader.UnknownVersion {
+		return []step{page}
+	}
+	return []step{link, page}
+}
+
+// troubleCure is what to do where a source did not answer as it should.
+func troubleCure(err error, proxy string) []step {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var certificate *tls.CertificateVerificationError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return []step{{Do: "see whether this machine's clock is right, and set it", Command: setClock}, {Do: "if it is, the server's certificate has ended: try later"}}
+	case errors.As(err, &name):
+		return []step{{Do: "another server answers, such as the login page of a network: open the address in a browser on this machine"}}
+	case errors.As(err, &authority), errors.As(err, &certificate):
+		return []step{{Do: "if a proxy of your network reads along, name the file with its certificate", Command: "export SSL_CERT_FILE=/path/to/ca.pem"}}
+	case proxy != "":
+		return []step{{Do: "see that the proxy " + proxy + " is right and answers; it comes from HTTPS_PROXY, and NO_PROXY names hosts to go to without it"}}
+	case errors.As(err, &dns):
+		return []step{{Do: "check the network and its name servers; the compute nodes of a cluster often have none: try its login node"}}
+	}
+	if _, ok := errors.AsType[*downloader.StatusError](err); ok {
+		return []step{{Do: "the server has trouble: try again later"}}
+	}
+	if errors.Is(err, downloader.ErrWebPage) {
+		return []step{{Do: "a network's login page is in between: open the address in a browser on this machine"}}
+	}
+	return []step{{Do: "check the network and its firewall; if it needs a proxy, name it", Command: "export HTTPS_PROXY=http://proxy.example.org:3128"}}
+}

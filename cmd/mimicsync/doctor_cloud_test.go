@@ -1,0 +1,195 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/s3"
+	"mimicsync/manifest"
+)
+
+const robot = "robot@the-lab.iam.gserviceaccount.com"
+
+// robotLogin makes a service account the Google login. Its token is asked for at
+// the look-alike.
+func robotLogin(t *testing.T, endpoint, key string) {
+	t.Helper()
+	text, err := json.Marshal(map[string]string{
+		"type": "service_account", "client_email": robot, "private_key": key, "private_key_id": "1", "token_uri": endpoint + "/token",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "credentials.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
+}
+
+func gcsAilments() []ailment {
+	files := lookalike.Generated([]lookalike.GeneratedFile{{Path: manifest.Name, Data: []byte("a manifest\n")}})
+	bucket := lookalike.Bucket{Name: gcs.DefaultBucket(demo), Objects: files, RequesterPays: true}
+	closed := bucket
+	closed.Readers = []string{"somebody"}
+	elsewhere := bucket
+	elsewhere.Name = "elsewhere"
+	with := func(b lookalike.Bucket, billing, key string, account lookalike.Account) func(*testing.T) patient {
+		return func(t *testing.T) patient {
+			t.Helper()
+			store := lookalike.NewGCS(b)
+			hs := httptest.NewServer(store)
+			t.Cleanup(hs.Close)
+			t.Cleanup(store.Close)
+			account.Projects = []string{"the-lab", "closed"}
+			store.PutAccount(account)
+			store.CloseBilling("closed")
+			if key != "" {
+				robotLogin(t, hs.URL, key)
+			}
+			source, err := gcs.New(gcs.Options{Endpoint: hs.URL, BillingProject: billing, Version: "test"})
+			return patient{candidate{"gcs", source, err}, store}
+		}
+	}
+	key := robotKey()
+	me := lookalike.Account{Email: robot}
+	gone := lookalike.Account{Email: robot, Expired: true}
+	return []ailment{
+		{
+			name: "no billing project", patient: with(bucket, "", key, me),
+			check: "access", cause: downloader.CauseNoBillingProject, says: "pays for it", cures: []string{"gcs.billing_project", "using-requester-pays"},
+		},
+		{
+			name: "billing is closed", patient: with(bucket, "closed", key, me),
+			check: "access", cause: downloader.CauseBadBillingProject, says: `"closed"`, cures: []string{"billing/linkedaccount?project=closed"},
+		},
+		{
+			name: "another's billing project", patient: with(bucket, "not-mine", key, me),
+			check: "access", cause: downloader.CauseBadBillingProject, says: `"not-mine"`, cures: []string{"project=not-mine", "Service Usage Consumer"},
+		},
+		{
+			name: "no Google login", patient: with(bucket, "the-lab", "", me),
+			check: "access", cause: downloader.CauseNoLogin, says: "no Google login", cures: []string{"gcloud auth application-default login"},
+		},
+		{
+			name: "Google login expired", patient: with(bucket, "the-lab", key, gone),
+			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"gcloud auth application-default login"},
+		},
+		{
+			name: "Google login unusable", patient: with(bucket, "the-lab", secret, me),
+			check: "account", cause: downloader.CauseBadLogin, says: "cannot be used", cures: []string{"gcloud auth application-default login"},
+		},
+		{
+			name: "Google account not linked, access not requested", patient: with(closed, "the-lab", key, me),
+			check: "access", cause: downloader.CauseNotGranted, says: robot,
+			cures: []string{"https://physionet.org/settings/cloud/", "https://physionet.org/content/demo/1.0/#files", "gcloud auth application-default login"},
+		},
+		{
+			name: "no bucket at Google", patient: with(elsewhere, "the-lab", key, me),
+			check: "access", cause: downloader.CauseNoBucket, says: gcs.DefaultBucket(demo), cures: []string{"https://physionet.org/content/demo/1.0/"},
+		},
+	}
+}
+
+func s3Ailments() []ailment {
+	ours, cloud := "demo-v1-0-02", "https://physionet.org/settings/cloud/"
+	page := "https://physionet.org/content/demo/1.0/#files"
+	with := func(location s3.Location, change func(*testing.T, *lookalike.S3)) func(*testing.T) patient {
+		return func(t *testing.T) patient {
+			t.Helper()
+			t.Setenv("AWS_ACCESS_KEY_ID", keyID)
+			t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+			store, o := amazon(t)
+			if change != nil {
+				change(t, store)
+			}
+			o.Locations = map[manifest.Ref]s3.Location{demo: location}
+			source, err := s3.New(t.Context(), o)
+			return patient{candidate{"s3", source, err}, store}
+		}
+	}
+	fault := func(code int, reason string) func(*testing.T, *lookalike.S3) {
+		return func(_ *testing.T, s *lookalike.S3) {
+			s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: code, Reason: reason, Path: manifest.Name})
+		}
+	}
+	return []ailment{
+		{
+			name: "somebody else's access point", patient: with(accessPoint("demo-v1-0-01"), nil),
+			check: "access", cause: downloader.CauseAccessPoint, says: "may be that of other people", cures: []string{cloud, "Enable AWS access", page},
+		},
+		{
+			name: "another version's access point", patient: with(accessPoint("demo-v0-9-01"), nil),
+			check: "access", cause: downloader.CauseAccessPoint, says: "named for another dataset or version", cures: []string{page},
+		},
+		{
+			name: "wrong prefix", patient: with(s3.Location{URL: strings.TrimSuffix(accessPoint(ours).URL, "{dataset}/{version}/")}, nil),
+			check: "access", cause: downloader.CauseWrongPrefix, says: "gives what lies below demo/1.0/", cures: []string{"/demo/1.0/", page},
+		},
+		{
+			name: "no such access point", patient: with(accessPoint("demo-v1-0-77"), nil),
+			check: "access", cause: downloader.CauseNoBucket, says: "demo-v1-0-77", cures: []string{page},
+		},
+		{
+			name: "no such bucket", patient: with(s3.Location{URL: "s3://mimic-iii-physionet/"}, nil),
+			check: "access", cause: downloader.CauseNoBucket, says: "mimic-iii-physionet", cures: []string{page},
+		},
+		{
+			name: "nothing in the open bucket", patient: with(s3.Open, nil),
+			check: "access", says: "there is nothing of demo@1.0", cures: []string{page},
+		},
+		{
+			name: "another region", patient: with(s3.Location{URL: "s3://controlled/{dataset}/{version}/", Region: "eu-west-1"}, nil),
+			check: "access", cause: downloader.CauseWrongRegion, says: "is in the region us-east-1", cures: []string{"set the region"},
+		},
+		{
+			name: "signatures of another time", patient: with(accessPoint(ours), fault(403, "RequestTimeTooSkewed")),
+			check: "access", cause: downloader.CauseClock, says: "signed at another time", cures: []string{"timedatectl"},
+		},
+		{
+			name: "clock behind the store's", check: "clock", cause: downloader.CauseClock, says: "behind the server's", cures: []string{"timedatectl"}, fetches: true,
+			patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.Now = func() time.Time { return time.Now().Add(time.Hour) } }),
+		},
+		{
+			name: "deleted access key", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.RemoveKey(keyID) }),
+			check: "account", cause: downloader.CauseUnknownKey, says: "does not know the access key", cures: []string{"aws configure"},
+		},
+		{
+			name: "wrong secret", patient: with(accessPoint(ours), fault(403, "SignatureDoesNotMatch")),
+			check: "access", cause: downloader.CauseWrongSecret, says: "secret of the access key is wrong", cures: []string{"aws configure"},
+		},
+		{
+			name: "expired session", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.DropSessions() }),
+			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"aws sts get-caller-identity"},
+		},
+		{
+			name: "expired single sign-on", patient: with(accessPoint(ours), singleSignOn),
+			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"aws sso login"},
+		},
+		{
+			name: "no AWS credentials", patient: with(accessPoint(ours), func(t *testing.T, _ *lookalike.S3) {
+				t.Helper()
+				t.Setenv("AWS_ACCESS_KEY_ID", "")
+			}),
+			check: "access", cause: downloader.CauseNoLogin, says: "no AWS credentials", cures: []string{"aws configure"},
+		},
+		{
+			name: "a role", patient: with(accessPoint("demo-v1-0-01"), func(_ *testing.T, s *lookalike.S3) {
+				s.AddKey(lookalike.S3Key{ID: keyID, Identity: "arn:aws:sts::123456789012:assumed-role/lab/alice"})
+			}),
+			check: "account", cause: downloader.CauseNoUser, says: "no roles or root accounts", cures: []string{"aws configure", cloud},
+		},
+		{
+			name: "an archive", patient: with(accessPoint(ours), fault(403, "InvalidObjectState")),
+			check: "access", cause: downloader.CauseArchived, says: "archive", cures: []string{"another source"},
+		},
+	}
+}

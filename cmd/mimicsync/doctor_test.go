@@ -1,0 +1,344 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/physionet"
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// demo is the version that all patients want, and secret what none may tell.
+var demo = manifest.Ref{Dataset: "demo", Version: "1.0"}
+
+const secret = "s3cr3t-marker"
+
+// patient is somebody who does not get to the data: a source, and the server
+// that it asks.
+type patient struct {
+	candidate
+
+	server interface{ Counters() lookalike.Counters }
+}
+
+// ailment is why, and what doctor has to say about it.
+type ailment struct {
+	name    string
+	patient func(t *testing.T) patient
+	check   string           // which finds it
+	cause   downloader.Cause // if it has one
+	says    string           // of the finding
+	cures   []string         // pages, commands and words of the steps, in their order
+	fetches bool             // the dataset can be fetched all the same
+}
+
+// TestDoctorNamesTheCure has for each of the failures a look-alike that shows it.
+func TestDoctorNamesTheCure(t *testing.T) {
+	var all []ailment
+	all = append(all, physionetAilments()...)
+	all = append(all, networkAilments()...)
+	all = append(all, gcsAilments()...)
+	all = append(all, s3Ailments()...)
+	for _, a := range all {
+		t.Run(a.name, func(t *testing.T) {
+			isolate(t)
+			p := a.patient(t)
+			d := &doctor{ref: demo, wanted: true, mirror: t.TempDir(), candidates: []candidate{p.candidate}, limit: 5 * time.Second}
+			if a.name == "silence" {
+				d.limit = 100 * time.Millisecond
+			}
+			result := d.examine(t.Context())
+			wantFinding(t, result, p.name, a)
+			if result.OK != a.fetches {
+				t.Errorf("the dataset can be fetched: %t, want %t", result.OK, a.fetches)
+			}
+			wantNoSecret(t, result)
+			if p.server == nil {
+				return
+			}
+			if n := p.server.Counters().Requests; n > 7 {
+				t.Errorf("%d requests, want at most 7", n)
+			}
+		})
+	}
+}
+
+func wantFinding(t *testing.T, d diagnosis, name string, a ailment) {
+	t.Helper()
+	for _, g := range d.Groups {
+		for _, f := range g.Checks {
+			if g.Name != name || f.Check != a.check {
+				continue
+			}
+			if f.State != hasFailed && f.State != isNote || f.Cause != string(a.cause) || !strings.Contains(f.Says, a.says) {
+				t.Errorf("%s: %s %s (cause %q), want the cause %q and %q", f.Check, f.State, f.Says, f.Cause, a.cause, a.says)
+			}
+			rest := fmt.Sprint(f.Cure)
+			for _, want := range a.cures {
+				_, after, ok := strings.Cut(rest, want)
+				if !ok {
+					t.Errorf("%s: the cure is %q, want it to name %q", f.Check, f.Cure, want)
+				}
+				rest = after
+			}
+			return
+		}
+	}
+	t.Errorf("there is no check %s of %s in %+v", a.check, name, d.Groups)
+}
+
+func wantNoSecret(t *testing.T, d diagnosis) {
+	t.Helper()
+	var out bytes.Buffer
+	u := &ui{stdout: &out, stderr: &out}
+	u.diagnosis(d)
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Write(text)
+	for _, s := range []string{secret, "PRIVATE KEY", "ya29", "hunter2"} {
+		if strings.Contains(out.String(), s) {
+			t.Errorf("the secret %s is told:\n%s", s, &out)
+		}
+	}
+}
+
+// isolate keeps the accounts of whoever runs the tests out of them.
+func isolate(t *testing.T) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "GOOGLE_") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			t.Setenv(name, "")
+			_ = os.Unsetenv(name) // which Setenv takes back in the end
+		}
+	}
+	for name, value := range map[string]string{
+		"HOME": t.TempDir(), "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"GCE_METADATA_HOST": "127.0.0.1:1",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+var marie = physionet.Credentials{User: "marie", Password: "hunter2", From: "the test"}
+
+// site is a PhysioNet with the closed version demo@1.0, which marie may read.
+func site(v lookalike.Version) *lookalike.Server {
+	files := lookalike.Generated(demoContent)
+	v.Version, v.Files, v.Manifest = "1.0", files, files.Manifest()
+	s := lookalike.New(lookalike.Project{Slug: "demo", Title: "Demo", Policy: lookalike.Credentialed, Versions: []lookalike.Version{v}})
+	s.PlainBasic = true
+	s.AddUser(lookalike.User{Name: "marie", Password: "hunter2", Credentialed: true, Signed: []string{"demo@1.0"}})
+	return s
+}
+
+// visit asks a handler as PhysioNet.
+func visit(t *testing.T, h http.Handler, c physionet.Credentials) candidate {
+	t.Helper()
+	hs := httptest.NewServer(h)
+	t.Cleanup(hs.Close)
+	source, err := physionet.New(physionet.Options{URL: hs.URL, Credentials: c, Version: "test"})
+	return candidate{"physionet", source, err}
+}
+
+func physionetAilments() []ailment {
+	with := func(c physionet.Credentials, v lookalike.Version, change func(*lookalike.Server)) func(*testing.T) patient {
+		return func(t *testing.T) patient {
+			t.Helper()
+			s := site(v)
+			t.Cleanup(s.Close)
+			if change != nil {
+				change(s)
+			}
+			return patient{visit(t, s, c), s}
+		}
+	}
+	nobody := physionet.Credentials{}
+	wrong := physionet.Credentials{User: "marie", Password: secret, From: "the test"}
+	return []ailment{
+		{
+			name: "no account", patient: with(nobody, lookalike.Version{}, nil),
+			check: "access", says: "none were given", cures: []string{"mimicsync login", "PHYSIONET_USERNAME", "/content/demo/1.0/"},
+		},
+		{
+			name: "wrong password", patient: with(wrong, lookalike.Version{}, nil),
+			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/", "mend them in the test"},
+		},
+		{
+			name: "wrong password for an open dataset", patient: with(wrong, lookalike.Version{}, func(s *lookalike.Server) {
+				files := lookalike.Generated(demoContent)
+				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
+			}),
+			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/"}, fetches: true,
+		},
+		{
+			name: "agreement unsigned", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
+			}),
+			check: "access", says: `knows the user "marie"`, cures: []string{"/sign-dua/demo/1.0/", "/settings/training/", "/content/demo/1.0/"},
+		},
+		{
+			name: "training expired", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.UpdateUser("marie", func(u *lookalike.User) { u.TrainingUntil = time.Now().Add(-time.Hour) })
+			}),
+			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/training/"},
+		},
+		{
+			name: "not credentialed", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.UpdateUser("marie", func(u *lookalike.User) { u.Credentialed = false })
+			}),
+			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/credentialing/"},
+		},
+		{
+			name: "withdrawn version", patient: with(marie, lookalike.Version{Deprecated: true}, nil),
+			check: "access", cause: downloader.CauseWithdrawn, says: "any more", cures: []string{"take the newest version", "/content/demo/"},
+		},
+		{
+			name: "closed region", patient: with(nobody, lookalike.Version{Georestricted: true}, nil),
+			check: "access", cause: downloader.CauseRegion, says: "the region", cures: []string{"/content/demo/1.0/"},
+		},
+		{
+			name: "unknown version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.Publish(lookalike.Project{Slug: "demo"})
+			}),
+			check: "access", says: "no dataset demo@1.0", cures: []string{"mimicsync datasets", "/content/demo/"},
+		},
+		{
+			name: "web page", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.Inject(lookalike.Fault{Kind: lookalike.HTMLPage, Path: manifest.Name})
+			}),
+			check: "access", says: "web page", cures: []string{"login page"},
+		},
+		{
+			name: "trouble at the server", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 503})
+			}),
+			check: "access", says: "503", cures: []string{"try again later"},
+		},
+	}
+}
+
+func networkAilments() []ailment {
+	return []ailment{
+		{
+			name: "nobody listens", check: "network", says: "connection refused", cures: []string{"HTTPS_PROXY"},
+			patient: func(t *testing.T) patient {
+				t.Helper()
+				source, err := physionet.New(physionet.Options{URL: "https://127.0.0.1:1"})
+				return patient{candidate{"physionet", source, err}, nil}
+			},
+		},
+		{
+			name: "silence", check: "network", says: "no data came for 100ms", cures: []string{"HTTPS_PROXY"},
+			patient: func(t *testing.T) patient {
+				t.Helper()
+				s := site(lookalike.Version{})
+				s.Inject(lookalike.Fault{Kind: lookalike.Delay})
+				c := visit(t, s, marie)
+				t.Cleanup(s.Close)
+				return patient{c, s}
+			},
+		},
+		{
+			name: "no such host", check: "network", says: "no such host", cures: []string{"name servers"},
+			patient: func(t *testing.T) patient {
+				t.Helper()
+				source, err := physionet.New(physionet.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.DNSError{Err: "no such host", Name: "physionet.org", IsNotFound: true} // no resolver of this machine is asked
+				}})
+				return patient{candidate{"physionet", source, err}, nil}
+			},
+		},
+		{
+			name: "unknown certificate", check: "network", says: "certificate", cures: []string{"SSL_CERT_FILE"},
+			patient: func(t *testing.T) patient {
+				t.Helper()
+				hs := httptest.NewUnstartedServer(site(lookalike.Version{}))
+				hs.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+				hs.StartTLS()
+				t.Cleanup(hs.Close)
+				source, err := physionet.New(physionet.Options{URL: hs.URL})
+				return patient{candidate{"physionet", source, err}, nil}
+			},
+		},
+		{
+			name: "clock", check: "clock", cause: downloader.CauseClock, says: "behind the server's", cures: []string{"timedatectl"}, fetches: true,
+			patient: func(t *testing.T) patient {
+				t.Helper()
+				s := site(lookalike.Version{})
+				t.Cleanup(s.Close)
+				return patient{visit(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+					s.ServeHTTP(w, r)
+				}), marie), s}
+			},
+		},
+		{
+			name: "bad configuration", check: "configuration", says: "must begin with https://",
+			patient: func(t *testing.T) patient {
+				t.Helper()
+				source, err := physionet.New(physionet.Options{URL: "http://physionet.example"})
+				return patient{candidate{"physionet", source, err}, nil}
+			},
+		},
+	}
+}
+
+// A mirror that somebody else has, and a disk that is too small, are told; they
+// keep nobody from asking the sources.
+func TestDoctorLooksAtTheMirror(t *testing.T) {
+	mirror := t.TempDir()
+	place, err := store.Locate(mirror, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(place, "pull")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	d := &doctor{mirror: mirror, limit: 5 * time.Second}
+	wantFinding(t, diagnosis{Groups: []group{d.examineMirror(t.Context())}}, "mirror", ailment{
+		check: "owner", says: "in use by another process", cures: []string{fmt.Sprintf("kill %d", os.Getpid())},
+	})
+
+	big := manifest.Ref{Dataset: "mimiciv", Version: "3.1"}
+	for _, test := range []struct {
+		finding finding
+		want    ailment
+	}{
+		{spaceFinding(downloader.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
+		{spaceFinding(downloader.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
+		{linksFinding(downloader.Ground{}), ailment{says: "copied"}},
+		{fileSystemFinding(downloader.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on another machine"}},
+	} {
+		test.want.check = test.finding.Check
+		wantFinding(t, diagnosis{Groups: []group{{Name: "mirror", Checks: []finding{test.finding}}}}, "mirror", test.want)
+	}
+}
+
+func TestWrapKeepsCommandsWhole(t *testing.T) {
+	s := step{Do: "log in to Google as the account that is linked", Command: "gcloud auth application-default login"}
+	if got, want := wrap(s.words(), 50, "    "), "log in to Google as the account that is\n    linked: gcloud auth application-default login"; got != want {
+		t.Errorf("wrap = %q, want %q", got, want)
+	}
+	if got := wrap(s.words(), 0, "    "); got != s.String() {
+		t.Errorf("wrap without a width = %q, want %q", got, s)
+	}
+}

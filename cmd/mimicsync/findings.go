@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// failure is a check that went wrong.
+func failure(check string, err error) finding {
+	f := finding{Check: check, State: hasFailed, Says: err.Error()}
+	if e, ok := errors.AsType[*downloader.AccessError](err); ok {
+		// The group says already which source it is.
+		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), accessCure(e)
+	}
+	return f
+}
+
+// trouble is a check that nobody can tell the result of.
+func trouble(check string, err error, proxy string) finding {
+	f := failure(check, err)
+	if len(f.Cure) == 0 {
+		f.Cure = troubleCure(err, proxy)
+	}
+	return f
+}
+
+func networkFinding(at downloader.Reached, err error) finding {
+	switch {
+	case err != nil:
+		return trouble("network", err, at.Proxy)
+	case strings.HasPrefix(at.Address, "https://"):
+		return finding{Check: "network", State: isOK, Says: "it answers, and its certificate is right"}
+	}
+	return finding{Check: "network", State: isOK, Says: "it answers, without TLS"}
+}
+
+func proxyFinding(at downloader.Reached) finding {
+	f := finding{Check: "proxy", State: isOK, Says: "none"}
+	if at.Proxy != "" {
+		f.State, f.Says = isNote, "by way of "+at.Proxy
+	}
+	return f
+}
+
+// maxSkew is how wrong a clock may be. S3 refuses at 15 minutes, and Google's
+// logins of service accounts earlier.
+const maxSkew = 5 * time.Minute
+
+func clockFinding(at downloader.Reached) finding {
+	ahead, known := at.Ahead()
+	direction := "ahead of"
+	if ahead < 0 {
+		direction = "behind"
+	}
+	switch {
+	case !known:
+		return finding{Check: "clock", State: isNote, Says: "the server does not tell the time"}
+	case ahead.Abs() > maxSkew:
+		return finding{
+			Check: "clock", State: hasFailed, Says: fmt.Sprintf("this machine's clock is %s %s the server's", ahead.Abs(), direction),
+			Cause: string(downloader.CauseClock), Cure: []step{{Do: "set this machine's clock", Command: setClock}},
+		}
+	case ahead.Abs() > 30*time.Second:
+		return finding{Check: "clock", State: isNote, Says: fmt.Sprintf("%s %s the server's, which does no harm yet", ahead.Abs(), direction)}
+	}
+	return finding{Check: "clock", State: isOK, Says: "right"}
+}
+
+func accountFinding(who downloader.Identity, err error) finding {
+	f := finding{Check: "account", State: isOK}
+	e, refused := errors.AsType[*downloader.AccessError](err)
+	switch {
+	case refused && e.Denial == downloader.NoCredentials: // it may not be needed
+		f = failure("account", err)
+		f.State = isNote
+		if e.Err == nil && e.Detail == "" {
+			f.Says = "none was found; open datasets need none"
+		}
+		if e.Ref.Dataset != "" { // the next check tells
+			f.Cause, f.Cure = "", nil
+		}
+	case err != nil:
+		f = trouble("account", err, "")
+	case who.Anonymous:
+		f.Says = "none, as configured"
+	case who.From == "":
+		f.Says = "none"
+	case who.User == "":
+		f.Says = "credentials from " + who.From
+	default:
+		f.Says = fmt.Sprintf("%s, from %s", who.User, who.From)
+	}
+	return f
+}
+
+func accessFinding(ref manifest.Ref, err error) finding {
+	switch {
+	case err == nil:
+		return finding{Check: "access", State: isOK, Says: ref.String() + " may be read"}
+	case errors.Is(err, downloader.ErrNotExist):
+		f := failure("access", err)
+		f.Cure = []step{{Do: "there is no " + manifest.Name + ": see what is there", Page: physionet.DefaultURL + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		return f
+	}
+	return trouble("access", err, "")
+}
+
+func writableFinding(mirror string, err error) finding {
+	f := finding{Check: "writable", State: isOK, Says: "yes"}
+	if err != nil {
+		f = failure("writable", err)
+		f.Cure = []step{{Do: first(advise(err).hint, "choose another folder with --mirror")}}
+		return f
+	}
+	if checkMirror(mirror, false) != nil {
+		f.Says = "yes; there is no mirror yet, pull makes it"
+	}
+	return f
+}
+
+func fileSystemFinding(g downloader.Ground) finding {
+	f := finding{Check: "file system", State: isOK, Says: g.FileSystem}
+	if g.Network {
+		f.State, f.Says = isNote, g.FileSystem+", on another machine: the state is kept on a local disk (--state)"
+	}
+	return f
+}
+
+func spaceFinding(g downloader.Ground, ref manifest.Ref) finding {
+	f := finding{Check: "space", State: isOK, Says: size(g.Free.Bytes) + " free"}
+	known, ok := manifest.Lookup(ref.Dataset)
+	switch {
+	case g.Free.Inodes == 0:
+		f.State, f.Says = hasFailed, "the file system has no inode left for another file"
+		f.Cure = []step{{Do: "make room, or choose another folder with --mirror"}}
+	case ok && known.Version == ref.Version && known.Bytes > g.Free.Bytes:
+		f.State = hasFailed
+		f.Says += fmt.Sprintf("; all of %s are %s", ref, size(known.Bytes))
+		f.Cure = []step{{Do: "see what is missing in the mirror", Command: "mimicsync plan " + ref.String()}, {Do: "make room, choose another folder with --mirror, or fetch less with --include"}}
+	case ok && known.Version == ref.Version && known.Bytes > 0:
+		f.Says += fmt.Sprintf("; all of %s are %s", ref, size(known.Bytes))
+	}
+	return f
+}
+
+func linksFinding(g downloader.Ground) finding {
+	f := finding{Check: "links", State: isOK}
+	switch {
+	case g.HardLinks && g.Reflinks:
+		f.Says = "hard links and reflinks: a file of two versions takes its room once"
+	case g.HardLinks:
+		f.Says = "hard links: a file of two versions takes its room once"
+	case g.Reflinks:
+		f.Says = "reflinks: a file of two versions takes its room once"
+	default:
+		f.State, f.Says = isNote, "none: a file of two versions is copied"
+	}
+	return f
+}
+
+func ownerFinding(mirror string) finding {
+	owner, owned := store.OwnerOf(mirror)
+	if !owned {
+		return finding{Check: "owner", State: isOK, Says: "no other process has it"}
+	}
+	locked := &store.LockedError{Owner: owner}
+	return finding{Check: "owner", State: isNote, Says: locked.Error(), Cure: []step{{Do: advise(locked).hint}}}
+}
