@@ -90,11 +90,13 @@ func physionetCure(e *downloader.AccessError) []step {
 	}
 }
 
+var nameProject = step{Do: "name a Google Cloud project of yours that has billing, in gcs.billing_project or with --billing-project"}
+
 func gcsCure(e *downloader.AccessError) []step {
 	login := step{Do: "log in to Google as the account that is linked with PhysioNet", Command: e.Command}
 	switch e.Cause {
 	case downloader.CauseNoBillingProject:
-		return []step{{Do: "name a Google Cloud project of yours with billing, in gcs.billing_project or with --billing-project; how that works", Page: e.Page}}
+		return []step{nameProject, {Do: "see how that works", Page: e.Page}}
 	case downloader.CauseBadBillingProject:
 		return []step{{Do: "enable billing for the project", Page: e.Page}, {Do: "or have its owner give you the role Service Usage Consumer, or name another one"}}
 	case downloader.CauseNoLogin, downloader.CauseLoginExpired, downloader.CauseBadLogin:

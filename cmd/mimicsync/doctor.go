@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 )
 
@@ -74,7 +76,7 @@ type candidate struct {
 // candidates are the sources in the order in which they are told.
 func (a *app) candidates(context.Context) []candidate {
 	source, err := a.openSource(1)
-	return []candidate{{"physionet", source, err}}
+	return []candidate{{physionet.Name, source, err}}
 }
 
 // doctor finds out why access fails.
@@ -258,8 +260,8 @@ func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 		}
 	}
 	g.add(account)
-	if who.Payer != "" {
-		g.add(finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " shall pay"})
+	if c.name == gcs.Name {
+		g.add(billingFinding(who))
 	}
 	g.add(access)
 	return g

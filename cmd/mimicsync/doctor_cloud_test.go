@@ -193,3 +193,55 @@ func s3Ailments() []ailment {
 		},
 	}
 }
+
+// Without a dataset, all is asked that needs none; and each source is asked
+// while another one says nothing.
+func TestDoctorWithoutADataset(t *testing.T) {
+	isolate(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", keyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	silent := site(lookalike.Version{})
+	silent.Inject(lookalike.Fault{Kind: lookalike.Delay})
+	away := visit(t, silent, marie)
+	t.Cleanup(silent.Close)
+	google := lookalike.NewGCS()
+	hs := httptest.NewServer(google)
+	t.Cleanup(hs.Close)
+	google.PutAccount(lookalike.Account{Email: robot})
+	robotLogin(t, hs.URL, robotKey())
+	bucket, err := gcs.New(gcs.Options{Endpoint: hs.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, o := amazon(t)
+	o.Locations = map[manifest.Ref]s3.Location{demo: accessPoint("demo-v1-0-02")}
+	point, err := s3.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &doctor{mirror: t.TempDir(), limit: 2 * time.Second, candidates: []candidate{away, {gcs.Name, bucket, nil}, {s3.Name, point, nil}}}
+	result := d.examine(t.Context())
+	if got := strings.Join(result.From, " "); !result.OK || got != "gcs s3" {
+		t.Errorf("what can be asked: %s, want gcs s3", got)
+	}
+	wantFinding(t, result, "gcs", ailment{check: "billing", says: "no project is named", cures: []string{"--billing-project"}})
+	var order, states []string
+	for _, g := range result.Groups {
+		order = append(order, g.Name)
+		for _, f := range g.Checks {
+			if g.Name != "mirror" {
+				states = append(states, f.Check+"="+string(f.State))
+			}
+		}
+	}
+	if got := strings.Join(order, " "); got != "physionet gcs s3 mirror" {
+		t.Errorf("the order is %s, want that of the sources", got)
+	}
+	want := "network=failed proxy=ok clock=skipped account=skipped access=skipped " +
+		"network=ok proxy=ok clock=ok account=ok billing=note access=skipped " +
+		"network=ok proxy=ok clock=ok account=ok access=skipped"
+	if got := strings.Join(states, " "); got != want {
+		t.Errorf("the checks are %s, want %s", got, want)
+	}
+	wantNoSecret(t, result)
+}

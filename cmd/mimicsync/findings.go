@@ -100,6 +100,15 @@ func accountFinding(who downloader.Identity, err error) finding {
 	return f
 }
 
+// billingFinding is about Google, where readers pay. That the project can pay,
+// the server says to who reads.
+func billingFinding(who downloader.Identity) finding {
+	if who.Payer != "" {
+		return finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " shall pay"}
+	}
+	return finding{Check: "billing", State: isNote, Says: "no project is named to pay; PhysioNet's buckets want one", Cure: []step{nameProject}}
+}
+
 func accessFinding(ref manifest.Ref, err error) finding {
 	switch {
 	case err == nil:

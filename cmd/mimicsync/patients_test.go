@@ -81,7 +81,7 @@ func amazonCertificate(t *testing.T) tls.Certificate {
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 		DNSNames: []string{
 			"*.s3-accesspoint.us-east-1.amazonaws.com", "*.s3.us-east-1.amazonaws.com", "*.s3.eu-west-1.amazonaws.com",
-			"sts.us-east-1.amazonaws.com", "sts.eu-west-1.amazonaws.com",
+			"s3.us-east-1.amazonaws.com", "sts.us-east-1.amazonaws.com", "sts.eu-west-1.amazonaws.com",
 		},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
