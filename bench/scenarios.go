@@ -87,7 +87,7 @@ var scenarios = []scenario{
 			{client: bareLoopName, connections: permittedConnections, once: true},
 			{client: mimicsyncName, connections: 16, once: true}, {client: mimicsyncName, connections: 64, once: true},
 		},
-		judge:   []func(*comparison){rejections(0.05), byPermitted(0.85)},
+		judge: []func(*comparison){rejections(0.05), byPermitted(0.85)},
 	},
 	{
 		name: "limited", corpus: "small5k", port: portLimited,

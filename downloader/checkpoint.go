@@ -99,19 +99,22 @@ func (p *pass) checkpointOne(t *transfer) error {
 }
 
 // divide records that bytes of a transfer may lie ahead of a gap, before there
-// are any: from then on its file's length says nothing.
+// are any: from then on its file's length says nothing, and what was synced last
+// is what counts until the next checkpoint.
 func (p *pass) divide(t *transfer) error {
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
 	t.mu.Lock()
 	divided := t.meta.Split
-	t.meta.Split = true
+	t.meta.Split, t.meta.Boot, t.meta.Updated = true, p.s.boot, time.Now()
+	meta := t.meta
 	t.mu.Unlock()
 	if divided {
 		return nil
 	}
+	t.recorded = true
 	t.digest.follow(t.file, t.segs.front)
-	return p.record(t)
+	return p.s.Store.PutPartials(meta)
 }
 
 // record syncs the partials and then records them. The caller holds

@@ -90,7 +90,7 @@ func TestATroubledPart(t *testing.T) {
 			s := newSite(t, nil, project(f))
 			tt.fault.Path, tt.fault.Match = "big.csv", isPart
 			fault := s.Inject(tt.fault)
-			s.crawl(16 * mega)
+			s.crawl(6 * mega)
 			r := newRig(t, rigOptions{site: s, connections: 4, idle: 2 * time.Second})
 			report := r.pull()
 			wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
