@@ -99,7 +99,7 @@ func (r *rig) open() {
 	must(r.t, err)
 	r.budget = downloader.NewBudget(r.options.connections)
 	r.syncer, err = downloader.New(downloader.Options{
-		Tree: r.tree, Store: r.store, Source: source, Budget: r.budget, IdleTimeout: r.options.idle,
+		Tree: r.tree, Store: r.store, Sources: []downloader.Budgeted{{Source: source, Budget: r.budget}}, IdleTimeout: r.options.idle,
 		MaxTransfer: r.options.maxTransfer,
 		Logger:      slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
