@@ -30,7 +30,7 @@ const (
 // attempt makes a request for a segment and reads its answer to the end.
 func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p, c := t.p, t.source()
-	if err := c.Budget.Acquire(c.ctx); err != nil {
+	if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // c.ctx derives from that of all workers
 		return err
 	}
 	watched, dog := watch(ctx, p.s.IdleTimeout)

@@ -296,9 +296,12 @@ func (p *pass) writeHistory(r *Report) error {
 	return p.s.Store.AddPass(p.ref, pass)
 }
 
-// tidy drops what a complete pass left behind: former manifests with their
-// records, and partials that no entry wants any more.
+// tidy drops what is too old and, after a complete pass, what that left behind:
+// former manifests with their records, and partials that no entry wants any more.
 func (p *pass) tidy(r *Report) error {
+	if err := p.s.Store.DropOldWrong(); err != nil {
+		return err
+	}
 	if r.State != store.Complete || !p.selection.All() {
 		return nil
 	}

@@ -54,7 +54,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	}
 	if unheard != nil {
 		p.tally.report.AuthorityErr = unheard
-		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "source", v.Manifest.Source,
+		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "from", v.Manifest.Source,
 			"fetched", v.Manifest.Fetched, "err", unheard)
 	} else if v.Bytes == 0 {
 		v.Bytes = p.publishedSize(ctx, authority)
@@ -110,7 +110,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 		return false, p.fetchManifest(ctx, b, request, v)
 	}, func(err error, wait time.Duration) {
 		p.progress.Retries.Add(1)
-		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "source", b.Name(), "wait", wait, "err", err)
+		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
 	})
 	switch {
 	case errors.Is(err, ErrNotModified):
@@ -270,7 +270,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref) (manifest.Ref, e
 		ref.Version, err = publisher.Latest(watched, ref.Dataset)
 		return false, err
 	}, func(err error, wait time.Duration) {
-		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "source", b.Name(), "wait", wait, "err", err)
+		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})
 	return ref, err
 }

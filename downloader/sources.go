@@ -82,7 +82,7 @@ func newCandidates(sources []Budgeted) []*candidate {
 // admitSources lets transfers ask the sources, until ctx ends.
 func (p *pass) admitSources(ctx context.Context) {
 	for _, c := range p.sources {
-		c.ctx, c.cancel = context.WithCancelCause(ctx)
+		c.ctx, c.cancel = context.WithCancelCause(ctx) //nolint:fatcontext // each has its own
 	}
 }
 
@@ -123,7 +123,7 @@ func (p *pass) drop(ctx context.Context, c *candidate, err error) {
 	}
 	c.cancel(err)
 	if !last {
-		p.s.Logger.WarnContext(ctx, "source dropped", "dataset", p.ref.String(), "source", c.Name(), "err", err)
+		p.s.Logger.WarnContext(ctx, "source dropped", "dataset", p.ref.String(), "from", c.Name(), "err", err)
 	}
 }
 

@@ -148,13 +148,13 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	if elsewhere {
 		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
 	}
-	return patience.persist(c.ctx, func() (bool, error) {
+	return patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
 		before := t.segs.have()
 		err := t.try(ctx, buf)
 		return t.segs.have() > before+overlap, err
 	}, func(err error, wait time.Duration) {
 		p.progress.Retries.Add(1)
-		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "source", c.Name(), "wait", wait, "err", err)
+		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
 }
 

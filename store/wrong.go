@@ -60,14 +60,14 @@ func (s *Store) WrongAt(d manifest.Digest) (sources []string, err error) {
 // DropOldWrong forgets what sources had wrong more than 30 days ago.
 func (s *Store) DropOldWrong() error {
 	old := func(w *Wrong) bool { return time.Since(w.At) >= keptWrong }
-	any := false
+	some := false
 	err := s.view(func(tx *bolt.Tx) error {
 		return eachWrong(tx.Bucket(bucketWrong), func(_ []byte, w *Wrong) error {
-			any = any || old(w)
+			some = some || old(w)
 			return nil
 		})
 	})
-	if err != nil || !any {
+	if err != nil || !some {
 		return err
 	}
 	return s.update(func(tx *bolt.Tx) error { return dropWrong(tx, old) })
