@@ -27,7 +27,9 @@ func TestThreeSourcesMakeOneCompleteMirror(t *testing.T) {
 	var files, atAmazon []lookalike.GeneratedFile
 	place := map[string]int{}
 	fromS3, fromGCS, fromPhysioNet := downloader.SourceReport{Name: "s3"}, downloader.SourceReport{Name: "gcs"}, downloader.SourceReport{Name: "physionet"}
-	give := func(r *downloader.SourceReport, f lookalike.GeneratedFile) { r.Files, r.Bytes = r.Files+1, r.Bytes+f.Size }
+	give := func(r *downloader.SourceReport, f lookalike.GeneratedFile) {
+		r.Files, r.Bytes = r.Files+1, r.Bytes+f.Size
+	}
 	for i := range n {
 		f := file(fmt.Sprintf("files/p%02d/%03d.dcm", i/40, i), 1000+int64(i)*131)
 		files, place[f.Path] = append(files, f), i
