@@ -106,6 +106,10 @@ func adviseAccess(err error) (advice, bool) {
 		return advice{}, false
 	}
 	a := advice{code: exitAccess}
+	if access.Source != physionet.Name {
+		a.hint = storeHint(access)
+		return a, true
+	}
 	switch access.Denial {
 	case downloader.NoCredentials:
 		a.hint = "log in with: mimicsync login\n" +
