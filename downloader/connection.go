@@ -22,6 +22,9 @@ const (
 	// registerFrom is the size from which a partial is recorded before its
 	// first byte: a smaller one is lost whole by a kill in its first 2 s.
 	registerFrom = 4 << 20
+	// writebackFrom is the size from which a file is handed to the disk at once:
+	// syncing a gigabyte in one go takes as long as fetching it.
+	writebackFrom = 256 << 10
 	// overlap is how much of bytes without a validator is fetched again, to
 	// see whether the rest fits to them.
 	overlap = 64 << 10

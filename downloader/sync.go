@@ -60,6 +60,14 @@ func (t *Tree) syncData(f *os.File) error {
 	return durable.SyncData(f)
 }
 
+// startWriteback lets the disk begin with the bytes of a file that is whole, so
+// that the next sync does not find all of them at once.
+func (t *Tree) startWriteback(f *os.File) {
+	if t.options.Durability != NoDurability {
+		durable.StartWriteback(f)
+	}
+}
+
 // syncEach makes a batch's bytes and an earlier batch's names durable, file by
 // file and folder by folder, many at a time: on a file server each takes a trip.
 func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed) error {

@@ -295,6 +295,9 @@ func (t *transfer) finish() (*committed, error) {
 	if err != nil {
 		return nil, err
 	}
+	if fi.Size() >= writebackFrom {
+		t.p.s.Tree.startWriteback(t.file)
+	}
 	if err := t.file.Close(); err != nil {
 		return nil, err
 	}
