@@ -64,7 +64,9 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Source: source, Budget: downloader.NewBudgetAt(*connections)})
+	syncer, err := downloader.New(downloader.Options{
+		Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudgetAt(*connections)}},
+	})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -35,7 +34,7 @@ var Example []byte
 type Config struct {
 	Mirror      string    `yaml:"mirror"`       // root folder of the mirror
 	State       string    `yaml:"state"`        // folder for the state, where the mirror is on a file server
-	Connections int       `yaml:"connections"`  // ceiling for one host, 1 to 256
+	Connections int       `yaml:"connections"`  // ceiling for each host, 1 to 256; those of the sources win over it
 	IdleTimeout Duration  `yaml:"idle_timeout"` // silence after which a connection is given up, from 1 s
 	BWLimit     string    `yaml:"bwlimit"`      // as in downloader.ParseTimetable
 	MaxTransfer string    `yaml:"max_transfer"` // as in downloader.ParseSize
@@ -45,12 +44,10 @@ type Config struct {
 	DirMode     Mode      `yaml:"dir_mode"`     // permissions of its folders
 	Include     []string  `yaml:"include"`      // globs
 	Exclude     []string  `yaml:"exclude"`      // globs
+	Sources     []string  `yaml:"sources"`      // names, in order of preference
 	PhysioNet   PhysioNet `yaml:"physionet"`
-}
-
-// PhysioNet says where PhysioNet is.
-type PhysioNet struct {
-	URL string `yaml:"url"`
+	GCS         GCS       `yaml:"gcs"`
+	S3          S3        `yaml:"s3"`
 }
 
 // Duration is a time.Duration that is written as in "90s".
@@ -160,10 +157,6 @@ func (c Config) Validate() error {
 	if _, err := manifest.NewSelection(c.Include, c.Exclude); err != nil {
 		problems = append(problems, err)
 	}
-	if c.PhysioNet.URL != "" {
-		if u, err := url.Parse(c.PhysioNet.URL); err != nil || u.Host == "" || u.User != nil {
-			problem("physionet.url: it must be an address such as https://physionet.org, without user and password")
-		}
-	}
+	c.validateSources(problem)
 	return errors.Join(problems...)
 }

@@ -17,9 +17,12 @@ func TestTheExampleIsTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := configs.Config{
-		Mirror: "physionet.org/files", Connections: 8, IdleTimeout: configs.Duration(time.Minute), FileMode: 0o600, DirMode: 0o700,
+		Mirror: "physionet.org/files", IdleTimeout: configs.Duration(time.Minute), FileMode: 0o600, DirMode: 0o700,
 		BWLimit: "off", Durability: "group",
-		PhysioNet: configs.PhysioNet{URL: "https://physionet.org"},
+		Sources:   []string{"physionet"},
+		PhysioNet: configs.PhysioNet{URL: "https://physionet.org", Connections: 8},
+		GCS:       configs.GCS{Connections: 64},
+		S3:        configs.S3{Connections: 64},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("example.yaml (-want +got):\n%s", diff)
@@ -44,6 +47,13 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 		{"good limits", "bwlimit: 08:00,2M 19:00,off\nmax_transfer: 512\nmax_duration: 1d12h\ndurability: none\n", nil},
 		{"a second document", "mirror: a\n---\nmirror: b\n", []string{"more than one"}},
 		{"a bad glob", "include: ['[']\n", []string{"["}},
+		{"sources", "sources: [s3, gcs, physionet]\ngcs: {buckets: {mimiciv: b, mimic-cxr@2.0.0: c}}\n" +
+			"s3: {locations: {mimiciv@3.1: {url: 's3://a/b'}, '*': {url: 's3://lab/{dataset}/', anonymous: true}}}\n", nil},
+		{"bad sources", "sources: [s3, azure]\ngcs: {endpoint: nowhere, buckets: {MIMIC: gs://x/y}}\ns3: {connections: 1000, locations: {demo@: {url: a}}}\n", []string{
+			`"azure"`, "gcs.endpoint", "gcs.buckets", `"gs://x/y"`, "s3.connections", "s3.locations",
+		}},
+		{"a source twice", "sources: [s3, gcs, s3]\n", []string{"s3 is named twice"}},
+		{"secrets of stores", "s3: {endpoint: 'https://u:hunter2@minio', locations: {demo: {url: 's3://hunter2@x'}}}\n", []string{"s3.endpoint", "s3.locations"}},
 		{"a password in the address", "physionet: {url: 'https://u:hunter2@physionet.org'}\n", []string{"physionet.url"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -34,7 +34,7 @@ func benchSyncer(b *testing.B, source downloader.Source) (*downloader.Syncer, fu
 	must(b, err)
 	tree, err := downloader.OpenTree(dir, downloader.TreeOptions{})
 	must(b, err)
-	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Source: source, Budget: downloader.NewBudget(16)})
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(16)}}})
 	must(b, err)
 	return syncer, func() {
 		must(b, tree.Close())

@@ -21,6 +21,10 @@ type committed struct {
 	entry  manifest.Entry
 	record store.Record
 	how    origin
+	// share is what the source of the file's last bytes gave of it in this pass,
+	// and earlier is what others gave before.
+	share   share
+	earlier []share
 	// partial says that the file is the digest's partial, and not in its place yet.
 	partial bool
 	// recorded says that the store knows that partial.
@@ -28,6 +32,12 @@ type committed struct {
 	// claimed says that the digest is kept from other transfers until this is
 	// recorded, or has failed.
 	claimed bool
+}
+
+// share is how much of a file came from a source.
+type share struct {
+	source string
+	bytes  int64
 }
 
 // release ends the claim.
@@ -145,7 +155,7 @@ func (c *committer) step(batch []*committed) error {
 func (c *committer) keep(f *committed) error {
 	s := c.p.s
 	partial := store.Partial{
-		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: s.Source.Name(), Size: f.record.Size,
+		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.share.source, Size: f.record.Size,
 		Modified: f.record.ModTime, Durable: f.record.Size, Boot: s.boot, Updated: time.Now(),
 	}
 	if err := s.Store.PutPartials(partial); err != nil {
@@ -160,7 +170,7 @@ func (c *committer) record() error {
 	if len(c.renamed) == 0 {
 		return nil
 	}
-	b := store.Batch{ID: c.p.version.ID}
+	b := store.Batch{ID: c.p.version.ID, Wrong: c.p.tally.takeWrong()}
 	for _, f := range c.renamed {
 		b.Put = append(b.Put, store.Verified{Offset: f.entry.Offset, Digest: f.entry.Digest, Record: f.record})
 		if f.recorded {

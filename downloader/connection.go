@@ -32,29 +32,33 @@ const (
 
 // attempt makes a request for a segment and reads its answer to the end.
 func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
-	p := t.p
-	if err := p.s.Budget.Acquire(ctx); err != nil {
+	p, c := t.p, t.source()
+	if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // c.ctx derives from that of all workers
 		return err
 	}
 	watched, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
 	g := t.segs.take(helper, dog.cancel)
+	if g != nil && t.source() != c { // from here on the owner waits for g before it turns
+		t.segs.release(g)
+		g = nil
+	}
 	if g == nil { // others were faster
-		p.s.Budget.Release(NoAnswer, 0)
+		c.Budget.Release(NoAnswer, 0)
 		return nil
 	}
 	p.progress.Connections.Add(1)
 	var err error
 	switch {
 	case helper:
-		err = t.exchangePart(watched, dog, g, buf)
+		err = t.exchangePart(watched, c, dog, g, buf)
 		if errors.Is(err, errStray) {
 			t.segs.unshare() // the owner's answer may bring all
 		}
-	case t.segs.alone():
-		err = t.exchange(watched, dog, g, buf)
+	case t.foreign(c) || t.segs.alone():
+		err = t.exchange(watched, c, dog, g, buf)
 	default:
-		err = t.exchangePart(watched, dog, g, buf)
+		err = t.exchangePart(watched, c, dog, g, buf)
 		if errors.Is(err, errStray) {
 			err = t.strayed(err)
 		}
@@ -66,21 +70,34 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		err = cause
 	}
 	t.segs.release(g)
-	p.s.release(err)
+	c.release(err)
 	return err
+}
+
+// foreign reports whether what is here came from another source than c, or from
+// nobody knows where.
+func (t *transfer) foreign(c *candidate) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.meta.Source != "" && t.meta.Source != c.Name()
 }
 
 // exchange asks for all that is missing of an object whose start is here, or
 // nothing, while nobody else is at work on it. The answer may also be the whole
-// of another object.
-func (t *transfer) exchange(ctx context.Context, dog *watchdog, g *segment, buf []byte) error {
+// of another object. Of what another source gave, the start stays if the answer
+// fits to its last bytes.
+func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g *segment, buf []byte) error {
+	foreign := t.foreign(c)
 	t.mu.Lock()
 	from, validator := g.at, t.meta.Validator
 	t.mu.Unlock()
+	if foreign {
+		validator = "" // another source's word
+	}
 	if validator == "" {
 		from -= min(from, overlap)
 	}
-	object, err := t.p.open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
+	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
 	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
 		return t.revoke(err.Error())
 	}
@@ -89,7 +106,12 @@ func (t *transfer) exchange(ctx context.Context, dog *watchdog, g *segment, buf 
 	}
 	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
 	dog.heard()
-	if err := t.accept(ctx, object, g, from); err != nil {
+	if foreign {
+		if err := t.forsake(); err != nil {
+			return err
+		}
+	}
+	if err := t.accept(ctx, c, object, g, from); err != nil {
 		return err
 	}
 	t.segs.setSize(object.Size)
@@ -101,7 +123,7 @@ func (t *transfer) exchange(ctx context.Context, dog *watchdog, g *segment, buf 
 
 // exchangePart asks for a segment of an object whose other bytes are here or on
 // their way: it must be of the same object.
-func (t *transfer) exchangePart(ctx context.Context, dog *watchdog, g *segment, buf []byte) error {
+func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog, g *segment, buf []byte) error {
 	if err := t.p.divide(t); err != nil {
 		return err
 	}
@@ -110,7 +132,7 @@ func (t *transfer) exchangePart(ctx context.Context, dog *watchdog, g *segment, 
 	t.mu.Unlock()
 	t.segs.trim(g, largestPiece)
 	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
-	object, err := t.p.open(ctx, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
+	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
 	if errors.Is(err, ErrRange) || errors.Is(err, ErrChanged) {
 		return t.revoke(err.Error())
 	}
@@ -250,7 +272,7 @@ func (t *transfer) write(g *segment, b []byte) error {
 	n, err := t.file.WriteAt(b, at)
 	t.digest.written(at, b[:n])
 	since := t.segs.written(g, n)
-	t.p.s.Budget.Progress(n)
+	t.source().Budget.Progress(n)
 	t.p.progress.Fetched.Add(int64(n))
 	if err != nil {
 		return t.p.spaceError(err, max(t.meta.Size-t.segs.have(), int64(len(b)-n)))

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// open asks the source for an entry. What comes of it counts towards
+// open asks a source for an entry. What comes of it counts towards
 // Options.MaxTransfer; manifests do not, or a pass whose limit is below its
 // manifest's size would never get anywhere.
-func (p *pass) open(ctx context.Context, r Request) (*Object, error) {
-	object, err := p.s.Source.Open(ctx, r)
+func (p *pass) open(ctx context.Context, from Source, r Request) (*Object, error) {
+	object, err := from.Open(ctx, r)
 	if err == nil && p.s.MaxTransfer > 0 {
 		object.Body = &countedBody{object.Body, p}
 	}

@@ -44,6 +44,14 @@ func newSite(t testing.TB, setup func(*lookalike.Server), projects ...lookalike.
 	return &site{Server: l, url: h.URL}
 }
 
+// source is the site as a source of a pass.
+func (s *site) source(t testing.TB, user physionet.Credentials, connections int) downloader.Budgeted {
+	t.Helper()
+	source, err := physionet.New(physionet.Options{URL: s.url, Credentials: user, Version: "test", Connections: connections})
+	must(t, err)
+	return downloader.Budgeted{Source: source, Budget: downloader.NewBudget(connections)}
+}
+
 // rig is one mirror with everything to run passes over it.
 type rig struct {
 	t       testing.TB
@@ -58,6 +66,9 @@ type rig struct {
 
 type rigOptions struct {
 	site        *site
+	sources     []downloader.Budgeted // the site if nil
+	authority   *downloader.Budgeted
+	log         io.Writer // the test's if nil
 	user        physionet.Credentials
 	connections int
 	idle        time.Duration
@@ -93,15 +104,18 @@ func (r *rig) open() {
 	must(r.t, err)
 	r.tree, err = downloader.OpenTree(r.dir, r.options.tree)
 	must(r.t, err)
-	source, err := physionet.New(physionet.Options{
-		URL: r.options.site.url, Credentials: r.options.user, Version: "test", Connections: r.options.connections,
-	})
-	must(r.t, err)
-	r.budget = downloader.NewBudget(r.options.connections)
+	sources := r.options.sources
+	if sources == nil {
+		sources = []downloader.Budgeted{r.options.site.source(r.t, r.options.user, r.options.connections)}
+	}
+	if r.options.log == nil {
+		r.options.log = testWriter{r.t}
+	}
+	r.budget = sources[0].Budget
 	r.syncer, err = downloader.New(downloader.Options{
-		Tree: r.tree, Store: r.store, Source: source, Budget: r.budget, IdleTimeout: r.options.idle,
+		Tree: r.tree, Store: r.store, Sources: sources, Authority: r.options.authority, IdleTimeout: r.options.idle,
 		MaxTransfer: r.options.maxTransfer,
-		Logger:      slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:      slog.New(slog.NewTextHandler(r.options.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(r.t, err)
 }

@@ -25,6 +25,7 @@ type pass struct {
 	version   store.Version
 	published int64 // size of the whole version if all is selected, 0 when unknown
 
+	sources     []*candidate // in order of preference
 	plan        Plan
 	fetches     bitmap // entries to obtain, by index
 	examines    bitmap // entries to examine
@@ -68,7 +69,7 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 func (s *Syncer) newPass(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
-		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(),
+		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(s.Sources),
 		checkpoints: newCheckpoints(), crowd: newCrowd(), cancel: cancel,
 	}
 	p.copies = &copies{p: p}
@@ -173,7 +174,8 @@ func (p *pass) transfer(ctx context.Context) error {
 	checkpointer.Go(func() { p.runCheckpoints(stop) })
 
 	g, gctx := errgroup.WithContext(ctx)
-	_, _, ceiling := p.s.Budget.Connections()
+	p.admitSources(gctx)
+	ceiling := p.s.connections()
 	wanted, doubtful := make(chan manifest.Entry, ceiling), make(chan manifest.Entry)
 	var feeders sync.WaitGroup // of wanted
 	feeders.Add(1)
@@ -203,7 +205,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	close(stop)
 	checkpointer.Wait()
 	close(p.committer.in)
-	if cerr := <-committed; cerr != nil {
+	if cerr := errors.Join(<-committed, p.rememberWrong()); cerr != nil {
 		return cerr
 	}
 	if ctx.Err() != nil {
@@ -264,15 +266,13 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 		err = p.spaceError(err, 0)
 		v, _ := classify(err)
 		p.fail(e, err)
-		if v == fatal || errors.Is(err, ErrUnreachable) {
-			p.stop(err)
-			return err
+		if v != fatal {
+			err = p.noneLeft()
 		}
-		if err := p.stillAllowed(ctx); err != nil {
+		if err != nil {
 			p.stop(err)
-			return err
 		}
-		return nil
+		return err
 	}
 	p.committer.in <- done // the committer never stops before its channel is closed
 	return nil
@@ -286,11 +286,7 @@ func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch)
 	if done, err := p.copies.link(e); done != nil || err != nil {
 		return done, err
 	}
-	done, err := p.fetch(ctx, e, work)
-	if err == nil {
-		p.allowed()
-	}
-	return done, err
+	return p.fetch(ctx, e, work)
 }
 
 // writeHistory keeps the pass for `status`.
@@ -304,9 +300,12 @@ func (p *pass) writeHistory(r *Report) error {
 	return p.s.Store.AddPass(p.ref, pass)
 }
 
-// tidy drops what a complete pass left behind: former manifests with their
-// records, and partials that no entry wants any more.
+// tidy drops what is too old and, after a complete pass, what that left behind:
+// former manifests with their records, and partials that no entry wants any more.
 func (p *pass) tidy(r *Report) error {
+	if err := p.s.Store.DropOldWrong(); err != nil {
+		return err
+	}
 	if r.State != store.Complete || !p.selection.All() {
 		return nil
 	}

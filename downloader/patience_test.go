@@ -178,8 +178,8 @@ func TestClassify(t *testing.T) {
 		want   verdict
 		reason Reason
 	}{
-		{&AccessError{Denial: NoCredentials}, fatal, ReasonUnauthorized},
-		{&AccessError{Denial: BadCredentials}, fatal, ReasonUnauthorized},
+		{&AccessError{Denial: NoCredentials}, barred, ReasonUnauthorized},
+		{&AccessError{Denial: BadCredentials}, barred, ReasonUnauthorized},
 		{&AccessError{Denial: Forbidden}, permanent, ReasonDenied},
 		{fmt.Errorf("x: %w", ErrNotExist), permanent, ReasonNotFound},
 		{&SpaceError{Err: syscall.ENOSPC}, fatal, ReasonNoSpace},
@@ -194,7 +194,8 @@ func TestClassify(t *testing.T) {
 		{onTheWay(io.ErrUnexpectedEOF), transient, ReasonNetwork},
 		{onTheWay(refused), unreachable, ReasonNetwork},
 		{onTheWay(&net.DNSError{Err: "no such host"}), unreachable, ReasonNetwork},
-		{onTheWay(x509.UnknownAuthorityError{}), fatal, ReasonNetwork},
+		{fmt.Errorf("%w: %w", ErrUnreachable, onTheWay(refused)), barred, ReasonNetwork},
+		{onTheWay(x509.UnknownAuthorityError{}), barred, ReasonNetwork},
 		{errors.New("whatever"), transient, ReasonNetwork},
 	} {
 		if got, reason := classify(tt.err); got != tt.want || reason != tt.reason {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"mimicsync/manifest"
@@ -20,9 +21,12 @@ const (
 	manifestOutage = 10 * time.Second
 )
 
-// renewManifest asks the source whether the manifest in force is still the
-// published one, and takes over a new one if that is whole. Then p.version is
-// the one in force, and its manifest is in the version's folder.
+// renewManifest asks the authority whether the manifest in force is still the
+// published one, and takes over a new one if that is whole. Where the authority
+// cannot be heard, what it said last counts; if it never said anything, the
+// sources are asked, and that is said. A manifest that came and is of no use is
+// not replaced by that of a copy. Then p.version is the one in force, and its
+// manifest is in the version's folder.
 func (p *pass) renewManifest(ctx context.Context) error {
 	v, known, err := p.s.Store.Version(p.ref)
 	if err != nil {
@@ -31,37 +35,99 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	if known {
 		p.version = v // for the history, should this fail
 	}
-	intact := known && p.s.Tree.manifestIntact(v.Manifest.Digest)
-	request := Request{Ref: p.ref, Path: manifest.Name}
-	if intact && v.Manifest.Source == p.s.Source.Name() {
-		request.NoneMatch = v.Manifest.Validator
-	}
 	v.Ref = p.ref
-	patience := newPatience(p.s.Budget)
-	patience.tries = maxTransient - manifestTries
-	patience.outage = manifestOutage
-	err = patience.persist(ctx, func() (bool, error) {
-		return false, p.fetchManifest(ctx, request, &v)
-	}, func(err error, wait time.Duration) {
-		p.progress.Retries.Add(1)
-		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "wait", wait, "err", err)
-	})
+	var former store.Manifest // in force, zero if there is none
+	if known && p.s.Tree.manifestIntact(v.Manifest.Digest) {
+		former = v.Manifest
+	}
+	authority := p.s.authority()
+	err = p.askManifest(ctx, authority, former, &v)
+	unheard := err
+	if err != nil && ctx.Err() == nil && isUnheard(err) {
+		err = p.manifestElsewhere(ctx, former, &v, err)
+	}
 	switch {
-	case errors.Is(err, ErrNotModified):
-	case errors.Is(err, ErrNotExist):
-		return fmt.Errorf("%w: %s has no %s for %s", ErrManifest, p.s.Source.Name(), manifest.Name, p.ref)
-	case errors.Is(err, ErrManifest) && intact:
+	case errors.Is(err, ErrManifest) && former.Entries > 0:
 		return fmt.Errorf("%w; the manifest fetched on %s stays in force", err, v.Manifest.Fetched.Local().Format(time.DateOnly))
 	case err != nil:
 		return err
 	}
-	if v.Bytes == 0 {
-		v.Bytes = p.publishedSize(ctx)
+	if unheard != nil {
+		p.tally.report.AuthorityErr = unheard
+		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "from", v.Manifest.Source,
+			"fetched", v.Manifest.Fetched, "err", unheard)
+	} else if v.Bytes == 0 {
+		v.Bytes = p.publishedSize(ctx, authority)
 	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
 	}
 	return p.inForce()
+}
+
+// isUnheard reports whether no manifest came, so that another source may be
+// asked for it.
+func isUnheard(err error) bool {
+	v, reason := classify(err)
+	return v != fatal && reason != ReasonIO && (!errors.Is(err, ErrManifest) || errors.Is(err, ErrNotExist))
+}
+
+// manifestElsewhere finds a manifest after the authority was not heard, for the
+// reason err: that is the error if there is none.
+func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *store.Version, err error) error {
+	authority := p.s.authority().Name()
+	var others []Budgeted
+	for _, b := range p.s.Sources {
+		switch b.Name() {
+		case authority:
+		case former.Source: // another one's may be older
+			others = slices.Insert(others, 0, b)
+		default:
+			others = append(others, b)
+		}
+	}
+	if len(others) > 0 && former.Source == authority {
+		return nil
+	}
+	for _, b := range others {
+		oerr := p.askManifest(ctx, b, former, v)
+		if oerr == nil || ctx.Err() != nil || !isUnheard(oerr) && !errors.Is(oerr, ErrManifest) {
+			return oerr
+		}
+		err = fmt.Errorf("%w\n%s", err, miss{b.Name(), oerr}) // to read: what counts is what the authority said
+	}
+	return err
+}
+
+// askManifest asks a source for the manifest, with the patience of a person who
+// waits for it. v's changes if it is another one than the former.
+func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifest, v *store.Version) error {
+	request := p.manifestRequest(b, former)
+	patience := newPatience(b.Budget)
+	patience.tries = maxTransient - manifestTries
+	patience.outage = manifestOutage
+	err := patience.persist(ctx, func() (bool, error) {
+		return false, p.fetchManifest(ctx, b, request, v)
+	}, func(err error, wait time.Duration) {
+		p.progress.Retries.Add(1)
+		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
+	})
+	switch {
+	case errors.Is(err, ErrNotModified):
+		return nil
+	case errors.Is(err, ErrNotExist):
+		return fmt.Errorf("%w: %s has no %s for %s: %w", ErrManifest, b.Name(), manifest.Name, p.ref, err)
+	}
+	return err
+}
+
+// manifestRequest asks for the manifest, if it is another one than known.
+func (p *pass) manifestRequest(b Budgeted, known store.Manifest) Request {
+	r := Request{Ref: p.ref, Path: manifest.Name}
+	if known.Source == b.Name() {
+		r.NoneMatch = known.Validator
+	}
+	return r
 }
 
 // inForce uses p.version's manifest.
@@ -73,8 +139,8 @@ func (p *pass) inForce() error {
 }
 
 // publishedSize asks for the size of the version. A pass goes on without it.
-func (p *pass) publishedSize(ctx context.Context) int64 {
-	publisher, ok := p.s.Source.(Publisher)
+func (p *pass) publishedSize(ctx context.Context, b Budgeted) int64 {
+	publisher, ok := b.Source.(Publisher)
 	if !ok {
 		return 0
 	}
@@ -90,14 +156,14 @@ func (p *pass) publishedSize(ctx context.Context) int64 {
 
 // fetchManifest fetches the manifest into its place among the kept ones and
 // checks it from end to end; v.Manifest is set only when it is whole.
-func (p *pass) fetchManifest(ctx context.Context, request Request, v *store.Version) (err error) {
-	if err := p.s.Budget.Acquire(ctx); err != nil {
+func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v *store.Version) (err error) {
+	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
-	defer func() { p.s.release(err) }()
+	defer func() { b.release(err) }()
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
-	object, err := p.s.Source.Open(ctx, request)
+	object, err := b.Open(ctx, request)
 	if errors.Is(err, ErrWebPage) {
 		return fmt.Errorf("%w: %w", ErrManifest, err)
 	}
@@ -105,12 +171,12 @@ func (p *pass) fetchManifest(ctx context.Context, request Request, v *store.Vers
 		return err
 	}
 	defer func() { _ = object.Body.Close() }() // judged by length
-	return p.takeManifest(ctx, &heardReader{object.Body, dog}, v, object)
+	return p.takeManifest(ctx, &heardReader{object.Body, dog}, v, b.Name(), object)
 }
 
 // takeManifest copies a manifest into its place among the kept ones, unless it
 // is not whole.
-func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, object *Object) error {
+func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
 	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
 	if err != nil {
 		return err
@@ -128,7 +194,7 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 		return &SizeError{Want: object.Size, Got: size}
 	}
 	m := store.Manifest{
-		Size: size, Source: p.s.Source.Name(), Validator: object.Validator, Modified: object.Modified, Fetched: time.Now(),
+		Size: size, Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now(),
 	}
 	sum.Sum(m.Digest[:0])
 	if err := p.checkManifest(ctx, f, &m); err != nil {
@@ -180,29 +246,31 @@ func (h *heardReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Resolve replaces "latest" by the newest version, which it asks the source for.
+// Resolve replaces "latest" by the newest version, which it asks the authority
+// for.
 func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref) (manifest.Ref, error) {
-	publisher, ok := s.Source.(Publisher)
+	b := s.authority()
+	publisher, ok := b.Source.(Publisher)
 	if ref.Version != "" {
 		return ref, nil
 	}
 	if !ok {
-		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", s.Source.Name(), ref.Dataset, ref.Dataset)
+		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", b.Name(), ref.Dataset, ref.Dataset)
 	}
-	patience := newPatience(s.Budget)
+	patience := newPatience(b.Budget)
 	patience.tries = maxTransient - manifestTries
 	patience.outage = manifestOutage
 	err := patience.persist(ctx, func() (_ bool, err error) {
-		if err := s.Budget.Acquire(ctx); err != nil {
+		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}
-		defer func() { s.release(err) }()
+		defer func() { b.release(err) }()
 		watched, dog := watch(ctx, s.IdleTimeout)
 		defer dog.end()
 		ref.Version, err = publisher.Latest(watched, ref.Dataset)
 		return false, err
 	}, func(err error, wait time.Duration) {
-		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "wait", wait, "err", err)
+		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})
 	return ref, err
 }

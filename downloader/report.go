@@ -22,6 +22,11 @@ type Report struct {
 	Files    store.Files     `json:"files"`
 	Bytes    store.Bytes     `json:"bytes"`
 	Failures []store.Failure `json:"failures"`
+	// ManifestFrom is the source that the manifest in force came from, and
+	// Sources is what each source did, in order of preference. Both are left out
+	// where one source is asked for everything.
+	ManifestFrom string         `json:"manifest_from,omitempty"`
+	Sources      []SourceReport `json:"sources,omitempty"`
 	// Quarantined are files that were found in the mirror, were wrong, and were
 	// moved aside.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
@@ -33,7 +38,22 @@ type Report struct {
 	Left int64 `json:"-"`
 	// LeftBytes is about how many bytes those are, 0 when unknown.
 	LeftBytes int64 `json:"-"`
-	Err       error `json:"-"` // why the pass ended early, nil when it did not
+	// AuthorityErr is why the authority was not heard about the manifest, nil if
+	// it was.
+	AuthorityErr error `json:"-"`
+	Err          error `json:"-"` // why the pass ended early, nil when it did not
+}
+
+// SourceReport is what one source did in a pass.
+type SourceReport struct {
+	Name  string `json:"name"`
+	Files int64  `json:"files"` // that it gave, or the end of which
+	// Bytes are those that it gave of all files fetched. What of them had come in
+	// an earlier pass is in no source's.
+	Bytes   int64  `json:"bytes"`
+	Failed  int64  `json:"failed"`            // entries that it was asked for and did not give
+	Dropped string `json:"dropped,omitempty"` // why the pass gave it up
+	Err     error  `json:"-"`                 // the same as an error
 }
 
 // Quarantined is a file that was moved aside.
@@ -71,9 +91,10 @@ func (r *Report) Has(reason Reason) bool {
 
 // tally is a Report in the making. Guarded by mu.
 type tally struct {
-	mu     sync.Mutex
-	report Report
-	denied int // refusals in a row
+	mu      sync.Mutex
+	report  Report
+	dropped int           // sources
+	wrong   []store.Wrong // to be remembered with the next commit
 }
 
 // manyDenied is how many files in a row a source may refuse before it is asked
@@ -82,13 +103,13 @@ type tally struct {
 // closed must not cost the person the rest.
 const manyDenied = 5
 
-// stillAllowed asks for the manifest once more if many files in a row were
-// refused. The error means that the source refuses the dataset.
-func (p *pass) stillAllowed(ctx context.Context) error {
+// stillAllowed asks a source for the manifest once more if it refused many files
+// in a row. The error means that it refuses the dataset.
+func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	p.tally.mu.Lock()
-	ask := p.tally.denied >= manyDenied
+	ask := c.denied >= manyDenied
 	if ask {
-		p.tally.denied = 0
+		c.denied = 0
 	}
 	p.tally.mu.Unlock()
 	if !ask {
@@ -96,7 +117,7 @@ func (p *pass) stillAllowed(ctx context.Context) error {
 	}
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
-	object, err := p.s.Source.Open(ctx, Request{Ref: p.ref, Path: manifest.Name, NoneMatch: p.version.Manifest.Validator})
+	object, err := c.Open(ctx, p.manifestRequest(c.Budgeted, p.version.Manifest))
 	if err == nil {
 		_ = object.Body.Close() // that it came is the answer
 	}
@@ -119,6 +140,7 @@ func (p *pass) succeed(f *committed) {
 	case fetched:
 		files.Fetched++
 		bytes.Fetched += f.record.Size
+		p.credit(f)
 	case adopted:
 		files.Adopted++
 		bytes.Adopted += f.record.Size
@@ -131,6 +153,10 @@ func (p *pass) succeed(f *committed) {
 // fail puts an entry into the report.
 func (p *pass) fail(e manifest.Entry, err error) {
 	_, reason := classify(err)
+	source := p.sources[0].Name()
+	if unserved, ok := errors.AsType[unservedError](err); ok {
+		source = unserved.foremost().source
+	}
 	p.progress.Failed.Add(1)
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
@@ -138,19 +164,54 @@ func (p *pass) fail(e manifest.Entry, err error) {
 	r.Files.Failed++
 	if len(r.Failures) < maxFailures {
 		r.Failures = append(r.Failures, store.Failure{
-			Path: e.Path, Reason: string(reason), Source: p.s.Source.Name(), Detail: err.Error(),
+			Path: e.Path, Reason: string(reason), Source: source, Detail: err.Error(),
 		})
-	}
-	if reason == ReasonDenied {
-		p.tally.denied++
 	}
 }
 
-// allowed notes that the source gave an entry.
-func (p *pass) allowed() {
+// allowed notes that a source gave an entry.
+func (p *pass) allowed(c *candidate) {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
-	p.tally.denied = 0
+	c.denied = 0
+}
+
+// credit counts what the sources gave of a file. The caller holds tally.mu.
+func (p *pass) credit(f *committed) {
+	for _, c := range p.sources {
+		name := c.Name()
+		if name == f.share.source {
+			c.report.Files++
+			c.report.Bytes += f.share.bytes
+		}
+		for _, s := range f.earlier {
+			if name == s.source {
+				c.report.Bytes += s.bytes
+			}
+		}
+	}
+}
+
+// noteWrong is about an entry whose digest a source has wrong. The caller holds
+// mu.
+func (t *tally) noteWrong(c *candidate, ref manifest.Ref, e manifest.Entry) {
+	if len(t.wrong) < maxFailures {
+		t.wrong = append(t.wrong, store.Wrong{Digest: e.Digest, Source: c.Name(), Ref: ref, At: time.Now()})
+	}
+}
+
+// takeWrong hands out what is to be remembered.
+func (t *tally) takeWrong() []store.Wrong {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taken := t.wrong
+	t.wrong = nil
+	return taken
+}
+
+// rememberWrong does so where no commit has.
+func (p *pass) rememberWrong() error {
+	return p.s.Store.Commit(store.Batch{ID: p.version.ID, Wrong: p.tally.takeWrong()})
 }
 
 func (p *pass) discarded(n int64) {
@@ -173,6 +234,12 @@ func (p *pass) close(err error) *Report {
 	r := &p.tally.report
 	r.Elapsed = time.Since(p.start)
 	r.Err = err
+	if len(p.sources) > 1 || p.sources[0].Name() != p.s.authority().Name() {
+		r.ManifestFrom = p.version.Manifest.Source
+		for _, c := range p.sources {
+			r.Sources = append(r.Sources, c.report)
+		}
+	}
 	f := r.Files
 	r.Left = f.Total - f.Present - f.Adopted - f.Linked - f.Fetched
 	if p.published > 0 {

@@ -16,7 +16,7 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	t := &transfer{p: p, entry: e, digest: work.digest, started: time.Now()}
 	t.digest.reset()
 	t.segs.reset(0)
-	t.meta = store.Partial{Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: p.s.Source.Name(), Size: -1}
+	t.meta = store.Partial{Digest: e.Digest, Ref: p.ref, Path: e.Path, Size: -1}
 	known, ok := p.s.takePartial(e.Digest)
 	if !ok {
 		var err error
@@ -30,9 +30,6 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	}
 	t.meta, t.recorded = known, true
 	t.meta.Ref, t.meta.Path = p.ref, e.Path
-	if known.Source != p.s.Source.Name() {
-		t.meta.Validator, t.meta.Ahead = "", nil // another source's word for it
-	}
 	if err := t.resume(); err != nil {
 		_ = t.file.Close()
 		p.s.keepPartial(known)
@@ -61,6 +58,7 @@ func (t *transfer) resume() error {
 		return err
 	}
 	if have := t.segs.have(); have > 0 {
+		t.before = have
 		t.p.expect(-have)
 		t.digest.follow(t.file, t.segs.front)
 	}
@@ -69,7 +67,7 @@ func (t *transfer) resume() error {
 
 // accept makes the partial ready for an object's body: it decides whether the
 // bytes here still belong to it.
-func (t *transfer) accept(ctx context.Context, object *Object, g *segment, asked int64) error {
+func (t *transfer) accept(ctx context.Context, from Source, object *Object, g *segment, asked int64) error {
 	complete := object.Size >= 0 && object.Size <= g.at // then what is here has the wrong digest, or too many bytes
 	switch {
 	case object.Offset != 0 && object.Offset != asked:
@@ -86,9 +84,33 @@ func (t *transfer) accept(ctx context.Context, object *Object, g *segment, asked
 		}
 	}
 	t.mu.Lock()
-	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, t.p.s.Source.Name()
+	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, from.Name()
 	t.mu.Unlock()
 	return t.reserve(object)
+}
+
+// forsake leaves the source that gave what is here for another one, which has
+// just answered and whose validator says nothing about those bytes: those ahead
+// of a gap go, the start stays for compare to judge.
+func (t *transfer) forsake() error {
+	p := t.p
+	p.checkpoints.Lock()
+	defer p.checkpoints.Unlock()
+	front, have := t.segs.front(), t.segs.have()
+	t.mu.Lock()
+	t.earlier = append(t.earlier, share{t.meta.Source, max(front-t.before, 0)})
+	t.before = front
+	t.meta.Validator, t.meta.Ahead = "", nil
+	t.mu.Unlock()
+	if have == front {
+		return nil
+	}
+	p.discarded(have - front)
+	t.segs.reset(front)
+	if err := t.file.Truncate(front); err != nil || !t.recorded {
+		return err
+	}
+	return p.record(t)
 }
 
 // compare reads the bytes that were asked for again and checks that they are
@@ -114,8 +136,8 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, aske
 	return t.write(g, fresh)
 }
 
-// discard empties the partial, while nobody else is at work on it. Bytes that another tool had put there go to
-// quarantine instead: they were not ours.
+// discard empties the partial, while nobody else is at work on it. Bytes that
+// another tool had put there go to quarantine instead: they were not ours.
 func (t *transfer) discard(ctx context.Context, why string) error {
 	p := t.p
 	p.s.Logger.InfoContext(ctx, "discard what is here", "dataset", p.ref.String(), "object", t.entry.Path, "size", t.segs.have(), "reason", why)
@@ -139,8 +161,8 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 		t.recorded = false
 	}
 	t.mu.Lock()
-	t.meta.Seed, t.meta.Validator, t.meta.Size, t.meta.Split, t.meta.Ahead = 0, "", -1, false, nil
-	t.void = ""
+	t.meta.Seed, t.meta.Source, t.meta.Validator, t.meta.Size, t.meta.Split, t.meta.Ahead = 0, "", "", -1, false, nil
+	t.void, t.before, t.earlier = "", 0, nil
 	t.mu.Unlock()
 	t.digest.reset()
 	t.segs.reset(0)

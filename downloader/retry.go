@@ -43,7 +43,8 @@ const (
 	unreachable                // the host is away: wait for it, this is not the entry's fault
 	early                      // the host counts requests: nor is this
 	wrong                      // the bytes were wrong: try again, but fewer times
-	permanent                  // this entry cannot be had; the pass goes on
+	permanent                  // this entry cannot be had there; the pass goes on
+	barred                     // nothing can be had there: a person has to do something first
 	fatal                      // the pass cannot go on
 )
 
@@ -54,6 +55,10 @@ const (
 	// outageLimit is how long a host may be away before the pass gives up: long
 	// enough for a server's restart or a line that comes back by itself.
 	outageLimit = 30 * time.Minute
+	// elsewhereWrong and elsewhereOutage are the same where another source may
+	// have the entry.
+	elsewhereWrong  = 2
+	elsewhereOutage = 2 * time.Minute
 )
 
 // classify is the only place that decides what an error means.
@@ -66,9 +71,11 @@ func classify(err error) (verdict, Reason) {
 	switch {
 	case errors.As(err, &access):
 		if access.Denial == Forbidden {
-			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see report.go
+			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
 		}
-		return fatal, ReasonUnauthorized
+		return barred, ReasonUnauthorized
+	case errors.Is(err, ErrUnreachable):
+		return barred, ReasonNetwork
 	case errors.Is(err, ErrManifest):
 		return permanent, ReasonChecksum
 	case errors.Is(err, ErrNotExist):
@@ -88,7 +95,7 @@ func classify(err error) (verdict, Reason) {
 	case errors.As(err, &status) && status.answer() == TooFast:
 		return early, ReasonNetwork
 	case isCertificate(err):
-		return fatal, ReasonNetwork
+		return barred, ReasonNetwork
 	case isUnreachable(err):
 		return unreachable, ReasonNetwork
 	case isLocal(err):
@@ -169,7 +176,7 @@ func (p *patience) judge(err error, progress bool) error {
 		p.pause = status.RetryAfter
 	}
 	switch v {
-	case permanent, fatal:
+	case permanent, barred, fatal:
 		return backoff.Permanent(err)
 	case unreachable:
 		now := time.Now()

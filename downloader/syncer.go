@@ -5,12 +5,14 @@
 //
 // A pass makes one dataset version of the mirror what its manifest says:
 //
-//	manifest   ask the source for it, conditionally; keep it if it is whole
+//	manifest   ask the authority for it, or else a source, conditionally; keep it
+//	           if it is whole
 //	survey     each entry is present (its record and its file agree), unknown
 //	           (a file without a valid record) or absent
 //	examine    unknown files are hashed: right ones are adopted, the start of one
 //	           becomes a partial, wrong ones go to quarantine
-//	obtain     absent ones are linked from another place of the mirror, or fetched
+//	obtain     absent ones are linked from another place of the mirror, or fetched:
+//	           from the first source that has them
 //	commit     verified files get their names and their records, in batches
 //
 // Examining and obtaining run at the same time, each with its own workers; one
@@ -22,7 +24,8 @@
 // A file has its final name only when its digest was right, and a record only
 // when its bytes and its name are durable. A pass that ends early, by whatever
 // error, has kept all that was verified, and for unfinished files what had come.
-// One bad entry never ends a pass. What ends one is in errors.go; what is tried
+// One bad entry never ends a pass, nor does one bad source of several. What ends
+// one is in errors.go, how sources take turns in sources.go; what is tried
 // again, and how often, in retry.go; the order of a commit in commit.go.
 //
 // # What it does not do
@@ -45,12 +48,15 @@ import (
 	"mimicsync/store"
 )
 
-// Options is what a Syncer works with. Tree, Store, Source and Budget must be set.
+// Options is what a Syncer works with. Tree, Store and Sources must be set.
 type Options struct {
-	Tree   *Tree
-	Store  *store.Store
-	Source Source
-	Budget *Budget // of the source's host, shared by all that talk to it
+	Tree  *Tree
+	Store *store.Store
+	// Sources are asked for entries in this order. Their names differ.
+	Sources []Budgeted
+	// Authority is asked for manifests, versions and published sizes first: it
+	// publishes what the Sources have copies of. The first of them if nil.
+	Authority *Budgeted
 	// IdleTimeout is how long a transfer may bring nothing, 60 s if zero.
 	IdleTimeout time.Duration
 	// MaxTransfer is how many bytes of entries may be fetched, over all passes;
@@ -112,7 +118,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	var recorded []store.Partial
 	for d, size := range strays {
-		p := store.Partial{Digest: d, Source: o.Source.Name(), Size: -1, Durable: size, Boot: s.boot, Updated: time.Now()}
+		p := store.Partial{Digest: d, Size: -1, Durable: size, Boot: s.boot, Updated: time.Now()}
 		recorded = append(recorded, p)
 		s.partial[d] = p
 	}
@@ -163,27 +169,6 @@ func (s *Syncer) land(d manifest.Digest) {
 		close(ch)
 		delete(s.flights, d)
 	}
-}
-
-// release gives a connection back and tells the budget how it went.
-func (s *Syncer) release(err error) {
-	if err == nil {
-		s.Budget.Release(Good, 0)
-		return
-	}
-	var status *StatusError
-	var access *AccessError
-	var timeout interface{ Timeout() bool }
-	answer, wait := NoAnswer, time.Duration(0)
-	switch {
-	case errors.As(err, &status):
-		answer, wait = status.answer(), status.RetryAfter
-	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
-		answer = Good
-	case isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		answer = Closed
-	}
-	s.Budget.Release(answer, wait)
 }
 
 // spaceError makes an error of a full disk say how much is missing; others it

@@ -34,12 +34,20 @@ type transfer struct {
 	digest *digest
 
 	mu    sync.Mutex    // guards what follows
+	from  *candidate    // the source that is asked
 	meta  store.Partial // as it will be recorded next
 	void  string        // why all that is here must go; empty while it need not
 	stray int           // answers with other bytes than were asked for
 	quiet time.Time     // no help before: a helper failed
 	fails int           // of helpers, in a row
 	over  bool          // whoever is still helping is sent off
+
+	// What the owner alone knows: how many bytes were here before those of the
+	// source that gave the last ones, what other sources gave of them in this
+	// pass, and whether the bytes of the last verdict were all from one source.
+	before  int64
+	earlier []share
+	pure    bool
 
 	recorded bool        // the store knows the partial; guarded by p.checkpoints
 	listed   atomic.Bool // the checkpointer knows it
@@ -82,16 +90,71 @@ func (t *transfer) wasWhole() (bool, error) {
 	return got == t.entry.Digest, err
 }
 
-// run brings in what is missing, with as much patience as the source deserves.
+// run brings in what is missing, from the first source that has it.
 func (t *transfer) run(ctx context.Context, buf []byte) error {
 	p := t.p
-	return newPatience(p.s.Budget).persist(ctx, func() (bool, error) {
+	order, err := p.order(t.entry.Digest)
+	if err != nil {
+		return err
+	}
+	var misses unservedError
+	for i, c := range order {
+		err := p.droppedFor(c)
+		if err == nil {
+			t.turnTo(c)
+			err = t.insist(ctx, buf, i+1 < len(order))
+			switch {
+			case err == nil:
+				p.allowed(c)
+				return nil
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case !p.missed(ctx, c, t.entry, err, t.pure):
+				return err
+			}
+		}
+		misses = append(misses, miss{c.Name(), err})
+	}
+	return misses
+}
+
+// turnTo makes a source the one that is asked, after those who were at work with
+// another one have ended. What is here stays: whether it is of any use shows when
+// the source answers, see exchange.
+func (t *transfer) turnTo(c *candidate) {
+	if t.source() != nil {
+		t.sendOff(errTurned)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.from, t.stray, t.fails, t.quiet = c, 0, 0, time.Time{}
+}
+
+// errTurned ends the connections to a source that another one follows.
+var errTurned = fmt.Errorf("%w: another source is asked", errVoid)
+
+// source is the one that is asked.
+func (t *transfer) source() *candidate {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.from
+}
+
+// insist brings in what is missing from one source, with as much patience as it
+// deserves: less if there is another one.
+func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
+	p, c := t.p, t.source()
+	patience := newPatience(c.Budget)
+	if elsewhere {
+		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
+	}
+	return patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
 		before := t.segs.have()
 		err := t.try(ctx, buf)
 		return t.segs.have() > before+overlap, err
 	}, func(err error, wait time.Duration) {
 		p.progress.Retries.Add(1)
-		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "wait", wait, "err", err)
+		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
 }
 
@@ -139,7 +202,7 @@ func (t *transfer) help(ctx context.Context, buf []byte) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil || t.void != "" || t.over {
+	if err == nil || errors.Is(err, errVoid) || t.void != "" || t.over {
 		t.fails = 0
 		return nil
 	}
@@ -177,6 +240,7 @@ func (t *transfer) verify(ctx context.Context) error {
 	if got == t.entry.Digest {
 		return nil
 	}
+	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
 	return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
 }
@@ -207,15 +271,20 @@ func (t *transfer) settle() {
 	t.over = true
 	t.mu.Unlock()
 	t.p.crowd.close(t)
-	t.segs.interrupt(context.Canceled)
+	t.sendOff(context.Canceled)
+	t.digest.unfollow()
+}
+
+// sendOff ends all connections, lets no other in and waits until they are gone.
+func (t *transfer) sendOff(cause error) {
+	t.segs.interrupt(cause)
 	for {
 		busy, changed := t.segs.busy()
 		if !busy {
-			break
+			return
 		}
 		<-changed
 	}
-	t.digest.unfollow()
 }
 
 // finish closes the verified partial and describes its commit.
@@ -236,6 +305,7 @@ func (t *transfer) finish() (*committed, error) {
 		entry:  t.entry,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
 		how:    fetched, partial: true, recorded: t.recorded,
+		share: share{t.meta.Source, fi.Size() - t.before}, earlier: t.earlier,
 	}, nil
 }
 

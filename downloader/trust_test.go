@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -33,8 +34,22 @@ func TestMain(m *testing.M) {
 		if err := os.WriteFile(file, cert, 0o600); err != nil {
 			panic(err)
 		}
-		if err := os.Setenv("SSL_CERT_FILE", file); err != nil {
-			panic(err)
+		for _, pair := range os.Environ() {
+			if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "GOOGLE_") {
+				if err := os.Unsetenv(name); err != nil {
+					panic(err)
+				}
+			}
+		}
+		for name, value := range map[string]string{
+			"SSL_CERT_FILE": file,
+			// No account of whoever runs the tests, and no machine is asked for one.
+			"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+			"GCE_METADATA_HOST": "127.0.0.1:1",
+		} {
+			if err := os.Setenv(name, value); err != nil {
+				panic(err)
+			}
 		}
 		return m.Run()
 	}())

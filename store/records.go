@@ -46,6 +46,8 @@ type Batch struct {
 	Put  []Verified        // sorted by Commit
 	Lost []Verified        // entries whose file is gone or no longer right; only Offset and Digest count
 	Done []manifest.Digest // partials that became files, or were given up
+	// Wrong is what sources had wrong, of any version.
+	Wrong []Wrong
 }
 
 // The first byte of a record.
@@ -107,7 +109,7 @@ func digestKey(d manifest.Digest, id uint32, offset int64) []byte {
 
 // Commit applies a batch in one transaction. It sorts the batch's slices.
 func (s *Store) Commit(batch Batch) error {
-	if len(batch.Put)+len(batch.Lost)+len(batch.Done) == 0 {
+	if len(batch.Put)+len(batch.Lost)+len(batch.Done)+len(batch.Wrong) == 0 {
 		return nil
 	}
 	return s.update(func(tx *bolt.Tx) error {
@@ -129,7 +131,7 @@ func (s *Store) Commit(batch Batch) error {
 				return err
 			}
 		}
-		return nil
+		return putWrong(tx.Bucket(bucketWrong), batch.Wrong)
 	})
 }
 

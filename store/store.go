@@ -21,6 +21,11 @@
 //	digests   <first 8 bytes of the digest><id uint32><offset uint64> → nothing
 //	partials  <digest> → JSON Partial
 //	passes    "<dataset>@<version>" → bucket: <start in ns, uint64> → JSON Pass
+//	wrong     <digest><name of a source> → JSON Wrong
+//
+// A file without the bucket wrong is of a program that did not know it, and gets
+// it; such a program leaves the bucket as it is. It holds what sources had wrong
+// in the last 30 days, under manifests in force: a few keys, or none.
 //
 // Integers are big-endian, so that keys sort by value. An id stands for one
 // manifest of one dataset version: a manifest that changed gets a new id, and
@@ -63,6 +68,7 @@ var (
 	bucketDigests  = []byte("digests")
 	bucketPartials = []byte("partials")
 	bucketPasses   = []byte("passes")
+	bucketWrong    = []byte("wrong")
 
 	keySchema = []byte("schema")
 	keyMirror = []byte("mirror")
@@ -154,7 +160,7 @@ func (s *Store) prepare(crashed bool) error {
 			return err
 		}
 	}
-	isNew := false
+	isNew, isOlder := false, false
 	err := s.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(bucketMeta)
 		if meta == nil {
@@ -172,14 +178,28 @@ func (s *Store) prepare(crashed bool) error {
 		if n := binary.BigEndian.Uint32(v); n > schema {
 			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrNewerSchema, n, schema)
 		}
+		isOlder = tx.Bucket(bucketWrong) == nil
 		return nil
 	})
 	s.db.NoFreelistSync = false
-	if err != nil || !isNew {
+	switch {
+	case err != nil:
 		return err
+	case isNew:
+		return s.makeBuckets()
+	case isOlder:
+		return s.update(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(bucketWrong)
+			return err
+		})
 	}
+	return nil
+}
+
+// makeBuckets makes the buckets of a new file.
+func (s *Store) makeBuckets() error {
 	return s.update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses} {
+		for _, name := range [][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses, bucketWrong} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -87,6 +87,9 @@ func (s *Store) PutVersion(v Version) (Version, error) {
 		v.ID, v.Former = old.ID, old.Former
 		if old.ID != 0 && old.Manifest.Digest != v.Manifest.Digest {
 			v.Former = append(v.Former, Former{ID: old.ID, Digest: old.Manifest.Digest})
+			if err := dropWrong(tx, func(w *Wrong) bool { return w.Ref == v.Ref }); err != nil {
+				return err // what was corrected may have been corrected at every source
+			}
 		}
 		if old.ID == 0 || old.Manifest.Digest != v.Manifest.Digest {
 			n, err := b.NextSequence()

@@ -104,7 +104,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	a.idleTimeout = 1500 * time.Millisecond
 	a.include, a.exclude, a.state, a.connections = nil, nil, "", 0
 	a.limits = limits{bandwidth: downloader.NewBandwidth(nil)}
-	m, err := a.openMirror("demo", true)
+	m, err := a.openMirror(ctx, "demo", true)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	progress := new(downloader.Progress)
-	stop := a.ui.show(a.progressStyle(), demoRef.String(), progress, m.budget)
+	stop := a.ui.show(a.progressStyle(), demoRef.String(), progress, m.budgets)
 	if interruptAt > 0 {
 		go func() {
 			tick := time.NewTicker(20 * time.Millisecond)

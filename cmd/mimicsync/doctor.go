@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/configs"
 	"mimicsync/downloader"
 	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/s3"
 	"mimicsync/manifest"
 )
 
@@ -29,9 +32,16 @@ seconds. The exit code is 0 if the dataset can be fetched from at least one sour
   mimicsync doctor mimic-cxr-jpg@2.1.0 --mirror /data/physionet.org/files
   mimicsync doctor mimiciv --json | jq '.groups[].checks[] | select(.state=="failed") | .cure'`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.doctor(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("source") {
+				a.sources = configs.SourceNames
+			}
+			return a.doctor(cmd.Context(), args)
+		},
 	}
 	a.mirrorFlags(cmd.Flags())
+	a.sourcesFlags(cmd.Flags())
+	cmd.Flags().Lookup("source").DefValue = strings.Join(configs.SourceNames, ",")
 	a.credentialsFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the findings as one JSON object")
 	return cmd
@@ -73,10 +83,24 @@ type candidate struct {
 	err    error // why there is no source: what is wrong with its configuration
 }
 
-// candidates are the sources in the order in which they are told.
-func (a *app) candidates(context.Context) []candidate {
-	source, err := a.openSource(1)
-	return []candidate{{physionet.Name, source, err}}
+// candidates are the sources that were named, or all there are.
+func (a *app) candidates(ctx context.Context) (list []candidate) {
+	for _, name := range a.sources {
+		var source downloader.Source
+		var err error
+		switch name {
+		case physionet.Name:
+			source, err = a.openSource(1)
+		case gcs.Name:
+			source, err = a.openGCS(1)
+		case s3.Name:
+			source, err = a.openS3(ctx, 1)
+		}
+		c := candidate{name: name, err: err}
+		c.source, _ = source.(downloader.Diagnoser) // all three are
+		list = append(list, c)
+	}
+	return list
 }
 
 // doctor finds out why access fails.

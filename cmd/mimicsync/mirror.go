@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
@@ -16,20 +14,16 @@ import (
 	"mimicsync/store"
 )
 
-// physionetConnections is the ceiling of DESIGN 4: the site serves everybody
-// with ten workers, and users saw connect time-outs at 24.
-const physionetConnections = 8
-
 // mirror is an opened mirror with what it takes to run passes over it.
 type mirror struct {
-	store  *store.Store
-	tree   *downloader.Tree
-	syncer *downloader.Syncer
-	budget *downloader.Budget
+	store   *store.Store
+	tree    *downloader.Tree
+	syncer  *downloader.Syncer
+	budgets []*downloader.Budget // of the sources
 }
 
 // openMirror opens the mirror for a command, and makes it if create is set.
-func (a *app) openMirror(command string, create bool) (*mirror, error) {
+func (a *app) openMirror(ctx context.Context, command string, create bool) (*mirror, error) {
 	if err := checkMirror(a.mirror, create); err != nil {
 		return nil, err
 	}
@@ -41,13 +35,13 @@ func (a *app) openMirror(command string, create bool) (*mirror, error) {
 	if m.store, err = store.Open(place, command); err != nil {
 		return nil, err
 	}
-	if err := a.equip(m, place); err != nil {
+	if err := a.equip(ctx, m, place); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (a *app) equip(m *mirror, place store.Place) error {
+func (a *app) equip(ctx context.Context, m *mirror, place store.Place) error {
 	var err error
 	m.tree, err = downloader.OpenTree(a.mirror, downloader.TreeOptions{
 		FileMode: fs.FileMode(a.file.FileMode), DirMode: fs.FileMode(a.file.DirMode), Network: place.Network != "",
@@ -56,21 +50,15 @@ func (a *app) equip(m *mirror, place store.Place) error {
 	if err != nil {
 		return fmt.Errorf("open the mirror: %w", err)
 	}
-	connections := a.connections
-	if connections == 0 {
-		connections = physionetConnections
-	}
-	connections = a.limits.bandwidth.Connections(connections, cmp.Or(a.idleTimeout, time.Minute))
-	source, err := a.openSource(connections)
+	sources, authority, err := a.openSources(ctx)
 	if err != nil {
 		return err
 	}
-	m.budget = downloader.NewBudget(connections)
-	if a.connections > 0 {
-		m.budget = downloader.NewBudgetAt(connections)
+	for _, b := range sources {
+		m.budgets = append(m.budgets, b.Budget)
 	}
 	m.syncer, err = downloader.New(downloader.Options{
-		Tree: m.tree, Store: m.store, Source: source, Budget: m.budget, IdleTimeout: a.idleTimeout,
+		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout,
 		MaxTransfer: a.limits.transfer, Logger: a.logger(),
 	})
 	return err

@@ -34,7 +34,7 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := a.openMirror("plan", true)
+	m, err := a.openMirror(ctx, "plan", true)
 	if err != nil {
 		return err
 	}

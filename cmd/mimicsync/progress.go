@@ -39,7 +39,7 @@ func (a *app) progressStyle() string {
 }
 
 // show draws the progress of a pass until stop is called.
-func (u *ui) show(style, title string, p *downloader.Progress, budget *downloader.Budget) (stop func()) {
+func (u *ui) show(style, title string, p *downloader.Progress, budgets []*downloader.Budget) (stop func()) {
 	every := barEvery
 	var d display
 	switch style {
@@ -47,7 +47,7 @@ func (u *ui) show(style, title string, p *downloader.Progress, budget *downloade
 		return func() {}
 	case "plain":
 		every = plainEvery
-		d = &plain{w: u.stderr, title: title, meter: newMeter(p), budget: budget}
+		d = &plain{w: u.stderr, title: title, meter: newMeter(p), budgets: budgets}
 	default:
 		d = newBar(u.stderr, title, p)
 	}
@@ -219,10 +219,10 @@ func (m *meter) rates() (bytes, files float64) {
 
 // plain is a line now and then, for logs.
 type plain struct {
-	w      io.Writer
-	title  string
-	meter  *meter
-	budget *downloader.Budget
+	w       io.Writer
+	title   string
+	meter   *meter
+	budgets []*downloader.Budget
 }
 
 func (p *plain) draw() {
@@ -243,7 +243,7 @@ func (p *plain) draw() {
 	if left := timeLeft(expected-fetched, rate, total-done, files); left > 0 {
 		parts = append(parts, "about "+elapsed(left)+" left")
 	}
-	if used, limit, _ := p.budget.Connections(); used > 0 {
+	if used, limit := p.connections(); used > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %s", used, plural(int64(limit), "connection", "connections")))
 	}
 	if n := progress.Retries.Load(); n > 0 {
@@ -253,6 +253,15 @@ func (p *plain) draw() {
 		parts = append(parts, fmt.Sprintf("%d failed", n))
 	}
 	_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, strings.Join(parts, ", "))
+}
+
+// connections are those of all sources.
+func (p *plain) connections() (used, limit int) {
+	for _, b := range p.budgets {
+		u, l, _ := b.Connections()
+		used, limit = used+u, limit+l
+	}
+	return used, limit
 }
 
 // timeLeft goes by bytes where it is known how many are left, else by files.

@@ -19,11 +19,15 @@ func (a *app) pullCommand() *cobra.Command {
 missing, goes on where an earlier pull or a wget stopped, and gives a file its name
 only when its SHA-256 is right. Without a version it takes the newest one.
 
+With --source s3,gcs,physionet each file comes from the first of these that has it;
+what is missing, denied or wrong there comes from the next.
+
 Files that are there already are hashed and kept if they are right; wrong ones are
 moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Example: `  mimicsync pull mimic-iv-demo
   mimicsync login && mimicsync pull mimiciv@3.1 --mirror /data/physionet
   mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'
+  mimicsync pull mimiciv --source s3,physionet
   mimicsync pull mimic-cxr --bwlimit '08:00,2M 19:00,off' --max-transfer 50G`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +59,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := a.openMirror("pull", true)
+	m, err := a.openMirror(ctx, "pull", true)
 	if err != nil {
 		return err
 	}
@@ -87,7 +91,7 @@ func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selectio
 		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
 	}
 	progress := new(downloader.Progress)
-	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budget)
+	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)
 	defer stop()
 	return m.syncer.Pull(ctx, ref, selection, progress)
 }

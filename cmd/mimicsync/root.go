@@ -31,18 +31,20 @@ type app struct {
 	config      string
 	mirror      string
 	state       string
-	source      string
+	sources     []string // physionet if empty
 	include     []string
 	exclude     []string
 	connections int
 	idleTimeout time.Duration
 	limits      limits
-	dryRun      bool
-	json        bool
-	progress    string
-	quiet       bool
-	verbose     bool
-	logFormat   string
+
+	billingProject string
+	dryRun         bool
+	json           bool
+	progress       string
+	quiet          bool
+	verbose        bool
+	logFormat      string
 
 	file configs.Config
 
@@ -85,6 +87,10 @@ Environment:
   MIMICSYNC_MIRROR                         --mirror
   MIMICSYNC_CONFIG                         --config
   MIMICSYNC_PHYSIONET_URL                  another address than https://physionet.org
+  GOOGLE_APPLICATION_CREDENTIALS           the Google login, for --source gcs
+  MIMICSYNC_GCS_ENDPOINT                   another address than Google's; also STORAGE_EMULATOR_HOST
+  AWS_PROFILE and other AWS_...            the AWS login, for --source s3
+  AWS_ENDPOINT_URL_S3                      another store than Amazon's
   SSL_CERT_FILE, HTTPS_PROXY, NO_COLOR     as usual`
 
 func (a *app) rootCommand() *cobra.Command {
@@ -127,10 +133,10 @@ func (a *app) credentialsFlag(f *pflag.FlagSet) {
 
 // sourceFlags are those of every command that asks a source.
 func (a *app) sourceFlags(f *pflag.FlagSet) {
-	f.StringVar(&a.source, "source", "physionet", "where to fetch from: `physionet`")
+	a.sourcesFlags(f)
 	f.StringArrayVar(&a.include, "include", nil, "fetch only what matches this `glob` (** crosses folders); may be repeated")
 	f.StringArrayVar(&a.exclude, "exclude", nil, "leave out what matches this `glob`; may be repeated")
-	f.IntVar(&a.connections, "connections", 0, "open up to `N` connections to a host at once (default: from 2 up to 8, as many as help)")
+	f.IntVar(&a.connections, "connections", 0, "open up to `N` connections to each host at once (default: from 2 up to 8, 64 to an object store, as many as help)")
 	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "give up a connection that brought nothing for this `time`")
 	a.limits.bandwidthFlag(f)
 	a.credentialsFlag(f)
@@ -149,9 +155,6 @@ func (a *app) settle(f *pflag.FlagSet) error {
 	if !given("state") {
 		a.state = a.file.State
 	}
-	if !given("connections") {
-		a.connections = a.file.Connections
-	}
 	if !given("idle-timeout") && a.file.IdleTimeout != 0 {
 		a.idleTimeout = time.Duration(a.file.IdleTimeout)
 	}
@@ -160,6 +163,11 @@ func (a *app) settle(f *pflag.FlagSet) error {
 	}
 	if !given("exclude") {
 		a.exclude = a.file.Exclude
+	}
+	if f.Lookup("source") != nil {
+		if err := a.settleSources(given); err != nil {
+			return err
+		}
 	}
 	if err := a.limits.settle(a.file); err != nil {
 		return err
@@ -171,8 +179,6 @@ func (a *app) check() error {
 	switch {
 	case a.connections < 0 || a.connections > 256:
 		return usagef("--connections %d: it must be from 1 to 256", a.connections)
-	case a.source != "" && a.source != "physionet":
-		return usagef("--source %s: this build knows physionet", a.source)
 	case a.idleTimeout < time.Second && a.idleTimeout != 0:
 		return usagef("--idle-timeout %s: less than a second would cut off a slow but living connection", a.idleTimeout)
 	}

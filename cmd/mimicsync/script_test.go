@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 )
 
 func TestMain(m *testing.M) {
@@ -31,7 +34,9 @@ func TestMain(m *testing.M) {
 // over TLS. The scripts know these commands beside testscript's own:
 //
 //	physionet open|controlled    starts it; user "marie", password "hunter2"
-//	fault KIND PATH [TIMES]      makes it misbehave
+//	s3 [without PATH]            starts Amazon's copy, open to all
+//	gcs [wrong PATH|paid]        starts Google's, which is open to all and may have a file wrong, or who reads pays
+//	fault KIND PATH [TIMES]      makes PhysioNet misbehave
 //	requests MAX                 fails if it got more requests since the last call
 //	publish FILE VERSION         publishes demo@VERSION with FILE as its manifest
 //	password TEXT                changes marie's password
@@ -54,6 +59,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"physionet": startPhysioNet,
+			"s3":        startS3,
+			"gcs":       startGCS,
 			"fault":     injectFault,
 			"requests":  countRequests,
 			"publish":   publish,
@@ -97,6 +104,16 @@ func startPhysioNet(ts *testscript.TestScript, _ bool, args []string) {
 		{Version: "1.0", Files: files, Manifest: files.Manifest(), Bytes: files.Bytes()},
 	}})
 	s.AddUser(lookalike.User{Name: "marie", Password: "hunter2", Credentialed: true, Signed: []string{"demo@1.0"}})
+	ts.Value(siteKey{}).(*running).Server = s
+	ts.Setenv("MIMICSYNC_PHYSIONET_URL", serve(ts, s))
+}
+
+// serve runs a look-alike over TLS, which the commands trust.
+func serve(ts *testscript.TestScript, s interface {
+	http.Handler
+	Close()
+},
+) (url string) {
 	h := httptest.NewUnstartedServer(s)
 	h.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	h.StartTLS()
@@ -104,11 +121,47 @@ func startPhysioNet(ts *testscript.TestScript, _ bool, args []string) {
 		s.Close()
 		h.Close()
 	})
-	ts.Value(siteKey{}).(*running).Server = s
 	cert := ts.MkAbs("ca.pem")
 	ts.Check(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600))
-	ts.Setenv("SSL_CERT_FILE", cert)
-	ts.Setenv("MIMICSYNC_PHYSIONET_URL", h.URL)
+	ts.Setenv("SSL_CERT_FILE", cert) // all servers of httptest have the same
+	return h.URL
+}
+
+// copied is what a store has of demo@1.0.
+func copied(ts *testscript.TestScript, prefix, without string) lookalike.Objects {
+	generated := lookalike.Generated(demoContent)
+	files := []lookalike.GeneratedFile{{Path: prefix + manifest.Name, Data: generated.Manifest()}}
+	for _, f := range demoContent {
+		data, err := fs.ReadFile(generated, f.Path) // what a generated file holds depends on its path
+		ts.Check(err)
+		if f.Path != without {
+			files = append(files, lookalike.GeneratedFile{Path: prefix + f.Path, Data: data})
+		}
+	}
+	return lookalike.Generated(files)
+}
+
+func startS3(ts *testscript.TestScript, _ bool, args []string) {
+	without := ""
+	if len(args) == 2 {
+		without = args[1]
+	}
+	s := lookalike.NewS3()
+	s.AddBucket(lookalike.S3Bucket{Name: "physionet-open", Public: true, Objects: copied(ts, "demo/1.0/", without)})
+	ts.Setenv("AWS_ENDPOINT_URL_S3", serve(ts, s))
+	ts.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+}
+
+func startGCS(ts *testscript.TestScript, _ bool, args []string) {
+	b := lookalike.Bucket{Name: "demo-1.0.physionet.org", Objects: copied(ts, "", "")}
+	switch {
+	case len(args) == 2:
+		b.Wrong = func(path string) bool { return path == args[1] }
+	case len(args) == 1:
+		b.RequesterPays = true
+	}
+	ts.Setenv("MIMICSYNC_GCS_ENDPOINT", serve(ts, lookalike.NewGCS(b)))
+	ts.Setenv("GCE_METADATA_HOST", "127.0.0.1:1") // else this machine is asked whether it is one of Google's
 }
 
 // startDeafBus listens as a session bus does, and says nothing.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -17,7 +18,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long:    `Status says, for each dataset version of the mirror, how much of it is here and verified, and how the last pass ended. It reads the state file only.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.status(args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },
 	}
 	a.mirrorFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&a.json, "json", false, "print it as one JSON object")
@@ -46,8 +47,8 @@ type lastPass struct {
 	Failures []store.Failure `json:"failures,omitempty"` // the first 20
 }
 
-func (a *app) status(args []string) (err error) {
-	m, err := a.openMirror("status", false)
+func (a *app) status(ctx context.Context, args []string) (err error) {
+	m, err := a.openMirror(ctx, "status", false)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/s3"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -138,6 +140,7 @@ func (u *ui) report(r *downloader.Report) {
 	}
 	u.print("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
 		count(f.Total, "file"), detail, elapsed(r.Elapsed))
+	u.sources(r)
 	for _, q := range r.Quarantined[:min(len(r.Quarantined), maxShown)] {
 		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", q.Path, q.To)
 	}
@@ -147,6 +150,31 @@ func (u *ui) report(r *downloader.Report) {
 			count(int64(n), "name"), printable(c.Path), printable(c.With))
 	}
 	u.failures(r.Failures, f.Failed)
+}
+
+// sources tells what came from where, if there are several sources, and what to
+// do about those that a pass went on without.
+func (u *ui) sources(r *downloader.Report) {
+	if r.AuthorityErr != nil {
+		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
+		u.print("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
+	}
+	if len(r.Sources) < 2 {
+		return
+	}
+	for _, s := range r.Sources {
+		u.print("  from %-10s %s (%s)", s.Name, count(s.Files, "file"), size(s.Bytes))
+		if s.Failed > 0 {
+			u.print(", %s not had there", humanize.Comma(s.Failed))
+		}
+		if s.Dropped != "" {
+			u.print("; dropped: %s", s.Dropped)
+		}
+		u.print("\n")
+		if a := advise(s.Err); s.Err != nil && r.Err == nil && a.hint != "" {
+			u.lines("hint", a.hint)
+		}
+	}
 }
 
 func (u *ui) failures(failures []store.Failure, total int64) {
@@ -263,7 +291,7 @@ func (u *ui) plans(plans []planned, mirror string) {
 
 func (u *ui) datasets(all []manifest.Dataset) {
 	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tFILES\tSIZE\tTITLE")
+	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tFILES\tSIZE\tSOURCES\tTITLE")
 	for _, d := range all {
 		files, bytes := "?", "?"
 		if d.Files > 0 {
@@ -272,11 +300,23 @@ func (u *ui) datasets(all []manifest.Dataset) {
 		if d.Bytes > 0 {
 			bytes = size(d.Bytes)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Slug, d.Version, d.Access, files, bytes, d.Title)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Slug, d.Version, d.Access, files, bytes, strings.Join(knownSources(d), ","), d.Title)
 	}
 	_ = w.Flush()
 	u.print("\nVersions and sizes are those known to this build; pull takes the newest version there is.\n" +
 		"Credentialed datasets need an account, a training and a signed agreement: https://physionet.org/content/NAME/\n")
+}
+
+// knownSources are those that are known to have a dataset.
+func knownSources(d manifest.Dataset) []string {
+	names := []string{physionet.Name}
+	if d.GCS != "" {
+		names = append(names, gcs.Name)
+	}
+	if d.S3 != "" {
+		names = append(names, s3.Name)
+	}
+	return names
 }
 
 func (u *ui) projects(all []physionet.Project) {

@@ -52,7 +52,10 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 			return err
 		}
 	}
-	m, err := a.openMirror("verify", false)
+	if repair {
+		a.sources, a.billingProject = a.file.Sources, a.file.GCS.BillingProject
+	}
+	m, err := a.openMirror(ctx, "verify", false)
 	if err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 
 func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Verification, error) {
 	progress := new(downloader.Progress)
-	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budget)
+	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
 	defer stop()
 	return m.syncer.Verify(ctx, ref, manifest.Selection{}, progress)
 }

@@ -51,7 +51,7 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 		return p.noCredentials(ref, credentials)
 	}
 	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if !ok || response.Response == nil || response.Response.Response == nil {
+	if !ok || response.Response == nil || response.Response.Response == nil || response.Response.StatusCode == 0 { // no answer
 		return fmt.Errorf("%s: %w", a.url(path), wire(err))
 	}
 	answer := response.Response.Response

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"mimicsync/configs"
+	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/s3"
+	"mimicsync/manifest"
+)
+
+// The ceilings of DESIGN 4. PhysioNet's site serves everybody with ten workers,
+// and users saw connect time-outs at 24; a store's front is made for crowds.
+const (
+	physionetConnections = 8
+	storeConnections     = 64
+)
+
+// sourcesFlags choose the sources. Only those that are named are opened: who
+// pulls from PhysioNet alone is not asked for a Google or AWS login.
+func (a *app) sourcesFlags(f *pflag.FlagSet) {
+	f.StringSliceVar(&a.sources, "source", []string{physionet.Name}, "where to fetch from, in order of preference: `names` out of "+strings.Join(configs.SourceNames, ", "))
+	f.StringVar(&a.billingProject, "billing-project", "", "the Google Cloud `project` that pays for reading from gcs")
+}
+
+// settleSources fills in what the command line left open, and checks it.
+func (a *app) settleSources(given func(string) bool) error {
+	if !given("source") {
+		a.sources = a.file.Sources
+	}
+	if !given("billing-project") {
+		a.billingProject = a.file.GCS.BillingProject
+	}
+	if err := configs.CheckSources(a.sources); err != nil {
+		return usagef("--source: %w", err)
+	}
+	return nil
+}
+
+// openSources opens the sources in order, PhysioNet if none is named, and
+// PhysioNet as the authority in any case.
+func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, authority *downloader.Budgeted, err error) {
+	site, err := a.budgeted(physionet.Name, func(connections int) (downloader.Source, error) { return a.openSource(connections) })
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range a.sources {
+		b := site
+		switch name {
+		case gcs.Name:
+			b, err = a.budgeted(name, a.openGCS)
+		case s3.Name:
+			b, err = a.budgeted(name, func(connections int) (downloader.Source, error) { return a.openS3(ctx, connections) })
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		sources = append(sources, b)
+	}
+	if len(sources) == 0 {
+		sources = append(sources, site)
+	}
+	return sources, &site, nil
+}
+
+// budgeted opens a source with as many connections as its host, the
+// configuration and the bandwidth allow.
+func (a *app) budgeted(name string, open func(connections int) (downloader.Source, error)) (downloader.Budgeted, error) {
+	ceiling, own := storeConnections, a.file.S3.Connections
+	switch name {
+	case physionet.Name:
+		ceiling, own = physionetConnections, a.file.PhysioNet.Connections
+	case gcs.Name:
+		own = a.file.GCS.Connections
+	}
+	named := cmp.Or(a.connections, own, a.file.Connections)
+	connections := a.limits.bandwidth.Connections(cmp.Or(named, ceiling), cmp.Or(a.idleTimeout, time.Minute))
+	source, err := open(connections)
+	if err != nil {
+		return downloader.Budgeted{}, err
+	}
+	b := downloader.Budgeted{Source: source, Budget: downloader.NewBudget(connections)}
+	if named > 0 {
+		b.Budget = downloader.NewBudgetAt(connections)
+	}
+	return b, nil
+}
+
+func (a *app) openGCS(connections int) (downloader.Source, error) {
+	o := gcs.Options{
+		Bucket: a.bucket, BillingProject: a.billingProject, Anonymous: a.file.GCS.Anonymous, Endpoint: a.file.GCS.Endpoint,
+		Connections: connections, DialContext: a.limits.bandwidth.DialContext, Version: version(),
+	}
+	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" { // as Google's libraries read it
+		if !strings.Contains(emulator, "://") {
+			emulator = "http://" + emulator
+		}
+		o.Endpoint, o.Anonymous = emulator, true
+	}
+	if endpoint := os.Getenv("MIMICSYNC_GCS_ENDPOINT"); endpoint != "" {
+		o.Endpoint, o.Anonymous = endpoint, a.file.GCS.Anonymous
+	}
+	source, err := gcs.New(o)
+	if err != nil {
+		return nil, &configError{err}
+	}
+	return source, nil
+}
+
+// bucket is that of a version at Google.
+func (a *app) bucket(ref manifest.Ref) string {
+	buckets := a.file.GCS.Buckets
+	return first(buckets[ref.String()], buckets[ref.Dataset], gcs.DefaultBucket(ref))
+}
+
+func (a *app) openS3(ctx context.Context, connections int) (downloader.Source, error) {
+	o := s3.Options{
+		Locations: map[manifest.Ref]s3.Location{}, Endpoint: a.file.S3.Endpoint, PlainHTTP: a.file.S3.PlainHTTP,
+		Connections: connections, DialContext: a.limits.bandwidth.DialContext,
+	}
+	for key, l := range a.file.S3.Locations {
+		var ref manifest.Ref
+		if key != configs.AllOthers {
+			var err error
+			if ref, err = manifest.ParseRef(key); err != nil {
+				return nil, &configError{fmt.Errorf("s3.locations: %w", err)}
+			}
+		}
+		o.Locations[ref] = s3.Location(l)
+	}
+	source, err := s3.New(ctx, o)
+	if err != nil {
+		return nil, &configError{err}
+	}
+	return source, nil
+}

@@ -1,0 +1,97 @@
+package configs
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"mimicsync/manifest"
+)
+
+// SourceNames are the sources that there are.
+var SourceNames = []string{"physionet", "gcs", "s3"}
+
+// CheckSources says what is wrong with an order of sources.
+func CheckSources(names []string) error {
+	for i, name := range names {
+		switch {
+		case !slices.Contains(SourceNames, name):
+			return fmt.Errorf("there is no source %q; there are %s", name, strings.Join(SourceNames, ", "))
+		case slices.Contains(names[:i], name):
+			return fmt.Errorf("%s is named twice", name)
+		}
+	}
+	return nil
+}
+
+// PhysioNet says where PhysioNet is.
+type PhysioNet struct {
+	URL         string `yaml:"url"`
+	Connections int    `yaml:"connections"` // ceiling, 1 to 256
+}
+
+// GCS says how to read PhysioNet's copies at Google Cloud Storage.
+type GCS struct {
+	Endpoint       string            `yaml:"endpoint"`        // another server that speaks the same protocol
+	BillingProject string            `yaml:"billing_project"` // the Google Cloud project that pays
+	Anonymous      bool              `yaml:"anonymous"`       // send no credentials
+	Buckets        map[string]string `yaml:"buckets"`         // by dataset or dataset@version, where they have other names
+	Connections    int               `yaml:"connections"`     // ceiling, 1 to 256
+}
+
+// S3 says how to read copies at Amazon S3, or at a store that speaks its
+// protocol.
+type S3 struct {
+	Endpoint    string              `yaml:"endpoint"`    // another store
+	PlainHTTP   bool                `yaml:"plain_http"`  // it may do without TLS
+	Locations   map[string]Location `yaml:"locations"`   // by dataset or dataset@version; "*" stands for all others
+	Connections int                 `yaml:"connections"` // ceiling, 1 to 256
+}
+
+// Location is where a dataset lies at S3.
+type Location struct {
+	URL           string `yaml:"url"` // s3://BUCKET/PREFIX/, where {dataset} and {version} stand for the names
+	Region        string `yaml:"region"`
+	Anonymous     bool   `yaml:"anonymous"`      // send no credentials
+	RequesterPays bool   `yaml:"requester_pays"` // agree to pay
+}
+
+// AllOthers is the key of a Location for every dataset that has none.
+const AllOthers = "*"
+
+func (c Config) validateSources(problem func(format string, args ...any)) {
+	if err := CheckSources(c.Sources); err != nil {
+		problem("sources: %w", err)
+	}
+	for field, n := range map[string]int{
+		"physionet": c.PhysioNet.Connections, "gcs": c.GCS.Connections, "s3": c.S3.Connections,
+	} {
+		if n < 0 || n > 256 {
+			problem("%s.connections: %d is not from 1 to 256", field, n)
+		}
+	}
+	for field, address := range map[string]string{
+		"physionet.url": c.PhysioNet.URL, "gcs.endpoint": c.GCS.Endpoint, "s3.endpoint": c.S3.Endpoint,
+	} {
+		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.User != nil) {
+			problem("%s: it must be an address such as https://physionet.org, without user and password", field)
+		}
+	}
+	for key, bucket := range c.GCS.Buckets {
+		if _, err := manifest.ParseRef(key); err != nil {
+			problem("gcs.buckets: %w", err)
+		}
+		if bucket == "" || strings.ContainsAny(bucket, "/ ") {
+			problem("gcs.buckets: %s: %q is not the name of a bucket, which has no gs:// and no path", key, bucket)
+		}
+	}
+	for key, location := range c.S3.Locations {
+		if _, err := manifest.ParseRef(key); err != nil && key != AllOthers {
+			problem("s3.locations: %w", err)
+		}
+		if !strings.HasPrefix(location.URL, "s3://") || strings.Contains(location.URL, "@") {
+			problem("s3.locations: %s: its url must be like s3://BUCKET/{dataset}/{version}/, without credentials", key)
+		}
+	}
+}

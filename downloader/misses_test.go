@@ -1,0 +1,48 @@
+package downloader
+
+import (
+	"fmt"
+	"testing"
+
+	"mimicsync/manifest"
+)
+
+// An entry that no source gave fails for what can be done something about.
+func TestTheReasonOfSeveralMisses(t *testing.T) {
+	var (
+		login    = &AccessError{Denial: NoCredentials, Source: "gcs", Detail: "log in"}
+		denied   = &AccessError{Denial: Forbidden, Source: "gcs", Ref: manifest.Ref{Dataset: "demo", Version: "1.0"}}
+		trouble  = fmt.Errorf("read: %w", &StatusError{URL: "https://physionet.org/a", Code: 502})
+		short    = &SizeError{Want: 2, Got: 1}
+		mismatch = &MismatchError{Path: "a"}
+		missing  = fmt.Errorf("s3://b/a: %w", ErrNotExist)
+	)
+	for _, tt := range []struct {
+		errs []error
+		want Reason
+	}{
+		{[]error{mismatch, mismatch}, ReasonChecksum},
+		{[]error{missing, mismatch}, ReasonChecksum}, // wrong wherever there is one
+		{[]error{missing, missing}, ReasonNotFound},
+		{[]error{mismatch, short}, ReasonSize},
+		{[]error{mismatch, short, trouble}, ReasonNetwork},
+		{[]error{mismatch, trouble, denied}, ReasonDenied},
+		{[]error{missing, denied, login}, ReasonUnauthorized},
+	} {
+		var misses unservedError
+		for i, err := range tt.errs {
+			misses = append(misses, miss{fmt.Sprint("source", i), err})
+		}
+		if _, got := classify(misses); got != tt.want {
+			t.Errorf("the reason of %v is %s, want %s", misses, got, tt.want)
+		}
+	}
+	two := unservedError{{"s3", missing}, {"gcs", login}}
+	if got, want := two.Error(), "s3: s3://b/a: not there; gcs: log in"; got != want {
+		t.Errorf("Error() = %q, want %q", got, want)
+	}
+	one := unservedError{{"s3", missing}}
+	if got, want := one.Error(), missing.Error(); got != want {
+		t.Errorf("Error() = %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,226 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"mimicsync/manifest"
+)
+
+// Budgeted is a Source with the connections that its host may be asked over.
+type Budgeted struct {
+	Source
+
+	Budget *Budget // of the source's host, shared by all that talk to it
+}
+
+// release gives a connection back and tells the budget how it went.
+func (b Budgeted) release(err error) {
+	if err == nil {
+		b.Budget.Release(Good, 0)
+		return
+	}
+	var status *StatusError
+	var access *AccessError
+	var timeout interface{ Timeout() bool }
+	answer, wait := NoAnswer, time.Duration(0)
+	switch {
+	case errors.As(err, &status):
+		answer, wait = status.answer(), status.RetryAfter
+	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
+		answer = Good
+	case isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		answer = Closed
+	}
+	b.Budget.Release(answer, wait)
+}
+
+// authority is the source whose word on manifests and versions counts.
+func (s *Syncer) authority() Budgeted {
+	if s.Authority != nil {
+		return *s.Authority
+	}
+	return s.Sources[0]
+}
+
+// connections is how many workers have something to do: those of the host that
+// allows most. While one source gives everything, more of them would idle.
+func (s *Syncer) connections() (n int) {
+	for _, b := range s.Sources {
+		_, _, ceiling := b.Budget.Connections()
+		n = max(n, ceiling)
+	}
+	return n
+}
+
+// candidate is a source as one pass sees it.
+type candidate struct {
+	Budgeted
+
+	// ctx ends when the source is dropped, for those who wait for it: one for
+	// all transfers of the pass, where each would have to derive its own.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// Guarded by tally.mu.
+	report SourceReport
+	denied int // refusals in a row
+}
+
+func newCandidates(sources []Budgeted) []*candidate {
+	all := make([]*candidate, len(sources))
+	for i, b := range sources {
+		all[i] = &candidate{Budgeted: b, report: SourceReport{Name: b.Name()}}
+	}
+	return all
+}
+
+// admitSources lets transfers ask the sources, until ctx ends.
+func (p *pass) admitSources(ctx context.Context) {
+	for _, c := range p.sources {
+		c.ctx, c.cancel = context.WithCancelCause(ctx) //nolint:fatcontext // each has its own
+	}
+}
+
+// order is the order in which to ask for an entry: that of preference, with
+// those that had its digest wrong behind the others.
+func (p *pass) order(d manifest.Digest) ([]*candidate, error) {
+	if len(p.sources) == 1 {
+		return p.sources, nil
+	}
+	wrong, err := p.s.Store.WrongAt(d)
+	if err != nil || len(wrong) == 0 {
+		return p.sources, err
+	}
+	var order, last []*candidate
+	for _, c := range p.sources {
+		if slices.Contains(wrong, c.Name()) {
+			last = append(last, c)
+		} else {
+			order = append(order, c)
+		}
+	}
+	return append(order, last...), nil
+}
+
+// drop ends the use of a source in this pass, and says so: in the log, unless
+// it is the last one, whose err is that of the pass, and in the report.
+func (p *pass) drop(ctx context.Context, c *candidate, err error) {
+	p.tally.mu.Lock()
+	first := c.report.Err == nil
+	if first {
+		c.report.Err, c.report.Dropped = err, oneLine(err.Error())
+		p.tally.dropped++
+	}
+	last := p.tally.dropped == len(p.sources)
+	p.tally.mu.Unlock()
+	if !first {
+		return
+	}
+	c.cancel(err)
+	if !last {
+		p.s.Logger.WarnContext(ctx, "source dropped", "dataset", p.ref.String(), "from", c.Name(), "err", err)
+	}
+}
+
+// droppedFor returns why a source is asked no more, nil while it is.
+func (p *pass) droppedFor(c *candidate) error {
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	return c.report.Err
+}
+
+// noneLeft returns what the pass ends with when all sources are dropped.
+func (p *pass) noneLeft() error {
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	var misses unservedError
+	for _, c := range p.sources {
+		if c.report.Err == nil {
+			return nil
+		}
+		misses = append(misses, miss{c.Name(), c.report.Err})
+	}
+	return misses
+}
+
+// missed judges what an entry could not be had for at a source, and reports
+// whether another one may be asked for it: not when the trouble is here.
+func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err error, alone bool) (next bool) {
+	v, reason := classify(err)
+	switch {
+	case v == fatal, reason == ReasonIO, reason == ReasonUnsafePath:
+		return false
+	case p.droppedFor(c) != nil: // it is no longer about this entry
+		return true
+	case v == barred:
+		p.drop(ctx, c, err)
+		return true
+	}
+	p.tally.mu.Lock()
+	c.report.Failed++
+	if reason == ReasonDenied {
+		c.denied++
+	}
+	if _, wrong := errors.AsType[*MismatchError](err); wrong && alone {
+		p.tally.noteWrong(c, p.ref, e)
+	}
+	p.tally.mu.Unlock()
+	if err := p.stillAllowed(ctx, c); err != nil {
+		p.drop(ctx, c, err)
+	}
+	return true
+}
+
+// unservedError means that no source gave an entry, and why, source by source.
+type unservedError []miss
+
+// miss is why an entry could not be had from a source.
+type miss struct {
+	source string
+	err    error
+}
+
+// String is one line, which begins with the source's name.
+func (m miss) String() string {
+	text := oneLine(m.err.Error())
+	if strings.HasPrefix(text, m.source+" ") || strings.HasPrefix(text, m.source+": ") {
+		return text
+	}
+	return m.source + ": " + text
+}
+
+// Error is one line, unless it is what a single source said.
+func (e unservedError) Error() string {
+	if len(e) == 1 {
+		return e[0].err.Error()
+	}
+	parts := make([]string, len(e))
+	for i, m := range e {
+		parts[i] = m.String()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Unwrap returns what a person can do most about.
+func (e unservedError) Unwrap() error { return e.foremost().err }
+
+// byCure are the reasons why a source does not give an entry, those first that
+// a person or another pass can cure. A wrong digest is the reason only if all
+// who have the entry have it wrong.
+var byCure = []Reason{ReasonUnauthorized, ReasonDenied, ReasonNetwork, ReasonSize, ReasonChecksum, ReasonNotFound}
+
+func (e unservedError) foremost() miss {
+	return slices.MinFunc(e, func(a, b miss) int { return rank(a.err) - rank(b.err) })
+}
+
+func rank(err error) int {
+	_, reason := classify(err)
+	return slices.Index(byCure, reason)
+}
+
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }

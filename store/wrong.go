@@ -1,0 +1,100 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mimicsync/manifest"
+)
+
+// Wrong says that a source served all bytes of an entry, and that they were
+// others than its digest says.
+type Wrong struct {
+	Digest manifest.Digest `json:"-"` // that the entry must have
+	Source string          `json:"-"`
+	Ref    manifest.Ref    // the version that the entry was fetched for
+	At     time.Time
+}
+
+// keptWrong is how long it counts that a source was wrong: what it serves is
+// mended some day, and nobody tells.
+const keptWrong = 30 * 24 * time.Hour
+
+func (w *Wrong) key() []byte { return append(bytes.Clone(w.Digest[:]), w.Source...) }
+
+func putWrong(b *bolt.Bucket, all []Wrong) error {
+	for _, w := range all {
+		data, err := json.Marshal(w)
+		if err != nil {
+			return err
+		}
+		if err := b.Put(w.key(), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WrongAt returns the names of the sources that had a digest wrong in the last
+// 30 days.
+func (s *Store) WrongAt(d manifest.Digest) (sources []string, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketWrong).Cursor()
+		for k, v := c.Seek(d[:]); bytes.HasPrefix(k, d[:]); k, v = c.Next() {
+			var w Wrong
+			if err := unmarshal(k, v, &w); err != nil {
+				return err
+			}
+			if time.Since(w.At) < keptWrong {
+				sources = append(sources, string(k[len(d):]))
+			}
+		}
+		return nil
+	})
+	return sources, err
+}
+
+// DropOldWrong forgets what sources had wrong more than 30 days ago.
+func (s *Store) DropOldWrong() error {
+	old := func(w *Wrong) bool { return time.Since(w.At) >= keptWrong }
+	some := false
+	err := s.view(func(tx *bolt.Tx) error {
+		return eachWrong(tx.Bucket(bucketWrong), func(_ []byte, w *Wrong) error {
+			some = some || old(w)
+			return nil
+		})
+	})
+	if err != nil || !some {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx) error { return dropWrong(tx, old) })
+}
+
+// dropWrong forgets the wrong digests that a function chooses.
+func dropWrong(tx *bolt.Tx, drop func(*Wrong) bool) error {
+	b := tx.Bucket(bucketWrong)
+	var keys [][]byte
+	err := eachWrong(b, func(k []byte, w *Wrong) error {
+		if drop(w) {
+			keys = append(keys, bytes.Clone(k))
+		}
+		return nil
+	})
+	for i := 0; err == nil && i < len(keys); i++ {
+		err = b.Delete(keys[i])
+	}
+	return err
+}
+
+func eachWrong(b *bolt.Bucket, visit func(key []byte, w *Wrong) error) error {
+	return b.ForEach(func(k, v []byte) error {
+		var w Wrong
+		if err := unmarshal(k, v, &w); err != nil {
+			return err
+		}
+		return visit(k, &w)
+	})
+}

@@ -1,0 +1,75 @@
+package store_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mimicsync/store"
+)
+
+func (m *mirror) wantWrongAt(text string, want ...string) {
+	m.t.Helper()
+	got, err := m.WrongAt(digest(text))
+	must(m.t, err)
+	if !slices.Equal(got, want) {
+		m.t.Errorf("WrongAt(%s) = %v, want %v", text, got, want)
+	}
+}
+
+func wrongAt(text, source string, at time.Time) store.Wrong {
+	return store.Wrong{Digest: digest(text), Source: source, Ref: demo, At: at}
+}
+
+func TestWrongDigestsAreRememberedForAWhile(t *testing.T) {
+	m := newMirror(t)
+	m.put(demo, "manifest")
+	now := time.Now()
+	m.commit(store.Batch{Wrong: []store.Wrong{
+		wrongAt("a", "s3", now), wrongAt("a", "gcs", now), wrongAt("b", "gcs", now.Add(-31*24*time.Hour)),
+	}})
+	m.wantWrongAt("a", "gcs", "s3")
+	m.wantWrongAt("b")
+	m.wantWrongAt("c")
+
+	must(t, m.DropOldWrong())
+	m.close()
+	if got := keys(t, m.place.File())["wrong"]; got != 2 {
+		t.Errorf("%d keys are kept, want the two that count", got)
+	}
+	m.open()
+	m.wantWrongAt("a", "gcs", "s3")
+}
+
+// A corrected manifest may mean that the copies are corrected, too.
+func TestANewManifestForgetsWhatWasWrong(t *testing.T) {
+	m := newMirror(t)
+	m.put(demo, "manifest")
+	other := wrongAt("b", "s3", time.Now())
+	other.Ref = demo2
+	m.commit(store.Batch{Wrong: []store.Wrong{wrongAt("a", "s3", time.Now()), other}})
+	m.put(demo, "manifest")
+	m.wantWrongAt("a", "s3")
+	m.put(demo, "corrected")
+	m.wantWrongAt("a")
+	m.wantWrongAt("b", "s3")
+}
+
+func TestAFileOfAProgramThatKnewNoWrong(t *testing.T) {
+	m := newMirror(t)
+	m.put(demo, "manifest")
+	m.close()
+	db, err := bolt.Open(m.place.File(), 0o600, nil)
+	must(t, err)
+	must(t, db.Update(func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte("wrong")) }))
+	must(t, db.Close())
+
+	m.open()
+	m.commit(store.Batch{Wrong: []store.Wrong{wrongAt("a", "s3", time.Now())}})
+	m.wantWrongAt("a", "s3")
+	if v, ok, err := m.Version(demo); !ok || err != nil || v.Manifest.Digest != digest("manifest") {
+		t.Errorf("Version = %+v, %v, %v, want it as it was", v, ok, err)
+	}
+}
