@@ -51,6 +51,7 @@ func bareLoop(ctx context.Context, args []string) error {
 	dir := flags.String("dir", "", "where the files go")
 	connections := flags.Int("connections", 16, "workers")
 	chunks := flags.Bool("chunks", false, "fetch each file as byte ranges, for a few big ones")
+	only := flags.Bool("manifest", false, "fetch the manifest only")
 	plain := flags.Bool("plain", false, "be the plain loop")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -70,7 +71,7 @@ func bareLoop(ctx context.Context, args []string) error {
 		MaxIdleConnsPerHost: *connections, MaxConnsPerHost: *connections, DisableCompression: true, ReadBufferSize: 64 << 10,
 	}}
 	defer l.transport.CloseIdleConnections()
-	if err := l.fetchManifest(ctx); err != nil {
+	if err := l.fetchManifest(ctx); err != nil || *only {
 		return err
 	}
 	work := l.work

@@ -23,6 +23,7 @@ type pass struct {
 	start     time.Time
 
 	version   store.Version
+	size      *publishedSize
 	published int64 // size of the whole version if all is selected, 0 when unknown
 
 	sources     []*candidate // in order of preference

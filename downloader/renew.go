@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"mimicsync/manifest"
@@ -41,6 +42,10 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		former = v.Manifest
 	}
 	authority := p.s.authority()
+	sizing, endSizing := context.WithCancel(ctx)
+	p.size = &publishedSize{p: p, ctx: sizing, from: authority}
+	defer p.size.wait()
+	defer endSizing()
 	err = p.askManifest(ctx, authority, former, &v)
 	unheard := err
 	if err != nil && ctx.Err() == nil && isUnheard(err) {
@@ -57,7 +62,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "from", v.Manifest.Source,
 			"fetched", v.Manifest.Fetched, "err", unheard)
 	} else if v.Bytes == 0 {
-		v.Bytes = p.publishedSize(ctx, authority)
+		v.Bytes = p.size.get()
 	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
@@ -138,17 +143,43 @@ func (p *pass) inForce() error {
 	return p.s.Tree.showManifest(p.version.Manifest.Digest, p.ref)
 }
 
-// publishedSize asks for the size of the version. A pass goes on without it.
-func (p *pass) publishedSize(ctx context.Context, b Budgeted) int64 {
-	publisher, ok := b.Source.(Publisher)
+// publishedSize asks for the size of the version, while its manifest comes. A
+// pass goes on without it.
+type publishedSize struct {
+	p      *pass
+	ctx    context.Context //nolint:containedctx // that of the manifest's step
+	from   Budgeted
+	asking sync.WaitGroup
+	once   sync.Once
+	answer int64
+}
+
+// ask begins to ask, the first time.
+func (z *publishedSize) ask() {
+	z.once.Do(func() { z.asking.Go(func() { z.answer = z.fetch() }) })
+}
+
+// get returns the size, 0 when unknown.
+func (z *publishedSize) get() int64 {
+	z.ask()
+	z.wait()
+	return z.answer
+}
+
+func (z *publishedSize) wait() { z.asking.Wait() }
+
+func (z *publishedSize) fetch() int64 {
+	publisher, ok := z.from.Source.(Publisher)
 	if !ok {
 		return 0
 	}
-	ctx, dog := watch(ctx, min(p.s.IdleTimeout, 15*time.Second))
+	ctx, dog := watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
 	defer dog.end()
-	n, err := publisher.PublishedSize(ctx, p.ref)
+	n, err := publisher.PublishedSize(ctx, z.p.ref)
+	if err != nil && z.ctx.Err() == nil {
+		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
+	}
 	if err != nil {
-		p.s.Logger.WarnContext(ctx, "no published size", "dataset", p.ref.String(), "err", err)
 		return 0
 	}
 	return n
@@ -171,6 +202,9 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 		return err
 	}
 	defer func() { _ = object.Body.Close() }() // judged by length
+	if v.Bytes == 0 && b.Name() == p.size.from.Name() {
+		p.size.ask()
+	}
 	return p.takeManifest(ctx, &heardReader{object.Body, dog}, v, b.Name(), object)
 }
 
