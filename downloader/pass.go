@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -182,7 +183,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	feeders.Add(1)
 	g.Go(func() error {
 		defer feeders.Done()
-		return p.feed(gctx, p.fetches, wanted)
+		return p.feedFetches(gctx, wanted)
 	})
 	g.Go(func() error {
 		defer close(doubtful)
@@ -215,8 +216,43 @@ func (p *pass) transfer(ctx context.Context) error {
 	return err
 }
 
+// feedFetches streams the entries to obtain: first those whose transfers have
+// begun in an earlier pass, which are the big ones, then the others in the
+// manifest's order. A big one that comes late makes no long tail: whoever has
+// nothing to do by then helps with it.
+func (p *pass) feedFetches(ctx context.Context, to chan<- manifest.Entry) error {
+	rest := p.fetches
+	if p.s.hasPartials() {
+		rest = slices.Clone(p.fetches)
+		if err := p.each(p.fetches, func(i int64, e manifest.Entry) error {
+			if !p.s.hasPartial(e.Digest) {
+				return nil
+			}
+			rest.unset(i)
+			return hand(ctx, to, e)
+		}); err != nil {
+			return err
+		}
+	}
+	return p.feed(ctx, rest, to)
+}
+
 // feed streams the entries of a set to a channel.
 func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) error {
+	return p.each(set, func(_ int64, e manifest.Entry) error { return hand(ctx, to, e) })
+}
+
+func hand(ctx context.Context, to chan<- manifest.Entry, e manifest.Entry) error {
+	select {
+	case to <- e:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// each reads the entries of a set from the manifest, with their indexes.
+func (p *pass) each(set bitmap, visit func(int64, manifest.Entry) error) error {
 	f, err := p.openManifest()
 	if err != nil {
 		return err
@@ -231,10 +267,8 @@ func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) e
 		if !set.has(i) {
 			continue
 		}
-		select {
-		case to <- e:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := visit(i, e); err != nil {
+			return err
 		}
 	}
 	return nil

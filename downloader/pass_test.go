@@ -2,11 +2,14 @@ package downloader_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -57,4 +60,36 @@ func TestPullRestoresWhatWasDeletedOrEdited(t *testing.T) {
 		t.Errorf("quarantined %v, want the edited b: it was somebody's work", report.Quarantined)
 	}
 	_ = downloader.ReasonIO
+}
+
+// Two passes at once share the connections of the host fairly: the one that
+// began later does not wait for the other to end.
+func TestTwoPassesShareTheConnections(t *testing.T) {
+	slow(t)
+	var second []lookalike.GeneratedFile
+	for i := range 60 {
+		second = append(second, file(fmt.Sprintf("other/%04d.csv", i), 2000))
+	}
+	s := newSite(t, nil, versions(manyFiles(60, 2000), second))
+	s.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 20_000, Path: "*.csv"}) // a tenth of a second each
+	r := newRig(t, rigOptions{site: s, connections: 4})
+	var progress [2]downloader.Progress
+	first := make(chan int64, 1)
+	var wg sync.WaitGroup
+	for i, ref := range []manifest.Ref{demo, demo2} {
+		wg.Go(func() {
+			report, err := r.run(t.Context(), ref, &progress[i])
+			if err != nil || report.State != store.Complete {
+				t.Errorf("%v: %v, %v", ref, report, err)
+			}
+			select {
+			case first <- progress[1-i].Fetched.Load():
+			default:
+			}
+		})
+	}
+	wg.Wait()
+	if other, all := <-first, int64(60*2000); other < all/2 {
+		t.Errorf("when one pass was done, the other had fetched %d of %d bytes, want most of them", other, all)
+	}
 }

@@ -205,3 +205,24 @@ func TestAServerThatSendsAnotherRange(t *testing.T) {
 		})
 	}
 }
+
+// What an earlier pass has begun comes first: it is what takes longest.
+func TestWhatWasBegunComesFirst(t *testing.T) {
+	slow(t)
+	big := file("zz/big.csv", 8*mega)
+	s := newSite(t, nil, project(append(manyFiles(50, 1000), big)...))
+	r := newRig(t, rigOptions{site: s, connections: 1})
+	line := s.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 20 * mega, Path: "big.csv"})
+	r.interrupt(4 * mega)
+	must(t, os.RemoveAll(r.path("files")))
+	line.Remove()
+
+	s.Reset()
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 51, Fetched: 51})
+	r.has(big)
+	for i, q := range s.Requests() {
+		if q.Path == "/files/demo/1.0/zz/big.csv" && i > 3 {
+			t.Errorf("the big file was asked for in request %d, want it first", i+1)
+		}
+	}
+}

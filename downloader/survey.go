@@ -188,4 +188,5 @@ type bitmap []uint64
 func newBitmap(n int64) bitmap { return make(bitmap, (n+63)/64) }
 
 func (b bitmap) set(i int64)      { b[i/64] |= 1 << (i % 64) }
+func (b bitmap) unset(i int64)    { b[i/64] &^= 1 << (i % 64) }
 func (b bitmap) has(i int64) bool { return b[i/64]&(1<<(i%64)) != 0 }

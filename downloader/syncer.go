@@ -142,6 +142,12 @@ func (s *Syncer) keepPartial(p store.Partial) {
 	s.partial[p.Digest] = p
 }
 
+func (s *Syncer) hasPartials() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.partial) > 0
+}
+
 func (s *Syncer) hasPartial(d manifest.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
