@@ -75,6 +75,7 @@ func medians(all []run) run {
 	}
 	m.Wall = median(all, func(r run) float64 { return r.Wall })
 	m.Check = median(all, func(r run) float64 { return r.Check })
+	m.FastCheck = median(all, func(r run) float64 { return r.FastCheck })
 	m.CPU = median(all, func(r run) float64 { return r.CPU })
 	m.System = median(all, func(r run) float64 { return r.System })
 	m.ServerCPU = median(all, func(r run) float64 { return r.ServerCPU })

@@ -30,6 +30,7 @@ type tally struct {
 type run struct {
 	Wall        float64 `json:"wall_s"`
 	Check       float64 `json:"check_s"`       // of the tree afterwards, if the client does not verify
+	FastCheck   float64 `json:"fast_check_s"`  // the same by the fastest checker known, not counted
 	CPU         float64 `json:"cpu_s"`         // user and system time of the client, and of the check
 	System      float64 `json:"system_s"`      // of it, system time
 	RSS         int64   `json:"peak_rss"`      // bytes
@@ -127,9 +128,10 @@ func (s *stage) verify(ctx context.Context, sums, dir string, want int64, part b
 		return fmt.Errorf("check %s: %w", dir, err)
 	}
 	if part {
-		r.Check = time.Since(start).Seconds()
-		r.System += cmd.ProcessState.SystemTime().Seconds()
-		r.CPU += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+		r.FastCheck = time.Since(start).Seconds()
+		if err := s.checksum(ctx, sums, dir, r); err != nil {
+			return err
+		}
 	}
 	var found outcome
 	if err := json.Unmarshal(out, &found); err != nil {
@@ -139,5 +141,19 @@ func (s *stage) verify(ctx context.Context, sums, dir string, want int64, part b
 	if found.Files != want {
 		return fmt.Errorf("%s has %d right files, want %d", dir, found.Files, want)
 	}
+	return nil
+}
+
+// checksum does what a person does with a tree that nobody has verified, and counts it.
+func (s *stage) checksum(ctx context.Context, sums, dir string, r *run) error {
+	cmd := s.command(ctx, "sha256sum", "--check", "--quiet", sums)
+	cmd.Dir = dir
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("sha256sum --check in %s: %w", dir, err)
+	}
+	r.Check = time.Since(start).Seconds()
+	r.System += cmd.ProcessState.SystemTime().Seconds()
+	r.CPU += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	return nil
 }

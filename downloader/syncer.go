@@ -19,6 +19,15 @@
 // goroutine commits. What stays in memory does not depend on the dataset, but
 // for two bits an entry.
 //
+// # A transfer
+//
+// The worker that obtains an entry owns its transfer: it asks for the object,
+// from where its partial ends, and hashes what comes. An object that turns out to
+// be large, under a strong validator, is cut into segments, and workers without
+// an entry of their own help (segment.go, crowd.go); the digest follows the front
+// of what is here without a gap (digest.go). How many connections a host gets, and
+// when a request may start, its Budget decides, for all passes together.
+//
 // # Guarantees
 //
 // A file has its final name only when its digest was right, and a record only
