@@ -1,0 +1,157 @@
+package downloader
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+const (
+	// splitFrom is the size from which an object is fetched over several
+	// connections: below it, setting them up costs more than they bring.
+	splitFrom = 16 << 20
+	// firstPiece and largestPiece bound what a connection takes on at a time.
+	// Pieces go out in order, so that what is written ahead of the running
+	// digest stays in the page cache until the digest gets there.
+	firstPiece   = 8 << 20
+	largestPiece = 64 << 20
+	// pieceTime is how long a piece should take: long against the round trip
+	// that asking for it costs.
+	pieceTime = 2 * time.Second
+	// leastPiece is what both halves of a split segment have at least. It is
+	// more than a worker's buffer holds, so a worker never has read beyond an
+	// end that has moved towards it.
+	leastPiece = 2 * bufferSize
+	// leastTime is how long a segment must still take to be worth another
+	// connection.
+	leastTime = 500 * time.Millisecond
+)
+
+// take gives a segment to a worker: the first that has none, or else the second
+// half of the one with the most left. It returns nil if there is none for it; a
+// helper gets none while the transfer is not shared.
+func (s *segments) take(helper bool, stop context.CancelCauseFunc) *segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if helper && !s.shared {
+		return nil
+	}
+	g := s.free()
+	if g == nil {
+		g = s.half()
+	}
+	if g == nil {
+		return nil
+	}
+	g.busy, g.stop, g.started, g.startedAt = true, stop, time.Now(), g.at
+	return g
+}
+
+// free returns the first segment without a worker, cut to the size of a piece.
+func (s *segments) free() *segment {
+	for i, g := range s.list {
+		if g.busy || g.left() == 0 {
+			continue
+		}
+		if piece := s.piece(g); s.shared && g.left() >= piece+leastPiece {
+			s.cut(i, g.at+piece)
+		}
+		return g
+	}
+	return nil
+}
+
+// piece is how much of a segment without a worker goes out at a time: less
+// towards the end, so that all connections are done at about the same time.
+func (s *segments) piece(g *segment) int64 {
+	busy := int64(1)
+	for _, other := range s.list {
+		if other.busy {
+			busy++
+		}
+	}
+	n := min(int64(s.rate*pieceTime.Seconds()), largestPiece, g.left()/(2*busy))
+	return max(n, firstPiece) &^ (1<<20 - 1)
+}
+
+// half cuts the segment with the most left in two.
+func (s *segments) half() *segment {
+	i := s.largest()
+	if i < 0 {
+		return nil
+	}
+	g := s.list[i]
+	s.cut(i, g.end-g.left()/2)
+	return s.list[i+1]
+}
+
+// largest is the index of the segment with the most left that is worth another
+// connection, -1 if there is none.
+func (s *segments) largest() int {
+	best := -1
+	for i, g := range s.list {
+		if !s.shared || g.end == unknownEnd || g.left() < 2*leastPiece {
+			continue
+		}
+		if rate, known := g.rate(); !known || float64(g.left()) < rate*leastTime.Seconds() {
+			continue
+		}
+		if best < 0 || g.left() > s.list[best].left() {
+			best = i
+		}
+	}
+	return best
+}
+
+// cut ends segment i at a place behind what is here, and makes another one of
+// the rest.
+func (s *segments) cut(i int, at int64) {
+	g := s.list[i]
+	s.list = slices.Insert(s.list, i+1, &segment{from: at, at: at, marked: at, end: g.end})
+	g.end = at
+}
+
+// extend lets a worker that has reached its segment's end go on, if what comes
+// next has no worker and its answer brings it: up to the byte reach.
+func (s *segments) extend(g *segment, reach int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.list, g) + 1
+	if i == len(s.list) || s.list[i].busy || s.list[i].at > s.list[i].from || s.list[i].left() == 0 || reach <= g.end {
+		return false
+	}
+	next := s.list[i]
+	if end := g.end + s.piece(next); end+leastPiece <= next.end {
+		s.cut(i, end)
+	}
+	if next.end > reach {
+		s.cut(i, reach)
+	}
+	g.end = next.end
+	s.list = slices.Delete(s.list, i, i+1)
+	return true
+}
+
+// trim leaves a worker a piece of what it has, if there is much more.
+func (s *segments) trim(g *segment, piece int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.left() >= piece+leastPiece {
+		s.cut(slices.Index(s.list, g), g.at+piece)
+	}
+}
+
+// wants reports whether take would find a segment.
+func (s *segments) wants(helper bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if helper && !s.shared {
+		return false
+	}
+	for _, g := range s.list {
+		if !g.busy && g.left() > 0 {
+			return true
+		}
+	}
+	return s.largest() >= 0
+}
