@@ -11,12 +11,12 @@ import (
 )
 
 // GCS is an [http.Handler] that answers as Google Cloud Storage does to those who read: objects by the XML API
-// (/<bucket>/<object>), listings by the JSON API (/storage/v1/b/<bucket>/o), access tokens at /token, as a key file's token_uri
-// may name it. Buckets may be requester pays, closed to strangers, and hold objects that nobody may read, that are wrong or that
+// (/<bucket>/<object>), listings by the JSON API (/storage/v1/b/<bucket>/o) and objects at the links that these hold, access tokens
+// at /token, as a key file's token_uri may name it. Buckets may be requester pays, closed to strangers, and hold objects that nobody may read, that are wrong or that
 // are compressed. It has the faults, limits and counters of a [Host]; a body's faults strike reads of objects alone.
 //
-// It does not check signatures: who names an account has it. It does not write, and it does not know delimiters, media by the JSON
-// API, versions, or HMAC keys. It is safe for concurrent use.
+// It does not check signatures: who names an account has it. It does not write, and it does not know delimiters, descriptions of
+// single objects, versions, or HMAC keys. It is safe for concurrent use.
 type GCS struct {
 	Host
 
@@ -127,7 +127,10 @@ func (g *GCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var uploadServer = []string{"UploadServer"}
 
-const jsonRoot = "/storage/v1/b/"
+const (
+	jsonRoot  = "/storage/v1/b/"
+	mediaRoot = "/download/storage/v1/b/"
+)
 
 func (g *GCS) route(w *response, r *http.Request) {
 	switch {
@@ -142,6 +145,9 @@ func (g *GCS) route(w *response, r *http.Request) {
 			return
 		}
 		g.serveListing(w, r, g.bucketNamed(name))
+	case strings.HasPrefix(r.URL.Path, mediaRoot):
+		name, object, _ := strings.Cut(r.URL.Path[len(mediaRoot):], "/o/")
+		g.serveObject(w, r, g.bucketNamed(name), object)
 	default:
 		name, object, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		g.serveObject(w, r, g.bucketNamed(name), object)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,10 @@ func (g *GCS) serveListing(w *response, r *http.Request, b *Bucket) {
 	out := bufio.NewWriter(w) // its errors mean that the client has gone
 	defer func() { _ = out.Flush() }()
 	_, _ = out.WriteString(`{"kind":"storage#objects","items":[`)
-	next := ""
+	next, origin := "", "http://"+r.Host
+	if r.TLS != nil {
+		origin = "https://" + r.Host
+	}
 	for i, first := b.search(from), true; i < b.Objects.Len(); i, first = i+1, false {
 		f := b.Objects.At(i)
 		if !strings.HasPrefix(f.Path, prefix) || end != "" && f.Path >= end {
@@ -60,7 +64,7 @@ func (g *GCS) serveListing(w *response, r *http.Request, b *Bucket) {
 		if !first {
 			_ = out.WriteByte(',')
 		}
-		_, _ = out.Write(item(b, &f))
+		_, _ = out.Write(item(b, &f, origin))
 	}
 	_ = out.WriteByte(']')
 	if next != "" {
@@ -70,7 +74,7 @@ func (g *GCS) serveListing(w *response, r *http.Request, b *Bucket) {
 }
 
 // item describes an object. There is no checksum: it would have to be computed for all.
-func item(b *Bucket, f *GeneratedFile) []byte {
+func item(b *Bucket, f *GeneratedFile, origin string) []byte {
 	type object struct {
 		Kind       string `json:"kind"`
 		Name       string `json:"name"`
@@ -78,10 +82,13 @@ func item(b *Bucket, f *GeneratedFile) []byte {
 		Size       string `json:"size"`
 		Generation string `json:"generation"`
 		Updated    string `json:"updated"`
+		MediaLink  string `json:"mediaLink"`
 	}
+	generation := generation(f.Path, b.ModTime)
 	text, err := json.Marshal(object{
 		Kind: "storage#object", Name: f.Path, Bucket: b.Name, Size: strconv.FormatInt(f.size(), 10),
-		Generation: generation(f.Path, b.ModTime), Updated: b.ModTime.UTC().Format(time.RFC3339),
+		Generation: generation, Updated: b.ModTime.UTC().Format(time.RFC3339),
+		MediaLink: origin + mediaRoot + b.Name + "/o/" + url.PathEscape(f.Path) + "?generation=" + generation + "&alt=media",
 	})
 	if err != nil {
 		panic("lookalike: " + err.Error()) // strings cannot fail

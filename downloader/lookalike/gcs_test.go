@@ -132,6 +132,20 @@ func TestGCSPages(t *testing.T) {
 	}
 }
 
+func TestGCSListingLinksToTheObjects(t *testing.T) {
+	g := lab()
+	token, _ := logInAsAlice(t, g)
+	var listing struct{ Items []struct{ MediaLink string } }
+	answer := ask(t, g, "/storage/v1/b/lab/o?userProject=p&maxResults=1", token)
+	if err := json.NewDecoder(answer.Body).Decode(&listing); err != nil || len(listing.Items) != 1 {
+		t.Fatalf("the listing has %d items, error %v, want one", len(listing.Items), err)
+	}
+	link := listing.Items[0].MediaLink
+	if text := readAll(t, ask(t, g, link, token, "X-Goog-User-Project", "p")); text != "0123456789" {
+		t.Errorf("%s leads to %q, want the object", link, text)
+	}
+}
+
 func TestGCSLoginExpires(t *testing.T) {
 	g := lab()
 	token, status := logInAsAlice(t, g)
