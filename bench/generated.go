@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -37,8 +36,8 @@ type announcement struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-// generatedServer is the look-alike of PhysioNet with tiny files that exist only as descriptions, in a process of its own:
-// hundreds of thousands of them need no disk.
+// generatedServer is a look-alike, of PhysioNet or of a store, with files that exist only as descriptions, in a process of its
+// own: hundreds of thousands of them need no disk.
 type generatedServer struct {
 	about   announcement
 	process *exec.Cmd
@@ -47,8 +46,9 @@ type generatedServer struct {
 	mu      sync.Mutex // held while the server is asked
 }
 
-func startGenerated(ctx context.Context, s *stage, n int) (g *generatedServer, err error) {
-	g = &generatedServer{process: s.command(ctx, s.self, "serve", "-n", strconv.Itoa(n), "-dir", s.dir)}
+// startGenerated starts the look-alike that the flags of serve describe.
+func startGenerated(ctx context.Context, s *stage, flags ...string) (g *generatedServer, err error) {
+	g = &generatedServer{process: s.command(ctx, s.self, append([]string{"serve", "-dir", s.dir}, flags...)...)}
 	if g.ask, err = g.process.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -91,42 +91,76 @@ func (g *generatedServer) close() {
 	_ = g.process.Wait() // its work is done, whatever it says
 }
 
-// serve answers as PhysioNet does until its standard input ends.
+// generated is a look-alike and what it serves.
+type generated struct {
+	http.Handler
+
+	host  *lookalike.Host
+	sums  []byte
+	files int64
+	bytes int64 // without the manifest
+}
+
+// generatedSite is PhysioNet with n tiny files.
+func generatedSite(n int) generated {
+	files := lookalike.Generated(tiny(n))
+	g := generated{sums: files.Manifest(), files: int64(files.Len()), bytes: files.Bytes()}
+	site := lookalike.New(lookalike.Project{Slug: demo.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
+		Version: demo.Version, Files: files, Manifest: g.sums, Bytes: g.bytes + int64(len(g.sums)),
+	}}})
+	g.Handler, g.host = site, &site.Host
+	return g
+}
+
+// serve answers as PhysioNet or a store does until its standard input ends.
 func serve(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	n := flags.Int("n", 600_000, "files")
+	n := flags.Int("n", 600_000, "files of PhysioNet")
+	store := flags.String("store", "", "be this store, gcs or s3")
+	corpus := flags.String("corpus", "small", "what the store has")
+	scale := flags.Float64("scale", 1, "of it")
 	dir := flags.String("dir", ".", "where the certificate is and the manifest goes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	generated := lookalike.Generated(tiny(*n))
-	sums := generated.Manifest()
-	about := announcement{Manifest: filepath.Join(*dir, manifest.Name), Files: int64(generated.Len()), Bytes: generated.Bytes()}
-	if err := os.WriteFile(about.Manifest, sums, 0o600); err != nil {
+	var g generated
+	if *store == "" {
+		g = generatedSite(*n)
+	} else {
+		c, err := corpora(*corpus, *scale)
+		if err != nil {
+			return err
+		}
+		g = generatedStore(*store, c)
+	}
+	about := announcement{Manifest: filepath.Join(*dir, manifest.Name), Files: g.files, Bytes: g.bytes}
+	if err := os.WriteFile(about.Manifest, g.sums, 0o600); err != nil {
 		return err
 	}
-	site := lookalike.New(lookalike.Project{Slug: demo.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
-		Version: demo.Version, Files: generated, Manifest: sums, Bytes: about.Bytes + int64(len(sums)),
-	}}})
+	return g.serve(*dir, about)
+}
+
+// serve announces the address, and answers until standard input ends.
+func (g *generated) serve(dir string, about announcement) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
 	if err != nil {
 		return err
 	}
 	about.URL = "https://" + listener.Addr().String()
 	hs := &http.Server{
-		Handler: site, ReadHeaderTimeout: time.Minute,
+		Handler: g, ReadHeaderTimeout: time.Minute,
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		TLSConfig: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12},
 	}
-	site.Attach(hs)
+	g.host.Attach(hs)
 	served := make(chan error, 1)
 	go func() {
-		served <- hs.ServeTLS(listener, filepath.Join(*dir, "certificate.pem"), filepath.Join(*dir, "key.pem"))
+		served <- hs.ServeTLS(listener, filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem"))
 	}()
 	if err := json.NewEncoder(os.Stdout).Encode(about); err != nil {
 		return err
 	}
-	if err := answer(site); err != nil {
+	if err := answer(g.host); err != nil {
 		return err
 	}
 	_ = hs.Close()
@@ -137,14 +171,14 @@ func serve(_ context.Context, args []string) error {
 }
 
 // answer prints a tally for each line on standard input.
-func answer(site *lookalike.Server) error {
+func answer(host *lookalike.Host) error {
 	lines, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	for lines.Scan() {
 		var used syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 			return err
 		}
-		c := site.Counters()
+		c := host.Counters()
 		if err := out.Encode(tally{
 			Requests: c.Requests, Files: c.Files, Bytes: c.BytesSent, Connections: c.Conns,
 			CPU: (time.Duration(used.Utime.Nano()) + time.Duration(used.Stime.Nano())).Seconds(),

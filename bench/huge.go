@@ -54,7 +54,7 @@ func measureHuge(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	server, err := startGenerated(ctx, s, *n)
+	server, err := startGenerated(ctx, s, "-n", strconv.Itoa(*n))
 	if err != nil {
 		return err
 	}

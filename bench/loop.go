@@ -97,7 +97,11 @@ func (l *loop) fetchManifest(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }() // read to its end
-	text, err := io.ReadAll(res.Body)
+	return l.readManifest(res.Body)
+}
+
+func (l *loop) readManifest(body io.Reader) error {
+	text, err := io.ReadAll(body)
 	l.lines = bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return err
 }
@@ -121,7 +125,16 @@ func (l *loop) line(i int64) (path string, want [sha256.Size]byte, err error) {
 
 // work fetches lines until there are no more.
 func (l *loop) work(ctx context.Context) error {
-	request, buf, sum := l.request(ctx, ""), make([]byte, loopBuffer), sha256.New()
+	request := l.request(ctx, "")
+	return l.each(func(path string, buf []byte, sum hash.Hash) (int64, error) {
+		request.URL.Path = l.base.Path + path
+		return l.fetch(request, path, buf, sum)
+	})
+}
+
+// each calls fetch for a line after the other, until there are no more, and compares the digests.
+func (l *loop) each(fetch func(path string, buf []byte, sum hash.Hash) (int64, error)) error {
+	buf, sum := make([]byte, loopBuffer), sha256.New()
 	var got [sha256.Size]byte
 	for {
 		i := l.next.Add(1) - 1
@@ -132,8 +145,7 @@ func (l *loop) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		request.URL.Path = l.base.Path + path
-		n, err := l.fetch(request, path, buf, sum)
+		n, err := fetch(path, buf, sum)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -145,8 +157,8 @@ func (l *loop) work(ctx context.Context) error {
 	}
 }
 
-// fetch writes one file, straight to its name, and hashes it on the way.
-func (l *loop) fetch(request *http.Request, path string, buf []byte, sum hash.Hash) (n int64, err error) {
+// fetch gets one file.
+func (l *loop) fetch(request *http.Request, path string, buf []byte, sum hash.Hash) (int64, error) {
 	res, err := l.transport.RoundTrip(request)
 	if err != nil {
 		return 0, err
@@ -155,18 +167,23 @@ func (l *loop) fetch(request *http.Request, path string, buf []byte, sum hash.Ha
 	if res.StatusCode != http.StatusOK {
 		return 0, errors.New(res.Status)
 	}
+	return res.ContentLength, l.keep(res.Body, res.ContentLength, path, buf, sum)
+}
+
+// keep writes a body of size bytes, straight to its name, and hashes it on the way.
+func (l *loop) keep(body io.Reader, size int64, path string, buf []byte, sum hash.Hash) (err error) {
 	fd, err := l.create(filepath.Join(l.dir, path))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	if res.ContentLength >= loopFallocate {
-		if err := unix.Fallocate(fd, 0, 0, res.ContentLength); err != nil {
-			return 0, err
+	if size >= loopFallocate {
+		if err := unix.Fallocate(fd, 0, 0, size); err != nil {
+			return err
 		}
 	}
 	sum.Reset()
-	return res.ContentLength, copyFilled(res.Body, buf, res.ContentLength, func(b []byte, at int64) error {
+	return copyFilled(body, buf, size, func(b []byte, at int64) error {
 		sum.Write(b)
 		return writeAt(fd, b, at)
 	})

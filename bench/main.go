@@ -3,11 +3,11 @@
 // Command bench measures mimicsync against what it cannot beat and against what people use, on this machine and without
 // another.
 //
-//	go run ./bench             all scenarios of issue 3; or one by its name: small, large, capped, ...
+//	go run ./bench             all scenarios of issues 3 and 4; or one by its name: small, large, capped, ...
 //	go run ./bench huge        600,000 tiny files: memory, and whether speed lasts
 //
 // A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second` and `huge` is the look-alike of
-// PhysioNet. Each client runs in a fresh process, so that processor time and memory are its own. README.md says how to
+// PhysioNet, that of the cloud's scenarios the look-alike of the store. Each client runs in a fresh process, so that processor time and memory are its own. README.md says how to
 // read the tables.
 package main
 
@@ -30,6 +30,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"huge":  measureHuge,
 	"serve": serve,
 	"loop":  bareLoop,
+	"store": storeLoop,
 	"pass":  libraryPass,
 	"check": checkTree,
 	"pump":  pump,

@@ -14,7 +14,9 @@ import (
 	"runtime/pprof"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/s3"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -33,6 +35,7 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	dir := flags.String("dir", "", "the mirror")
 	connections := flags.Int("connections", 16, "ceiling")
 	dry := flags.Bool("dry-run", false, "plan only")
+	from := flags.String("source", physionet.Name, "where the files come from")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -59,14 +62,11 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
-	site := os.Getenv("MIMICSYNC_PHYSIONET_URL")
-	source, err := physionet.New(physionet.Options{URL: site, Find: physionet.Accounts{URL: site}.Find, Version: "bench", Connections: *connections})
+	source, authority, err := passSources(ctx, *from, *connections)
 	if err != nil {
 		return err
 	}
-	syncer, err := downloader.New(downloader.Options{
-		Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudgetAt(*connections)}},
-	})
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{source}, Authority: &authority})
 	if err != nil {
 		return err
 	}
@@ -77,6 +77,26 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	}
 	report, err := syncer.Pull(ctx, ref, manifest.Selection{}, new(downloader.Progress))
 	return errors.Join(err, out.Encode(map[string]any{"passes": []*downloader.Report{report}}))
+}
+
+// passSources opens the source of the files and the authority, as the command does.
+func passSources(ctx context.Context, from string, connections int) (source, authority downloader.Budgeted, err error) {
+	url := os.Getenv("MIMICSYNC_PHYSIONET_URL")
+	site, err := physionet.New(physionet.Options{URL: url, Find: physionet.Accounts{URL: url}.Find, Version: "bench", Connections: connections})
+	authority = downloader.Budgeted{Source: site, Budget: downloader.NewBudgetAt(connections)}
+	if err != nil || from == physionet.Name {
+		return authority, authority, err
+	}
+	source.Budget = downloader.NewBudgetAt(connections)
+	switch from {
+	case gcs.Name:
+		source.Source, err = gcs.New(gcs.Options{Endpoint: os.Getenv(gcsVar), Anonymous: true, Connections: connections, Version: "bench"}) //nolint:contextcheck // it asks nobody
+	case s3.Name:
+		source.Source, err = s3.New(ctx, s3.Options{Connections: connections})
+	default:
+		err = fmt.Errorf("there is no source %q", from)
+	}
+	return source, authority, err
 }
 
 // profileVar names a folder. Where it is set, the bare loop and libraryPass leave their profiles there.

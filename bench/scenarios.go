@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/s3"
 )
 
 // scenario is some work that clients do in turns.
@@ -14,7 +17,8 @@ type scenario struct {
 	corpus  string
 	port    string
 	lag     time.Duration
-	few     bool // two big files
+	few     bool   // two big files
+	store   string // the server is a look-alike of this store, gcs or s3; empty for nginx
 	clients []contender
 	judge   []func(*comparison)
 }
@@ -42,7 +46,12 @@ func all(connections int, peers ...string) (list []contender) {
 	return list
 }
 
-// scenarios are the rows of the table that issue 3 asks for, in its order. README.md says which peers are left out, and why.
+// storeScenario is a corpus fetched from a store.
+func storeScenario(store, corpus string) scenario {
+	return scenario{name: store + "-" + corpus, corpus: corpus, store: store, clients: all(16, "rclone"), judge: []func(*comparison){byLoop(1.15), byPeers(1)}}
+}
+
+// scenarios are the rows of the tables that issues 3 and 4 ask for, in their order. README.md says which peers are left out, and why.
 var scenarios = []scenario{
 	{
 		name: "small", corpus: "small", port: portPlain,
@@ -85,7 +94,8 @@ var scenarios = []scenario{
 		name: "refused", corpus: "megabytes", port: portRefused,
 		clients: []contender{
 			{client: bareLoopName, connections: permittedConnections, once: true},
-			{client: mimicsyncName, connections: 16, once: true}, {client: mimicsyncName, connections: 64, once: true},
+			{client: mimicsyncName, connections: 16, once: true},
+			{client: mimicsyncName, connections: 64, once: true},
 		},
 		judge: []func(*comparison){rejections(0.05), byPermitted(0.85)},
 	},
@@ -108,6 +118,7 @@ var scenarios = []scenario{
 		},
 		judge: []func(*comparison){memoryBelow(120_000_000)},
 	},
+	storeScenario(gcs.Name, "small"), storeScenario(gcs.Name, "medium"), storeScenario(s3.Name, "small"), storeScenario(s3.Name, "medium"),
 }
 
 func scenarioNamed(name string) (scenario, bool) {

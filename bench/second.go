@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // secondPass is the scenario `second`: the size of MIMIC-CXR-JPG, and nothing has changed. The first pass is its preparation.
@@ -18,7 +19,7 @@ const (
 
 func (s *stage) measureSecond(ctx context.Context, o speedOptions) (*comparison, error) {
 	n := max(1, int(secondFiles*o.scale))
-	server, err := startGenerated(ctx, s, n)
+	server, err := startGenerated(ctx, s, "-n", strconv.Itoa(n))
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func sayMissing(list []string) {
 	packages := map[string]bool{}
 	for _, name := range list {
 		sc, ok := scenarioNamed(name)
-		if _, err := exec.LookPath("nginx"); ok && err != nil {
+		if _, err := exec.LookPath("nginx"); ok && sc.store == "" && err != nil {
 			packages["nginx-light"] = true
 		}
 		for _, c := range sc.clients {
@@ -123,6 +123,9 @@ func (s *stage) compare(ctx context.Context, name string, o speedOptions) (*comp
 	sc, ok := scenarioNamed(name)
 	if !ok {
 		return nil, errors.New("no such scenario")
+	}
+	if sc.store != "" {
+		return s.compareStore(ctx, sc, o)
 	}
 	works := map[string]*published{}
 	for _, name := range append([]string{sc.corpus}, otherCorpora(sc)...) {
@@ -264,6 +267,9 @@ func (t *trial) addManifest(ctx context.Context, work *published, r *run) error 
 
 // command returns the client's process, and the folder in which it leaves the version.
 func (t *trial) command(ctx context.Context, who contender, dir string) (*exec.Cmd, string) {
+	if t.scenario.store != "" {
+		return t.storeCommand(ctx, who, dir)
+	}
 	work, connections := t.work(who), strconv.Itoa(who.connections)
 	switch who.client {
 	case mimicsyncName:

@@ -66,6 +66,24 @@ func TestScenariosFetchAndVerifyAll(t *testing.T) {
 	}
 }
 
+func TestStoresServeACorpusToAllClients(t *testing.T) {
+	needs(t, "rclone")
+	s, o := testStage(t)
+	for _, name := range []string{"gcs-small", "s3-small"} {
+		c, err := s.compare(t.Context(), name, o)
+		must(t, err)
+		if len(c.Rows) != 3 || len(c.Verdicts) != 2 {
+			t.Errorf("%s has %d rows and the verdicts %q, want the bare loop, mimicsync and rclone, and both goals judged", name, len(c.Rows), c.Verdicts)
+		}
+		for _, r := range c.Rows {
+			// A request for each of the 40 files; some more for what there is, and for who knows it.
+			if m := r.Median; m.Failure != "" || m.Verified != 40 || m.Requests < 41 || m.Requests > 45 || m.Bytes < c.Bytes {
+				t.Errorf("%s of %s = %+v, want 40 files by as many requests", r.Client, name, m)
+			}
+		}
+	}
+}
+
 func TestALinkDelaysEachRoundTrip(t *testing.T) {
 	needs(t, "nginx")
 	if os.Geteuid() != 0 {
