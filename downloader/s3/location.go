@@ -47,8 +47,9 @@ func (l Location) at(ref manifest.Ref) (address, error) {
 	if strings.Contains(l.URL, "@") {
 		return address{}, errors.New("a location must not contain credentials; the AWS configuration has places for them")
 	}
-	names := strings.NewReplacer("{dataset}", ref.Dataset, "{version}", ref.Version)
-	rest, ok := strings.CutPrefix(names.Replace(l.URL), "s3://")
+	// Every request asks this; a strings.Replacer would cost more than the rest of it.
+	url := strings.ReplaceAll(strings.ReplaceAll(l.URL, "{dataset}", ref.Dataset), "{version}", ref.Version)
+	rest, ok := strings.CutPrefix(url, "s3://")
 	if !ok {
 		return address{}, fmt.Errorf("the location %q must begin with s3://", l.URL)
 	}

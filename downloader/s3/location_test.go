@@ -35,6 +35,16 @@ func TestLocations(t *testing.T) {
 	}
 }
 
+// TestALocationIsCheap: every request of a pass asks for one, of hundreds of
+// thousands.
+func TestALocationIsCheap(t *testing.T) {
+	source := mustNew(t, s3.Options{})
+	ref := manifest.Ref{Dataset: "mimic-iv-demo", Version: "2.2"}
+	if n := testing.AllocsPerRun(100, func() { source.Location(ref) }); n > 5 {
+		t.Errorf("Location allocates %.0f times, want at most 5", n)
+	}
+}
+
 func TestBadLocations(t *testing.T) {
 	for url, want := range map[string]string{
 		"":                              "must begin with s3://",
