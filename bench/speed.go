@@ -238,7 +238,7 @@ func (t *trial) run(ctx context.Context, who contender, round int) (run, error) 
 	defer cancel()
 	cmd, tree := t.command(limited, who, dir)
 	r, failed := measure(limited, t.at, cmd, nil)
-	if _, isPeer := peers[who.client]; isPeer && failed == nil {
+	if _, isPeer := peers[who.client]; isPeer && failed == nil && t.scenario.store == "" {
 		failed = t.addManifest(limited, work, &r)
 	}
 	if failed == nil || r.Wall > 0 {
