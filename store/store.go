@@ -22,10 +22,12 @@
 //	partials  <digest> → JSON Partial
 //	passes    "<dataset>@<version>" → bucket: <start in ns, uint64> → JSON Pass
 //	wrong     <digest><name of a source> → JSON Wrong
+//	rates     "<name of a source>/<kind of files>" → JSON Rate
 //
-// A file without the bucket wrong is of a program that did not know it, and gets
-// it; such a program leaves the bucket as it is. It holds what sources had wrong
-// in the last 30 days, under manifests in force: a few keys, or none.
+// A file without the bucket wrong or rates is of a program that did not know it,
+// and gets it; such a program leaves the bucket as it is. wrong holds what sources
+// had wrong in the last 30 days, under manifests in force: a few keys, or none.
+// rates holds the last pass of each kind: two keys a source.
 //
 // Integers are big-endian, so that keys sort by value. An id stands for one
 // manifest of one dataset version: a manifest that changed gets a new id, and
@@ -69,6 +71,7 @@ var (
 	bucketPartials = []byte("partials")
 	bucketPasses   = []byte("passes")
 	bucketWrong    = []byte("wrong")
+	bucketRates    = []byte("rates")
 
 	keySchema = []byte("schema")
 	keyMirror = []byte("mirror")
@@ -178,7 +181,7 @@ func (s *Store) prepare(crashed bool) error {
 		if n := binary.BigEndian.Uint32(v); n > schema {
 			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrNewerSchema, n, schema)
 		}
-		isOlder = tx.Bucket(bucketWrong) == nil
+		isOlder = tx.Bucket(bucketWrong) == nil || tx.Bucket(bucketRates) == nil
 		return nil
 	})
 	s.db.NoFreelistSync = false
@@ -189,8 +192,12 @@ func (s *Store) prepare(crashed bool) error {
 		return s.makeBuckets()
 	case isOlder:
 		return s.update(func(tx *bolt.Tx) error {
-			_, err := tx.CreateBucketIfNotExists(bucketWrong)
-			return err
+			for _, name := range [][]byte{bucketWrong, bucketRates} {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	}
 	return nil
@@ -199,7 +206,7 @@ func (s *Store) prepare(crashed bool) error {
 // makeBuckets makes the buckets of a new file.
 func (s *Store) makeBuckets() error {
 	return s.update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses, bucketWrong} {
+		for _, name := range [][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses, bucketWrong, bucketRates} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
