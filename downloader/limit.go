@@ -7,32 +7,42 @@ import (
 )
 
 // open asks a source for an entry. What comes of it counts towards
-// Options.MaxTransfer; manifests do not, or a pass whose limit is below its
-// manifest's size would never get anywhere.
-func (p *pass) open(ctx context.Context, from Source, r Request) (*Object, error) {
+// Options.MaxTransfer and MaxCost; manifests do not, or a pass whose limit is
+// below its manifest's size would never get anywhere.
+func (p *pass) open(ctx context.Context, from *candidate, r Request) (*Object, error) {
+	if err := p.afford(from, 0, 1); err != nil {
+		return nil, err
+	}
 	object, err := from.Open(ctx, r)
-	if err == nil && p.s.MaxTransfer > 0 {
-		object.Body = &countedBody{object.Body, p}
+	if err == nil && (p.s.MaxTransfer > 0 || !from.price.IsFree()) {
+		object.Body = &countedBody{object.Body, p, from}
 	}
 	return object, err
 }
 
-// countedBody ends its pass at the first read after more than
-// Options.MaxTransfer bytes came. All that came is used: the excess is one read
-// of each connection at most.
+// countedBody ends its pass, or the use of its source, at the first read after
+// more than Options.MaxTransfer bytes came, or more than Options.MaxCost was
+// spent. All that came is used: the excess is one read of each connection at most.
 type countedBody struct {
 	io.ReadCloser
-	p *pass
+	p    *pass
+	from *candidate
 }
 
 func (b *countedBody) Read(to []byte) (int, error) {
 	s := b.p.s
-	if s.transferred.Load() > s.MaxTransfer {
+	if s.MaxTransfer > 0 && s.transferred.Load() > s.MaxTransfer {
 		err := fmt.Errorf("%w: %s fetched", ErrLimit, size(s.MaxTransfer))
 		b.p.stop(err) // not by the error alone: the entry has not failed
 		return 0, err
 	}
+	if err := b.p.afford(b.from, 0, 0); err != nil {
+		return 0, err
+	}
 	n, err := b.ReadCloser.Read(to)
 	s.transferred.Add(int64(n))
+	if !b.from.price.IsFree() {
+		s.bill.add(b.from.price, int64(n), 0)
+	}
 	return n, err
 }

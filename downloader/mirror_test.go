@@ -75,6 +75,7 @@ type rigOptions struct {
 	dir         string // an existing mirror
 	tree        downloader.TreeOptions
 	maxTransfer int64
+	maxCost     *downloader.Money
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -114,8 +115,8 @@ func (r *rig) open() {
 	r.budget = sources[0].Budget
 	r.syncer, err = downloader.New(downloader.Options{
 		Tree: r.tree, Store: r.store, Sources: sources, Authority: r.options.authority, IdleTimeout: r.options.idle,
-		MaxTransfer: r.options.maxTransfer,
-		Logger:      slog.New(slog.NewTextHandler(r.options.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		MaxTransfer: r.options.maxTransfer, MaxCost: r.options.maxCost,
+		Logger: slog.New(slog.NewTextHandler(r.options.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(r.t, err)
 }

@@ -22,6 +22,7 @@ type pass struct {
 	selection manifest.Selection
 	progress  *Progress
 	start     time.Time
+	transfers time.Time // when the first one could start, zero if there was none
 
 	version   store.Version
 	size      *publishedSize
@@ -51,6 +52,9 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 		err = p.checkSpace(ctx)
 	}
 	if err == nil {
+		err = p.checkCost(ctx)
+	}
+	if err == nil {
 		err = p.transfer(ctx)
 	}
 	if ctx.Err() != nil && err != nil {
@@ -63,7 +67,7 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 	report := p.close(err)
 	p.progress.enter(PhaseEnd)
 	if p.version.ID != 0 {
-		err = errors.Join(err, p.writeHistory(report), p.tidy(report))
+		err = errors.Join(err, p.writeHistory(report), p.noteRates(), p.tidy(report))
 	}
 	return report, err
 }
@@ -71,7 +75,7 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 func (s *Syncer) newPass(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
-		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(s.Sources),
+		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(s.Sources, ref),
 		checkpoints: newCheckpoints(), crowd: newCrowd(), cancel: cancel,
 	}
 	p.copies = &copies{p: p}
@@ -167,6 +171,7 @@ func (p *pass) transfer(ctx context.Context) error {
 		return nil
 	}
 	p.progress.enter(PhaseTransfer)
+	p.transfers = time.Now()
 	defer p.copies.close()
 	p.committer = newCommitter(p)
 	committed := make(chan error, 1)

@@ -2,9 +2,13 @@ package downloader
 
 import (
 	"context"
+	"errors"
+	"io"
+	"time"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 // Plan is what a pass over a dataset version would do.
@@ -18,22 +22,165 @@ type Plan struct {
 	Unsafe         int64 // refused for their path
 	PublishedBytes int64 // size of the whole version if all of it is selected, 0 when unknown
 	Free           durable.Space
+	// Sources are those that the pass may ask, in order of preference.
+	Sources []SourcePlan
 }
 
 // FetchBytes is about how many bytes the pass would fetch, 0 when unknown. Files
 // to examine count as if none were right.
 func (p *Plan) FetchBytes() int64 { return max(p.PublishedBytes-p.PresentBytes, 0) }
 
+// SourcePlan is what a pass would take if it fetched all it can from one source.
+type SourcePlan struct {
+	Name  string
+	Files int64 // that it has of those to fetch and to examine, as far as is known
+	Lacks int64 // files that its listing does not have
+	Bytes int64 // of Files that have not come yet, -1 when unknown
+	Basis Basis // of Bytes
+	// Time is how long that takes at Rate, 0 when unknown.
+	Time time.Duration
+	Rate store.Rate // in the last pass that is like this one; zero if there was none
+	// Price is what its reader pays, and Cost what the pass costs there, -1 when
+	// unknown.
+	Price Price
+	Cost  Money
+}
+
+// Basis says where a number of bytes comes from.
+type Basis string
+
+// The bases of a number of bytes. The last is a guess: files differ.
+const (
+	BasisListing   Basis = "listing"   // the source's own, to the byte
+	BasisPublished Basis = "published" // PhysioNet's size of the version, which is rounded
+	BasisShare     Basis = "share"     // of that size, by the number of files
+	BasisUnknown   Basis = "unknown"
+)
+
+// listingTime is how long a person is kept waiting for a listing.
+const listingTime = time.Minute
+
 // Plan gets the manifest, compares it with the mirror and says what Pull would
 // do. It fetches no data and changes no file of the dataset; the manifest it got
-// stays in .mimicsync for the pull to come.
+// stays in .mimicsync for the pull to come. Sources that can are asked for a
+// listing.
 func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
 	p, ctx := s.newPass(ctx, ref, selection, new(Progress))
 	defer p.cancel(nil)
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
+	for _, c := range p.sources {
+		estimate, err := p.estimate(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		p.plan.Sources = append(p.plan.Sources, estimate)
+	}
 	var err error
 	p.plan.Free, err = s.Tree.free()
 	return &p.plan, err
+}
+
+// estimate says what fetching from a source takes.
+func (p *pass) estimate(ctx context.Context, c *candidate) (SourcePlan, error) {
+	e := SourcePlan{Name: c.Name(), Files: p.plan.Fetch + p.plan.Examine, Price: c.price}
+	e.Bytes, e.Basis = p.bytesToFetch()
+	if e.Files > 0 {
+		if err := p.askListing(ctx, c, &e); err != nil {
+			return e, err
+		}
+	}
+	if err := p.predict(&e); err != nil {
+		return e, err
+	}
+	e.Cost = -1
+	if e.Bytes >= 0 || e.Price.IsFree() {
+		e.Cost = e.Price.Cost(e.Bytes, e.Files+e.Bytes/largestPiece)
+	}
+	return e, nil
+}
+
+// bytesToFetch is what PhysioNet's size says, -1 when it has not said any.
+func (p *pass) bytesToFetch() (int64, Basis) {
+	missing, all := p.plan.Fetch+p.plan.Examine, p.version.Manifest.Entries
+	size := max(p.version.Bytes-p.version.Manifest.Size, 0) // of the entries
+	switch {
+	case missing == 0:
+		return 0, BasisPublished
+	case p.published > 0:
+		return max(size-p.plan.PresentBytes-p.started(), 0), BasisPublished
+	case p.version.Bytes > 0 && all > 0:
+		return int64(float64(size) / float64(all) * float64(missing)), BasisShare
+	}
+	return -1, BasisUnknown
+}
+
+// started is how much of the files to fetch has come, where no partial can be of
+// another file.
+func (p *pass) started() int64 {
+	if !p.selection.All() {
+		return 0
+	}
+	return p.s.partialBytes(p.ref)
+}
+
+// askListing takes the sizes from the source's listing, if it has one for us and
+// does not take too long about it; e stays as it is if not.
+func (p *pass) askListing(ctx context.Context, c *candidate, e *SourcePlan) error {
+	lister, ok := c.Source.(Lister)
+	if !ok {
+		return nil
+	}
+	wanted, err := p.wanted()
+	if err != nil {
+		return err
+	}
+	if err := c.Budget.Acquire(ctx); err != nil {
+		return err
+	}
+	listing, stop := context.WithTimeout(ctx, listingTime)
+	defer stop()
+	var files, bytes int64
+	for object, lerr := range lister.List(listing, p.ref) {
+		if err = lerr; err != nil {
+			break
+		}
+		if wanted.has(object.Path) {
+			files, bytes = files+1, bytes+object.Size
+		}
+	}
+	c.release(err)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		p.s.Logger.WarnContext(ctx, "no listing", "dataset", p.ref.String(), "from", c.Name(), "err", err)
+		return nil
+	}
+	e.Lacks, e.Files = max(e.Files-files, 0), min(files, e.Files)
+	e.Bytes, e.Basis = max(bytes-p.started(), 0), BasisListing
+	return nil
+}
+
+// wanted is the set of the paths to fetch and to examine.
+func (p *pass) wanted() (*pathSet, error) {
+	f, err := p.openManifest()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	set := newPathSet(p.plan.Fetch + p.plan.Examine)
+	r := manifest.NewReader(f)
+	for i := int64(0); ; i++ {
+		e, err := r.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return set, nil
+		case err != nil:
+			return nil, errors.Join(ErrManifest, err)
+		case p.fetches.has(i) || p.examines.has(i):
+			set.add(e.Path)
+		}
+	}
 }

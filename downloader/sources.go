@@ -16,6 +16,8 @@ type Budgeted struct {
 	Source
 
 	Budget *Budget // of the source's host, shared by all that talk to it
+	// Price is what its reader pays for a version; nothing if nil.
+	Price func(manifest.Ref) Price
 }
 
 // release gives a connection back and tells the budget how it went.
@@ -66,15 +68,17 @@ type candidate struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	price Price // of the pass's version
+
 	// Guarded by tally.mu.
 	report SourceReport
 	denied int // refusals in a row
 }
 
-func newCandidates(sources []Budgeted) []*candidate {
+func newCandidates(sources []Budgeted, ref manifest.Ref) []*candidate {
 	all := make([]*candidate, len(sources))
 	for i, b := range sources {
-		all[i] = &candidate{Budgeted: b, report: SourceReport{Name: b.Name()}}
+		all[i] = &candidate{Budgeted: b, price: b.priceOf(ref), report: SourceReport{Name: b.Name()}}
 	}
 	return all
 }

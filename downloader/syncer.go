@@ -71,7 +71,12 @@ type Options struct {
 	// MaxTransfer is how many bytes of entries may be fetched, over all passes;
 	// 0: as many as there are. The pass that comes to it ends with ErrLimit.
 	MaxTransfer int64
-	Logger      *slog.Logger // nil: nothing is logged
+	// MaxCost is what may be spent at sources that have a price, over all passes;
+	// nil: as much as it takes. A pass goes on without them, or ends with ErrLimit;
+	// one that is known to cost more, and could not go on without, does not start,
+	// with a *CostError.
+	MaxCost *Money
+	Logger  *slog.Logger // nil: nothing is logged
 }
 
 // Syncer runs passes over a mirror. Several may run at once, for different
@@ -81,6 +86,7 @@ type Syncer struct {
 	boot string
 
 	transferred atomic.Int64 // bytes of entries that came, over all passes
+	bill        bill         // for them
 
 	mu      sync.Mutex
 	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up

@@ -130,6 +130,12 @@ func (s *Source) Location(ref manifest.Ref) string {
 	return a.url("")
 }
 
+// ReaderPays reports whether the reader has agreed to pay for a version.
+func (s *Source) ReaderPays(ref manifest.Ref) bool {
+	p, _, err := s.place(ref)
+	return err == nil && p.RequesterPays
+}
+
 // Open implements downloader.Source.
 func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
 	p, a, err := s.place(r.Ref)

@@ -1,0 +1,51 @@
+package downloader
+
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
+// pathSet is a set of paths in two bytes for each, a Bloom filter: it knows all
+// that were added, and takes one in about two thousand others for one of them.
+type pathSet struct {
+	seed  maphash.Seed
+	words []uint64
+}
+
+// pathBits of pathSet are asked about each path.
+const pathBits = 8
+
+func newPathSet(n int64) *pathSet {
+	return &pathSet{seed: maphash.MakeSeed(), words: make([]uint64, max(n/4, 1)+1)}
+}
+
+func (s *pathSet) add(path string) {
+	for at := range s.places(path) {
+		s.words[at/64] |= 1 << (at % 64)
+	}
+}
+
+func (s *pathSet) has(path string) bool {
+	for at := range s.places(path) {
+		if s.words[at/64]&(1<<(at%64)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// places are the bits of a path: equally far from each other, which is as good as
+// anywhere.
+func (s *pathSet) places(path string) func(yield func(uint64) bool) {
+	at := maphash.String(s.seed, path)
+	step := bits.RotateLeft64(at, 32) | 1
+	return func(yield func(uint64) bool) {
+		for range pathBits {
+			place, _ := bits.Mul64(at, uint64(len(s.words))*64)
+			if !yield(place) {
+				return
+			}
+			at += step
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package downloader_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+func (r *rig) plan(include ...string) *downloader.Plan {
+	r.t.Helper()
+	selection, err := manifest.NewSelection(include, nil)
+	must(r.t, err)
+	p, err := r.syncer.Plan(r.t.Context(), demo, selection)
+	must(r.t, err)
+	return p
+}
+
+func (r *rig) wantSourcePlans(p *downloader.Plan, want ...downloader.SourcePlan) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, p.Sources); diff != "" {
+		r.t.Errorf("sources of the plan (-want +got):\n%s", diff)
+	}
+}
+
+// A listing counts to the byte, and only what the manifest has and the mirror
+// lacks; who does not list gets the published size.
+func TestAPlanComparesTheSources(t *testing.T) {
+	t.Parallel()
+	files := []lookalike.GeneratedFile{file("hosp/a", 3*mega), file("hosp/b", 1000), file("icu/c", 500), file("icu/d", 20)}
+	s := newAmazon(t, nil, withManifest(append(files[:3:3], file("demo-1.0.zip", 4*mega))...)...) // d is not there
+	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{NoList: true}, files...)
+	p := newSite(t, nil, project(files...))
+	authority := p.source(t, physionet.Credentials{}, 4)
+	r := newRig(t, rigOptions{sources: []downloader.Budgeted{s.source, dear(g.source), authority}, authority: &authority})
+	r.plant("icu/c", content(t, files[2]))
+	r.pull("icu/c")
+
+	price := downloader.Price{PerGB: 1e9, Per10000Requests: 1e9}
+	r.wantSourcePlans(r.plan(),
+		downloader.SourcePlan{Name: "s3", Files: 2, Lacks: 1, Bytes: 3*mega + 1000, Basis: downloader.BasisListing},
+		downloader.SourcePlan{Name: "gcs", Files: 3, Bytes: 3*mega + 1020, Basis: downloader.BasisPublished, Price: price, Cost: price.Cost(3*mega+1020, 3)},
+		downloader.SourcePlan{Name: "physionet", Files: 3, Bytes: 3*mega + 1020, Basis: downloader.BasisPublished})
+	// Of a part, PhysioNet has not said the size.
+	share := int64(3*mega+1520) / 4
+	r.wantSourcePlans(r.plan("hosp/b"),
+		downloader.SourcePlan{Name: "s3", Files: 1, Bytes: 1000, Basis: downloader.BasisListing},
+		downloader.SourcePlan{Name: "gcs", Files: 1, Bytes: share, Basis: downloader.BasisShare, Price: price, Cost: price.Cost(share, 1)},
+		downloader.SourcePlan{Name: "physionet", Files: 1, Bytes: share, Basis: downloader.BasisShare})
+	r.wantSourcePlans(r.plan("icu/c"),
+		downloader.SourcePlan{Name: "s3", Basis: downloader.BasisPublished},
+		downloader.SourcePlan{Name: "gcs", Basis: downloader.BasisPublished, Price: price},
+		downloader.SourcePlan{Name: "physionet", Basis: downloader.BasisPublished})
+}
+
+// Nobody knows the size: neither time nor money is made up.
+func TestAPlanSaysWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	p := newSite(t, nil, handmade(sums(file("a", 1000)), file("a", 1000)))
+	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(p.source(t, physionet.Credentials{}, 4))}})
+	must(t, r.store.PutRate("physionet", store.SmallFiles, rate(1e6, 10, time.Second)))
+	plan := r.plan()
+	if got := plan.Sources[0]; got.Bytes != -1 || got.Basis != downloader.BasisUnknown || got.Cost != -1 || got.Time != 0 || got.Rate.Files != 10 {
+		t.Errorf("plan = %+v, want bytes, cost and time unknown", got)
+	}
+}
+
+func rate(bytes, files int64, elapsed time.Duration) store.Rate {
+	return store.Rate{Bytes: bytes, Files: files, Elapsed: elapsed, At: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)}
+}
+
+// Small files take the time of their requests, large ones that of their bytes.
+func TestTheTimeOfAPlan(t *testing.T) {
+	t.Parallel()
+	small, large := rate(1e6, 1000, time.Second), rate(100e6, 2, time.Second)
+	for _, tt := range []struct {
+		name  string
+		files []lookalike.GeneratedFile
+		known map[store.Kind]store.Rate
+		want  time.Duration
+	}{
+		{"small files by their number", manyFiles(3000, 10), map[store.Kind]store.Rate{store.SmallFiles: small, store.LargeFiles: large}, 3 * time.Second},
+		{"small files by their bytes", manyFiles(10, 500_000), map[store.Kind]store.Rate{store.SmallFiles: small}, 5 * time.Second},
+		{"large files", manyFiles(5, 2_000_000), map[store.Kind]store.Rate{store.SmallFiles: small, store.LargeFiles: large}, 100 * time.Millisecond},
+		{"small files, after a pass of large ones", manyFiles(3000, 1000), map[store.Kind]store.Rate{store.LargeFiles: large}, 30 * time.Millisecond},
+		{"after no pass", manyFiles(3, 1000), nil, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newSite(t, nil, project(tt.files...))
+			r := newRig(t, rigOptions{site: p})
+			for kind, rate := range tt.known {
+				must(t, r.store.PutRate("physionet", kind, rate))
+			}
+			if got := r.plan().Sources[0].Time; got != tt.want {
+				t.Errorf("time = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// A pass leaves the rate of who gave most of it, for the plans to come.
+func TestAPassRemembersItsRates(t *testing.T) {
+	t.Parallel()
+	files := manyFiles(150, 3000)
+	s := newAmazon(t, nil, files[:140]...)
+	p := newSite(t, nil, project(files...))
+	authority := p.source(t, physionet.Credentials{}, 4)
+	r := newRig(t, rigOptions{sources: []downloader.Budgeted{s.source, authority}, authority: &authority})
+	r.pull()
+	got, known, err := r.store.Rate("s3", store.SmallFiles)
+	if !known || err != nil || got.Files != 140 || got.Elapsed <= 0 || time.Since(got.At) > time.Minute {
+		t.Errorf("Rate(s3) = %+v, %v, %v, want 140 files", got, known, err)
+	}
+	if got, known, _ := r.store.Rate("physionet", store.SmallFiles); known {
+		t.Errorf("Rate(physionet) = %+v of the ten files that s3 lacks", got)
+	}
+	r.pull() // has nothing to do, and nothing to say
+	if again, _, _ := r.store.Rate("s3", store.SmallFiles); !again.At.Equal(got.At) {
+		t.Errorf("Rate(s3) = %+v after a pass without a transfer, want it as it was", again)
+	}
+}
