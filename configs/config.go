@@ -39,6 +39,7 @@ type Config struct {
 	BWLimit     string    `yaml:"bwlimit"`      // as in downloader.ParseTimetable
 	MaxTransfer string    `yaml:"max_transfer"` // as in downloader.ParseSize
 	MaxDuration string    `yaml:"max_duration"` // as in ParseDuration
+	MaxCost     string    `yaml:"max_cost"`     // as in ParseCost
 	Durability  string    `yaml:"durability"`   // as in downloader.ParseDurability
 	FileMode    Mode      `yaml:"file_mode"`    // permissions of the files of the mirror
 	DirMode     Mode      `yaml:"dir_mode"`     // permissions of its folders
@@ -76,6 +77,16 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a time such as 90s, 8h or 1d", s)
 	}
 	return time.Duration(whole)*24*time.Hour + part, nil
+}
+
+// ParseCost reads what may be spent, as downloader.ParseMoney does, and "off"
+// for any amount, which is nil.
+func ParseCost(s string) (*downloader.Money, error) {
+	if strings.EqualFold(s, "off") {
+		return nil, nil //nolint:nilnil // no limit is not an error
+	}
+	m, err := downloader.ParseMoney(s)
+	return &m, err
 }
 
 // Mode is a file's permissions, written in octal as in "0640".
@@ -139,6 +150,7 @@ func (c Config) Validate() error {
 		{"bwlimit", c.BWLimit, func(s string) error { _, err := downloader.ParseTimetable(s); return err }},
 		{"max_transfer", c.MaxTransfer, func(s string) error { _, err := downloader.ParseSize(s); return err }},
 		{"max_duration", c.MaxDuration, func(s string) error { _, err := ParseDuration(s); return err }},
+		{"max_cost", c.MaxCost, func(s string) error { _, err := ParseCost(s); return err }},
 		{"durability", c.Durability, func(s string) error { _, err := downloader.ParseDurability(s); return err }},
 	} {
 		if limit.value == "" {

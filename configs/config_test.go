@@ -21,8 +21,8 @@ func TestTheExampleIsTheDefaults(t *testing.T) {
 		BWLimit: "off", Durability: "group",
 		Sources:   []string{"physionet"},
 		PhysioNet: configs.PhysioNet{URL: "https://physionet.org", Connections: 8},
-		GCS:       configs.GCS{Connections: 64},
-		S3:        configs.S3{Connections: 64},
+		GCS:       configs.GCS{Connections: 64, Price: configs.DefaultGCSPrice},
+		S3:        configs.S3{Connections: 64, Price: configs.DefaultS3Price},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("example.yaml (-want +got):\n%s", diff)
@@ -45,6 +45,10 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 			`bwlimit: "10M:1M"`, `max_transfer: "lots"`, `max_duration: "-1h"`, `durability: "some"`,
 		}},
 		{"good limits", "bwlimit: 08:00,2M 19:00,off\nmax_transfer: 512\nmax_duration: 1d12h\ndurability: none\n", nil},
+		{"bad money", "max_cost: 5 EUR\ngcs: {price_per_gb: -1}\ns3: {price_per_10000_requests: 0.0000001}\n", []string{
+			`max_cost: "5 EUR"`, `gcs.price_per_gb: "-1"`, `s3.price_per_10000_requests: "0.0000001"`,
+		}},
+		{"good money", "max_cost: 20.50\ngcs: {price_per_gb: 0, price_per_10000_requests: $0.004}\n", nil},
 		{"a second document", "mirror: a\n---\nmirror: b\n", []string{"more than one"}},
 		{"a bad glob", "include: ['[']\n", []string{"["}},
 		{"sources", "sources: [s3, gcs, physionet]\ngcs: {buckets: {mimiciv: b, mimic-cxr@2.0.0: c}}\n" +

@@ -1,11 +1,13 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -38,6 +40,7 @@ type GCS struct {
 	Anonymous      bool              `yaml:"anonymous"`       // send no credentials
 	Buckets        map[string]string `yaml:"buckets"`         // by dataset or dataset@version, where they have other names
 	Connections    int               `yaml:"connections"`     // ceiling, 1 to 256
+	Price          `yaml:",inline"`  // of what is read for a billing project
 }
 
 // S3 says how to read copies at Amazon S3, or at a store that speaks its
@@ -47,6 +50,34 @@ type S3 struct {
 	PlainHTTP   bool                `yaml:"plain_http"`  // it may do without TLS
 	Locations   map[string]Location `yaml:"locations"`   // by dataset or dataset@version; "*" stands for all others
 	Connections int                 `yaml:"connections"` // ceiling, 1 to 256
+	Price       `yaml:",inline"`    // where a location has requester_pays
+}
+
+// Price is what a store asks of who reads, in US dollars, as in
+// downloader.ParseMoney.
+type Price struct {
+	PerGB            string `yaml:"price_per_gb"`
+	Per10000Requests string `yaml:"price_per_10000_requests"`
+}
+
+// The prices that Google and Amazon publish for what leaves them for the
+// internet, up to the first terabytes of a month.
+var (
+	DefaultGCSPrice = Price{PerGB: "0.12", Per10000Requests: "0.004"}
+	DefaultS3Price  = Price{PerGB: "0.09", Per10000Requests: "0.004"}
+)
+
+// Parse reads the amounts, of which defaults stands in for those not set.
+func (p Price) Parse(defaults Price) (downloader.Price, error) {
+	perGB, err := downloader.ParseMoney(cmp.Or(p.PerGB, defaults.PerGB))
+	if err != nil {
+		return downloader.Price{}, fmt.Errorf("price_per_gb: %w", err)
+	}
+	perRequests, err := downloader.ParseMoney(cmp.Or(p.Per10000Requests, defaults.Per10000Requests))
+	if err != nil {
+		return downloader.Price{}, fmt.Errorf("price_per_10000_requests: %w", err)
+	}
+	return downloader.Price{PerGB: perGB, Per10000Requests: perRequests}, nil
 }
 
 // Location is where a dataset lies at S3.
@@ -77,6 +108,12 @@ func (c Config) validateSources(problem func(format string, args ...any)) {
 		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.User != nil) {
 			problem("%s: it must be an address such as https://physionet.org, without user and password", field)
 		}
+	}
+	if _, err := c.GCS.Price.Parse(DefaultGCSPrice); err != nil {
+		problem("gcs.%w", err)
+	}
+	if _, err := c.S3.Price.Parse(DefaultS3Price); err != nil {
+		problem("s3.%w", err)
 	}
 	for key, bucket := range c.GCS.Buckets {
 		if _, err := manifest.ParseRef(key); err != nil {

@@ -96,6 +96,10 @@ func adviseUsage(err error) (advice, bool) {
 	case errors.As(err, &unknown):
 		return advice{exitUsage, "see what it has with: mimicsync status"}, true
 	}
+	if cost, ok := errors.AsType[*downloader.CostError](err); ok {
+		return advice{exitUsage, "add a source that costs nothing behind it, as in --source " + cost.Source + ",physionet, which is used when the money is spent;\n" +
+			"or raise --max-cost, or fetch less with --include and --exclude; compare with: mimicsync plan " + cost.Ref.String()}, true
+	}
 	return advice{}, false
 }
 

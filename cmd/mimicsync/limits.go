@@ -14,11 +14,12 @@ import (
 // limits are what a person allows a command, and how careful it must be. The
 // texts are flags, of which an empty one says nothing; settle reads them.
 type limits struct {
-	bwlimit, maxTransfer, maxDuration, durability string
+	bwlimit, maxTransfer, maxDuration, maxCost, durability string
 
 	bandwidth *downloader.Bandwidth // of all connections of the process
 	transfer  int64                 // bytes of entries, 0: no limit
 	duration  time.Duration         // 0: no limit
+	cost      *downloader.Money     // nil: no limit
 	syncs     downloader.Durability // empty: the default
 }
 
@@ -29,6 +30,7 @@ func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
 func (l *limits) passFlags(f *pflag.FlagSet) {
 	f.StringVar(&l.maxTransfer, "max-transfer", "", "end in good order after `SIZE` bytes of files: 500M, 50G")
 	f.StringVar(&l.maxDuration, "max-duration", "", "end in good order after this `time`: 90m, 8h, 1d")
+	f.StringVar(&l.maxCost, "max-cost", "", "spend at most so many US `dollars` at sources where the reader pays: 20, 0.50, off")
 	f.StringVar(&l.durability, "durability", "", "against a power cut, sync files in a `group`, each file, or none (default group)")
 }
 
@@ -44,6 +46,9 @@ func (l *limits) settle(file configs.Config) error {
 	}
 	if l.duration, err = configs.ParseDuration(first(l.maxDuration, file.MaxDuration, "0")); err != nil {
 		return usagef("--max-duration: %w", err)
+	}
+	if l.cost, err = configs.ParseCost(first(l.maxCost, file.MaxCost, "off")); err != nil {
+		return usagef("--max-cost: %w", err)
 	}
 	if l.syncs, err = downloader.ParseDurability(first(l.durability, file.Durability, string(downloader.GroupDurability))); err != nil {
 		return usagef("--durability: %w", err)

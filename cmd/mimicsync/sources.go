@@ -89,10 +89,35 @@ func (a *app) budgeted(name string, open func(connections int) (downloader.Sourc
 		return downloader.Budgeted{}, err
 	}
 	b := downloader.Budgeted{Source: source, Budget: downloader.NewBudget(connections)}
+	if b.Price, err = a.price(source); err != nil {
+		return downloader.Budgeted{}, &configError{err}
+	}
 	if named > 0 {
 		b.Budget = downloader.NewBudgetAt(connections)
 	}
 	return b, nil
+}
+
+// price is what the reader pays: at Google if somebody is named to pay, at Amazon
+// where that was agreed to.
+func (a *app) price(source downloader.Source) (func(manifest.Ref) downloader.Price, error) {
+	switch source := source.(type) {
+	case *gcs.Source:
+		price, err := a.file.GCS.Price.Parse(configs.DefaultGCSPrice)
+		if a.billingProject == "" {
+			price = downloader.Price{}
+		}
+		return func(manifest.Ref) downloader.Price { return price }, err
+	case *s3.Source:
+		price, err := a.file.S3.Price.Parse(configs.DefaultS3Price)
+		return func(ref manifest.Ref) downloader.Price {
+			if !source.ReaderPays(ref) {
+				return downloader.Price{}
+			}
+			return price
+		}, err
+	}
+	return nil, nil //nolint:nilnil // PhysioNet itself is free
 }
 
 func (a *app) openGCS(connections int) (downloader.Source, error) {

@@ -171,7 +171,7 @@ func (u *ui) sources(r *downloader.Report) {
 			u.print("; dropped: %s", s.Dropped)
 		}
 		u.print("\n")
-		if a := advise(s.Err); s.Err != nil && r.Err == nil && a.hint != "" {
+		if a := advise(s.Err); s.Err != nil && r.Err == nil && a.hint != "" && !errors.Is(s.Err, downloader.ErrLimit) {
 			u.lines("hint", a.hint)
 		}
 	}
@@ -229,63 +229,6 @@ func (u *ui) status(all []standing, mirror string) {
 		}
 		u.print("\n")
 		u.failures(s.Last.Failures, s.Last.Files.Failed)
-	}
-}
-
-// planned is a plan as it is printed.
-type planned struct {
-	Dataset      string `json:"dataset"`
-	Version      string `json:"version"`
-	Total        int64  `json:"files_total"`
-	Present      int64  `json:"files_present"`
-	Examine      int64  `json:"files_to_examine"`
-	Fetch        int64  `json:"files_to_fetch"`
-	Unsafe       int64  `json:"files_unsafe"`
-	PresentBytes int64  `json:"bytes_present"`
-	FetchBytes   int64  `json:"bytes_to_fetch"` // at most about, 0 when unknown
-	Free         int64  `json:"disk_free"`
-	Missing      int64  `json:"disk_missing"` // 0 when it fits, or when that is unknown
-}
-
-func newPlanned(p *downloader.Plan) planned {
-	out := planned{
-		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
-		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, FetchBytes: p.FetchBytes(), Free: p.Free.Bytes,
-	}
-	if p.Fetch+p.Examine == 0 {
-		out.FetchBytes = 0
-	}
-	out.Missing = max(out.FetchBytes-out.Free, 0)
-	return out
-}
-
-func (u *ui) plans(plans []planned, mirror string) {
-	for _, p := range plans {
-		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
-		row := func(name string, n int64, note string) {
-			_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", name, humanize.Comma(n), note)
-		}
-		u.print("%s %s\n", p.Dataset, p.Version)
-		row("files selected", p.Total, "")
-		row("present", p.Present, size(p.PresentBytes)+", verified")
-		if p.Examine > 0 {
-			row("to examine", p.Examine, "found in the mirror: kept if right")
-		}
-		fetch := "size unknown"
-		if p.FetchBytes > 0 {
-			fetch = "at most about " + size(p.FetchBytes)
-		} else if p.Fetch == 0 {
-			fetch = ""
-		}
-		row("to fetch", p.Fetch, fetch)
-		if p.Unsafe > 0 {
-			row("refused", p.Unsafe, "their paths are not safe to write")
-		}
-		_ = w.Flush()
-		u.print("  free disk in %s: %s\n", mirror, size(p.Free))
-		if p.Missing > 0 {
-			u.print("  NOT ENOUGH ROOM: about %s are missing\n", size(p.Missing))
-		}
 	}
 }
 
