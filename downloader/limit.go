@@ -41,8 +41,8 @@ func (b *countedBody) Read(to []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(to)
 	s.transferred.Add(int64(n))
-	if !b.from.price.IsFree() {
-		s.bill.add(b.from.price, int64(n), 0)
+	if n > 0 {
+		_ = b.p.afford(b.from, int64(n), 0) // these bytes are paid for: they are used, and the next read says it
 	}
 	return n, err
 }

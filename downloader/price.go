@@ -146,6 +146,7 @@ func (p *pass) afford(c *candidate, bytes, requests int64) error {
 	if c.price.IsFree() {
 		return nil
 	}
+	c.bill.add(c.price, bytes, requests)
 	spent := p.s.bill.add(c.price, bytes, requests)
 	if p.s.MaxCost == nil || spent < *p.s.MaxCost || spent == *p.s.MaxCost && requests == 0 {
 		return nil

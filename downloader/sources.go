@@ -69,6 +69,7 @@ type candidate struct {
 	cancel context.CancelCauseFunc
 
 	price Price // of the pass's version
+	bill  bill  // of this pass
 
 	// Guarded by tally.mu.
 	report SourceReport

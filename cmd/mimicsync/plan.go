@@ -66,7 +66,7 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	if a.json {
 		return a.ui.json(map[string][]planned{"plans": plans})
 	}
-	a.ui.plans(plans, a.mirror)
+	a.ui.plans(plans, a.mirror, a.limits.cost)
 	return nil
 }
 
@@ -143,7 +143,8 @@ func newPlannedSource(s downloader.SourcePlan) plannedSource {
 	return out
 }
 
-func (u *ui) plans(plans []planned, mirror string) {
+// plans tells them; limit is what may be spent, nil if all.
+func (u *ui) plans(plans []planned, mirror string, limit *downloader.Money) {
 	for _, p := range plans {
 		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 		row := func(name string, n int64, note string) {
@@ -171,13 +172,13 @@ func (u *ui) plans(plans []planned, mirror string) {
 			u.print("  NOT ENOUGH ROOM: about %s are missing\n", size(p.Missing))
 		}
 		if p.Fetch+p.Examine > 0 {
-			u.plannedSources(p.Sources)
+			u.plannedSources(p.Sources, limit)
 		}
 	}
 }
 
 // plannedSources is a table that fits into 80 columns.
-func (u *ui) plannedSources(all []plannedSource) {
+func (u *ui) plannedSources(all []plannedSource, limit *downloader.Money) {
 	u.print("\n")
 	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "  SOURCE\tFILES\tSIZE\tCOST\tTIME")
@@ -188,6 +189,9 @@ func (u *ui) plannedSources(all []plannedSource) {
 	for _, s := range all {
 		if s.Lacks > 0 {
 			u.print("  %s lacks %s of those to fetch\n", s.Name, count(s.Lacks, "file"))
+		}
+		if limit != nil && s.Cost != nil && *s.Cost > *limit {
+			u.print("  %s would cost more than the limit of %s\n", s.Name, *limit)
 		}
 	}
 }

@@ -159,11 +159,14 @@ func (u *ui) sources(r *downloader.Report) {
 		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
 		u.print("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
 	}
-	if len(r.Sources) < 2 {
+	if len(r.Sources) < 2 && (len(r.Sources) == 0 || r.Sources[0].Cost == 0) {
 		return
 	}
 	for _, s := range r.Sources {
 		u.print("  from %-10s %s (%s)", s.Name, count(s.Files, "file"), size(s.Bytes))
+		if s.Cost > 0 {
+			u.print(" for about %s", s.Cost)
+		}
 		if s.Failed > 0 {
 			u.print(", %s not had there", humanize.Comma(s.Failed))
 		}
