@@ -33,10 +33,8 @@ func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, 
 		case done != nil:
 			p.committer.in <- done
 		default:
-			select {
-			case wanted <- e:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := p.offer(ctx, wanted, e); err != nil {
+				return err
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // finds there which transfer to help. Safe for concurrent use.
 type crowd struct {
 	mu      sync.Mutex
-	owners  int                    // workers with an entry; each may need help yet
+	owned   int                    // entries that are offered or obtained; each may need help yet
 	sharing map[*transfer]struct{} // transfers that others may join
 	changed chan struct{}          // closed, and made anew, when there may be something to do
 }
@@ -23,11 +23,11 @@ func newCrowd() *crowd {
 	return &crowd{sharing: map[*transfer]struct{}{}, changed: make(chan struct{})}
 }
 
-// own counts workers that have an entry.
+// own counts entries that are on their way to a worker, or have one.
 func (c *crowd) own(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.owners += n; c.owners == 0 {
+	if c.owned += n; c.owned == 0 {
 		c.announce()
 	}
 }
@@ -66,7 +66,7 @@ func (c *crowd) neediest() (most *transfer, owned bool, changed <-chan struct{})
 			most, missing = t, left
 		}
 	}
-	return most, c.owners > 0, c.changed
+	return most, c.owned > 0, c.changed
 }
 
 // runFetcher obtains entries, and helps with those of others when there are no
@@ -135,10 +135,9 @@ func (p *pass) wait(ctx context.Context, wanted *<-chan manifest.Entry, changed 
 
 // own obtains an entry as its owner.
 func (p *pass) own(ctx context.Context, e manifest.Entry, work *scratch) error {
+	defer p.crowd.own(-1)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p.crowd.own(1)
-	defer p.crowd.own(-1)
 	return p.obtain(ctx, e, work)
 }

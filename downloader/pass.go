@@ -234,12 +234,23 @@ func (p *pass) feedFetches(ctx context.Context, to chan<- manifest.Entry) error 
 				return nil
 			}
 			rest.unset(i)
-			return hand(ctx, to, e)
+			return p.offer(ctx, to, e)
 		}); err != nil {
 			return err
 		}
 	}
-	return p.feed(ctx, rest, to)
+	return p.each(rest, func(_ int64, e manifest.Entry) error { return p.offer(ctx, to, e) })
+}
+
+// offer hands an entry to whoever obtains it. It counts as owned from now on, so
+// that nobody leaves who may have to help with it.
+func (p *pass) offer(ctx context.Context, to chan<- manifest.Entry, e manifest.Entry) error {
+	p.crowd.own(1)
+	err := hand(ctx, to, e)
+	if err != nil {
+		p.crowd.own(-1)
+	}
+	return err
 }
 
 // feed streams the entries of a set to a channel.

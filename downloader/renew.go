@@ -62,7 +62,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "from", v.Manifest.Source,
 			"fetched", v.Manifest.Fetched, "err", unheard)
 	} else if v.Bytes == 0 {
-		v.Bytes = p.size.get()
+		v.Bytes = p.size.get() //nolint:contextcheck // it has that of the step
 	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
@@ -203,7 +203,7 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	}
 	defer func() { _ = object.Body.Close() }() // judged by length
 	if v.Bytes == 0 && b.Name() == p.size.from.Name() {
-		p.size.ask()
+		p.size.ask() //nolint:contextcheck // it has that of the step
 	}
 	return p.takeManifest(ctx, &heardReader{object.Body, dog}, v, b.Name(), object)
 }

@@ -133,8 +133,9 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 		return file, err
 	}
 	defer func() {
-		if err != nil {
-			_ = file.Close() // closed already, or nil, unless it panicked
+		if err != nil && file != nil {
+			unlock(file)
+			_ = file.Close() // closed already, unless it panicked
 		}
 	}()
 	defer recoverDamage(path, &err)()

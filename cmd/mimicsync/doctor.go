@@ -92,7 +92,7 @@ func (a *app) candidates(ctx context.Context) (list []candidate) {
 		case physionet.Name:
 			source, err = a.openSource(1)
 		case gcs.Name:
-			source, err = a.openGCS(1)
+			source, err = a.openGCS(1) //nolint:contextcheck // it asks nobody
 		case s3.Name:
 			source, err = a.openS3(ctx, 1)
 		}
