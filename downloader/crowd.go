@@ -17,10 +17,37 @@ type crowd struct {
 	owned   int                    // entries that are offered or obtained; each may need help yet
 	sharing map[*transfer]struct{} // transfers that others may join
 	changed chan struct{}          // closed, and made anew, when there may be something to do
+
+	resting int           // workers that wait to try their entry again
+	sparing int           // spare workers that stand in for them
+	rested  chan struct{} // holds a token when there may be somebody to stand in for
 }
 
 func newCrowd() *crowd {
-	return &crowd{sharing: map[*transfer]struct{}{}, changed: make(chan struct{})}
+	return &crowd{sharing: map[*transfer]struct{}{}, changed: make(chan struct{}), rested: make(chan struct{}, spareWorkers)}
+}
+
+// rest counts workers that wait to try their entry again.
+func (c *crowd) rest(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resting += n
+	select {
+	case c.rested <- struct{}{}:
+	default:
+	}
+}
+
+// spare counts spare workers that work. It refuses one more when nobody rests
+// for whom it would.
+func (c *crowd) spare(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n > 0 && c.sparing >= c.resting {
+		return false
+	}
+	c.sparing += n
+	return true
 }
 
 // own counts entries that are on their way to a worker, or have one.
@@ -87,6 +114,41 @@ func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) err
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// spareWorkers keep the connections busy while others wait to try an entry
+// again: a host that refuses many at once would otherwise get nothing to do.
+const spareWorkers = 16
+
+// runSpare obtains entries in the place of workers that rest, until over is
+// closed.
+func (p *pass) runSpare(ctx context.Context, wanted <-chan manifest.Entry, over <-chan struct{}) error {
+	var work *scratch
+	for {
+		select {
+		case <-p.crowd.rested:
+		case <-over:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+		for found := true; found && p.crowd.spare(1); p.crowd.spare(-1) {
+			select {
+			case e, ok := <-wanted:
+				if found = ok; !ok {
+					break
+				}
+				if work == nil {
+					work = newScratch()
+				}
+				if err := p.own(ctx, e, work); err != nil {
+					return err
+				}
+			default:
+				found = false
+			}
 		}
 	}
 }

@@ -155,10 +155,6 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	return &SpaceError{Need: left - linkable, Free: space.Bytes}
 }
 
-// spareWorkers are those beyond one for each connection: they keep the
-// connections busy while others wait to try an entry again.
-const spareWorkers = 16
-
 // transfer does what the survey found. Its goroutines:
 //
 //	feed → examine workers → obtain workers → committer
@@ -205,9 +201,7 @@ func (p *pass) transfer(ctx context.Context) error {
 		feeders.Wait()
 		close(wanted)
 	}()
-	for range ceiling + min(ceiling, spareWorkers) {
-		g.Go(func() error { return p.runFetcher(gctx, wanted) })
-	}
+	p.startFetchers(gctx, g, ceiling, wanted)
 	err := g.Wait()
 	close(stop)
 	checkpointer.Wait()
@@ -219,6 +213,27 @@ func (p *pass) transfer(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// startFetchers starts a worker for each connection, and some to stand in for
+// those that rest.
+func (p *pass) startFetchers(ctx context.Context, g *errgroup.Group, n int, wanted <-chan manifest.Entry) {
+	var fetchers sync.WaitGroup
+	fetchers.Add(n)
+	for range n {
+		g.Go(func() error {
+			defer fetchers.Done()
+			return p.runFetcher(ctx, wanted)
+		})
+	}
+	over := make(chan struct{})
+	go func() {
+		fetchers.Wait()
+		close(over)
+	}()
+	for range min(n, spareWorkers) {
+		g.Go(func() error { return p.runSpare(ctx, wanted, over) })
+	}
 }
 
 // feedFetches streams the entries to obtain: first those whose transfers have

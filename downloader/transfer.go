@@ -148,11 +148,22 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	if elsewhere {
 		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
 	}
+	resting := false
+	awake := func() {
+		if resting {
+			p.crowd.rest(-1)
+			resting = false
+		}
+	}
+	defer awake()
 	return patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
+		awake()
 		before := t.segs.have()
 		err := t.try(ctx, buf)
 		return t.segs.have() > before+overlap, err
 	}, func(err error, wait time.Duration) {
+		p.crowd.rest(1)
+		resting = true
 		p.progress.Retries.Add(1)
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
