@@ -101,12 +101,15 @@ type generated struct {
 	bytes int64 // without the manifest
 }
 
-// generatedSite is PhysioNet with n tiny files.
-func generatedSite(n int) generated {
-	files := lookalike.Generated(tiny(n))
+// generatedSite is PhysioNet with n tiny files, for the demo's name.
+func generatedSite(n int) generated { return generatedProject(demo, tiny(n)) }
+
+// generatedProject is PhysioNet with one open project.
+func generatedProject(ref manifest.Ref, list []lookalike.GeneratedFile) generated {
+	files := lookalike.Generated(list)
 	g := generated{sums: files.Manifest(), files: int64(files.Len()), bytes: files.Bytes()}
-	site := lookalike.New(lookalike.Project{Slug: demo.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
-		Version: demo.Version, Files: files, Manifest: g.sums, Bytes: g.bytes + int64(len(g.sums)),
+	site := lookalike.New(lookalike.Project{Slug: ref.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
+		Version: ref.Version, Files: files, Manifest: g.sums, Bytes: g.bytes + int64(len(g.sums)),
 	}}})
 	g.Handler, g.host = site, &site.Host
 	return g
@@ -116,7 +119,7 @@ func generatedSite(n int) generated {
 func serve(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	n := flags.Int("n", 600_000, "files of PhysioNet")
-	store := flags.String("store", "", "be this store, gcs or s3")
+	store := flags.String("store", "", "be this source, with a corpus: physionet, gcs or s3")
 	corpus := flags.String("corpus", "small", "what the store has")
 	scale := flags.Float64("scale", 1, "of it")
 	dir := flags.String("dir", ".", "where the certificate is and the manifest goes")

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mimicsync/downloader/physionet"
 )
 
 // speedOptions are the flags of all scenarios.
@@ -267,7 +269,7 @@ func (t *trial) addManifest(ctx context.Context, work *published, r *run) error 
 
 // command returns the client's process, and the folder in which it leaves the version.
 func (t *trial) command(ctx context.Context, who contender, dir string) (*exec.Cmd, string) {
-	if t.scenario.store != "" {
+	if store := t.scenario.store; store != "" && store != physionet.Name {
 		return t.storeCommand(ctx, who, dir)
 	}
 	work, connections := t.work(who), strconv.Itoa(who.connections)

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 )
 
@@ -33,8 +34,11 @@ func bucketOf(store string, ref manifest.Ref) (bucket, prefix string) {
 	return openBucket, ref.Dataset + "/" + ref.Version + "/"
 }
 
-// generatedStore is a store with a corpus and its manifest, for everybody to read.
+// generatedStore is a store, or PhysioNet, with a corpus and its manifest, for everybody to read.
 func generatedStore(store string, c corpus) generated {
+	if store == physionet.Name {
+		return generatedProject(c.ref(), c.files())
+	}
 	bucket, prefix := bucketOf(store, c.ref())
 	files := c.files()
 	for i := range files {
