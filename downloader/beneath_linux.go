@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -96,16 +97,80 @@ func (t *Tree) openFile(name string, flags int) (*os.File, error) {
 	}
 }
 
-// setTime gives an unfinished file its time, in one call where os.Root makes two.
-func (t *Tree) setTime(name string, modified time.Time) error {
+// setTime gives an unfinished file its time. One without a name is reached by its
+// descriptor, which takes Linux 5.8.
+func (t *Tree) setTime(f *partialFile, modified time.Time) error {
 	ts, err := unix.TimeToTimespec(modified)
 	if err != nil {
 		return err
 	}
-	if err := unix.UtimesNanoAt(t.partialFD, name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return &fs.PathError{Op: "utimensat", Path: partialDir + "/" + name, Err: err}
+	times := []unix.Timespec{ts, ts}
+	if f.nameless {
+		err = unix.UtimesNanoAt(int(f.Fd()), "", times, unix.AT_EMPTY_PATH)
+	} else {
+		err = unix.UtimesNanoAt(t.partialFD, f.digest.String(), times, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "utimensat", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// createNameless makes a file without a name in the folder of an entry.
+func (t *Tree) createNameless(name string) (*os.File, error) {
+	how := unix.OpenHow{
+		Flags: unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC, Mode: uint64(t.options.FileMode.Perm()),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(t.folderFD, path.Dir(name), &how)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN):
+			return nil, &fs.PathError{Op: "openat2", Path: path.Dir(name), Err: err}
+		}
+	}
+}
+
+// giveName gives a file without a name one in the mirror. Unlike a rename, it
+// fails where there is a file of that name.
+func (t *Tree) giveName(f *os.File, to string) error {
+	folder, ok, err := t.parent(to)
+	if err == nil && !ok {
+		err = unix.ENOSYS
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(folder) }() // nothing was written through it
+	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), folder, path.Base(to), unix.AT_SYMLINK_FOLLOW); err != nil {
+		return &os.LinkError{Op: "linkat", Old: f.Name(), New: to, Err: err}
+	}
+	return nil
+}
+
+// spareDescriptors are for the files without a name that wait for their commit,
+// with as many for all else.
+const spareDescriptors = 8 * batchFiles
+
+// probeNameless finds out whether files without a name work in the mirror: not on
+// NFS, nor where /proc is missing or few files may be open.
+func (t *Tree) probeNameless() bool {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur < spareDescriptors || t.options.Network {
+		return false
+	}
+	const probe = partialDir + "/nameless"
+	file, err := t.createNameless(probe)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = file.Close() }() // nothing was written to it
+	if t.setTime(&partialFile{File: file, nameless: true}, time.Now()) != nil || t.giveName(file, probe) != nil {
+		return false
+	}
+	return t.root.Remove(probe) == nil
 }
 
 // renamePartial moves an unfinished file to a name in the mirror.

@@ -3,6 +3,7 @@
 package downloader
 
 import (
+	"errors"
 	"os"
 	"time"
 )
@@ -13,9 +14,15 @@ func (t *Tree) openFile(name string, flags int) (*os.File, error) {
 	return t.partials.OpenFile(name, os.O_RDWR|os.O_CREATE|flags, t.options.FileMode)
 }
 
-func (t *Tree) setTime(name string, modified time.Time) error {
-	return t.partials.Chtimes(name, modified, modified)
+func (t *Tree) setTime(f *partialFile, modified time.Time) error {
+	return t.partials.Chtimes(f.digest.String(), modified, modified)
 }
+
+func (t *Tree) probeNameless() bool { return false }
+
+func (t *Tree) createNameless(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func (t *Tree) giveName(*os.File, string) error { return errors.ErrUnsupported }
 
 func (t *Tree) mkdir(name string) error { return t.root.Mkdir(name, t.options.DirMode) }
 

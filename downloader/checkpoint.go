@@ -112,8 +112,11 @@ func (p *pass) divide(t *transfer) error {
 	if divided {
 		return nil
 	}
+	if err := p.s.Tree.namePartial(t.file); err != nil {
+		return err
+	}
 	t.recorded = true
-	t.digest.follow(t.file, t.segs.front)
+	t.digest.follow(t.file.File, t.segs.front)
 	return p.s.Store.PutPartials(meta)
 }
 
@@ -122,9 +125,12 @@ func (p *pass) divide(t *transfer) error {
 func (p *pass) record(transfers ...*transfer) error {
 	partials := make([]store.Partial, 0, len(transfers))
 	for _, t := range transfers {
+		if err := p.s.Tree.namePartial(t.file); err != nil {
+			return err
+		}
 		front, ahead := t.segs.record()
 		if front > 0 || len(ahead) > 0 {
-			if err := p.s.Tree.syncData(t.file); err != nil {
+			if err := p.s.Tree.syncData(t.file.File); err != nil {
 				return err
 			}
 		}

@@ -25,8 +25,9 @@ type committed struct {
 	// and earlier is what others gave before.
 	share   share
 	earlier []share
-	// partial says that the file is the digest's partial, and not in its place yet.
-	partial bool
+	// partial is the file if it is not in its place yet, nil if it is. One without
+	// a name is open.
+	partial *partialFile
 	// recorded says that the store knows that partial.
 	recorded bool
 	// claimed says that the digest is kept from other transfers until this is
@@ -115,6 +116,9 @@ func (c *committer) commit(batch []*committed) {
 	if c.failed != nil {
 		// Their partials stay, and are found to be whole by the next pass.
 		for _, f := range append(c.renamed, batch...) {
+			if f.partial != nil {
+				_ = c.p.s.Tree.keepPartial(f.partial) // else it is fetched again, which is all that can be done
+			}
 			f.release(c.p.s)
 		}
 		c.renamed = nil
@@ -131,8 +135,8 @@ func (c *committer) step(batch []*committed) error {
 		return c.p.spaceError(err, 0)
 	}
 	for _, f := range batch {
-		if f.partial {
-			if err := c.p.s.Tree.place(f.entry.Digest, c.p.ref, f.entry.Path); err != nil {
+		if f.partial != nil {
+			if err := c.p.s.Tree.place(f.partial, c.p.ref, f.entry.Path); err != nil {
 				if v, _ := classify(err); v == fatal {
 					return c.p.spaceError(err, 0)
 				}
@@ -143,6 +147,7 @@ func (c *committer) step(batch []*committed) error {
 				f.release(c.p.s)
 				continue
 			}
+			f.partial = nil
 		}
 		c.renamed = append(c.renamed, f)
 		c.p.s.at("renamed")
@@ -154,6 +159,9 @@ func (c *committer) step(batch []*committed) error {
 // are not fetched again once what is in the way is gone.
 func (c *committer) keep(f *committed) error {
 	s := c.p.s
+	if err := s.Tree.keepPartial(f.partial); err != nil {
+		return err
+	}
 	partial := store.Partial{
 		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.share.source, Size: f.record.Size,
 		Modified: f.record.ModTime, Durable: f.record.Size, Boot: s.boot, Updated: time.Now(),

@@ -177,7 +177,7 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	dst, err := tree.createPartial(e.Digest)
+	dst, err := tree.createNamed(e.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		}
 	}()
 	to := io.Writer(dst)
-	if durable.Clone(dst, src) == nil {
+	if durable.Clone(dst.File, src) == nil {
 		to = io.Discard // the blocks are shared already
 	}
 	sum := sha256.New()
@@ -202,12 +202,12 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	if err != nil {
 		return nil, err
 	}
-	fi, err := tree.stamp(dst, e.Digest, info.ModTime())
+	fi, err := tree.stamp(dst, info.ModTime())
 	if err != nil {
 		return nil, err
 	}
 	return &committed{
-		entry: e, how: linked, partial: true,
+		entry: e, how: linked, partial: dst,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
 	}, nil
 }

@@ -320,7 +320,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 		}
 	}
 	done, err := p.linkOrFetch(ctx, e, work)
-	if err != nil || !done.partial {
+	if err != nil || done.partial == nil {
 		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
 	} else {
 		done.claimed = true

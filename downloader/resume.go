@@ -20,7 +20,7 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	known, ok := p.s.takePartial(e.Digest)
 	if !ok {
 		var err error
-		t.file, err = p.s.Tree.createPartial(e.Digest)
+		t.file, err = p.s.Tree.createPartial(e.Digest, p.ref, e.Path)
 		return t, err
 	}
 	var err error
@@ -60,7 +60,7 @@ func (t *transfer) resume() error {
 	if have := t.segs.have(); have > 0 {
 		t.before = have
 		t.p.expect(-have)
-		t.digest.follow(t.file, t.segs.front)
+		t.digest.follow(t.file.File, t.segs.front)
 	}
 	return nil
 }
@@ -86,6 +86,11 @@ func (t *transfer) accept(ctx context.Context, from Source, object *Object, g *s
 	t.mu.Lock()
 	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, from.Name()
 	t.mu.Unlock()
+	if object.Size < 0 || object.Size > namelessMax {
+		if err := t.p.s.Tree.namePartial(t.file); err != nil {
+			return err
+		}
+	}
 	return t.reserve(object)
 }
 
@@ -184,6 +189,6 @@ func (t *transfer) setAside(seed int64) error {
 		return err
 	}
 	p.quarantined(t.entry.Path, to)
-	t.file, err = p.s.Tree.createPartial(t.entry.Digest)
+	t.file, err = p.s.Tree.createNamed(t.entry.Digest)
 	return err
 }

@@ -89,7 +89,12 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed) error {
 	}
 	for _, f := range batch {
 		name := t.name(ref, f.entry.Path)
-		if f.partial {
+		switch {
+		case f.partial == nil:
+		case f.partial.isNameless():
+			work <- f.partial.Sync
+			continue
+		default:
 			name = partialName(f.entry.Digest)
 		}
 		work <- func() error { return t.syncFile(name) }

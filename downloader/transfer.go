@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,7 +27,7 @@ func newScratch() *scratch { return &scratch{buf: make([]byte, bufferSize), dige
 type transfer struct {
 	p      *pass
 	entry  manifest.Entry
-	file   *os.File
+	file   *partialFile
 	segs   segments
 	digest *digest
 
@@ -86,7 +84,7 @@ func (t *transfer) wasWhole() (bool, error) {
 	if front == 0 || t.meta.Size > front {
 		return false, nil
 	}
-	got, err := t.digest.of(t.file, front)
+	got, err := t.digest.of(t.file.File, front)
 	return got == t.entry.Digest, err
 }
 
@@ -244,7 +242,7 @@ func (t *transfer) wantsHelp() (left int64, ok bool) {
 func (t *transfer) verify(ctx context.Context) error {
 	size := t.segs.front()
 	t.digest.unfollow()
-	got, err := t.digest.of(t.file, size)
+	got, err := t.digest.of(t.file.File, size)
 	if err != nil {
 		return err
 	}
@@ -302,20 +300,22 @@ func (t *transfer) sendOff(cause error) {
 func (t *transfer) finish() (*committed, error) {
 	t.p.s.at("verified")
 	t.p.leave(t)
-	fi, err := t.p.s.Tree.stamp(t.file, t.entry.Digest, t.meta.Modified)
+	fi, err := t.p.s.Tree.stamp(t.file, t.meta.Modified)
 	if err != nil {
 		return nil, err
 	}
 	if fi.Size() >= writebackFrom {
-		t.p.s.Tree.startWriteback(t.file)
+		t.p.s.Tree.startWriteback(t.file.File)
 	}
-	if err := t.file.Close(); err != nil {
-		return nil, err
+	if !t.file.isNameless() {
+		if err := t.file.Close(); err != nil {
+			return nil, err
+		}
 	}
 	return &committed{
 		entry:  t.entry,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
-		how:    fetched, partial: true, recorded: t.recorded,
+		how:    fetched, partial: t.file, recorded: t.recorded,
 		share: share{t.meta.Source, fi.Size() - t.before}, earlier: t.earlier,
 	}, nil
 }
@@ -325,11 +325,7 @@ func (t *transfer) finish() (*committed, error) {
 func (t *transfer) abandon() error {
 	t.p.leave(t)
 	if t.segs.have() == 0 {
-		err := errors.Join(t.file.Close(), t.p.s.Tree.removePartial(t.entry.Digest))
-		if errors.Is(err, fs.ErrClosed) {
-			return nil
-		}
-		return err
+		return t.p.s.Tree.dropPartial(t.file)
 	}
 	// What was reserved for the rest is given back.
 	err := errors.Join(t.file.Truncate(t.segs.last()), t.p.checkpointOne(t))

@@ -48,6 +48,8 @@ type Tree struct {
 	folder, partialFolder *os.File
 	folderFD, partialFD   int // of the two: os.File.Fd makes system calls of its own
 	partials              *os.Root
+	// nameless says that partials can do without a name, see createPartial.
+	nameless bool
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
 
@@ -89,8 +91,11 @@ func (t *Tree) prepare() error {
 		return err
 	}
 	t.folderFD, t.partialFD = int(t.folder.Fd()), int(t.partialFolder.Fd())
-	t.partials, err = t.root.OpenRoot(partialDir)
-	return err
+	if t.partials, err = t.root.OpenRoot(partialDir); err != nil {
+		return err
+	}
+	t.nameless = t.probeNameless()
+	return nil
 }
 
 // Close releases the mirror's folder.
@@ -202,20 +207,37 @@ func (t *Tree) forget() {
 	clear(t.dirs)
 }
 
-// place moves the finished file of a digest to an entry's place.
-func (t *Tree) place(d manifest.Digest, ref manifest.Ref, p string) error {
+// place moves a finished partial to an entry's place. One that had no name is
+// closed.
+func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) error {
 	to := t.name(ref, p)
 	for try := 0; ; try++ {
 		if err := t.ensureDir(path.Dir(to)); err != nil {
 			return err
 		}
-		err := t.renamePartial(d.String(), to)
+		err := t.placeAt(f, to)
 		if try == 0 && errors.Is(err, fs.ErrNotExist) {
 			t.forget() // somebody removed a folder that was known
 			continue
 		}
 		return err
 	}
+}
+
+func (t *Tree) placeAt(f *partialFile, to string) error {
+	if f.isNameless() {
+		err := t.giveName(f.File, to)
+		if err == nil {
+			return f.Close()
+		}
+		if !errors.Is(err, fs.ErrExist) { // a rename takes its place
+			return err
+		}
+	}
+	if err := t.keepPartial(f); err != nil {
+		return err
+	}
+	return t.renamePartial(f.digest.String(), to)
 }
 
 // link gives a file of the mirror a second name, at an entry's place.
