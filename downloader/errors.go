@@ -45,6 +45,8 @@ var (
 	// ErrManifest means that what the source serves as SHA256SUMS.txt cannot be
 	// used. The one in force before stays.
 	ErrManifest = errors.New("the manifest cannot be used")
+	// ErrSources means that the sources that a pass was to ask are not usable.
+	ErrSources = errors.New("the sources cannot be used")
 	// ErrNoManifest means that the mirror has no manifest of the version yet.
 	ErrNoManifest = errors.New("the mirror has no manifest of this version")
 )

@@ -45,9 +45,20 @@ type pass struct {
 // early, and is nil if it did not, whatever single entries did. Cancel ctx with
 // ErrInterrupted to stop in good order.
 func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Report, error) {
-	p, ctx := s.newPass(ctx, ref, selection, progress)
+	return s.PullFrom(ctx, nil, ref, selection, progress)
+}
+
+// PullFrom is Pull from the sources that are named, in this order; from all, as
+// Options have them, if none is. A name that is none of theirs, or is there
+// twice, is an error that wraps ErrSources.
+func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Report, error) {
+	chosen, err := s.choose(sources)
+	if err != nil {
+		return &Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed, Err: err}, err
+	}
+	p, ctx := s.newPass(ctx, chosen, ref, selection, progress)
 	defer p.cancel(nil)
-	err := p.prepare(ctx)
+	err = p.prepare(ctx)
 	if err == nil {
 		err = p.checkSpace(ctx)
 	}
@@ -72,10 +83,10 @@ func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.
 	return report, err
 }
 
-func (s *Syncer) newPass(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, context.Context) {
+func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
-		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(s.Sources, ref),
+		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(sources, ref),
 		checkpoints: newCheckpoints(), crowd: newCrowd(), cancel: cancel,
 	}
 	p.copies = &copies{p: p}
@@ -178,7 +189,7 @@ func (p *pass) transfer(ctx context.Context) error {
 
 	g, gctx := errgroup.WithContext(ctx)
 	p.admitSources(gctx)
-	ceiling := p.s.connections()
+	ceiling := p.connections()
 	wanted, doubtful := make(chan manifest.Entry, ceiling), make(chan manifest.Entry)
 	var feeders sync.WaitGroup // of wanted
 	feeders.Add(1)

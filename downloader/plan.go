@@ -65,7 +65,7 @@ const listingTime = time.Minute
 // stays in .mimicsync for the pull to come. Sources that can are asked for a
 // listing.
 func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
-	p, ctx := s.newPass(ctx, ref, selection, new(Progress))
+	p, ctx := s.newPass(ctx, s.Sources, ref, selection, new(Progress))
 	defer p.cancel(nil)
 	if err := p.prepare(ctx); err != nil {
 		return nil, err

@@ -82,13 +82,13 @@ func isUnheard(err error) bool {
 func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *store.Version, err error) error {
 	authority := p.s.authority().Name()
 	var others []Budgeted
-	for _, b := range p.s.Sources {
-		switch b.Name() {
+	for _, c := range p.sources {
+		switch c.Name() {
 		case authority:
 		case former.Source: // another one's may be older
-			others = slices.Insert(others, 0, b)
+			others = slices.Insert(others, 0, c.Budgeted)
 		default:
-			others = append(others, b)
+			others = append(others, c.Budgeted)
 		}
 	}
 	if len(others) > 0 && former.Source == authority {

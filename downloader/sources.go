@@ -3,6 +3,7 @@ package downloader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,11 +50,39 @@ func (s *Syncer) authority() Budgeted {
 	return s.Sources[0]
 }
 
+// choose returns the sources of these names, in their order; all if there are
+// none.
+func (s *Syncer) choose(names []string) ([]Budgeted, error) {
+	if len(names) == 0 {
+		return s.Sources, nil
+	}
+	var chosen []Budgeted
+	for i, name := range names {
+		at := slices.IndexFunc(s.Sources, func(b Budgeted) bool { return b.Name() == name })
+		switch {
+		case at < 0:
+			return nil, fmt.Errorf("%w: %q is none of %s", ErrSources, name, s.sourceNames())
+		case slices.Contains(names[:i], name):
+			return nil, fmt.Errorf("%w: %q is named twice", ErrSources, name)
+		}
+		chosen = append(chosen, s.Sources[at])
+	}
+	return chosen, nil
+}
+
+func (s *Syncer) sourceNames() string {
+	names := make([]string, len(s.Sources))
+	for i, b := range s.Sources {
+		names[i] = b.Name()
+	}
+	return strings.Join(names, ", ")
+}
+
 // connections is how many workers have something to do: those of the host that
 // allows most. While one source gives everything, more of them would idle.
-func (s *Syncer) connections() (n int) {
-	for _, b := range s.Sources {
-		_, _, ceiling := b.Budget.Connections()
+func (p *pass) connections() (n int) {
+	for _, c := range p.sources {
+		_, _, ceiling := c.Budget.Connections()
 		n = max(n, ceiling)
 	}
 	return n

@@ -354,3 +354,36 @@ func TestABadManifestIsNotReplacedByACopy(t *testing.T) {
 		t.Errorf("the copy was asked %d times for the manifest", n)
 	}
 }
+
+// A pass asks the sources that it is told to, in that order, and no other.
+func TestAPassChoosesItsSources(t *testing.T) {
+	t.Parallel()
+	first, second := manyFiles(20, 2000), []lookalike.GeneratedFile{file("late", 500)}
+	all := append(first, second...)
+	a, p := newAmazon(t, nil, withManifest(all...)...), newSite(t, nil, project(all...))
+	authority := p.source(t, physionet.Credentials{}, 4)
+	r := newRig(t, rigOptions{sources: []downloader.Budgeted{authority, a.source}, authority: &authority})
+	pullFrom := func(include string, sources ...string) (*downloader.Report, error) {
+		selection, err := manifest.NewSelection([]string{include}, nil)
+		must(t, err)
+		return r.syncer.PullFrom(t.Context(), sources, demo, selection, new(downloader.Progress))
+	}
+
+	report, err := pullFrom("files/**", "s3", "physionet")
+	must(t, err)
+	if len(report.Sources) != 2 || report.Sources[0].Name != "s3" || report.Sources[0].Files != 20 {
+		t.Errorf("sources = %+v, want all 20 files from s3, which comes first", report.Sources)
+	}
+	report, err = pullFrom("late", "s3")
+	must(t, err)
+	wantSources(t, report, downloader.SourceReport{Name: "s3", Files: 1, Bytes: 500})
+	if got := p.Counters().Files; got != 0 {
+		t.Errorf("physionet gave %d files, want none", got)
+	}
+	for _, names := range [][]string{{"s4"}, {"s3", "s3"}} {
+		report, err = pullFrom("late", names...)
+		if !errors.Is(err, downloader.ErrSources) || report.State != store.Failed || !errors.Is(report.Err, err) {
+			t.Errorf("PullFrom(%v) = %+v, %v, want failed with %v", names, report, err, downloader.ErrSources)
+		}
+	}
+}

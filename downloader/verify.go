@@ -33,7 +33,7 @@ type Verification struct {
 // as lost, so that the next pass fetches it; a right one without a record gets
 // one.
 func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Verification, error) {
-	p, ctx := s.newPass(ctx, ref, selection, progress)
+	p, ctx := s.newPass(ctx, s.Sources, ref, selection, progress)
 	defer p.cancel(nil)
 	var known bool
 	var err error
@@ -187,7 +187,7 @@ func (v *verifier) flush() error {
 // in force, until the next pass asks the source. Verify then gives every right
 // file its record.
 func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
-	p, ctx := s.newPass(ctx, ref, manifest.Selection{}, new(Progress))
+	p, ctx := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
 	defer p.cancel(nil)
 	f, err := s.Tree.root.Open(s.Tree.name(ref, manifest.Name))
 	if err != nil {
