@@ -209,6 +209,22 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("its %d bytes have the SHA-256 %s, the manifest says %s", e.Size, e.Got, e.Want)
 }
 
+// ShrunkError means that a published manifest has so many entries less than the
+// one in force that a person must say whether that is meant: a server in trouble
+// publishes half a list, too.
+type ShrunkError struct {
+	Ref     manifest.Ref
+	Was, Is int64 // entries
+}
+
+// Error names both numbers.
+func (e *ShrunkError) Error() string {
+	return fmt.Sprintf("%v: it has %s entries, and the one in force has %s", ErrManifest, humanize.Comma(e.Is), humanize.Comma(e.Was))
+}
+
+// Unwrap makes errors.Is(err, ErrManifest) true.
+func (e *ShrunkError) Unwrap() error { return ErrManifest }
+
 // SizeError means that an object ended early, or did not end where it said.
 type SizeError struct {
 	Want, Got int64

@@ -161,21 +161,21 @@ func TestAChangedFileIsReplaced(t *testing.T) {
 // A correction that is taken back while a pass over it is incomplete.
 func TestAManifestThatChangedBack(t *testing.T) {
 	t.Parallel()
-	a, b := file("a", 1000), file("b", 1000)
-	first := project(a)
+	files := manyFiles(10, 1000)
+	first := project(files...)
 	s := newSite(t, nil, first)
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
-	s.Publish(handmade(sums(a, b), a)) // b is listed and not there
-	wantFiles(t, r.pull(), store.Incomplete, store.Files{Total: 2, Adopted: 1, Failed: 1})
+	s.Publish(handmade(sums(append(files, file("b", 1000))...), files...)) // b is listed and not there
+	wantFiles(t, r.pull(), store.Incomplete, store.Files{Total: 11, Adopted: 10, Failed: 1})
 	s.Publish(first)
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Adopted: 1})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Adopted: 10})
 
 	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress)); err != nil {
 		t.Errorf("Verify = %v: the manifest in force is gone", err)
 	}
 	s.Reset()
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Present: 1})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Present: 10})
 }
 
 // Somebody edited the SHA256SUMS.txt in the mirror: the source's is put back.
@@ -205,4 +205,45 @@ func TestASelectionIsFetchedAlone(t *testing.T) {
 	wantFiles(t, r.pull("hosp/**"), store.Complete, store.Files{Total: 1, Fetched: 1})
 	r.lacks("icu/b.csv")
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 1, Fetched: 1})
+}
+
+// A server in trouble publishes half a list, and so does one that takes files
+// back: what a person has not looked at is not acted on.
+func TestAManifestThatShrankIsNotActedOn(t *testing.T) {
+	t.Parallel()
+	files := manyFiles(20, 1000)
+	s := newSite(t, nil, project(files...))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+
+	s.Publish(project(files[:17]...))
+	report, err := r.tryPull(t.Context())
+	var shrunk *downloader.ShrunkError
+	if !errors.As(err, &shrunk) || *shrunk != (downloader.ShrunkError{Ref: demo, Was: 20, Is: 17}) || !errors.Is(err, downloader.ErrManifest) {
+		t.Errorf("Pull = %v, want that the manifest shrank from 20 to 17", err)
+	}
+	if report.State != store.Failed || !strings.Contains(err.Error(), "stays in force") {
+		t.Errorf("Pull = %v, %v, want failed, and the former manifest in force", report.State, err)
+	}
+	if v := r.verify(); v.Total != 20 || v.Verified != 20 {
+		t.Errorf("verification = %+v, want all 20 of the former manifest", v)
+	}
+
+	r.syncer.AcceptManifest(demo)
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 17, Adopted: 17})
+	s.Publish(project(files[:10]...)) // what was accepted is not this
+	if _, err := r.tryPull(t.Context()); !errors.As(err, &shrunk) {
+		t.Errorf("Pull = %v, want that the manifest shrank again", err)
+	}
+}
+
+// A tenth less is what corrections look like.
+func TestAManifestMayLoseATenth(t *testing.T) {
+	t.Parallel()
+	files := manyFiles(20, 1000)
+	s := newSite(t, nil, project(files...))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	s.Publish(project(files[:18]...))
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 18, Adopted: 18})
 }

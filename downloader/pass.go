@@ -25,6 +25,8 @@ type pass struct {
 	transfers time.Time // when the first one could start, zero if there was none
 
 	version   store.Version
+	// acceptManifest says that a person wants the published manifest, see ShrunkError.
+	acceptManifest bool
 	size      *publishedSize
 	published int64 // size of the whole version if all is selected, 0 when unknown
 

@@ -22,6 +22,10 @@ const (
 	manifestOutage = 10 * time.Second
 )
 
+// leastKept is how many tenths of the entries of the manifest in force the next
+// one must have to be taken over unasked.
+const leastKept = 9
+
 // renewManifest asks the authority whether the manifest in force is still the
 // published one, and takes over a new one if that is whole. Where the authority
 // cannot be heard, what it said last counts; if it never said anything, the
@@ -37,6 +41,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		p.version = v // for the history, should this fail
 	}
 	v.Ref = p.ref
+	p.acceptManifest = p.s.takeAcceptance(p.ref)
 	var former store.Manifest // in force, zero if there is none
 	if known && p.s.Tree.manifestIntact(v.Manifest.Digest) {
 		former = v.Manifest
@@ -233,6 +238,9 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 	sum.Sum(m.Digest[:0])
 	if err := p.checkManifest(ctx, f, &m); err != nil {
 		return err
+	}
+	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
+		return &ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
 	}
 	if err := p.s.Tree.keepManifest(f, m.Digest); err != nil {
 		return err

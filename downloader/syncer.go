@@ -91,6 +91,7 @@ type Syncer struct {
 	mu      sync.Mutex
 	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up
 	partial map[manifest.Digest]store.Partial // recorded and not in flight
+	accept  map[manifest.Ref]bool             // by AcceptManifest
 
 	// reached is called at the named points of a transfer and a commit. It is
 	// nil but in tests, which kill the process there.
@@ -119,6 +120,7 @@ func New(o Options) (*Syncer, error) {
 		boot:    durable.BootID(),
 		flights: map[manifest.Digest]chan struct{}{},
 		partial: map[manifest.Digest]store.Partial{},
+		accept:  map[manifest.Ref]bool{},
 	}
 	partials, err := o.Store.Partials()
 	if err != nil {
@@ -138,6 +140,23 @@ func New(o Options) (*Syncer, error) {
 		s.partial[d] = p
 	}
 	return s, o.Store.PutPartials(recorded...)
+}
+
+// AcceptManifest lets the next pass over a version take over the published
+// manifest even if that ends with a *ShrunkError otherwise.
+func (s *Syncer) AcceptManifest(ref manifest.Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accept[ref] = true
+}
+
+// takeAcceptance reports whether AcceptManifest was called for this pass.
+func (s *Syncer) takeAcceptance(ref manifest.Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accepted := s.accept[ref]
+	delete(s.accept, ref)
+	return accepted
 }
 
 // takePartial returns the partial of a digest, if there is one, to the transfer

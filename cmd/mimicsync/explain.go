@@ -116,6 +116,9 @@ func adviseAccess(err error) (advice, bool) {
 }
 
 func adviseState(err error) (advice, bool) {
+	if shrunk, ok := errors.AsType[*downloader.ShrunkError](err); ok {
+		return advice{exitUnexpected, "see on the page of the version whether that is meant, and then accept it with: mimicsync pull " + shrunk.Ref.String() + " --accept-manifest"}, true
+	}
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		a := advice{exitOwned, "wait until it ends, or stop it; its state is saved at any moment"}

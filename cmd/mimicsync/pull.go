@@ -40,6 +40,7 @@ moved to .mimicsync/quarantine in the mirror, never deleted.`,
 	a.mirrorFlags(cmd.Flags())
 	a.sourceFlags(cmd.Flags())
 	a.limits.passFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&a.acceptManifest, "accept-manifest", false, "take over a manifest that lists far fewer files than before")
 	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done; fetch the manifest only")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the report as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
@@ -89,6 +90,9 @@ func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selectio
 	ref, err := m.syncer.Resolve(ctx, ref)
 	if err != nil {
 		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
+	}
+	if a.acceptManifest {
+		m.syncer.AcceptManifest(ref)
 	}
 	progress := new(downloader.Progress)
 	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)

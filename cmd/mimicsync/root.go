@@ -39,6 +39,7 @@ type app struct {
 	limits      limits
 
 	billingProject string
+	acceptManifest bool
 	dryRun         bool
 	json           bool
 	progress       string
