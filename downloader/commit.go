@@ -111,7 +111,10 @@ func (c *committer) commit(batch []*committed) {
 		return
 	}
 	if c.failed == nil {
-		c.failed = c.step(batch)
+		files, start := len(c.renamed), time.Now()
+		if c.failed = c.step(batch); c.failed == nil && files > 0 {
+			c.p.s.Observer.Committed(files, time.Since(start))
+		}
 	}
 	if c.failed != nil {
 		// Their partials stay, and are found to be whole by the next pass.

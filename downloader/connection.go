@@ -70,7 +70,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		err = cause
 	}
 	t.segs.release(g)
-	c.release(err)
+	p.s.release(c.Budgeted, err)
 	return err
 }
 
@@ -272,7 +272,9 @@ func (t *transfer) write(g *segment, b []byte) error {
 	n, err := t.file.WriteAt(b, at)
 	t.digest.written(at, b[:n])
 	since := t.segs.written(g, n)
-	t.source().Budget.Progress(n)
+	c := t.source()
+	c.Budget.Progress(n)
+	t.p.s.Observer.Received(c.Name(), int64(n))
 	t.p.progress.Fetched.Add(int64(n))
 	if err != nil {
 		return t.p.spaceError(err, max(t.meta.Size-t.segs.have(), int64(len(b)-n)))

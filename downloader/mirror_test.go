@@ -76,6 +76,7 @@ type rigOptions struct {
 	tree        downloader.TreeOptions
 	maxTransfer int64
 	maxCost     *downloader.Money
+	observer    downloader.Observer
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -115,7 +116,7 @@ func (r *rig) open() {
 	r.budget = sources[0].Budget
 	r.syncer, err = downloader.New(downloader.Options{
 		Tree: r.tree, Store: r.store, Sources: sources, Authority: r.options.authority, IdleTimeout: r.options.idle,
-		MaxTransfer: r.options.maxTransfer, MaxCost: r.options.maxCost,
+		MaxTransfer: r.options.maxTransfer, MaxCost: r.options.maxCost, Observer: r.options.observer,
 		Logger: slog.New(slog.NewTextHandler(r.options.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(r.t, err)

@@ -24,11 +24,11 @@ type pass struct {
 	start     time.Time
 	transfers time.Time // when the first one could start, zero if there was none
 
-	version   store.Version
+	version store.Version
 	// acceptManifest says that a person wants the published manifest, see ShrunkError.
 	acceptManifest bool
-	size      *publishedSize
-	published int64 // size of the whole version if all is selected, 0 when unknown
+	size           *publishedSize
+	published      int64 // size of the whole version if all is selected, 0 when unknown
 
 	sources     []*candidate // in order of preference
 	plan        Plan

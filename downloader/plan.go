@@ -150,7 +150,7 @@ func (p *pass) askListing(ctx context.Context, c *candidate, e *SourcePlan) erro
 			files, bytes = files+1, bytes+object.Size
 		}
 	}
-	c.release(err)
+	p.s.release(c.Budgeted, err)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

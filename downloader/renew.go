@@ -119,7 +119,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 	err := patience.persist(ctx, func() (bool, error) {
 		return false, p.fetchManifest(ctx, b, request, v)
 	}, func(err error, wait time.Duration) {
-		p.progress.Retries.Add(1)
+		p.retried(b.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
 	})
 	switch {
@@ -181,6 +181,7 @@ func (z *publishedSize) fetch() int64 {
 	ctx, dog := watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
 	defer dog.end()
 	n, err := publisher.PublishedSize(ctx, z.p.ref)
+	z.p.s.answered(z.from.Name(), err)
 	if err != nil && z.ctx.Err() == nil {
 		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
 	}
@@ -196,7 +197,11 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
-	defer func() { b.release(err) }()
+	received := &heardReader{}
+	defer func() {
+		p.s.Observer.Received(b.Name(), received.n)
+		p.s.release(b, err)
+	}()
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
 	object, err := b.Open(ctx, request)
@@ -210,7 +215,8 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	if v.Bytes == 0 && b.Name() == p.size.from.Name() {
 		p.size.ask() //nolint:contextcheck // it has that of the step
 	}
-	return p.takeManifest(ctx, &heardReader{object.Body, dog}, v, b.Name(), object)
+	received.r, received.dog = object.Body, dog
+	return p.takeManifest(ctx, received, v, b.Name(), object)
 }
 
 // takeManifest copies a manifest into its place among the kept ones, unless it
@@ -276,14 +282,16 @@ func (p *pass) checkManifest(ctx context.Context, f *os.File, m *store.Manifest)
 	return err
 }
 
-// heardReader tells the watchdog of every read.
+// heardReader tells the watchdog of every read, and counts.
 type heardReader struct {
 	r   io.Reader
 	dog *watchdog
+	n   int64 // bytes read
 }
 
 func (h *heardReader) Read(b []byte) (int, error) {
 	n, err := h.r.Read(b)
+	h.n += int64(n)
 	h.dog.heard()
 	return n, err
 }
@@ -306,12 +314,13 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref) (manifest.Ref, e
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}
-		defer func() { b.release(err) }()
+		defer func() { s.release(b, err) }()
 		watched, dog := watch(ctx, s.IdleTimeout)
 		defer dog.end()
 		ref.Version, err = publisher.Latest(watched, ref.Dataset)
 		return false, err
 	}, func(err error, wait time.Duration) {
+		s.Observer.Retried(b.Name())
 		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})
 	return ref, err

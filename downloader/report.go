@@ -119,6 +119,7 @@ func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
 	object, err := c.Open(ctx, p.manifestRequest(c.Budgeted, p.version.Manifest))
+	p.s.answered(c.Name(), err)
 	if err == nil {
 		_ = object.Body.Close() // that it came is the answer
 	}
@@ -213,6 +214,12 @@ func (t *tally) takeWrong() []store.Wrong {
 // rememberWrong does so where no commit has.
 func (p *pass) rememberWrong() error {
 	return p.s.Store.Commit(store.Batch{ID: p.version.ID, Wrong: p.tally.takeWrong()})
+}
+
+// retried counts an attempt that follows a failed one.
+func (p *pass) retried(source string) {
+	p.progress.Retries.Add(1)
+	p.s.Observer.Retried(source)
 }
 
 func (p *pass) discarded(n int64) {

@@ -21,6 +21,13 @@ type Budgeted struct {
 	Price func(manifest.Ref) Price
 }
 
+// release gives a connection back, and tells the budget and the observer how it
+// went.
+func (s *Syncer) release(b Budgeted, err error) {
+	s.answered(b.Name(), err)
+	b.release(err)
+}
+
 // release gives a connection back and tells the budget how it went.
 func (b Budgeted) release(err error) {
 	if err == nil {

@@ -75,8 +75,9 @@ type Options struct {
 	// nil: as much as it takes. A pass goes on without them, or ends with ErrLimit;
 	// one that is known to cost more, and could not go on without, does not start,
 	// with a *CostError.
-	MaxCost *Money
-	Logger  *slog.Logger // nil: nothing is logged
+	MaxCost  *Money
+	Observer Observer     // nil: nobody counts
+	Logger   *slog.Logger // nil: nothing is logged
 }
 
 // Syncer runs passes over a mirror. Several may run at once, for different
@@ -114,6 +115,9 @@ func New(o Options) (*Syncer, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	s := &Syncer{
 		Options: o,

@@ -162,7 +162,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	}, func(err error, wait time.Duration) {
 		p.crowd.rest(1)
 		resting = true
-		p.progress.Retries.Add(1)
+		p.retried(c.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
 }
@@ -221,7 +221,7 @@ func (t *transfer) help(ctx context.Context, buf []byte) error {
 		wait = max(wait, status.RetryAfter)
 	}
 	t.quiet = time.Now().Add(wait)
-	t.p.progress.Retries.Add(1)
+	t.p.retried(t.from.Name())
 	t.p.s.Logger.WarnContext(ctx, "retry", "dataset", t.p.ref.String(), "object", t.entry.Path, "wait", wait, "err", err)
 	return nil
 }
