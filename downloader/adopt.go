@@ -93,6 +93,7 @@ func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifes
 		sum.Write(buf[:n])
 		size += int64(n)
 		p.progress.Examined.Add(int64(n))
+		p.throttle.read(ctx, f, size, n)
 		if errors.Is(err, io.EOF) {
 			break
 		}

@@ -83,9 +83,10 @@ func (c *copies) close() {
 
 // found is a place where an entry's bytes were, by the store's word.
 type found struct {
-	ref    manifest.Ref
-	path   string
-	record store.Record
+	store.Located
+
+	ref  manifest.Ref
+	path string
 }
 
 // of returns the places that the store knows of an entry's digest.
@@ -107,7 +108,7 @@ func (c *copies) of(d manifest.Digest) ([]found, error) {
 		if err != nil || e.Digest != d || manifest.CheckPath(e.Path) != nil {
 			continue // the store's 8 bytes agreed, the whole digest does not
 		}
-		all = append(all, found{ref: l.ref, path: e.Path, record: at.Record})
+		all = append(all, found{at, l.ref, e.Path})
 	}
 	return all, nil
 }
@@ -120,8 +121,8 @@ func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
 		return nil // it is hashed instead
 	}
 	for _, at := range places {
-		if at.ref == c.p.ref && at.path == e.Path && matches(fi, at.record) {
-			return &committed{entry: e, how: adopted, record: at.record}
+		if at.ref == c.p.ref && at.path == e.Path && matches(fi, at.Record) {
+			return &committed{entry: e, how: adopted, record: at.Record}
 		}
 	}
 	return nil
@@ -137,16 +138,16 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 	tree := c.p.s.Tree
 	for _, at := range places {
 		fi, err := tree.stat(at.ref, at.path)
-		if err != nil || !matches(fi, at.record) {
+		if err != nil || !matches(fi, at.Record) {
 			continue
 		}
 		if at.ref == c.p.ref && at.path == e.Path { // the manifest lists it twice
-			return &committed{entry: e, how: linked, record: at.record}, nil
+			return &committed{entry: e, how: linked, record: at.Record}, nil
 		}
 		from := tree.name(at.ref, at.path)
 		err = tree.link(from, c.p.ref, e.Path)
 		if err == nil {
-			return &committed{entry: e, how: linked, record: at.record}, nil
+			return &committed{entry: e, how: linked, record: at.Record}, nil
 		}
 		if !cannotLink(err) {
 			return nil, err
@@ -229,7 +230,7 @@ func (p *pass) linkable(ctx context.Context) (int64, error) {
 			return 0, err
 		}
 		for _, at := range places {
-			if fi, err := p.s.Tree.stat(at.ref, at.path); err == nil && matches(fi, at.record) {
+			if fi, err := p.s.Tree.stat(at.ref, at.path); err == nil && matches(fi, at.Record) {
 				n += fi.Size()
 				break
 			}

@@ -39,6 +39,7 @@ type pass struct {
 	copies      *copies
 	crowd       *crowd
 	tally       tally
+	throttle    *throttle // of reading the mirror, nil: none
 	cancel      context.CancelCauseFunc
 }
 

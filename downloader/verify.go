@@ -3,7 +3,9 @@ package downloader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -14,18 +16,21 @@ import (
 	"mimicsync/store"
 )
 
-// Verification is what Verify found.
+// Verification is what Verify or Scrub found.
 type Verification struct {
 	Dataset  string          `json:"dataset"`
 	Version  string          `json:"version"`
-	Total    int64           `json:"total"`    // selected entries of the manifest
-	Verified int64           `json:"verified"` // read, and right
-	Bytes    int64           `json:"bytes"`    // of those
-	Wrong    int64           `json:"wrong"`    // read, and not what the manifest says
-	Missing  int64           `json:"missing"`  // recorded, and gone
-	Absent   int64           `json:"absent"`   // never fetched
-	Failures []store.Failure `json:"failures"` // the wrong, the missing, and those that could not be read
-	Elapsed  time.Duration   `json:"-"`
+	Total    int64           `json:"total"`            // selected entries of the manifest
+	Verified int64           `json:"verified"`         // read, and right
+	Bytes    int64           `json:"bytes"`            // of those
+	Recent   int64           `json:"recent,omitempty"` // not read, for they were since ScrubOptions.Before
+	Wrong    int64           `json:"wrong"`            // read, and not what the manifest says
+	Missing  int64           `json:"missing"`          // recorded, and gone
+	Absent   int64           `json:"absent"`           // never fetched
+	Failures []store.Failure `json:"failures"`         // the wrong, the missing, and those that could not be read
+	// Quarantined are the wrong ones that were moved aside.
+	Quarantined []Quarantined `json:"quarantined,omitempty"`
+	Elapsed     time.Duration `json:"-"`
 }
 
 // Verify re-reads the files of a version and compares them with the manifest in
@@ -33,8 +38,14 @@ type Verification struct {
 // as lost, so that the next pass fetches it; a right one without a record gets
 // one.
 func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Verification, error) {
+	return s.reread(ctx, ref, selection, ScrubOptions{Keep: true}, progress)
+}
+
+func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, progress *Progress) (*Verification, error) {
 	p, ctx := s.newPass(ctx, s.Sources, ref, selection, progress)
 	defer p.cancel(nil)
+	defer p.copies.close()
+	p.throttle = newThrottle(o.Rate, rereadBuffer)
 	var known bool
 	var err error
 	if p.version, known, err = s.Store.Version(ref); err != nil {
@@ -48,20 +59,30 @@ func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifes
 	}
 	p.progress.enter(PhaseTransfer)
 	p.progress.Total.Store(p.version.Manifest.Entries)
-	v := &verifier{p: p, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
+	v := &verifier{p: p, options: o, flushed: p.start, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
 	err = v.run(ctx)
 	v.result.Elapsed = time.Since(p.start)
 	p.progress.enter(PhaseEnd)
 	return v.result, err
 }
 
-type verifier struct {
-	p *pass
+const (
+	rereadBuffer = 256 << 10
+	// rereadFiles and rereadAge bound what a kill makes to be read once more.
+	rereadFiles = 1000
+	rereadAge   = 10 * time.Second
+)
 
-	mu     sync.Mutex // guards what follows
-	result *Verification
-	batch  store.Batch
-	fresh  []*committed // files of the batch that had no record: who wrote them may not have synced them
+type verifier struct {
+	p       *pass
+	options ScrubOptions
+
+	mu      sync.Mutex // guards what follows
+	result  *Verification
+	flushed time.Time // when the last batch was written
+	batch   store.Batch
+	fresh   []*committed // files of the batch that had no record: who wrote them may not have synced them
+	rotten  []string     // paths of files of the batch that are to be moved aside
 }
 
 func (v *verifier) run(ctx context.Context) error {
@@ -81,7 +102,7 @@ func (v *verifier) run(ctx context.Context) error {
 	})
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
-			buf := make([]byte, 256<<10)
+			buf := make([]byte, rereadBuffer)
 			for e := range entries {
 				if err := v.check(gctx, &e, buf); err != nil {
 					return err
@@ -98,7 +119,7 @@ func (v *verifier) run(ctx context.Context) error {
 
 // check reads one entry's file. The error ends the verification.
 func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
-	if e.standing == absent || e.standing == unsafe || e.standing == conflict {
+	if e.standing == absent || e.standing == unsafe || e.standing == conflict || v.recent(e) {
 		return v.note(e, nil, nil)
 	}
 	name := v.p.s.Tree.name(v.p.ref, e.Path)
@@ -114,9 +135,37 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 		return context.Cause(ctx)
 	}
 	if err == nil && got != e.Digest {
+		if err := v.disown(e, fi); err != nil {
+			return err
+		}
 		err = &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: size}
 	}
 	return v.note(e, &store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}, err)
+}
+
+// recent reports whether a file need not be read, for it was.
+func (v *verifier) recent(e *surveyed) bool {
+	return e.standing == present && !v.options.Before.IsZero() && !e.record.Verified.Before(v.options.Before)
+}
+
+// disown forgets all records of a wrong file, which may have names in other
+// versions: the next pass would take it from there.
+func (v *verifier) disown(e *surveyed, wrong fs.FileInfo) error {
+	places, err := v.p.copies.of(e.Digest)
+	if err != nil {
+		return err
+	}
+	for _, at := range places {
+		fi, err := v.p.s.Tree.stat(at.ref, at.path)
+		if err != nil || !os.SameFile(fi, wrong) {
+			continue
+		}
+		lost := store.Batch{ID: at.ID, Lost: []store.Verified{{Offset: at.Offset, Digest: e.Digest}}}
+		if err := v.p.s.Store.Commit(lost); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // note counts an entry and writes what was learned to the store, in batches.
@@ -136,6 +185,9 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 			v.fresh = append(v.fresh, &committed{entry: e.Entry})
 		}
 		v.p.progress.Done.Add(1)
+	case err == nil && v.recent(e):
+		r.Recent++
+		v.p.progress.Done.Add(1)
 	case err == nil && !e.recorded:
 		r.Absent++
 		v.p.progress.Done.Add(1)
@@ -143,7 +195,7 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 		v.reject(e, err)
 		v.batch.Lost = append(v.batch.Lost, entry)
 	}
-	if len(v.batch.Put)+len(v.batch.Lost) >= 1000 {
+	if len(v.batch.Put)+len(v.batch.Lost) >= rereadFiles || time.Since(v.flushed) > rereadAge {
 		return v.flush()
 	}
 	return nil
@@ -158,6 +210,9 @@ func (v *verifier) reject(e *surveyed, err error) {
 	case errors.As(err, &mismatch):
 		r.Wrong++
 		failure.Reason, failure.Detail = string(ReasonChecksum), err.Error()
+		if e.recorded && !v.options.Keep { // else it may be the start of the right one, for the next pass to go on with
+			v.rotten = append(v.rotten, e.Path)
+		}
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 		r.Missing++
 		failure.Reason, failure.Detail = string(ReasonNotFound), "it was in the mirror and is gone"
@@ -170,7 +225,8 @@ func (v *verifier) reject(e *surveyed, err error) {
 	}
 }
 
-// flush writes the batch. The caller holds v.mu.
+// flush writes the batch, and then moves aside what is in no record any more. The
+// caller holds v.mu.
 func (v *verifier) flush() error {
 	if len(v.fresh) > 0 {
 		if err := v.p.s.Tree.sync(v.p.ref, v.fresh, v.fresh); err != nil {
@@ -178,8 +234,22 @@ func (v *verifier) flush() error {
 		}
 	}
 	err := v.p.s.Store.Commit(v.batch)
-	v.batch.Put, v.batch.Lost, v.fresh = v.batch.Put[:0], v.batch.Lost[:0], v.fresh[:0]
-	return err
+	v.batch.Put, v.batch.Lost, v.fresh, v.flushed = v.batch.Put[:0], v.batch.Lost[:0], v.fresh[:0], time.Now()
+	if err != nil {
+		return err
+	}
+	v.p.s.at("lost recorded")
+	for _, path := range v.rotten {
+		to, err := v.p.s.Tree.quarantine(v.p.s.Tree.name(v.p.ref, path), v.p.ref, path)
+		if err != nil {
+			return fmt.Errorf("move a wrong file aside: %w", err)
+		}
+		if len(v.result.Quarantined) < maxFailures {
+			v.result.Quarantined = append(v.result.Quarantined, Quarantined{Path: path, To: to})
+		}
+	}
+	v.rotten = v.rotten[:0]
+	return nil
 }
 
 // Adopt makes the store know a version from the mirror alone, for a state file

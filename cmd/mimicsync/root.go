@@ -36,6 +36,7 @@ type app struct {
 	exclude     []string
 	connections int
 	idleTimeout time.Duration
+	readRate    int64 // of verify, bytes a second, 0: no limit
 	limits      limits
 
 	billingProject string

@@ -141,15 +141,19 @@ func (u *ui) report(r *downloader.Report) {
 	u.print("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
 		count(f.Total, "file"), detail, elapsed(r.Elapsed))
 	u.sources(r)
-	for _, q := range r.Quarantined[:min(len(r.Quarantined), maxShown)] {
-		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", q.Path, q.To)
-	}
+	u.quarantined(r.Quarantined)
 	if n := len(r.Collisions); n > 0 {
 		c := r.Collisions[0]
 		u.print("  %s differ only by case from another, such as %s from %s: a disk that does not tell case apart cannot hold both\n",
 			count(int64(n), "name"), printable(c.Path), printable(c.With))
 	}
 	u.failures(r.Failures, f.Failed)
+}
+
+func (u *ui) quarantined(files []downloader.Quarantined) {
+	for _, q := range files[:min(len(files), maxShown)] {
+		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", printable(q.Path), printable(q.To))
+	}
 }
 
 // sources tells what came from where, if there are several sources, and what to
@@ -194,12 +198,13 @@ func (u *ui) verification(v *downloader.Verification, repair bool) {
 	for _, p := range []struct {
 		n    int64
 		what string
-	}{{v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Absent, "never fetched"}} {
+	}{{v.Recent, "read before in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Absent, "never fetched"}} {
 		if p.n > 0 {
 			u.print(", %s %s", humanize.Comma(p.n), p.what)
 		}
 	}
 	u.print(", in %s\n", elapsed(v.Elapsed))
+	u.quarantined(v.Quarantined)
 	u.failures(v.Failures, v.Wrong+v.Missing)
 	if v.Wrong+v.Missing > 0 && !repair {
 		u.lines("hint", fmt.Sprintf("fetch them again with: mimicsync verify %s@%s --repair", v.Dataset, v.Version))

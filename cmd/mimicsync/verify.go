@@ -17,6 +17,7 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	var repair, rebuild bool
+	var rate string
 	cmd := &cobra.Command{
 		Use:   "verify [DATASET[@VERSION]]",
 		Short: "Re-read the mirror and compare it with the manifest",
@@ -28,9 +29,14 @@ is; the next pull, or --repair at once, moves it aside and fetches it again.
 damaged; the old one is kept beside it.`,
 		Example: `  mimicsync verify
   mimicsync verify mimiciv@3.1 --repair
+  mimicsync verify --rate 50M
   mimicsync verify --rebuild`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if a.readRate, err = downloader.ParseSize(rate); err != nil {
+				return usagef("--rate: %w", err)
+			}
 			return a.verify(cmd.Context(), args, repair, rebuild)
 		},
 	}
@@ -38,6 +44,7 @@ damaged; the old one is kept beside it.`,
 	a.credentialsFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&repair, "repair", false, "fetch again what is wrong or missing")
 	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "make the state file anew from the mirror")
+	cmd.Flags().StringVar(&rate, "rate", "off", "read at most so many bytes a second, and leave the page cache to others: `RATE` as in 50M, 512k")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
 	return cmd
@@ -100,7 +107,7 @@ func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*down
 	progress := new(downloader.Progress)
 	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
 	defer stop()
-	return m.syncer.Verify(ctx, ref, manifest.Selection{}, progress)
+	return m.syncer.Scrub(ctx, ref, downloader.ScrubOptions{Rate: a.readRate, Keep: true}, progress)
 }
 
 // repair pulls just what was found wrong or missing, so that a mirror of a part

@@ -29,6 +29,13 @@ func StartWriteback(f *os.File) {
 	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // the sync tells what goes wrong
 }
 
+// Uncache takes the first n bytes of f out of the page cache, where they are on
+// the disk too: reading a file that nobody needs soon then pushes out none that
+// somebody does.
+func Uncache(f *os.File, n int64) {
+	_ = unix.Fadvise(int(f.Fd()), 0, n, unix.FADV_DONTNEED) // an advice
+}
+
 func syncDir(d *os.File) error { return d.Sync() }
 
 // Preallocate reserves size bytes for f without changing its length, so that a

@@ -48,3 +48,6 @@ func BootID() string { return "" }
 
 // StartWriteback does nothing here.
 func StartWriteback(*os.File) {}
+
+// Uncache does nothing here.
+func Uncache(*os.File, int64) {}
