@@ -68,14 +68,14 @@ func (a *app) openSource(connections int) (*physionet.Source, error) {
 	o := physionet.Options{
 		URL: a.physionetAddress(), Version: version(), Connections: connections, DialContext: a.limits.bandwidth.DialContext,
 	}
-	var err error
 	switch {
 	case a.credentials != nil:
 		o.Credentials = *a.credentials
 	case a.credentialsFile != "":
-		if o.Credentials, err = physionet.ReadCredentials(a.credentialsFile, o.URL); err != nil {
-			return nil, &configError{fmt.Errorf("--credentials: %w", err)}
+		if _, err := a.readCredentials(); err != nil { // before anything is asked for
+			return nil, err
 		}
+		o.Find = func(context.Context) (physionet.Credentials, error) { return a.readCredentials() }
 	default:
 		o.Find = a.findCredentials
 	}
@@ -84,6 +84,15 @@ func (a *app) openSource(connections int) (*physionet.Source, error) {
 		return nil, &configError{err}
 	}
 	return source, nil
+}
+
+// readCredentials reads the file of --credentials.
+func (a *app) readCredentials() (physionet.Credentials, error) {
+	found, err := physionet.ReadCredentials(a.credentialsFile, a.physionetAddress())
+	if err != nil {
+		return found, &configError{fmt.Errorf("--credentials: %w", err)}
+	}
+	return found, nil
 }
 
 // physionetAddress is where PhysioNet is for this run.

@@ -22,7 +22,9 @@ func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached,
 // Identify implements downloader.Diagnoser: it asks PhysioNet whether it accepts
 // the account, whatever that may read.
 func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
+	s.finding.Lock()
 	account, err := s.lookUp(ctx)
+	s.finding.Unlock()
 	if err != nil || account.User == "" {
 		return downloader.Identity{}, &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("login") + "/", Err: err}
 	}

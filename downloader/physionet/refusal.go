@@ -12,25 +12,27 @@ import (
 	"mimicsync/manifest"
 )
 
-func (s *Source) unauthorized(ref manifest.Ref) *downloader.AccessError {
-	account := s.known()
-	if account.User == "" {
+// unauthorized means that the server wants to know who we are, after it was told
+// an account or nothing.
+func (s *Source) unauthorized(ref manifest.Ref, account *Credentials) *downloader.AccessError {
+	if account == nil {
 		return &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("content", ref.Dataset, ref.Version) + "/"}
 	}
-	return s.refused(ref, account)
+	return s.refused(ref, *account)
+}
+
+// forbidden means that the server knows who we are, or does not care.
+func (s *Source) forbidden(ref manifest.Ref, account *Credentials) *downloader.AccessError {
+	e := &downloader.AccessError{Denial: downloader.Forbidden, Ref: ref, Source: Name, Page: s.address("sign-dua", ref.Dataset, ref.Version) + "/"}
+	if account != nil {
+		e.User, e.From = account.User, account.From
+	}
+	return e
 }
 
 // refused means that a user and password are not accepted.
 func (s *Source) refused(ref manifest.Ref, c Credentials) *downloader.AccessError {
 	return &downloader.AccessError{Denial: downloader.BadCredentials, Ref: ref, Source: Name, User: c.User, From: c.From, Page: s.address("login") + "/"}
-}
-
-// known is the account that the server was told; none if it has not asked.
-func (s *Source) known() Credentials {
-	if account := s.account.Load(); account != nil {
-		return *account
-	}
-	return Credentials{}
 }
 
 // notFound finds out what is missing: a file, or, where even the manifest is,

@@ -49,8 +49,9 @@ type Options struct {
 	Credentials Credentials
 	// Find looks for credentials, where there are none above, when the server
 	// first wants some: open datasets never make it so. It is called again by
-	// later requests until it has found some. None found is not an error. It is
-	// called by one goroutine at a time.
+	// later requests until it has found some, and after the server has rejected
+	// what it found: a person may have mended them. None found is not an error. It
+	// is called by one goroutine at a time.
 	Find    func(context.Context) (Credentials, error)
 	Version string // of mimicsync, for the User-Agent
 	// Connections is how many idle connections are kept; the budget decides
@@ -67,11 +68,13 @@ type Source struct {
 	agent  string
 	client *http.Client
 
-	finding sync.Mutex // held while find runs; guards found
-	find    func(context.Context) (Credentials, error)
-	found   Credentials // what find has found
-	// account goes with every request once the server has asked who we are, and
-	// is nil until then. A pointer also prints as an address, and not the password.
+	finding  sync.Mutex // held while find runs; guards what follows
+	find     func(context.Context) (Credentials, error)
+	found    Credentials // what find has found
+	rejected Credentials // by the server, none if it has accepted all
+	since    time.Time   // when it did that last
+	// account goes with every request once the server has asked who we are, until
+	// it is rejected, and is nil else. A pointer also prints as an address, and not the password.
 	account atomic.Pointer[Credentials]
 }
 
@@ -198,11 +201,11 @@ func (s *Source) below(p string) *url.URL {
 // Open implements downloader.Source.
 func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
 	address := s.below("/files/" + r.Ref.Dataset + "/" + r.Ref.Version + "/" + r.Path)
-	response, err := s.get(ctx, address, r)
+	response, account, err := s.get(ctx, address, r)
 	if err != nil {
 		return nil, err
 	}
-	object, err := s.object(ctx, address, r, response)
+	object, err := s.object(ctx, address, r, response, account)
 	if err != nil {
 		drain(response)
 		_ = response.Body.Close() // the error is about the answer, not about its body
@@ -211,48 +214,76 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 }
 
 // get asks for an entry, and asks again with credentials where the server wants
-// to know who we are.
-func (s *Source) get(ctx context.Context, address *url.URL, r downloader.Request) (*http.Response, error) {
+// to know who we are. It returns the account that the answer is about, nil if
+// there is none.
+func (s *Source) get(ctx context.Context, address *url.URL, r downloader.Request) (*http.Response, *Credentials, error) {
 	account := s.account.Load()
 	response, err := s.send(ctx, address, r, account)
-	if err != nil || response.StatusCode != http.StatusUnauthorized || account != nil {
-		return response, err
+	if err != nil || response.StatusCode != http.StatusUnauthorized {
+		return response, account, err
 	}
-	account, err = s.identify(ctx)
-	if account == nil && err == nil {
-		return response, nil
+	if account != nil {
+		s.reject(account)
+		return response, account, nil
+	}
+	account, usable, err := s.identify(ctx)
+	if err == nil && !usable {
+		return response, account, nil
 	}
 	drain(response)
 	_ = response.Body.Close() // the status was the answer
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	case err != nil:
-		e := s.unauthorized(r.Ref)
+		e := s.unauthorized(r.Ref, nil)
 		e.Err = err
-		return nil, e
+		return nil, nil, e
 	}
-	return s.send(ctx, address, r, account)
+	response, err = s.send(ctx, address, r, account)
+	if err == nil && response.StatusCode == http.StatusUnauthorized {
+		s.reject(account)
+	}
+	return response, account, err
 }
 
-// identify finds the account for a server that has asked for one; nil if there
-// is none.
-func (s *Source) identify(ctx context.Context) (*Credentials, error) {
+// rejectedFor is how long an account that the server does not accept is not tried
+// again unless it has changed: each try costs the server a hash, and many of them
+// look like an attack. A pass that is started later may try.
+const rejectedFor = time.Minute
+
+// identify finds the account for a server that has asked for one, nil if there is
+// none, and says whether it may be sent.
+func (s *Source) identify(ctx context.Context) (account *Credentials, usable bool, err error) {
+	s.finding.Lock()
+	defer s.finding.Unlock()
 	if account := s.account.Load(); account != nil {
-		return account, nil
+		return account, true, nil
 	}
 	found, err := s.lookUp(ctx)
 	if err != nil || found.User == "" {
-		return nil, err
+		return nil, false, err
+	}
+	if found.User == s.rejected.User && found.Password == s.rejected.Password && time.Since(s.since) < rejectedFor {
+		s.found = Credentials{}
+		return &found, false, nil
 	}
 	s.account.Store(&found)
-	return &found, nil
+	return &found, true, nil
 }
 
-// lookUp finds the account, once.
-func (s *Source) lookUp(ctx context.Context) (Credentials, error) {
+// reject forgets an account that the server does not accept: it is looked up anew
+// when the server asks for one again.
+func (s *Source) reject(account *Credentials) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
+	if s.account.CompareAndSwap(account, nil) {
+		s.found, s.rejected, s.since = Credentials{}, *account, time.Now()
+	}
+}
+
+// lookUp finds the account, once. The caller holds finding.
+func (s *Source) lookUp(ctx context.Context) (Credentials, error) {
 	if s.found.User != "" {
 		return s.found, nil
 	}
@@ -281,8 +312,8 @@ func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Reques
 	return s.do(request)
 }
 
-// object judges an answer.
-func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, response *http.Response) (*downloader.Object, error) {
+// object judges an answer, to an account or nobody.
+func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, response *http.Response, account *Credentials) (*downloader.Object, error) {
 	o := &downloader.Object{
 		Body: response.Body, Size: response.ContentLength, Validator: strongETag(response.Header.Get("ETag")),
 	}
@@ -306,10 +337,9 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 		_ = response.Body.Close() // its connection is wanted for the next question
 		return nil, s.notFound(ctx, address, r)
 	case http.StatusUnauthorized:
-		return nil, s.closed(ctx, r, s.unauthorized(r.Ref))
+		return nil, s.closed(ctx, r, s.unauthorized(r.Ref, account))
 	case http.StatusForbidden:
-		account := s.known()
-		return nil, s.closed(ctx, r, &downloader.AccessError{Denial: downloader.Forbidden, Ref: r.Ref, Source: Name, User: account.User, From: account.From, Page: s.address("sign-dua", r.Ref.Dataset, r.Ref.Version) + "/"})
+		return nil, s.closed(ctx, r, s.forbidden(r.Ref, account))
 	default:
 		return nil, statusError(address.String(), response)
 	}

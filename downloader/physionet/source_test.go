@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -445,4 +447,37 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("New(%q) = %v, want <nil>", url, err)
 		}
 	}
+}
+
+// A person changes the password on PhysioNet's site, and then in the file that
+// a daemon reads: it goes on without a restart, and until then sends the old
+// password no more often than it must.
+func TestAChangedPasswordIsLookedUpAgain(t *testing.T) {
+	site, url := serveSite(t, restricted(project(2)))
+	addAlice(site, demo.String())
+	file := filepath.Join(t.TempDir(), "credentials")
+	write := func(password string) {
+		t.Helper()
+		text := "machine " + strings.TrimPrefix(url, "https://") + " login alice password " + password + "\n"
+		check(os.WriteFile(file, []byte(text), 0o600))
+	}
+	write(marker)
+	s := newSource(t, physionet.Options{URL: url, Find: physionet.Accounts{URL: url, File: file}.Find})
+	mustFetch(t, s, manifest.Name)
+
+	site.SetPassword("alice", "changed")
+	site.Reset()
+	for range 3 { // of which the last two look up what is known to be wrong
+		_, err := fetch(t.Context(), s, manifest.Name)
+		access, ok := errors.AsType[*downloader.AccessError](err)
+		if !ok || access.Denial != downloader.BadCredentials || access.From != file {
+			t.Errorf("Open with the former password = %v, want that it is refused, and where it is from", err)
+		}
+	}
+	if got := site.Counters().PasswordChecks; got != 1 {
+		t.Errorf("%d password checks of a password that was refused, want 1", got)
+	}
+	write("changed")
+	mustFetch(t, s, manifest.Name)
+	fetchAll(t, s, 2, 2)
 }
