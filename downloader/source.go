@@ -78,6 +78,13 @@ type Listed struct {
 	Size int64 // bytes as they are stored
 }
 
+// Idler is a Source that keeps connections for requests to come.
+type Idler interface {
+	// CloseIdleConnections closes those that no request uses. The next one opens
+	// another.
+	CloseIdleConnections()
+}
+
 // Publisher is a Source that also knows what there is to fetch.
 type Publisher interface {
 	// Latest returns the newest version of a dataset. The error is an

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -195,4 +196,35 @@ func TestAWrongClockAndSignatures(t *testing.T) {
 	if !slices.ContainsFunc(report.Sources, func(s downloader.SourceReport) bool { return s.Name == "physionet" && s.Files > 0 }) {
 		t.Errorf("sources = %+v, want the rest from PhysioNet", report.Sources)
 	}
+}
+
+// Outside its hours, a daemon holds no connection; the next request opens one.
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
+	f := file("a", 1000)
+	story := func(t *testing.T, host *lookalike.Host, source downloader.Budgeted) {
+		r := fromStore(t, source, f)
+		read := func() int64 {
+			t.Helper()
+			object, err := source.Open(t.Context(), downloader.Request{Ref: demo, Path: f.Path})
+			must(t, err)
+			_, err = io.Copy(io.Discard, object.Body)
+			must(t, errors.Join(err, object.Body.Close()))
+			return host.Counters().Conns
+		}
+		before := read()
+		for range 100 { // a connection is idle a moment after its answer was read
+			time.Sleep(5 * time.Millisecond)
+			r.syncer.CloseIdleConnections()
+			if read() > before {
+				return
+			}
+		}
+		t.Error("a request found a connection after those that are idle were closed")
+	}
+	eachStore(t, story, f)
+	t.Run("physionet", func(t *testing.T) {
+		s := newSite(t, nil, project(f))
+		story(t, &s.Host, s.source(t, physionet.Credentials{}, 4))
+	})
 }

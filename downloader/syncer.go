@@ -47,6 +47,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -144,6 +145,16 @@ func New(o Options) (*Syncer, error) {
 		s.partial[d] = p
 	}
 	return s, o.Store.PutPartials(recorded...)
+}
+
+// CloseIdleConnections closes the connections to all sources that no request
+// uses. A daemon calls it where no pass may run for some time.
+func (s *Syncer) CloseIdleConnections() {
+	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
+		if idler, ok := b.Source.(Idler); ok {
+			idler.CloseIdleConnections()
+		}
+	}
 }
 
 // AcceptManifest lets the next pass over a version take over the published

@@ -87,7 +87,7 @@ type Options struct {
 // concurrent use.
 type Source struct {
 	client    *storage.Client
-	transport http.RoundTripper // below the client
+	transport *http.Transport // below the client
 	agent     string
 	address   string
 	bucket    func(manifest.Ref) string
@@ -98,6 +98,7 @@ type Source struct {
 var (
 	_ downloader.Source = (*Source)(nil)
 	_ downloader.Lister = (*Source)(nil)
+	_ downloader.Idler  = (*Source)(nil)
 )
 
 // New returns a Source. It asks nobody anything. The error says what is wrong
@@ -133,6 +134,12 @@ func New(o Options) (*Source, error) {
 	}
 	s.client.SetRetry(storage.WithPolicy(storage.RetryNever))
 	return s, nil
+}
+
+// CloseIdleConnections implements downloader.Idler.
+func (s *Source) CloseIdleConnections() {
+	s.transport.CloseIdleConnections()
+	s.login.client.CloseIdleConnections()
 }
 
 func transport(o Options) *http.Transport {

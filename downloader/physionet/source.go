@@ -82,6 +82,7 @@ var (
 	_ downloader.Source    = (*Source)(nil)
 	_ downloader.Publisher = (*Source)(nil)
 	_ downloader.Diagnoser = (*Source)(nil)
+	_ downloader.Idler     = (*Source)(nil)
 )
 
 // New returns a Source. The error says what is wrong with the URL.
@@ -186,6 +187,9 @@ func (s *Source) String() string { return Name + " at " + s.URL() }
 
 // URL is the address that the source asks.
 func (s *Source) URL() string { return s.base.String() }
+
+// CloseIdleConnections implements downloader.Idler.
+func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
 
 func (s *Source) address(elem ...string) string { return s.base.JoinPath(elem...).String() }
 

@@ -21,31 +21,32 @@ import (
 	"mimicsync/manifest"
 )
 
-// load reads the AWS configuration.
-func load(ctx context.Context, o Options) (aws.Config, error) {
-	cfg, err := config.LoadDefaultConfig(ctx,
+// load reads the AWS configuration, and makes the client that all requests go by.
+func load(ctx context.Context, o Options) (cfg aws.Config, own *http.Client, err error) {
+	cfg, err = config.LoadDefaultConfig(ctx,
 		// This type, because AWS_CA_BUNDLE is an error with any other.
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { tune(t, o) })),
 		config.WithLogger(logging.Nop{}), // it would write to stderr
 		config.WithAppID("mimicsync"),
 	)
 	if err != nil {
-		return cfg, fmt.Errorf("the AWS configuration cannot be read: %w", err)
+		return cfg, nil, fmt.Errorf("the AWS configuration cannot be read: %w", err)
 	}
 	client, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
 	if !ok {
-		return cfg, fmt.Errorf("the AWS configuration makes an HTTP client of type %T", cfg.HTTPClient) // it has no means to
+		return cfg, nil, fmt.Errorf("the AWS configuration makes an HTTP client of type %T", cfg.HTTPClient) // it has no means to
 	}
-	cfg.HTTPClient = &http.Client{
+	own = &http.Client{
 		Transport: bounded{client.GetTransport()},
 		// A redirect would take signed headers to another host. What S3 means
 		// by one is that the region is wrong.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	cfg.HTTPClient = own
 	if cfg.Credentials != nil { // none are configured to be asked for
 		cfg.Credentials = witness{cfg.Credentials}
 	}
-	return cfg, nil
+	return cfg, own, nil
 }
 
 func tune(t *http.Transport, o Options) {
@@ -132,7 +133,7 @@ func checkEndpoint(endpoint *string, plain bool) error {
 }
 
 // bounded ends answers that the SDK would read into memory without limit.
-type bounded struct{ http.RoundTripper }
+type bounded struct{ *http.Transport }
 
 const (
 	errorLimit = 64 << 10
@@ -141,7 +142,7 @@ const (
 
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := b.RoundTripper.RoundTrip(r)
+	response, err := b.Transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -64,6 +65,7 @@ type Options struct {
 
 // Source is S3 as a downloader.Source. It is safe for concurrent use.
 type Source struct {
+	client *http.Client
 	places map[manifest.Ref]*place // with one for the zero Ref
 }
 
@@ -79,17 +81,18 @@ type place struct {
 var (
 	_ downloader.Source = (*Source)(nil)
 	_ downloader.Lister = (*Source)(nil)
+	_ downloader.Idler  = (*Source)(nil)
 )
 
 // New returns a Source. It reads the AWS configuration, and asks nobody; ctx is
 // for that alone. The error says what is wrong with the Options or with the
 // configuration.
 func New(ctx context.Context, o Options) (*Source, error) {
-	cfg, err := load(ctx, o)
+	cfg, client, err := load(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
+	s := &Source{client: client, places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
 	for ref, l := range o.Locations {
 		if s.places[ref], err = newPlace(ctx, cfg, o, l); err != nil {
 			return nil, err
@@ -108,6 +111,9 @@ func (s *Source) Name() string { return Name }
 
 // String keeps what is inside out of logs.
 func (s *Source) String() string { return Name }
+
+// CloseIdleConnections implements downloader.Idler.
+func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
 
 // place finds where a version lies.
 func (s *Source) place(ref manifest.Ref) (*place, address, error) {
