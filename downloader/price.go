@@ -53,6 +53,12 @@ func (m Money) MarshalJSON() ([]byte, error) {
 	return []byte(strings.TrimSuffix(strings.TrimRight(text, "0"), ".")), nil
 }
 
+// UnmarshalJSON is the inverse of MarshalJSON.
+func (m *Money) UnmarshalJSON(data []byte) (err error) {
+	*m, err = ParseMoney(string(data))
+	return err
+}
+
 // Price is what its reader pays for a source, zero if nothing. A GB has 10⁹
 // bytes: stores that count 2³⁰ to one bill a little less.
 type Price struct {

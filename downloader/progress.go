@@ -1,6 +1,10 @@
 package downloader
 
-import "sync/atomic"
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+)
 
 // Progress is what a pass has done so far, for whoever wants to show it. The
 // pass adds to it; anybody may read it at any time. Nothing waits for a reader.
@@ -32,3 +36,26 @@ const (
 )
 
 func (p *Progress) enter(phase Phase) { p.Phase.Store(int32(phase)) }
+
+var phaseNames = []string{"manifest", "survey", "transfer", "end"}
+
+// String returns the phase's word, as in "transfer".
+func (p Phase) String() string {
+	if p >= 0 && int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return fmt.Sprintf("Phase(%d)", int32(p))
+}
+
+// MarshalText returns String.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (p *Phase) UnmarshalText(text []byte) error {
+	i := slices.Index(phaseNames, string(text))
+	if i < 0 {
+		return fmt.Errorf("unknown phase %q", text)
+	}
+	*p = Phase(i) //nolint:gosec // one of four
+	return nil
+}

@@ -2,7 +2,6 @@ package downloader
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -35,9 +34,9 @@ type Report struct {
 	Collisions []manifest.Collision `json:"collisions,omitempty"`
 	Elapsed    time.Duration        `json:"-"`
 	// Left counts selected entries that are not in the mirror yet.
-	Left int64 `json:"-"`
+	Left int64 `json:"left,omitempty"`
 	// LeftBytes is about how many bytes those are, 0 when unknown.
-	LeftBytes int64 `json:"-"`
+	LeftBytes int64 `json:"left_bytes,omitempty"`
 	// AuthorityErr is why the authority was not heard about the manifest, nil if
 	// it was.
 	AuthorityErr error `json:"-"`
@@ -61,23 +60,6 @@ type SourceReport struct {
 type Quarantined struct {
 	Path string `json:"path"` // of the entry
 	To   string `json:"to"`   // relative to the mirror
-}
-
-// MarshalJSON adds elapsed_s, and the error in words.
-func (r Report) MarshalJSON() ([]byte, error) {
-	type plain Report
-	if r.Failures == nil {
-		r.Failures = []store.Failure{} // a list in every case, for whoever reads it by program
-	}
-	out := struct {
-		plain
-		Elapsed float64 `json:"elapsed_s"`
-		Error   string  `json:"error,omitempty"`
-	}{plain: plain(r), Elapsed: float64(r.Elapsed.Milliseconds()) / 1000}
-	if r.Err != nil {
-		out.Error = r.Err.Error()
-	}
-	return json.Marshal(out)
 }
 
 // Has reports whether an entry failed for a reason.

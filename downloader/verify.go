@@ -30,7 +30,7 @@ type Verification struct {
 	Failures []store.Failure `json:"failures"`         // the wrong, the missing, and those that could not be read
 	// Quarantined are the wrong ones that were moved aside.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
-	Elapsed     time.Duration `json:"-"`
+	Elapsed     time.Duration `json:"-"` // elapsed_s
 }
 
 // Verify re-reads the files of a version and compares them with the manifest in
