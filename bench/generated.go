@@ -28,10 +28,17 @@ import (
 // demo is the dataset version of the generated server.
 var demo = manifest.Ref{Dataset: "demo", Version: version}
 
+// nextVersion is the version of demo after it, where the server is told to have one: one file of nextChanged is another.
+const (
+	nextVersion = "99.0"
+	nextChanged = 100
+)
+
 // announcement is the first line that a generated server prints.
 type announcement struct {
 	URL      string `json:"url"`
 	Manifest string `json:"manifest"` // a file, for who checks a tree
+	Next     string `json:"next"`     // the same of nextVersion
 	Files    int64  `json:"files"`
 	Bytes    int64  `json:"bytes"`
 }
@@ -97,20 +104,30 @@ type generated struct {
 
 	host  *lookalike.Host
 	sums  []byte
+	next  []byte // the manifest of nextVersion
 	files int64
 	bytes int64 // without the manifest
 }
 
-// generatedSite is PhysioNet with n tiny files, for the demo's name.
-func generatedSite(n int) generated { return generatedProject(demo, tiny(n)) }
+// generatedSite is PhysioNet with n tiny files, for the demo's name, and perhaps their next version.
+func generatedSite(n int, next bool) generated { return generatedProject(demo, tiny(n), next) }
 
-// generatedProject is PhysioNet with one open project.
-func generatedProject(ref manifest.Ref, list []lookalike.GeneratedFile) generated {
+// generatedProject is PhysioNet with one open project, and perhaps its next version.
+func generatedProject(ref manifest.Ref, list []lookalike.GeneratedFile, next bool) generated {
 	files := lookalike.Generated(list)
 	g := generated{sums: files.Manifest(), files: int64(files.Len()), bytes: files.Bytes()}
-	site := lookalike.New(lookalike.Project{Slug: ref.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
+	p := lookalike.Project{Slug: ref.Dataset, Title: "Benchmark", Versions: []lookalike.Version{{
 		Version: ref.Version, Files: files, Manifest: g.sums, Bytes: g.bytes + int64(len(g.sums)),
-	}}})
+	}}}
+	if next {
+		for i := 0; i < len(list); i += nextChanged {
+			list[i].Seed++
+		}
+		files = lookalike.Generated(list)
+		g.next = files.Manifest()
+		p.Versions = append(p.Versions, lookalike.Version{Version: nextVersion, Files: files, Manifest: g.next, Bytes: g.bytes + int64(len(g.next))})
+	}
+	site := lookalike.New(p)
 	g.Handler, g.host = site, &site.Host
 	return g
 }
@@ -119,6 +136,7 @@ func generatedProject(ref manifest.Ref, list []lookalike.GeneratedFile) generate
 func serve(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	n := flags.Int("n", 600_000, "files of PhysioNet")
+	next := flags.Bool("next", false, "have their next version too, of which one file in 100 is another")
 	store := flags.String("store", "", "be this source, with a corpus: physionet, gcs or s3")
 	corpus := flags.String("corpus", "small", "what the store has")
 	scale := flags.Float64("scale", 1, "of it")
@@ -128,7 +146,7 @@ func serve(_ context.Context, args []string) error {
 	}
 	var g generated
 	if *store == "" {
-		g = generatedSite(*n)
+		g = generatedSite(*n, *next)
 	} else {
 		c, err := corpora(*corpus, *scale)
 		if err != nil {
@@ -139,6 +157,12 @@ func serve(_ context.Context, args []string) error {
 	about := announcement{Manifest: filepath.Join(*dir, manifest.Name), Files: g.files, Bytes: g.bytes}
 	if err := os.WriteFile(about.Manifest, g.sums, 0o600); err != nil {
 		return err
+	}
+	if *next {
+		about.Next = filepath.Join(*dir, "next.txt")
+		if err := os.WriteFile(about.Next, g.next, 0o600); err != nil {
+			return err
+		}
 	}
 	return g.serve(*dir, about)
 }

@@ -6,7 +6,7 @@
 //	go run ./bench             all scenarios of issues 3 and 4; or one by its name: small, large, capped, ...
 //	go run ./bench huge        600,000 tiny files: memory, and whether speed lasts
 //
-// A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second` and `huge` is the look-alike of
+// A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second`, `newversion` and `huge` is the look-alike of
 // PhysioNet, that of the cloud's scenarios the look-alike of the store. Each client runs in a fresh process, so that processor time and memory are its own. README.md says how to
 // read the tables.
 package main

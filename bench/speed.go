@@ -92,7 +92,7 @@ func scenarioNames() []string {
 	for _, sc := range scenarios {
 		names = append(names, sc.name)
 	}
-	return append(names, "second")
+	return append(names, "second", "newversion")
 }
 
 // sayMissing says which programs are not installed, and how to install them.
@@ -119,8 +119,11 @@ func sayMissing(list []string) {
 
 // compare runs one scenario. A client that fails is a row without a time; what ends the scenario is a server that fails.
 func (s *stage) compare(ctx context.Context, name string, o speedOptions) (*comparison, error) {
-	if name == "second" {
+	switch name {
+	case "second":
 		return s.measureSecond(ctx, o)
+	case "newversion":
+		return s.measureNewVersion(ctx, o)
 	}
 	sc, ok := scenarioNamed(name)
 	if !ok {

@@ -37,7 +37,7 @@ func bucketOf(store string, ref manifest.Ref) (bucket, prefix string) {
 // generatedStore is a store, or PhysioNet, with a corpus and its manifest, for everybody to read.
 func generatedStore(store string, c corpus) generated {
 	if store == physionet.Name {
-		return generatedProject(c.ref(), c.files())
+		return generatedProject(c.ref(), c.files(), false)
 	}
 	bucket, prefix := bucketOf(store, c.ref())
 	files := c.files()
