@@ -17,7 +17,7 @@ import (
 )
 
 // victim is what the re-executed test binary does: it pulls demo@1.0 into a
-// mirror and kills itself, as kill -9 and a power switch do, when a named point
+// mirror, or prunes it there, and kills itself, as kill -9 and a power switch do, when a named point
 // is reached for the n-th time.
 func TestVictim(t *testing.T) {
 	dir := os.Getenv("MIMICSYNC_VICTIM_DIR")
@@ -36,6 +36,11 @@ func TestVictim(t *testing.T) {
 			select {} // this goroutine does nothing more before it dies
 		}
 	})
+	if os.Getenv("MIMICSYNC_VICTIM_PRUNES") != "" {
+		_, err := r.syncer.Prune(t.Context(), demo)
+		must(t, err)
+		return
+	}
 	r.pull()
 }
 

@@ -47,6 +47,8 @@ var (
 	ErrManifest = errors.New("the manifest cannot be used")
 	// ErrSources means that the sources that a pass was to ask are not usable.
 	ErrSources = errors.New("the sources cannot be used")
+	// ErrKept means that a version is not for pruning.
+	ErrKept = errors.New("not an old version")
 	// ErrNoManifest means that the mirror has no manifest of the version yet.
 	ErrNoManifest = errors.New("the mirror has no manifest of this version")
 )

@@ -18,8 +18,10 @@ func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) { return t.root
 
 // manifestIntact reports whether the kept copy of a manifest still has its
 // digest.
-func (t *Tree) manifestIntact(d manifest.Digest) bool {
-	f, err := t.openManifest(d)
+func (t *Tree) manifestIntact(d manifest.Digest) bool { return t.hasDigest(manifestName(d), d) }
+
+func (t *Tree) hasDigest(name string, d manifest.Digest) bool {
+	f, err := t.root.Open(name)
 	if err != nil {
 		return false
 	}
@@ -51,6 +53,19 @@ func (t *Tree) dropManifest(d manifest.Digest) error {
 		return nil
 	}
 	return err
+}
+
+// shows reports whether the SHA256SUMS.txt in the version's folder is a manifest.
+func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
+	name := t.name(ref, manifest.Name)
+	fi, err := t.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !fi.Mode().IsRegular() {
+		return false, err
+	}
+	return t.hasDigest(name, d), nil
 }
 
 // showManifest puts the manifest in force into the version's folder, where

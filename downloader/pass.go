@@ -389,12 +389,16 @@ func (p *pass) tidy(r *Report) error {
 	if r.State != store.Complete || !p.selection.All() {
 		return nil
 	}
-	former := p.version.Former
+	var former []manifest.Digest
+	for _, f := range p.version.Former {
+		former = append(former, f.Digest)
+	}
 	if err := p.s.Store.DropFormer(p.ref); err != nil {
 		return err
 	}
 	if err := p.s.dropManifests(former); err != nil {
 		return err
 	}
-	return p.s.dropPartials(p)
+	// What is left belongs to entries of a former manifest, or to nobody knows whom.
+	return p.s.dropPartials(func(of manifest.Ref) bool { return of == p.ref || of == manifest.Ref{} })
 }

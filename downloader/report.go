@@ -233,7 +233,7 @@ func (p *pass) close(err error) *Report {
 	}
 	f := r.Files
 	r.Left = f.Total - f.Present - f.Adopted - f.Linked - f.Fetched
-	if p.published > 0 {
+	if p.published > 0 && r.Left > 0 { // it is rounded, and would leave something of nothing
 		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(p.ref), 0)
 	}
 	switch {

@@ -39,8 +39,8 @@
 //
 // # What it does not do
 //
-// It does not delete: files that no manifest names are left alone. It knows no
-// protocol: sources do that, one package each.
+// It deletes nothing unasked: files that no manifest names are left alone, and old
+// versions stay until Prune is called. It knows no protocol: sources do that, one package each.
 package downloader
 
 import (
@@ -265,8 +265,9 @@ func (s *Syncer) partialBytes(ref manifest.Ref) int64 {
 	return n
 }
 
-// dropManifests removes former manifests that no version has in force.
-func (s *Syncer) dropManifests(former []store.Former) error {
+// dropManifests removes those of some kept manifests that no version has in force,
+// or had before and still has records of.
+func (s *Syncer) dropManifests(kept []manifest.Digest) error {
 	versions, err := s.Store.Versions()
 	if err != nil {
 		return err
@@ -278,24 +279,24 @@ func (s *Syncer) dropManifests(former []store.Former) error {
 			used[f.Digest] = true
 		}
 	}
-	for _, f := range former {
-		if used[f.Digest] {
+	for _, d := range kept {
+		if used[d] {
 			continue
 		}
-		if err := s.Tree.dropManifest(f.Digest); err != nil {
+		if err := s.Tree.dropManifest(d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dropPartials gives up the partials of a pass's version that nobody wants any
-// more: they belong to entries of a former manifest, or to nobody knows whom.
-func (s *Syncer) dropPartials(p *pass) error {
+// dropPartials gives up the partials of versions that a function chooses; the zero
+// Ref stands for nobody knows which.
+func (s *Syncer) dropPartials(of func(manifest.Ref) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d, left := range s.partial {
-		if left.Ref != p.ref && left.Ref != (manifest.Ref{}) {
+		if !of(left.Ref) {
 			continue
 		}
 		if left.Seed > 0 {

@@ -20,6 +20,9 @@ type Version struct {
 	// Former are manifests of this version that were in force before, whose
 	// records still tell which files are right. PutVersion adds to them.
 	Former []Former `json:",omitempty"`
+	// Retiring are files whose records Retire has dropped, and which may be in the
+	// mirror yet. PutVersion forgets them: they are files without a record then.
+	Retiring []Verified `json:",omitempty"`
 }
 
 // Former is a manifest that was in force before.
@@ -84,7 +87,7 @@ func (s *Store) PutVersion(v Version) (Version, error) {
 				return err
 			}
 		}
-		v.ID, v.Former = old.ID, old.Former
+		v.ID, v.Former, v.Retiring = old.ID, old.Former, nil
 		if old.ID != 0 && old.Manifest.Digest != v.Manifest.Digest {
 			v.Former = append(v.Former, Former{ID: old.ID, Digest: old.Manifest.Digest})
 			if err := dropWrong(tx, func(w *Wrong) bool { return w.Ref == v.Ref }); err != nil {
@@ -131,6 +134,61 @@ func (s *Store) DropFormer(ref manifest.Ref) error {
 			return err
 		}
 		return b.Put(key, data)
+	})
+}
+
+// Retire drops the records of files that are about to be removed, and remembers
+// these files in place of those of the call before, which are gone. A crash in
+// between leaves them in Version.Retiring, to be retired again.
+func (s *Store) Retire(ref manifest.Ref, files []Verified) error {
+	return s.update(func(tx *bolt.Tx) error {
+		b, key := tx.Bucket(bucketVersions), []byte(ref.String())
+		var v Version
+		if err := unmarshal(key, b.Get(key), &v); err != nil {
+			return err
+		}
+		if records := tx.Bucket(bucketRecords).Bucket(idKey(v.ID)); records != nil {
+			for _, f := range files {
+				if err := records.Delete(offsetKey(nil, f.Offset)); err != nil {
+					return err
+				}
+				if err := tx.Bucket(bucketDigests).Delete(digestKey(f.Digest, v.ID, f.Offset)); err != nil {
+					return err
+				}
+			}
+		}
+		v.Retiring = files
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return b.Put(key, data)
+	})
+}
+
+// DropVersion forgets a version: its records, its history and at last itself. It
+// may be repeated after a crash.
+func (s *Store) DropVersion(ref manifest.Ref) error {
+	v, ok, err := s.Version(ref)
+	if err != nil || !ok {
+		return err
+	}
+	for _, f := range append(v.Former, Former{ID: v.ID}) {
+		if err := s.dropRecords(f.ID); err != nil {
+			return err
+		}
+	}
+	return s.update(func(tx *bolt.Tx) error {
+		key := []byte(ref.String())
+		if passes := tx.Bucket(bucketPasses); passes.Bucket(key) != nil {
+			if err := passes.DeleteBucket(key); err != nil {
+				return err
+			}
+		}
+		if err := dropWrong(tx, func(w *Wrong) bool { return w.Ref == ref }); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketVersions).Delete(key)
 	})
 }
 

@@ -89,7 +89,7 @@ func adviseUsage(err error) (advice, bool) {
 		return advice{exitUsage, "see the names with: mimicsync datasets"}, true
 	case errors.As(err, &usage):
 		return advice{exitUsage, "see: mimicsync help"}, true
-	case errors.As(err, &config), errors.Is(err, downloader.ErrSources):
+	case errors.As(err, &config), errors.Is(err, downloader.ErrSources), errors.Is(err, downloader.ErrKept):
 		return advice{exitUsage, ""}, true
 	case errors.As(err, &none):
 		return advice{exitUsage, "name its folder with --mirror DIR, or make one with: mimicsync pull DATASET --mirror " + none.path}, true

@@ -116,7 +116,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
 	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
-	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.doctorCommand(), a.datasetsCommand(),
+	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.pruneCommand(), a.doctorCommand(), a.datasetsCommand(),
 		a.loginCommand(), a.logoutCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
 	return root

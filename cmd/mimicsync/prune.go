@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+func (a *app) pruneCommand() *cobra.Command {
+	var keep int
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "prune [DATASET[@VERSION]]",
+		Short: "Remove old versions from the mirror",
+		Long: `Prune removes the versions of a dataset, or of all, that are older than the newest one
+of which the mirror has every file, or the version that is named. It shows what that
+frees, and asks.
+
+A file that a newer version has too is one file with two names: to remove one of them
+frees nothing. Files that mimicsync has no record of stay where they are, and so do the
+newest complete version, what is newer, and .mimicsync/quarantine.`,
+		Example: `  mimicsync prune
+  mimicsync prune mimic-cxr-jpg --keep 1
+  mimicsync prune mimic-cxr-jpg@2.0.0 --yes`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if keep < 0 {
+				return usagef("--keep %d: it must not be below 0", keep)
+			}
+			return a.prune(cmd.Context(), args, keep, yes)
+		},
+	}
+	a.mirrorFlags(cmd.Flags())
+	cmd.Flags().IntVar(&keep, "keep", 0, "keep the newest `N` of the old versions, too")
+	cmd.Flags().BoolVar(&yes, "yes", false, "remove them without asking")
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object; needs --yes")
+	return cmd
+}
+
+func (a *app) prune(ctx context.Context, args []string, keep int, yes bool) (err error) {
+	if a.json && !yes {
+		return usagef("--json asks nobody: add --yes")
+	}
+	refs, err := parseRefs(args)
+	if err != nil {
+		return err
+	}
+	m, err := a.openMirror(ctx, "prune", false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	if _, err := m.known(args); err != nil {
+		return err
+	}
+	old, err := m.syncer.Prunable(append(refs, manifest.Ref{})[0], keep)
+	if err != nil {
+		return err
+	}
+	if !a.json {
+		sure, err := a.confirmPrune(ctx, m, old, yes)
+		if err != nil || !sure {
+			return err
+		}
+	}
+	results := []*downloader.Pruned{}
+	for _, ref := range old {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		result, err := m.syncer.Prune(ctx, ref)
+		if err != nil {
+			return err
+		}
+		results = append(results, result)
+		if !a.json {
+			a.ui.pruned(result)
+		}
+	}
+	if a.json {
+		return a.ui.json(map[string]any{"pruned": results})
+	}
+	return nil
+}
+
+// confirmPrune shows what would be removed, and asks.
+func (a *app) confirmPrune(ctx context.Context, m *mirror, old []manifest.Ref, yes bool) (bool, error) {
+	if len(old) == 0 {
+		a.ui.print("Nothing to remove: the mirror has no version that is older than a complete one, but for those that are kept.\n")
+		return false, nil
+	}
+	for _, ref := range old {
+		plan, err := m.syncer.PlanPrune(ctx, ref)
+		if err != nil {
+			return false, err
+		}
+		a.ui.prunePlan(plan)
+	}
+	switch {
+	case yes:
+		return true, nil
+	case !stdinIsTerminal():
+		return false, usagef("nothing was removed: there is nobody to ask; add --yes")
+	}
+	answer, err := a.ui.ask(ctx, "Remove this? Type yes: ", readLine)
+	if err == nil && answer != "yes" {
+		a.ui.note("nothing was removed")
+	}
+	return answer == "yes", err
+}
+
+func (u *ui) prunePlan(p *downloader.Pruned) {
+	u.print("%s %s: %s (%s); removing them frees at least %s", p.Dataset, p.Version, count(p.Files, "file"), size(p.Bytes), size(p.Freed))
+	if p.Shared > 0 {
+		u.print(", for %s of them have another name, as in a newer version, and free nothing", humanize.Comma(p.Shared))
+	}
+	u.print("\n")
+}
+
+func (u *ui) pruned(p *downloader.Pruned) {
+	u.print("%s %s: removed %s (%s), which freed %s\n", p.Dataset, p.Version, count(p.Files, "file"), size(p.Bytes), size(p.Freed))
+	if p.LeftFiles == 0 {
+		return
+	}
+	names := make([]string, len(p.Left))
+	for i, name := range p.Left {
+		names[i] = printable(name)
+	}
+	u.print("  left in %s/%s, for no record speaks of it: %s: %s", p.Dataset, p.Version, count(p.LeftFiles, "file"), strings.Join(names, ", "))
+	if p.LeftFiles > int64(len(names)) {
+		u.print(" and more")
+	}
+	u.print("\n")
+}

@@ -1,0 +1,315 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// Pruned is what pruning takes of a version, or would take.
+type Pruned struct {
+	Dataset string `json:"dataset"`
+	Version string `json:"version"`
+	Files   int64  `json:"files"` // that are as their records say
+	Bytes   int64  `json:"bytes"` // of those
+	// Shared counts the files among them that have another name, in another version
+	// or elsewhere: their bytes stay. Freed is the bytes of the others.
+	Shared int64 `json:"shared"`
+	Freed  int64 `json:"freed"`
+	// Left are the first files that stay because no record speaks of them, relative
+	// to the mirror, and LeftFiles counts all. They are known once it is done.
+	Left      []string `json:"left,omitempty"`
+	LeftFiles int64    `json:"left_files"`
+}
+
+const (
+	pruneBatch = 1000 // files whose records one transaction drops
+	maxLeft    = 20
+)
+
+// Prunable returns the versions that pruning may remove, the oldest first: of each
+// dataset those that are older than the newest complete one, but for the newest
+// keep of them. Of want, an empty part stands for all. A version that is named
+// must not be the newest one, nor the newest complete one; the error then wraps
+// ErrKept.
+func (s *Syncer) Prunable(want manifest.Ref, keep int) ([]manifest.Ref, error) {
+	all, err := s.Store.Versions()
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(all, func(a, b store.Version) int { return manifest.CompareVersions(b.Ref.Version, a.Ref.Version) })
+	of := map[string][]store.Version{} // the newest first
+	var datasets []string
+	for _, v := range all {
+		if want.Dataset != "" && want.Dataset != v.Ref.Dataset {
+			continue
+		}
+		if of[v.Ref.Dataset] == nil {
+			datasets = append(datasets, v.Ref.Dataset)
+		}
+		of[v.Ref.Dataset] = append(of[v.Ref.Dataset], v)
+	}
+	slices.Sort(datasets)
+	var refs []manifest.Ref
+	for _, dataset := range datasets {
+		old, err := s.prunable(of[dataset], want.Version, keep)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, old...)
+	}
+	return refs, nil
+}
+
+// prunable is Prunable for the versions of one dataset, the newest first.
+func (s *Syncer) prunable(versions []store.Version, version string, keep int) (refs []manifest.Ref, err error) {
+	complete := len(versions)
+	for i, v := range versions {
+		files, _, err := s.Store.Totals(v.ID)
+		if err != nil {
+			return nil, err
+		}
+		if files == v.Manifest.Entries && files > 0 {
+			complete = i
+			break
+		}
+	}
+	for i, v := range slices.Backward(versions) {
+		switch {
+		case version == "" && i > complete+keep, version == v.Ref.Version && i > 0 && i != complete:
+			refs = append(refs, v.Ref)
+		case version == v.Ref.Version && i == complete:
+			return nil, fmt.Errorf("%w: %s is the newest version that is complete here", ErrKept, v.Ref)
+		case version == v.Ref.Version:
+			return nil, fmt.Errorf("%w: %s is the newest version that is here", ErrKept, v.Ref)
+		}
+	}
+	return refs, nil
+}
+
+// PlanPrune says what Prune would remove. It changes nothing.
+func (s *Syncer) PlanPrune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
+	p, err := s.newPruner(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer p.pass.cancel(nil)
+	err = p.pass.survey(ctx, func(e *surveyed) error {
+		if fi := p.removable(e.Path, e.record); e.standing == present && fi != nil {
+			p.count(fi)
+		}
+		return nil
+	})
+	return &p.result, err
+}
+
+// Prune removes the files of a version that are as their records say, the records
+// first, then what the store knows of the version and manifests that no version
+// has in force. Files without a record stay, and so does quarantine; nothing is
+// removed through a symlink. It may be repeated after it ended early, by whatever
+// cause. No pass may run meanwhile.
+func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
+	p, err := s.newPruner(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer p.pass.cancel(nil)
+	if err := p.remove(p.pass.version.Retiring); err != nil { // by one that did not come to its end
+		return &p.result, err
+	}
+	if err := p.removeAll(ctx); err != nil {
+		return &p.result, err
+	}
+	if err := p.removeManifest(); err != nil {
+		return &p.result, err
+	}
+	if err := s.dropPartials(func(of manifest.Ref) bool { return of == ref }); err != nil {
+		return &p.result, err
+	}
+	if err := s.Store.DropVersion(ref); err != nil {
+		return &p.result, err
+	}
+	return &p.result, errors.Join(p.dropUnusedManifests(), p.findLeft())
+}
+
+// pruner prunes one version.
+type pruner struct {
+	pass   *pass
+	tree   *Tree
+	real   map[string]bool // by folder; bounded
+	result Pruned
+}
+
+func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, error) {
+	v, known, err := s.Store.Version(ref)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, ErrNoManifest
+	}
+	pass, _ := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
+	pass.version = v
+	return &pruner{pass: pass, tree: s.Tree, real: map[string]bool{}, result: Pruned{Dataset: ref.Dataset, Version: ref.Version}}, nil
+}
+
+// removable returns what a file is that may be removed: it is still as its record
+// says, and no folder on the way to it is a symlink. Else it returns nil.
+func (p *pruner) removable(name string, r store.Record) fs.FileInfo {
+	fi, err := p.tree.stat(p.pass.ref, name)
+	if err != nil || !matches(fi, r) || !p.isReal(path.Dir(p.tree.name(p.pass.ref, name))) {
+		return nil
+	}
+	return fi
+}
+
+// isReal reports whether a folder of the mirror, and each above it, is a folder.
+func (p *pruner) isReal(dir string) bool {
+	if dir == "." {
+		return true
+	}
+	known, ok := p.real[dir]
+	if !ok {
+		if len(p.real) >= maxDirs {
+			clear(p.real)
+		}
+		isDir, isLink, err := p.tree.lstat(dir)
+		known = err == nil && isDir && !isLink && p.isReal(path.Dir(dir))
+		p.real[dir] = known
+	}
+	return known
+}
+
+func (p *pruner) count(fi fs.FileInfo) {
+	p.result.Files++
+	p.result.Bytes += fi.Size()
+	if durable.Links(fi) > 1 {
+		p.result.Shared++
+	} else {
+		p.result.Freed += fi.Size()
+	}
+}
+
+// removeAll removes all files with a record.
+func (p *pruner) removeAll(ctx context.Context) error {
+	var batch []store.Verified
+	err := p.pass.survey(ctx, func(e *surveyed) error {
+		if e.standing != present {
+			return nil
+		}
+		batch = append(batch, store.Verified{Offset: e.Offset, Digest: e.Digest, Record: e.record})
+		if len(batch) < pruneBatch {
+			return nil
+		}
+		err := p.remove(batch)
+		batch = nil
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return p.remove(batch)
+}
+
+// remove drops the records of files, then the files, then the folders that are
+// empty after that. A power cut may bring some of them back, as files without a
+// record.
+func (p *pruner) remove(files []store.Verified) error {
+	if len(files) == 0 {
+		return nil
+	}
+	if err := p.pass.s.Store.Retire(p.pass.ref, files); err != nil {
+		return err
+	}
+	p.pass.s.at("records retired")
+	f, err := p.pass.openManifest()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	dirs := map[string]bool{}
+	for _, file := range files {
+		e, err := manifest.EntryAt(f, file.Offset)
+		if err != nil {
+			return err
+		}
+		name := p.tree.name(p.pass.ref, e.Path)
+		dirs[path.Dir(name)] = true
+		fi := p.removable(e.Path, file.Record)
+		if fi == nil {
+			continue
+		}
+		if err := p.tree.root.Remove(name); err != nil {
+			return err
+		}
+		p.count(fi)
+		p.pass.s.at("file removed")
+	}
+	for dir := range dirs {
+		p.removeEmpty(dir)
+	}
+	return nil
+}
+
+// removeEmpty removes a folder of the version and those above it, as long as they
+// are empty.
+func (p *pruner) removeEmpty(dir string) {
+	for ; dir != "." && p.isReal(dir); dir = path.Dir(dir) {
+		if p.tree.root.Remove(dir) != nil {
+			return // it has something, which may be what somebody else wants
+		}
+		delete(p.real, dir)
+	}
+	p.tree.forget()
+}
+
+// removeManifest removes the manifest from the version's folder, if it is ours.
+func (p *pruner) removeManifest() error {
+	name := p.tree.name(p.pass.ref, manifest.Name)
+	if !p.isReal(path.Dir(name)) {
+		return nil
+	}
+	same, err := p.tree.shows(p.pass.version.Manifest.Digest, p.pass.ref)
+	if err != nil || !same {
+		return err
+	}
+	if err := p.tree.root.Remove(name); err != nil {
+		return err
+	}
+	p.removeEmpty(path.Dir(name))
+	return nil
+}
+
+// dropUnusedManifests removes all kept manifests that no version uses.
+func (p *pruner) dropUnusedManifests() error {
+	var kept []manifest.Digest
+	if err := p.tree.sweep(manifestDir, func(d manifest.Digest, _ fs.FileInfo) { kept = append(kept, d) }); err != nil {
+		return err
+	}
+	return p.pass.s.dropManifests(kept)
+}
+
+// findLeft looks for files that stay in the version's folder.
+func (p *pruner) findLeft() error {
+	dir := versionDir(p.pass.ref)
+	if !p.isReal(dir) {
+		return nil
+	}
+	return fs.WalkDir(p.tree.root.FS(), dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		p.result.LeftFiles++
+		if len(p.result.Left) < maxLeft {
+			p.result.Left = append(p.result.Left, name)
+		}
+		return nil
+	})
+}
