@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -54,6 +55,8 @@ func (s *State) UnmarshalText(text []byte) error {
 
 // Pass is one pass in the history.
 type Pass struct {
+	// Kind is the daemon's word for what the pass did; empty for a plain pull.
+	Kind    string `json:",omitempty"`
 	Start   time.Time
 	Elapsed time.Duration
 	State   State
@@ -142,4 +145,40 @@ func (s *Store) Passes(ref manifest.Ref, limit int) ([]Pass, error) {
 		return nil
 	})
 	return all, err
+}
+
+// Past is a pass of the history, and what it was of.
+type Past struct {
+	Ref manifest.Ref // without a version if that was not known
+	Pass
+}
+
+// History returns the last limit passes of all versions of a dataset, or of all
+// datasets if it is empty, the newest first.
+func (s *Store) History(dataset string, limit int) ([]Past, error) {
+	var refs []manifest.Ref
+	err := s.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketPasses).ForEachBucket(func(k []byte) error {
+			ref, err := manifest.ParseRef(string(k))
+			if err == nil && (dataset == "" || dataset == ref.Dataset) {
+				refs = append(refs, ref)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all []Past
+	for _, ref := range refs {
+		passes, err := s.Passes(ref, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range passes {
+			all = append(all, Past{ref, p})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Past) int { return b.Start.Compare(a.Start) })
+	return all[:min(len(all), limit)], nil
 }

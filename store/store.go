@@ -23,11 +23,14 @@
 //	passes    "<dataset>@<version>" → bucket: <start in ns, uint64> → JSON Pass
 //	wrong     <digest><name of a source> → JSON Wrong
 //	rates     "<name of a source>/<kind of files>" → JSON Rate
+//	agendas   "<dataset>", or "*" for all together → JSON Agenda
+//	received  "<year>-<month>-<day>" → uint64, bytes that a daemon received
 //
-// A file without the bucket wrong or rates is of a program that did not know it,
-// and gets it; such a program leaves the bucket as it is. wrong holds what sources
-// had wrong in the last 30 days, under manifests in force: a few keys, or none.
-// rates holds the last pass of each kind: two keys a source.
+// A file without one of the last four buckets is of a program that did not know
+// it, and gets it; such a program leaves the bucket as it is. wrong holds what
+// sources had wrong in the last 30 days, under manifests in force: a few keys, or
+// none. rates holds the last pass of each kind: two keys a source. received holds
+// the last 30 days.
 //
 // Integers are big-endian, so that keys sort by value. An id stands for one
 // manifest of one dataset version: a manifest that changed gets a new id, and
@@ -53,6 +56,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -72,6 +76,11 @@ var (
 	bucketPasses   = []byte("passes")
 	bucketWrong    = []byte("wrong")
 	bucketRates    = []byte("rates")
+	bucketAgendas  = []byte("agendas")
+	bucketReceived = []byte("received")
+
+	// laterBuckets are those that a file of an earlier program lacks.
+	laterBuckets = [][]byte{bucketWrong, bucketRates, bucketAgendas, bucketReceived}
 
 	keySchema = []byte("schema")
 	keyMirror = []byte("mirror")
@@ -182,7 +191,7 @@ func (s *Store) prepare(crashed bool) error {
 		if n := binary.BigEndian.Uint32(v); n > schema {
 			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrNewerSchema, n, schema)
 		}
-		isOlder = tx.Bucket(bucketWrong) == nil || tx.Bucket(bucketRates) == nil
+		isOlder = slices.ContainsFunc(laterBuckets, func(name []byte) bool { return tx.Bucket(name) == nil })
 		return nil
 	})
 	s.db.NoFreelistSync = false
@@ -193,7 +202,7 @@ func (s *Store) prepare(crashed bool) error {
 		return s.makeBuckets()
 	case isOlder:
 		return s.update(func(tx *bolt.Tx) error {
-			for _, name := range [][]byte{bucketWrong, bucketRates} {
+			for _, name := range laterBuckets {
 				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 					return err
 				}
@@ -207,7 +216,7 @@ func (s *Store) prepare(crashed bool) error {
 // makeBuckets makes the buckets of a new file.
 func (s *Store) makeBuckets() error {
 	return s.update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses, bucketWrong, bucketRates} {
+		for _, name := range append([][]byte{bucketMeta, bucketVersions, bucketRecords, bucketDigests, bucketPartials, bucketPasses}, laterBuckets...) {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -63,7 +63,9 @@ func TestAFileOfAProgramThatKnewNoWrong(t *testing.T) {
 	m.close()
 	db, err := bolt.Open(m.place.File(), 0o600, nil)
 	must(t, err)
-	must(t, db.Update(func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte("wrong")) }))
+	for _, name := range []string{"wrong", "rates", "agendas", "received"} {
+		must(t, db.Update(func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte(name)) }))
+	}
 	must(t, db.Close())
 
 	m.open()
