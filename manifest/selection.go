@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -58,6 +60,13 @@ func (s Selection) Match(path string) bool {
 
 // All reports whether s selects everything by having nothing to select by.
 func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 && s.only == nil }
+
+// Equal reports whether s and other were made alike.
+func (s Selection) Equal(other Selection) bool {
+	same := func(a, b pattern) bool { return a.onName == b.onName && a.match.String() == b.match.String() }
+	return slices.EqualFunc(s.include, other.include, same) && slices.EqualFunc(s.exclude, other.exclude, same) &&
+		(s.only == nil) == (other.only == nil) && maps.Equal(s.only, other.only)
+}
 
 // SelectPaths selects the entries with just these paths.
 func SelectPaths(paths []string) Selection {

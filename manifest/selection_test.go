@@ -147,3 +147,35 @@ func FuzzSelection(f *testing.F) {
 		}
 	})
 }
+
+func TestSelectionsAreEqualIfMadeAlike(t *testing.T) {
+	made := func(include, exclude string) Selection {
+		var in, ex []string
+		if include != "" {
+			in = []string{include}
+		}
+		if exclude != "" {
+			ex = []string{exclude}
+		}
+		s, err := NewSelection(in, ex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	all := []Selection{
+		{},
+		made("*.dcm", ""), made("", "*.dcm"), made("*.dcm", "*.dcm"), made("/*.dcm", ""), SelectPaths(nil),
+		SelectPaths([]string{"a"}), SelectPaths([]string{"b"}),
+	}
+	for i, a := range all {
+		for j, b := range all {
+			if got := a.Equal(b); got != (i == j) {
+				t.Errorf("selection %d equals %d: %v", i, j, got)
+			}
+		}
+	}
+	if !made("*.dcm", "a/").Equal(made("*.dcm", "a/")) {
+		t.Error("selections of the same patterns differ")
+	}
+}
