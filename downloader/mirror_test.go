@@ -3,6 +3,7 @@ package downloader_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -259,3 +260,25 @@ func (w testWriter) Write(b []byte) (int, error) {
 }
 
 var _ io.Writer = testWriter{}
+
+// A disk that is unmounted leaves its mount point, which is another folder.
+func TestATreeKnowsItsFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "mirror")
+	must(t, os.Mkdir(dir, 0o700))
+	tree, err := downloader.OpenTree(dir, downloader.TreeOptions{})
+	must(t, err)
+	defer func() { must(t, tree.Close()) }()
+	must(t, tree.Present())
+	must(t, os.Rename(dir, dir+".away"))
+	if err := tree.Present(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Present() = %v without a folder", err)
+	}
+	must(t, os.Mkdir(dir, 0o700))
+	if err := tree.Present(); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Present() = %v with another folder", err)
+	}
+	must(t, os.Remove(dir))
+	must(t, os.Rename(dir+".away", dir))
+	must(t, tree.Present())
+}

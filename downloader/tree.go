@@ -112,6 +112,24 @@ func (t *Tree) Close() error {
 // Path returns the mirror's root folder.
 func (t *Tree) Path() string { return t.path }
 
+// Present reports whether the folder at Path is still the one that the Tree has
+// open. The error says what is there instead: nothing, or another folder, as when
+// a disk was unmounted or another one mounted over it.
+func (t *Tree) Present() error {
+	open, err := t.folder.Stat()
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(t.path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(open, fi) {
+		return fmt.Errorf("%s is another folder than before", t.path)
+	}
+	return nil
+}
+
 // versionDir is where the files of a version lie, relative to the mirror.
 func versionDir(ref manifest.Ref) string { return ref.Dataset + "/" + ref.Version }
 
