@@ -1,0 +1,159 @@
+package notify
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/wneessen/go-mail"
+)
+
+// mailTimeout is for all of a delivery.
+const mailTimeout = time.Minute
+
+// Encryption is how a connection to a mail server is kept from others.
+type Encryption string
+
+// The ways to do so.
+const (
+	STARTTLS    Encryption = "starttls" // asked for, and nothing is sent without it
+	ImplicitTLS Encryption = "tls"      // from the first byte on
+	Plain       Encryption = "none"     // not at all: only for a server on this machine
+)
+
+// MailOptions is what a Mail works with.
+type MailOptions struct {
+	Kinds      []Kind // that it is sent for; all if empty
+	Host       string
+	Port       int        // 0: 587, 465 with ImplicitTLS, 25 with Plain
+	Encryption Encryption // empty: STARTTLS
+	Username   string     // empty: without a login
+	// Password is asked for at each sending, so that a changed one counts at once.
+	// It is not called without a Username.
+	Password func() (string, error)
+	From     string
+	To       []string
+	RootCAs  *x509.CertPool // nil: those of the system
+}
+
+// Mail sends an Event as a mail of plain text.
+type Mail struct {
+	wanted
+	o MailOptions
+}
+
+// NewMail returns a Mail. The error says what is wrong with the options.
+func NewMail(o MailOptions) (*Mail, error) {
+	var port int
+	switch o.Encryption {
+	case "", STARTTLS:
+		o.Encryption, port = STARTTLS, mail.DefaultPortTLS
+	case ImplicitTLS:
+		port = mail.DefaultPortSSL
+	case Plain:
+		port = mail.DefaultPort
+		if !loopback(o.Host) {
+			return nil, fmt.Errorf("mail by %s: without encryption only a server on this machine is used", o.Host)
+		}
+	default:
+		return nil, fmt.Errorf("mail by %s: encryption %q is none of %s, %s, %s", o.Host, o.Encryption, STARTTLS, ImplicitTLS, Plain)
+	}
+	if o.Port == 0 {
+		o.Port = port
+	}
+	m := &Mail{wanted: o.Kinds, o: o}
+	if o.Host == "" || len(o.To) == 0 {
+		return nil, errors.New("mail needs a server's host and a receiver")
+	}
+	if _, err := m.compose(Event{}); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Name names the mail server.
+func (m *Mail) Name() string { return "mail by " + m.o.Host }
+
+// Notify sends the event to all receivers.
+func (m *Mail) Notify(ctx context.Context, e Event) error {
+	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
+	defer cancel()
+	msg, err := m.compose(e)
+	if err != nil {
+		return err
+	}
+	client, err := m.client(ctx)
+	if err != nil {
+		return err
+	}
+	err = client.DialAndSendWithContext(ctx, msg)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // and not that a connection was closed
+	}
+	return err
+}
+
+func (m *Mail) compose(e Event) (*mail.Msg, error) {
+	msg := mail.NewMsg()
+	if err := msg.From(m.o.From); err != nil {
+		return nil, fmt.Errorf("mail from %q: %w", m.o.From, err)
+	}
+	if err := msg.To(m.o.To...); err != nil {
+		return nil, fmt.Errorf("mail to %q: %w", m.o.To, err)
+	}
+	msg.Subject("[mimicsync] " + e.Subject())
+	msg.SetDateWithValue(e.Time)
+	msg.SetMessageID()
+	// No out-of-office notice is wanted, see RFC 3834.
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetBodyString(mail.TypeTextPlain, e.Message())
+	return msg, nil
+}
+
+func (m *Mail) client(ctx context.Context) (*mail.Client, error) {
+	options := []mail.Option{mail.WithPort(m.o.Port), mail.WithTimeout(mailTimeout), mail.WithDialContextFunc(m.dial(ctx))}
+	switch m.o.Encryption {
+	case ImplicitTLS:
+		options = append(options, mail.WithSSL())
+	case Plain:
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+	default:
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory), mail.WithTLSConfig(m.tls()))
+	}
+	if m.o.Username != "" {
+		password, err := m.o.Password()
+		if err != nil {
+			return nil, fmt.Errorf("the password: %w", err)
+		}
+		// The last two refuse a connection that is not encrypted.
+		options = append(options, mail.WithUsername(m.o.Username), mail.WithPassword(password), mail.WithOpportunisticSMTPAuth(
+			mail.SMTPAuthSCRAMSHA256PLUS, mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthPlain, mail.SMTPAuthLogin))
+	}
+	return mail.NewClient(m.o.Host, options...)
+}
+
+// dial returns a dialer of connections that end with ctx: the library looks at
+// it no more once it is connected.
+func (m *Mail) dial(ctx context.Context) mail.DialContextFunc {
+	return func(dialCtx context.Context, network, address string) (net.Conn, error) {
+		var dialer interface {
+			DialContext(ctx context.Context, network, address string) (net.Conn, error)
+		} = &net.Dialer{}
+		if m.o.Encryption == ImplicitTLS {
+			dialer = &tls.Dialer{Config: m.tls()}
+		}
+		conn, err := dialer.DialContext(dialCtx, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() }) // closed already if the delivery was quicker
+		}
+		return conn, err
+	}
+}
+
+func (m *Mail) tls() *tls.Config {
+	return &tls.Config{ServerName: m.o.Host, RootCAs: m.o.RootCAs, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,99 @@
+// Package notify tells people and programs what a daemon did: it runs hooks,
+// calls webhooks and sends mail.
+//
+// Each Notifier keeps to a time limit of its own and gives up after a few tries:
+// what could not be told is in the log, and in the history of passes. None knows
+// the daemon's secrets, and none of their own gets into a log or an error.
+package notify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what happened.
+type Kind string
+
+// The kinds of events.
+const (
+	Complete Kind = "complete" // a pass ended and everything is there; sent when it changed something
+	Failure  Kind = "failure"  // a pass ended early or incomplete; once, until that changes
+	Recovery Kind = "recovery" // the first pass that is complete after a Failure
+	Parked   Kind = "parked"   // a person must act: agreement, account
+	NoSpace  Kind = "no_space" // the disk is full; passes wait
+	Rot      Kind = "rot"      // a verification found files that are no longer right
+	Mirror   Kind = "mirror"   // the mirror's folder is gone, as when its disk is unmounted
+)
+
+// Event is something that people may want to know. It has no secrets.
+type Event struct {
+	Kind    Kind      `json:"event"`
+	Time    time.Time `json:"time"`
+	Host    string    `json:"host"` // of the daemon
+	Mirror  string    `json:"mirror"`
+	Dataset string    `json:"dataset,omitempty"`
+	Version string    `json:"version,omitempty"`
+	Text    string    `json:"text"`           // what happened, in a sentence
+	Cure    string    `json:"cure,omitempty"` // the page to open or the command to type
+	// What the pass did.
+	Fetched      int64   `json:"files_fetched"`
+	FetchedBytes int64   `json:"bytes_fetched"`
+	Linked       int64   `json:"files_linked"`
+	Failed       int64   `json:"files_failed"`
+	Elapsed      float64 `json:"elapsed_s"`
+}
+
+// Kinds are all kinds of events.
+var Kinds = []Kind{Complete, Failure, Recovery, Parked, NoSpace, Rot, Mirror}
+
+// wanted are the kinds that a Notifier is told of: all, if none is named.
+type wanted []Kind
+
+func (w wanted) Wants(k Kind) bool { return len(w) == 0 || slices.Contains(w, k) }
+
+var titles = map[Kind]string{
+	Complete: "complete",
+	Failure:  "failed",
+	Recovery: "complete again",
+	Parked:   "waits for you",
+	NoSpace:  "no space left",
+	Rot:      "damaged files found",
+	Mirror:   "the mirror is away",
+}
+
+// Subject is the event in a few words, as in "mimic-cxr 2.1.0: waits for you".
+func (e Event) Subject() string {
+	about := strings.TrimSpace(e.Dataset + " " + e.Version)
+	if about == "" {
+		about = "mimicsync"
+	}
+	title := titles[e.Kind]
+	if title == "" {
+		title = string(e.Kind)
+	}
+	return about + ": " + title
+}
+
+// Message is the event in full, in lines for a person.
+func (e Event) Message() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s\n", e.Subject(), e.Text)
+	if e.Cure != "" {
+		fmt.Fprintf(&b, "What to do: %s\n", e.Cure)
+	}
+	fmt.Fprintf(&b, "%s, mirror %s on %s\n", e.Time.Format("Mon 2006-01-02 15:04 MST"), e.Mirror, e.Host)
+	return b.String()
+}
+
+// Notifier tells somebody. It keeps to its own time limit, and to ctx's. It is
+// called from one goroutine at a time.
+type Notifier interface {
+	// Name is for logs, as in "webhook https://chat.example.org"; without secrets.
+	Name() string
+	// Wants says whether it is to be told of a kind.
+	Wants(Kind) bool
+	Notify(ctx context.Context, e Event) error
+}

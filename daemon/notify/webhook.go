@@ -1,0 +1,116 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+const (
+	webhookAttempt = 15 * time.Second // for one request
+	webhookTotal   = 2 * time.Minute  // for all tries
+	webhookRetries = 4
+)
+
+// WebhookOptions is what a Webhook works with.
+type WebhookOptions struct {
+	Kinds []Kind // that it is called for; all if empty
+	// URL gets the requests: https, or http to this machine. Whoever knows it may
+	// be able to write to the chat behind it, so that it counts as a secret.
+	URL string
+	// Transport makes the connections; nil: http.DefaultTransport.
+	Transport http.RoundTripper
+}
+
+// Webhook posts an Event as JSON. Its text is Event.Message, the whole for a
+// person, and its title Event.Subject: chat services that take {"text": ...}
+// need no program in between. A 2xx answer is success; a network error, 408, 429
+// and 5xx are tried again four times within two minutes. Redirects are not
+// followed.
+type Webhook struct {
+	wanted
+	url    string
+	host   string // scheme and host, for people
+	client *http.Client
+}
+
+// NewWebhook returns a Webhook. The error says what is wrong with the address,
+// without telling it.
+func NewWebhook(o WebhookOptions) (*Webhook, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("the address of a webhook must be complete, as in https://chat.example.org/hooks/name")
+	}
+	host := u.Scheme + "://" + u.Host
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return nil, fmt.Errorf("webhook %s: it must be https; http is for this machine only", host)
+	}
+	return &Webhook{wanted: o.Kinds, url: o.URL, host: host, client: &http.Client{
+		Transport:     o.Transport,
+		Timeout:       webhookAttempt,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// loopback reports whether a host is this machine, whatever DNS says.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Name names the host.
+func (w *Webhook) Name() string { return "webhook " + w.host }
+
+// Notify posts the event.
+func (w *Webhook) Notify(ctx context.Context, e Event) error {
+	ctx, cancel := context.WithTimeout(ctx, webhookTotal)
+	defer cancel()
+	body, err := json.Marshal(webhookBody{Title: e.Subject(), Text: e.Message(), Event: e})
+	if err != nil {
+		return err
+	}
+	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMultiplier(3), backoff.WithMaxElapsedTime(0))
+	return backoff.Retry(func() error { return w.post(ctx, body) }, backoff.WithContext(backoff.WithMaxRetries(policy, webhookRetries), ctx))
+}
+
+// webhookBody has the fields of the event beside its own text, which stands for
+// the event's.
+type webhookBody struct {
+	Title string `json:"title"`
+	Text  string `json:"text"`
+	Event
+}
+
+func (w *Webhook) post(ctx context.Context, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	if err != nil {
+		return backoff.Permanent(errors.New("the address cannot be used"))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := w.client.Do(req)
+	if err != nil {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // the rest of it is the address
+		}
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection serves again
+	switch code := resp.StatusCode; {
+	case code/100 == 2:
+		return nil
+	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, code/100 == 5:
+		return fmt.Errorf("it answered %s", resp.Status)
+	default:
+		return backoff.Permanent(fmt.Errorf("it answered %s", resp.Status))
+	}
+}
