@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"slices"
+	"time"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// dataset is what the daemon knows of one. Guarded by Daemon.mu.
+type dataset struct {
+	name     string
+	settings *Dataset // nil: the mirror has it, or somebody asked for it
+	agenda   agenda
+	versions []version // that the mirror has, the newest first
+
+	running *pass
+	queue   []*pass // asked for by people, in order
+	last    *PassStatus
+	success time.Time // end of the last complete pass
+	retries int       // in a row
+	retryAt time.Time // not before then is a refresh tried again that did not come to its end
+}
+
+// version is one that the mirror has.
+type version struct {
+	ref            manifest.Ref
+	entries        int64
+	published      int64 // bytes, 0 when unknown
+	files, bytes   int64 // verified
+	manifestDigest manifest.Digest
+}
+
+// dataset returns what is known of a dataset, and begins to know it.
+func (d *Daemon) dataset(name string) *dataset {
+	s := d.datasets[name]
+	if s == nil {
+		s = &dataset{name: name}
+		d.datasets[name] = s
+	}
+	return s
+}
+
+// scheduled reports whether the dataset is refreshed by itself.
+func (s *dataset) scheduled() bool { return s.settings != nil && s.settings.Schedule != nil }
+
+// request is what a refresh asks for.
+func (s *dataset) request() PullRequest {
+	return PullRequest{Ref: s.settings.Ref, Selection: s.settings.Selection, Sources: s.settings.Sources}
+}
+
+// refreshAt returns when the next refresh begins by the schedule, in the past if
+// that was missed, zero if it never does.
+func (s *dataset) refreshAt(now time.Time) time.Time {
+	if !s.scheduled() {
+		return time.Time{}
+	}
+	switch {
+	case s.agenda.Refreshing && s.running == nil && s.retryAt.IsZero(), s.agenda.Ref != s.settings.Ref:
+		return now
+	case s.agenda.Refreshing && s.running == nil:
+		return earliest(s.retryAt, nextTime(s.settings.Schedule, s.agenda.Refreshed))
+	}
+	return nextTime(s.settings.Schedule, s.agenda.Refreshed)
+}
+
+// scrubAt is the same for scrubs.
+func (s *dataset) scrubAt(scrub Scrub, now time.Time) time.Time {
+	switch {
+	case scrub.Schedule == nil || len(s.versions) == 0:
+		return time.Time{}
+	case s.agenda.Scrubbing:
+		return now
+	}
+	return nextTime(scrub.Schedule, s.agenda.Scrubbed)
+}
+
+// correctClocks is about clocks that were set back.
+func (d *Daemon) correctClocks(now time.Time) {
+	for _, s := range d.datasets {
+		if s.scheduled() {
+			s.agenda.set(&s.agenda.Refreshed, correct(s.settings.Schedule, s.agenda.Refreshed, now))
+		}
+		if s.retryAt.Sub(now) > 2*longestRetry {
+			s.retryAt = now
+		}
+		switch schedule := d.settings.Scrub.Schedule; {
+		case schedule == nil:
+		case s.agenda.Scrubbed.IsZero():
+			s.agenda.set(&s.agenda.Scrubbed, now) // the first one is not at once: all was just fetched, or is about to be
+		default:
+			s.agenda.set(&s.agenda.Scrubbed, correct(schedule, s.agenda.Scrubbed, now))
+		}
+	}
+}
+
+func (a *agenda) set(t *time.Time, to time.Time) {
+	if !t.Equal(to) {
+		*t, a.unsaved = to, true
+	}
+}
+
+// snapshot returns what is to be saved, and takes it for saved.
+func (a *agenda) snapshot() store.Agenda {
+	a.unsaved = false
+	saved := a.Agenda
+	if a.Trouble != nil {
+		trouble := *a.Trouble
+		trouble.Told = slices.Clone(trouble.Told)
+		saved.Trouble = &trouble
+	}
+	return saved
+}
+
+// hasAsked reports whether a pass waits for the one that runs.
+func (s *dataset) hasAsked() bool {
+	return slices.ContainsFunc(s.queue, func(p *pass) bool { return !p.held })
+}
+
+// takeAsked takes the first pass out of the queue that may begin. Held ones
+// begin when passes may go on by themselves.
+func (s *dataset) takeAsked(mayGoOn bool) *pass {
+	i := slices.IndexFunc(s.queue, func(p *pass) bool { return !p.held || mayGoOn })
+	if i < 0 {
+		return nil
+	}
+	p := s.queue[i]
+	s.queue = slices.Delete(s.queue, i, i+1)
+	return p
+}
+
+// shown is the version that a dataset's numbers are of: the configured one, or the
+// newest that the mirror has.
+func (s *dataset) shown() version {
+	wanted := ""
+	if s.settings != nil {
+		wanted = s.settings.Ref.Version
+	}
+	for _, v := range s.versions {
+		if wanted == "" || v.ref.Version == wanted {
+			return v
+		}
+	}
+	return version{ref: manifest.Ref{Dataset: s.name, Version: wanted}}
+}
+
+// count reads from the store which versions of a dataset the mirror has, and
+// counts the files of one of them; of the others it takes the counts that are
+// known, or counts them if there are none.
+func (d *Daemon) count(name string, known []version) ([]version, error) {
+	all, err := d.o.Syncer.Store.Versions()
+	if err != nil {
+		return nil, err
+	}
+	var versions []version
+	for _, v := range all {
+		if v.Ref.Dataset != name {
+			continue
+		}
+		n := version{ref: v.Ref, entries: v.Manifest.Entries, published: v.Bytes, manifestDigest: v.Manifest.Digest}
+		i := slices.IndexFunc(known, func(k version) bool { return k.ref == n.ref && k.manifestDigest == n.manifestDigest })
+		if i >= 0 {
+			n.files, n.bytes = known[i].files, known[i].bytes
+		} else if n.files, n.bytes, err = d.o.Syncer.Store.Totals(v.ID); err != nil {
+			return nil, err
+		}
+		versions = append(versions, n)
+	}
+	slices.SortFunc(versions, func(a, b version) int { return manifest.CompareVersions(b.ref.Version, a.ref.Version) })
+	return versions, nil
+}

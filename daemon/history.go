@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// shownFailures is how many failures the history keeps of a pass.
+const shownFailures = 20
+
+// record sees that a pass which fetched is in the history, with its kind. The
+// Syncer has written it there if it came as far as to know a manifest.
+func (d *Daemon) record(p *pass) error {
+	if !p.fetches() {
+		return nil // recordVerification has
+	}
+	d.mu.Lock()
+	report, ref := p.report, manifest.Ref{Dataset: p.request.Ref.Dataset, Version: p.version}
+	entry := store.Pass{Start: p.start, Elapsed: p.elapsed, State: report.State, Error: p.why}
+	d.mu.Unlock()
+	written, err := d.o.Syncer.Store.Passes(ref, 1)
+	if err != nil {
+		return err
+	}
+	if len(written) > 0 && !written[0].Start.Before(p.start) {
+		entry = written[0]
+	}
+	entry.Kind = string(p.kind)
+	d.mu.Lock()
+	p.recorded = entry.Start
+	d.mu.Unlock()
+	return d.o.Syncer.Store.AddPass(ref, entry)
+}
+
+// recordVerification puts what was found in a version into its history.
+func (d *Daemon) recordVerification(ref manifest.Ref, start time.Time, kind Kind, v *downloader.Verification, err error) error {
+	entry := store.Pass{
+		Kind: string(kind), Start: start, Elapsed: time.Since(start), State: rereadState(v, err),
+		Files:    store.Files{Total: v.Total, Present: v.Verified, Failed: v.Wrong + v.Missing},
+		Bytes:    store.Bytes{Present: v.Bytes},
+		Failures: v.Failures[:min(len(v.Failures), shownFailures)],
+	}
+	if err != nil {
+		entry.Error = err.Error()
+	}
+	return d.o.Syncer.Store.AddPass(ref, entry)
+}
+
+// History returns passes, the newest first; of all datasets if it is empty.
+func (d *Daemon) History(dataset string, limit int) ([]PassStatus, error) {
+	past, err := d.o.Syncer.Store.History(dataset, limit)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	passes := make([]PassStatus, 0, len(past))
+	for _, entry := range past {
+		s := pastStatus(entry)
+		for _, p := range d.recent {
+			if p.request.Ref.Dataset == s.Dataset && p.fetches() && p.recorded.Equal(s.Start) {
+				s.ID = p.id
+			}
+		}
+		passes = append(passes, s)
+	}
+	return passes, nil
+}
+
+// pastStatus is what the history has of a pass.
+func pastStatus(p store.Past) PassStatus {
+	kind := Kind(p.Kind)
+	if kind == "" {
+		kind = PullPass // by the command of that name
+	}
+	return PassStatus{
+		Kind: kind, Dataset: p.Ref.Dataset, Version: p.Ref.Version, State: p.State, Phase: downloader.PhaseEnd,
+		Start: p.Start, Elapsed: p.Elapsed.Seconds(),
+		Total: p.Files.Total, Done: p.Files.Total - p.Files.Failed, Failed: p.Files.Failed, Fetched: p.Bytes.Fetched,
+		Error: p.Error, Failures: p.Failures,
+	}
+}
+
+// recallPasses learns from the history how a dataset's passes ended.
+func (d *Daemon) recallPasses(s *dataset) error {
+	const enough = 100
+	past, err := d.o.Syncer.Store.History(s.name, enough)
+	if err != nil || len(past) == 0 {
+		return err
+	}
+	last := pastStatus(past[0])
+	s.last = &last
+	for _, p := range past {
+		if kind := pastStatus(p).Kind; p.State == store.Complete && (kind == PullPass || kind == RefreshPass) {
+			s.success = p.Start.Add(p.Elapsed)
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,348 @@
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mimicsync/daemon"
+	"mimicsync/daemon/notify"
+	"mimicsync/downloader"
+	"mimicsync/downloader/sourcetest"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// library is a PhysioNet in memory: datasets with their versions, and what befalls
+// those who ask for them.
+type library struct {
+	mu       sync.Mutex
+	versions map[manifest.Ref]*sourcetest.Memory
+	latest   map[string]string
+	trouble  func(manifest.Ref) error // what a request is answered with; nil, or nothing: normally
+	rate     int64                    // bytes a second of an answer with data, 0: at once
+	asked    int                      // requests for manifests
+	changed  int                      // of them, those that were answered with one
+	bytes    int64                    // of data that was served, manifests left out
+	fetched  map[string]int           // how often, by dataset@version/path
+}
+
+func newLibrary() *library {
+	return &library{versions: map[manifest.Ref]*sourcetest.Memory{}, latest: map[string]string{}, fetched: map[string]int{}}
+}
+
+// publish makes files the content of a version, which is the newest from then on.
+func (l *library) publish(ref manifest.Ref, files map[string]string) {
+	objects := map[string][]byte{}
+	var sums bytes.Buffer
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256([]byte(files[path])), path)
+		objects[path] = []byte(files[path])
+	}
+	objects[manifest.Name] = sums.Bytes()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.versions[ref] = sourcetest.NewMemory(ref, objects)
+	l.latest[ref.Dataset] = ref.Version
+}
+
+// befall sets what requests are answered with; nil is the end of it.
+func (l *library) befall(trouble func(manifest.Ref) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trouble = trouble
+}
+
+func (l *library) slow(rate int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rate = rate
+}
+
+// counts returns how many manifests were asked for, how many came, and how many
+// bytes of data, since the last call.
+func (l *library) counts() (asked, changed int, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	asked, changed, bytes = l.asked, l.changed, l.bytes
+	l.asked, l.changed, l.bytes = 0, 0, 0
+	return asked, changed, bytes
+}
+
+// Name implements downloader.Source.
+func (l *library) Name() string { return "library" }
+
+// Open implements downloader.Source.
+func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	l.mu.Lock()
+	version, rate := l.versions[r.Ref], l.rate
+	isManifest := r.Path == manifest.Name
+	if isManifest {
+		l.asked++
+	}
+	var err error
+	if l.trouble != nil {
+		err = l.trouble(r.Ref)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if version == nil {
+		return nil, fmt.Errorf("%s: %w", r.Ref, downloader.ErrNotExist)
+	}
+	o, err := version.Open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if isManifest {
+		l.changed++
+		return o, nil
+	}
+	l.fetched[r.Ref.String()+"/"+r.Path]++
+	o.Body = &slowBody{ReadCloser: o.Body, ctx: ctx, l: l, rate: rate}
+	return o, nil
+}
+
+// Latest implements downloader.Publisher.
+func (l *library) Latest(_ context.Context, dataset string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.trouble != nil {
+		if err := l.trouble(manifest.Ref{Dataset: dataset}); err != nil {
+			return "", err
+		}
+	}
+	version, ok := l.latest[dataset]
+	if !ok {
+		return "", &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: "library"}
+	}
+	return version, nil
+}
+
+// PublishedSize implements downloader.Publisher.
+func (l *library) PublishedSize(_ context.Context, ref manifest.Ref) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := int64(0)
+	for _, data := range l.versions[ref].Objects() {
+		n += int64(len(data))
+	}
+	return n, nil
+}
+
+// slowBody counts what is read, and takes its time.
+type slowBody struct {
+	io.ReadCloser
+
+	ctx  context.Context //nolint:containedctx // as a response body does
+	l    *library
+	rate int64
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.rate > 0 {
+		p = p[:min(int64(len(p)), max(b.rate/4, 1))]
+		select {
+		case <-time.After(time.Duration(len(p)) * time.Second / time.Duration(b.rate)):
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.l.mu.Lock()
+	defer b.l.mu.Unlock()
+	b.l.bytes += int64(n)
+	return n, err
+}
+
+// rig is a daemon over a mirror in a temporary folder, and its library.
+type rig struct {
+	*daemon.Daemon
+
+	t        testing.TB
+	dir      string
+	library  *library
+	settings daemon.Settings
+	store    *store.Store
+	tree     *downloader.Tree
+	syncer   *downloader.Syncer
+	inbox    *inbox
+	closed   int // calls of CloseIdle
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // of Run
+}
+
+// newRig makes a rig whose daemon has not begun.
+func newRig(t testing.TB, l *library, s daemon.Settings) *rig {
+	r := &rig{t: t, dir: t.TempDir(), library: l, settings: s, inbox: &inbox{}}
+	r.settings.Notifiers = append(r.settings.Notifiers, r.inbox)
+	return r
+}
+
+// start opens the mirror and starts the daemon, as a process does.
+func (r *rig) start() {
+	r.t.Helper()
+	r.open()
+	ctx, cancel := context.WithCancel(r.t.Context())
+	r.cancel, r.ended = cancel, make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		r.err = r.Run(ctx)
+	}()
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	place, err := store.Locate(r.dir, "")
+	must(r.t, err)
+	r.store, err = store.Open(place, "daemon")
+	must(r.t, err)
+	r.tree, err = downloader.OpenTree(r.dir, downloader.TreeOptions{Durability: downloader.NoDurability})
+	must(r.t, err)
+	r.syncer, err = downloader.New(downloader.Options{
+		Tree: r.tree, Store: r.store, Sources: []downloader.Budgeted{{Source: r.library, Budget: downloader.NewBudget(4)}},
+	})
+	must(r.t, err)
+	r.Daemon, err = daemon.New(daemon.Options{
+		Program: "test", Mirror: r.dir, Syncer: r.syncer, Settings: r.settings,
+		Load:      func() (daemon.Settings, []string, error) { return r.settings, nil, nil },
+		CloseIdle: func() { r.closed++ },
+		Explain:   func(err error) (string, string) { return err.Error(), "the cure" },
+	})
+	must(r.t, err)
+}
+
+// stop ends the daemon in good order, closes the mirror, and checks it.
+func (r *rig) stop() {
+	r.t.Helper()
+	r.cancel()
+	<-r.ended
+	must(r.t, r.err)
+	r.close()
+}
+
+func (r *rig) close() {
+	r.t.Helper()
+	r.check()
+	must(r.t, errors.Join(r.tree.Close(), r.store.Close()))
+}
+
+// check fails the test unless store and tree agree: every record's file is there
+// and right.
+func (r *rig) check() {
+	r.t.Helper()
+	versions, err := r.store.Versions()
+	must(r.t, err)
+	for _, v := range versions {
+		found, err := r.syncer.Verify(context.Background(), v.Ref, manifest.Selection{}, new(downloader.Progress)) //nolint:usetesting // also at the end of a test
+		must(r.t, err)
+		if found.Wrong+found.Missing > 0 {
+			r.t.Errorf("%s: %d files are wrong and %d missing that the store has records of: %+v", v.Ref, found.Wrong, found.Missing, found.Failures)
+		}
+	}
+}
+
+// dataset returns the status of one.
+func (r *rig) dataset(name string) daemon.DatasetStatus {
+	for _, s := range r.Status().Datasets {
+		if s.Dataset == name {
+			return s
+		}
+	}
+	return daemon.DatasetStatus{}
+}
+
+// want fails the test unless a dataset stands as it should.
+func (r *rig) want(name string, c daemon.Condition) {
+	r.t.Helper()
+	synctest.Wait()
+	if s := r.dataset(name); s.Condition != c {
+		r.t.Errorf("%s: %s is %s (%s), want %s", time.Now().Format(time.DateTime), name, s.Condition, s.Why, c)
+	}
+}
+
+func (r *rig) path(name string) string { return filepath.Join(r.dir, filepath.FromSlash(name)) }
+
+// has fails the test unless a file is in the mirror with this content.
+func (r *rig) has(name, content string) {
+	r.t.Helper()
+	got, err := os.ReadFile(r.path(name))
+	if err != nil || string(got) != content {
+		r.t.Errorf("%s is %.20q (%v), want %.20q", name, got, err, content)
+	}
+}
+
+// inbox is a notifier that keeps what it is told.
+type inbox struct {
+	mu     sync.Mutex
+	events []notify.Event
+}
+
+func (*inbox) Name() string           { return "inbox" }
+func (*inbox) Wants(notify.Kind) bool { return true }
+func (n *inbox) Notify(_ context.Context, e notify.Event) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events = append(n.events, e)
+	return nil
+}
+
+// take returns what has come since the last call, as "kind dataset", without those
+// of a kind that come with every change.
+func (n *inbox) take() []string {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	got := []string{}
+	for _, e := range n.events {
+		got = append(got, string(e.Kind)+" "+e.Dataset)
+	}
+	n.events = nil
+	return got
+}
+
+// wantEvents fails the test unless just these events have come since the last call.
+func (r *rig) wantEvents(want ...string) {
+	r.t.Helper()
+	if got := r.inbox.take(); !slices.Equal(got, append([]string{}, want...)) {
+		r.t.Errorf("%s: people were told %q, want %q", time.Now().Format(time.DateTime), got, want)
+	}
+}
+
+// schedule is a cron expression in UTC.
+func schedule(t testing.TB, expression string) *daemon.Schedule {
+	t.Helper()
+	s, err := daemon.ParseSchedule(expression, "UTC", 0, "")
+	must(t, err)
+	return s
+}
+
+func ref(t testing.TB, s string) manifest.Ref {
+	t.Helper()
+	r, err := manifest.ParseRef(s)
+	must(t, err)
+	return r
+}

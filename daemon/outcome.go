@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"mimicsync/daemon/notify"
+	"mimicsync/downloader"
+	"mimicsync/store"
+)
+
+// outcome is what the end of a refresh means.
+type outcome struct {
+	condition Condition // Idle: it is complete
+	// soon says that it is tried again besides the schedule.
+	soon      bool
+	key       string // the same for what people need to be told once
+	why, cure string
+}
+
+// outage is the key of all trouble on the way: people do not care which router.
+const outage = "outage"
+
+// judge says what the end of a pass means that was not broken off.
+func judge(p *pass) outcome {
+	_, access := errors.AsType[*downloader.AccessError](p.err)
+	_, cost := errors.AsType[*downloader.CostError](p.err)
+	o := outcome{why: p.why, cure: p.cure, key: p.why}
+	switch {
+	case p.err == nil && p.report.State == store.Complete:
+		o.condition = Idle
+	case p.err == nil:
+		o.condition, o.why = Failing, failuresInWords(p.report)
+		o.key = o.why
+	case access, cost, errors.Is(p.err, downloader.ErrLimit), errors.Is(p.err, downloader.ErrSources):
+		o.condition = Parked
+	case errors.Is(p.err, downloader.ErrNoSpace):
+		o.condition, o.soon, o.key = NoSpace, true, string(NoSpace)
+	case errors.Is(p.err, downloader.ErrManifest):
+		o.condition = Failing
+	default:
+		o.condition, o.soon, o.key = Failing, true, outage
+	}
+	return o
+}
+
+// failuresInWords says how many entries failed, and what became of the first ones,
+// in the same words for the same failures.
+func failuresInWords(r *downloader.Report) string {
+	const shown = 3
+	failures := slices.SortedFunc(slices.Values(r.Failures), func(a, b store.Failure) int { return cmp.Compare(a.Path, b.Path) })
+	text := fmt.Sprintf("%d of %d files could not be had", r.Files.Failed, r.Files.Total)
+	for i, f := range failures[:min(len(failures), shown)] {
+		text += map[bool]string{true: ": ", false: "; "}[i == 0] + f.Path + " (" + f.Reason + ")"
+	}
+	if len(failures) > shown {
+		text += "; ..."
+	}
+	return text
+}
+
+// settle draws the conclusions from the end of a pass.
+func (d *Daemon) settle(s *dataset, p *pass, now time.Time) {
+	d.tellRot(s, p)
+	why, broken := errors.AsType[*stop](p.err)
+	switch isRefresh := s.isRefresh(p); {
+	case p.kind == ScrubPass:
+		s.agenda.Scrubbing, s.agenda.unsaved = broken && why.resumes, true
+	case broken && isRefresh:
+		s.agenda.Refreshing, s.agenda.unsaved = why.resumes, true
+	case broken && why.resumes && p.fetches():
+		d.hold(s, p)
+	case broken, !p.fetches():
+	case isRefresh:
+		d.conclude(s, p, judge(p), now)
+	default:
+		d.concludePull(s, p, judge(p))
+	}
+}
+
+// isRefresh reports whether a pass did what the dataset's refresh does.
+func (s *dataset) isRefresh(p *pass) bool {
+	return s.scheduled() && p.fetches() && p.request.equal(s.request())
+}
+
+// conclude makes the outcome of a refresh the condition of its dataset.
+func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
+	s.agenda.Ref, s.agenda.Refreshed = p.request.Ref, p.start
+	s.agenda.Refreshing, s.agenda.unsaved = o.soon, true
+	switch o.condition {
+	case Idle:
+		d.recover(s, p)
+	case NoSpace:
+		d.runOut(s, p, o, now)
+	default:
+		d.trouble(s, p, o, now)
+	}
+	if !o.soon {
+		s.retries, s.retryAt = 0, time.Time{}
+	}
+}
+
+// concludePull is about what a person asked for, and can see by themselves. Only
+// a full disk concerns all.
+func (d *Daemon) concludePull(s *dataset, p *pass, o outcome) {
+	switch o.condition {
+	case NoSpace:
+		d.runOut(s, p, o, time.Now().Round(0))
+		d.hold(s, p)
+	case Idle:
+		d.tellComplete(s, p)
+	}
+}
+
+// hold lines up again what a person asked for and was broken off.
+func (d *Daemon) hold(s *dataset, p *pass) {
+	again := d.newPass(p.kind, p.request)
+	again.asked, again.held = true, true
+	s.queue = append(s.queue, again)
+}
+
+// Waits before a refresh is tried again that failed on the way.
+const (
+	firstRetry   = 5 * time.Minute
+	longestRetry = 2 * time.Hour
+	// patience is how long it may fail before a person is told: routers restart,
+	// and servers are mended.
+	patience = 6 * time.Hour
+)
+
+// retryWait is the wait before the n-th retry, spread by a quarter.
+func retryWait(n int) time.Duration {
+	wait := min(firstRetry<<min(n, 10), longestRetry)
+	return wait - wait/8 + rand.N(wait/4) //nolint:gosec // jitter is no secret
+}
+
+// trouble notes why a refresh failed, and tells people once.
+func (d *Daemon) trouble(s *dataset, p *pass, o outcome, now time.Time) {
+	t := s.agenda.Trouble
+	if t == nil {
+		t = &store.Trouble{Since: now}
+		s.agenda.Trouble = t
+	}
+	if t.Condition != string(o.condition) {
+		t.Condition, t.Since = string(o.condition), now
+	}
+	t.Why, t.Cure = o.why, o.cure
+	if o.soon {
+		s.retryAt = now.Add(retryWait(s.retries))
+		s.retries++
+		if now.Sub(t.Since) < patience {
+			return
+		}
+	}
+	if slices.Contains(t.Told, o.key) {
+		return
+	}
+	t.Told = append(t.Told, o.key)
+	kind := notify.Failure
+	if o.condition == Parked {
+		kind = notify.Parked
+	}
+	d.tellOf(kind, p, o.why, o.cure)
+}
+
+// recover notes that a refresh is complete.
+func (d *Daemon) recover(s *dataset, p *pass) {
+	if t := s.agenda.Trouble; t != nil && len(t.Told) > 0 {
+		d.tellOf(notify.Recovery, p, "it is complete again", "")
+	}
+	s.agenda.Trouble = nil
+	d.tellComplete(s, p)
+}
+
+// tellComplete is about a pass that is complete.
+func (d *Daemon) tellComplete(s *dataset, p *pass) {
+	if d.shortage == nil && d.all.Trouble != nil {
+		d.all.Trouble, d.all.unsaved = nil, true // the disk has room again
+	}
+	f := p.report.Files
+	if n := f.Fetched + f.Linked + f.Adopted; n > 0 {
+		d.tellOf(notify.Complete, p, fmt.Sprintf("%s@%s is complete: %d files, %d of them changed", s.name, p.version, f.Total, n), "")
+	}
+}
+
+// tellRot is about a verification that found files which are no longer right.
+func (d *Daemon) tellRot(s *dataset, p *pass) {
+	v := p.verification
+	if v == nil || v.Wrong+v.Missing == 0 {
+		return
+	}
+	text := fmt.Sprintf("%d files of %s are not what they were, and %d are gone", v.Wrong, s.name, v.Missing)
+	cure := "fetch them again with: mimicsync pull " + s.name
+	if p.repair && p.err == nil && p.report != nil && p.report.State == store.Complete {
+		text, cure = text+"; they were fetched again", ""
+	}
+	d.tellOf(notify.Rot, p, text, cure)
+}

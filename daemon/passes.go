@@ -1,0 +1,237 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// pass is one that was asked for, runs, or has ended. Guarded by Daemon.mu, but
+// for what does not change and for progress.
+type pass struct {
+	id       int64
+	kind     Kind
+	request  PullRequest // Ref and, of those that fetch, the rest
+	repair   bool        // a verification fetches again what it finds wrong
+	progress *downloader.Progress
+
+	asked bool // by a person: it minds no run window
+	held  bool // it was broken off, and begins when passes may go on
+	// start is zero before the pass begins, and cancel nil.
+	start    time.Time
+	cancel   context.CancelCauseFunc
+	stopping bool
+	version  string // empty until it is known
+	samples  samples
+
+	// What follows is of passes that have ended.
+	ended        bool
+	elapsed      time.Duration
+	report       *downloader.Report
+	verification *downloader.Verification
+	err          error
+	why, cure    string
+	recorded     time.Time // its Start in the history
+}
+
+// stop is why the daemon breaks off a pass: the cause of its context.
+type stop struct {
+	text string
+	// resumes says that what was broken off goes on as soon as it may.
+	resumes bool
+}
+
+// Error says why, for the history.
+func (s *stop) Error() string { return "interrupted: " + s.text }
+
+// Unwrap makes the downloader end in good order.
+func (s *stop) Unwrap() error { return downloader.ErrInterrupted }
+
+// Why passes are broken off.
+var (
+	stopClosed  = &stop{"the run window closed", true}
+	stopPaused  = &stop{"it was paused", true}
+	stopDaemon  = &stop{"the daemon stopped", true}
+	stopSpace   = &stop{"the disk is full", true}
+	stopScrub   = &stop{"the scrub makes way for a refresh", true}
+	stopChanged = &stop{"its configuration changed", true}
+	stopDropped = &stop{"the configuration no longer has the dataset", false}
+	stopByHand  = &stop{"it was canceled", false}
+)
+
+// stop breaks off a pass that runs. The first reason counts.
+func (p *pass) stop(why *stop) {
+	p.stopping = true
+	p.cancel(why)
+}
+
+// fetches reports whether it is a pass in the sense of the downloader.
+func (p *pass) fetches() bool { return p.kind == RefreshPass || p.kind == PullPass }
+
+// keptPasses is how many passes a Daemon knows by their id.
+const keptPasses = 100
+
+// newPass gives a pass its id.
+func (d *Daemon) newPass(kind Kind, r PullRequest) *pass {
+	d.lastID++
+	p := &pass{id: d.lastID, kind: kind, request: r, version: r.Ref.Version, progress: new(downloader.Progress)}
+	d.recent = append(d.recent, p)
+	if len(d.recent) > keptPasses {
+		for i, old := range d.recent {
+			if old.ended {
+				d.recent = append(d.recent[:i:i], d.recent[i+1:]...)
+				break
+			}
+		}
+	}
+	return p
+}
+
+// run is a pass from its beginning to its end, in a goroutine of its own.
+func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
+	d.mu.Lock()
+	known := s.versions
+	d.mu.Unlock()
+	var err error
+	if p.fetches() {
+		err = d.pull(ctx, p)
+	} else {
+		err = d.reread(ctx, p, known)
+	}
+	p.cancel(nil) // releases what the context holds
+	var why, cure string
+	if err != nil {
+		why, cure = d.o.Explain(err)
+	}
+	d.mu.Lock()
+	p.elapsed, p.err, p.why, p.cure = time.Since(p.start), err, why, cure
+	d.mu.Unlock()
+	broken := d.record(p)
+	versions, err := d.count(s.name, unchanged(known, p))
+	broken = errors.Join(broken, err)
+	if isStoreError(p.err) {
+		broken = errors.Join(p.err, broken)
+	}
+	if err := d.o.Syncer.Tree.Present(); err != nil {
+		broken = fmt.Errorf("%w: %w", ErrMirrorGone, err)
+	}
+	if d.end(s, p, versions, broken) && d.o.CloseIdle != nil {
+		d.o.CloseIdle()
+	}
+}
+
+// unchanged are the versions that a pass has not touched, whose counts hold.
+func unchanged(known []version, p *pass) []version {
+	if !p.fetches() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(known), func(v version) bool { return v.ref.Version == p.version })
+}
+
+// pull is a pass that fetches.
+func (d *Daemon) pull(ctx context.Context, p *pass) error {
+	ref, err := d.o.Syncer.Resolve(ctx, p.request.Ref)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		d.setReport(p, failedReport(p.request.Ref, err))
+		return err
+	}
+	d.setVersion(p, ref.Version)
+	report, err := d.o.Syncer.PullFrom(ctx, p.request.Sources, ref, p.request.Selection, p.progress)
+	d.setReport(p, report)
+	return err
+}
+
+// failedReport is that of a pass which did not come to the Syncer.
+func failedReport(ref manifest.Ref, err error) *downloader.Report {
+	state := store.Failed
+	if errors.Is(err, downloader.ErrInterrupted) {
+		state = store.Interrupted
+	}
+	return &downloader.Report{Dataset: ref.Dataset, Version: ref.Version, State: state, Err: err}
+}
+
+func (d *Daemon) setVersion(p *pass, version string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p.version = version
+	d.change()
+}
+
+func (d *Daemon) setReport(p *pass, r *downloader.Report) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p.report = r
+}
+
+// end takes note of a pass that has ended, and of what keeps the daemon from going
+// on. It reports whether it was the last one that ran.
+func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (last bool) {
+	now := time.Now().Round(0)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.measure(now)
+	p.ended = true
+	s.running = nil
+	if broken == nil {
+		s.versions = versions
+	} else if d.fatal == nil {
+		d.fatal = broken
+	}
+	if p.verification != nil {
+		p.version = p.verification.Version
+	}
+	d.settle(s, p, now)
+	shown := d.passStatus(p, now)
+	d.o.Logger.Info("pass ends", "dataset", shown.Dataset, "version", shown.Version, "kind", string(p.kind), "pass", p.id, //nolint:sloglint // the pass's context is over
+		"state", shown.State.String(), "elapsed", p.elapsed, "fetched_bytes", shown.Fetched, "err", p.err)
+	shown.Report, shown.Verification = nil, nil
+	s.last = &shown
+	if p.state() == store.Complete && p.fetches() {
+		s.success = now
+	}
+	d.traffic.unsaved = true
+	d.decideSoon()
+	return !slices.ContainsFunc(d.sorted(), func(s *dataset) bool { return s.running != nil })
+}
+
+// state is how a pass ended. A verification is complete too if all that it found
+// wrong was fetched again.
+func (p *pass) state() store.State {
+	switch {
+	case !p.ended:
+		return store.Running
+	case p.report != nil:
+		return p.report.State
+	case p.verification == nil:
+		return store.Complete // the mirror has no version to verify
+	}
+	return rereadState(p.verification, p.err)
+}
+
+// rereadState is how a verification ended.
+func rereadState(v *downloader.Verification, err error) store.State {
+	switch {
+	case errors.Is(err, downloader.ErrInterrupted):
+		return store.Interrupted
+	case err != nil:
+		return store.Failed
+	case v.Wrong+v.Missing > 0:
+		return store.Incomplete
+	}
+	return store.Complete
+}
+
+// isStoreError reports whether the state file cannot be relied on.
+func isStoreError(err error) bool {
+	_, broken := errors.AsType[*store.Error](err)
+	return broken || errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrClosed)
+}

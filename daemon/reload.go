@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Reload takes the settings over from Options.Load. A bad configuration leaves
+// those in force as they are; the error says why.
+func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
+	settings, notes, err := d.o.Load()
+	if err == nil {
+		err = check(settings)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; the one in force stays: %w", ErrBadSettings, err)
+	}
+	d.mu.Lock()
+	d.adopt(settings)
+	d.decideSoon()
+	d.mu.Unlock()
+	d.o.Logger.InfoContext(ctx, "configuration reloaded", "datasets", len(settings.Datasets))
+	return notes, nil
+}
+
+// check reports what is wrong with settings.
+func check(s Settings) error {
+	if _, err := parseLimit(s.BWLimit); err != nil {
+		return fmt.Errorf("%w: the bandwidth limit %q: %w", ErrBadSettings, s.BWLimit, err)
+	}
+	seen := map[string]bool{}
+	for _, c := range s.Datasets {
+		if seen[c.Ref.Dataset] {
+			return fmt.Errorf("%w: the dataset %s is there twice", ErrBadSettings, c.Ref.Dataset)
+		}
+		seen[c.Ref.Dataset] = true
+	}
+	return nil
+}
+
+// adopt puts settings into force that check has nothing against. What runs and is
+// no longer wanted, or is wanted otherwise, ends.
+func (d *Daemon) adopt(settings Settings) {
+	d.settings = settings
+	l, _ := parseLimit(settings.BWLimit) // checked
+	d.setLimit(l)
+	before := map[string]*Dataset{}
+	for _, s := range d.datasets {
+		before[s.name], s.settings = s.settings, nil
+	}
+	for i := range settings.Datasets {
+		c := &settings.Datasets[i]
+		s := d.dataset(c.Ref.Dataset)
+		s.settings = c
+		if old := before[s.name]; old != nil && s.scheduled() && !s.request().equal((&dataset{settings: old}).request()) {
+			s.agenda.Refreshing, s.agenda.unsaved, s.retryAt = true, true, time.Time{} // for it is another refresh
+		}
+	}
+	for _, s := range d.datasets {
+		if !s.scheduled() && (s.agenda.Refreshing || s.agenda.Trouble != nil) {
+			s.agenda.Refreshing, s.agenda.Trouble, s.agenda.unsaved = false, nil, true
+		}
+		switch p := s.running; {
+		case p == nil || p.kind != RefreshPass || p.asked:
+		case s.settings == nil:
+			p.stop(stopDropped)
+		case !p.request.equal(s.request()):
+			p.stop(stopChanged)
+		}
+	}
+	d.correctClocks(time.Now().Round(0))
+}

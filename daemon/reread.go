@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// reread is a verification or a scrub: of one version, or of all that the mirror
+// has of the dataset, one after the other.
+func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error {
+	scrub := d.scrubOptions(p)
+	for _, v := range versions {
+		if p.request.Ref.Version != "" && p.request.Ref.Version != v.ref.Version {
+			continue
+		}
+		start := time.Now().Round(0)
+		d.beginStep(p, v.ref.Version)
+		found, err := d.o.Syncer.Scrub(ctx, v.ref, scrub, p.progress)
+		if found == nil {
+			found = &downloader.Verification{Dataset: v.ref.Dataset, Version: v.ref.Version}
+		}
+		d.addVerification(p, found)
+		err = errors.Join(err, d.recordVerification(v.ref, start, p.kind, found, err))
+		if err == nil && p.repair && found.Wrong+found.Missing > 0 {
+			err = d.fetchAgain(ctx, v.ref, p, found)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scrubOptions is how a pass reads the mirror: a scrub slowly, and not what was
+// read since it first began; a person's verification all of it at once.
+func (d *Daemon) scrubOptions(p *pass) downloader.ScrubOptions {
+	if p.kind == VerifyPass {
+		return downloader.ScrubOptions{Keep: !p.repair}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	began := d.datasets[p.request.Ref.Dataset].agenda.Scrubbed
+	return downloader.ScrubOptions{Rate: d.settings.Scrub.Rate, Before: began.Add(-d.settings.Scrub.MaxAge)}
+}
+
+// beginStep gives each version's part of a pass its own progress.
+func (d *Daemon) beginStep(p *pass, version string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.measure(time.Now().Round(0))
+	p.version, p.progress, p.samples = version, new(downloader.Progress), samples{}
+	d.change()
+}
+
+// fetchAgain pulls just what was found wrong or missing, so that a mirror of a
+// part of a dataset stays one.
+func (d *Daemon) fetchAgain(ctx context.Context, ref manifest.Ref, p *pass, found *downloader.Verification) error {
+	d.beginStep(p, ref.Version)
+	paths := make([]string, 0, len(found.Failures))
+	for _, f := range found.Failures {
+		paths = append(paths, f.Path)
+	}
+	report, err := d.o.Syncer.PullFrom(ctx, p.request.Sources, ref, manifest.SelectPaths(paths), p.progress)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p.report = addReport(p.report, report)
+	return err
+}
+
+// addVerification adds what was found in one version to what was found in others.
+func (d *Daemon) addVerification(p *pass, found *downloader.Verification) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p.verification == nil {
+		p.verification = found
+		return
+	}
+	sum := *p.verification
+	sum.Version = "" // several
+	sum.Total += found.Total
+	sum.Verified += found.Verified
+	sum.Bytes += found.Bytes
+	sum.Wrong += found.Wrong
+	sum.Missing += found.Missing
+	sum.Absent += found.Absent
+	sum.Failures = slices.Concat(sum.Failures, found.Failures)
+	sum.Elapsed += found.Elapsed
+	p.verification = &sum
+}
+
+// addReport adds up what was fetched again in several versions.
+func addReport(sum, r *downloader.Report) *downloader.Report {
+	if sum == nil {
+		return r
+	}
+	added := *sum
+	added.Version = "" // several
+	added.Files.Total += r.Files.Total
+	added.Files.Fetched += r.Files.Fetched
+	added.Files.Linked += r.Files.Linked
+	added.Files.Failed += r.Files.Failed
+	added.Bytes.Fetched += r.Bytes.Fetched
+	added.Bytes.Linked += r.Bytes.Linked
+	added.Bytes.Discarded += r.Bytes.Discarded
+	added.Failures = slices.Concat(added.Failures, r.Failures)
+	added.Quarantined = slices.Concat(added.Quarantined, r.Quarantined)
+	added.Elapsed += r.Elapsed
+	if r.State != store.Complete {
+		added.State, added.Err = r.State, r.Err
+	}
+	return &added
+}

@@ -1,0 +1,178 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"mimicsync/downloader"
+)
+
+// Status is what is now. It does not wait for the disk.
+func (d *Daemon) Status() Status {
+	now := time.Now().Round(0)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	open, changes := d.settings.Windows.Open(now)
+	s := Status{
+		Program: d.o.Program, Mirror: d.o.Mirror, Now: now, Started: d.started, Paused: d.all.Paused,
+		Window: Window{Open: open, Changes: changes}, BWLimit: d.limit.text, BytesLimit: d.limit.timetable.Rate(now.Local()),
+		Free: d.space.Bytes, Hosts: d.hosts(), Datasets: []DatasetStatus{},
+	}
+	for _, ds := range d.sorted() {
+		if ds.settings == nil && len(ds.versions) == 0 && ds.running == nil && len(ds.queue) == 0 {
+			continue // somebody asked for it once, and nothing came
+		}
+		status := d.datasetStatus(ds, now)
+		if status.Pass != nil {
+			s.Rate += status.Pass.Rate
+		}
+		s.Datasets = append(s.Datasets, status)
+	}
+	return s
+}
+
+// hosts says how many connections there are to the host of each source.
+func (d *Daemon) hosts() []Host {
+	hosts := []Host{}
+	for _, b := range d.o.Syncer.Sources {
+		h := Host{Source: b.Name()}
+		h.Used, h.Limit, h.Ceiling = b.Budget.Connections()
+		switch {
+		case h.Limit == h.Ceiling:
+			h.Why = fmt.Sprintf("%d is the most that is allowed here", h.Ceiling)
+		default:
+			h.Why = fmt.Sprintf("more than %d have not helped so far, or were refused", h.Limit)
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts
+}
+
+func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
+	v := s.shown()
+	status := DatasetStatus{
+		Dataset: s.name, Version: v.ref.Version, Latest: s.settings != nil && s.settings.Ref.Version == "", Scheduled: s.scheduled(),
+		Entries: v.entries, Files: v.files, Bytes: v.bytes, Published: v.published,
+		Next: d.inWindow(s.refreshAt(now), now), NextScrub: d.inWindow(s.scrubAt(d.settings.Scrub, now), now),
+		LastSuccess: s.success, Last: s.last,
+	}
+	for _, v := range s.versions {
+		status.Versions = append(status.Versions, v.ref.Version)
+	}
+	if p := s.running; p != nil {
+		pass := d.passStatus(p, now)
+		pass.Report, pass.Verification = nil, nil
+		status.Pass = &pass
+		if p.fetches() && (v.ref.Version == "" || v.ref.Version == p.version) && pass.Phase >= downloader.PhaseTransfer {
+			status.Version = p.version
+			status.Files = max(status.Files, pass.Done)
+			status.Bytes += pass.Fetched
+			if p.request.Selection.All() {
+				status.Entries = pass.Total
+			}
+			if status.Published > 0 {
+				status.Bytes = min(status.Bytes, status.Published)
+			}
+		}
+	}
+	status.Condition, status.Why, status.Cure = d.condition(s, now)
+	return status
+}
+
+// inWindow is when a pass begins that is due at t.
+func (d *Daemon) inWindow(t, now time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	if t.Before(now) {
+		t = now
+	}
+	if open, changes := d.settings.Windows.Open(t); !open && !changes.IsZero() {
+		return changes
+	}
+	return t
+}
+
+// condition says how a dataset stands. Of several that hold, it is the one that a
+// person can do most about.
+func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure string) {
+	open, _ := d.settings.Windows.Open(now)
+	waits := len(s.queue) > 0 || isDue(s.refreshAt(now), now) || isDue(s.scrubAt(d.settings.Scrub, now), now)
+	t := s.agenda.Trouble
+	switch {
+	case s.running != nil:
+		return Running, "", ""
+	case s.agenda.Paused:
+		return Paused, "it is paused", "mimicsync resume " + s.name
+	case d.all.Paused:
+		return Paused, "all datasets are paused", "mimicsync resume"
+	case d.shortage != nil && (waits || s.agenda.Refreshing):
+		return NoSpace, d.all.Trouble.Why, d.all.Trouble.Cure
+	case t != nil && t.Condition == string(Parked):
+		return Parked, t.Why, t.Cure
+	case waits && !open:
+		return Closed, "the run window is closed", ""
+	case waits:
+		return Queued, "", ""
+	case t != nil:
+		return Failing, t.Why, t.Cure
+	}
+	return Idle, "", ""
+}
+
+// passStatus is a pass at this moment. The caller holds mu.
+func (d *Daemon) passStatus(p *pass, now time.Time) PassStatus {
+	g := p.progress
+	s := PassStatus{
+		ID: p.id, Kind: p.kind, Dataset: p.request.Ref.Dataset, Version: p.version, State: p.state(),
+		Phase: downloader.Phase(g.Phase.Load()), Start: p.start, Elapsed: p.elapsed.Seconds(),
+		Total: g.Total.Load(), Done: g.Done.Load(), Failed: g.Failed.Load(), Examined: g.Examined.Load(),
+		Expected: g.Expected.Load(), Fetched: g.Fetched.Load(), Retries: g.Retries.Load(), Connections: g.Connections.Load(),
+		Error: p.why, Cure: p.cure, Report: p.report, Verification: p.verification,
+	}
+	switch {
+	case p.ended && p.report != nil:
+		s.Failures = firstOf(p.report.Failures)
+	case p.ended && p.verification != nil:
+		s.Failures = firstOf(p.verification.Failures)
+	case !p.start.IsZero():
+		s.Elapsed = max(now.Sub(p.start), 0).Seconds()
+		s.Rate = p.samples.rate()
+		if left := s.Expected - s.Fetched; s.Rate > 0 && left > 0 {
+			s.Left = left / s.Rate
+		}
+	}
+	return s
+}
+
+func firstOf[T any](all []T) []T { return slices.Clone(all[:min(len(all), shownFailures)]) }
+
+// Pass returns a pass of this daemon, running or ended, with its result. The last
+// 100 are kept.
+func (d *Daemon) Pass(id int64) (PassStatus, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.recent {
+		if p.id == id {
+			return d.passStatus(p, time.Now().Round(0)), nil
+		}
+	}
+	return PassStatus{}, fmt.Errorf("%w: %d", ErrNoSuchPass, id)
+}
+
+// Ready reports whether the daemon serves its purpose: it runs, the mirror is
+// there, and there is room. The error says why not.
+func (d *Daemon) Ready() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.fatal != nil:
+		return d.fatal
+	case !d.running:
+		return errNotStarted
+	case d.shortage != nil:
+		return fmt.Errorf("%w: %d bytes are needed, %d are free", downloader.ErrNoSpace, d.shortage.bytes, d.space.Bytes)
+	}
+	return nil
+}

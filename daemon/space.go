@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"mimicsync/daemon/notify"
+	"mimicsync/downloader"
+	"mimicsync/internal/durable"
+	"mimicsync/store"
+)
+
+// shortage is what a full disk lacks before passes go on.
+type shortage struct {
+	bytes  int64 // that must be free
+	inodes int64
+}
+
+// A disk that was full is used again when it has at least this.
+const (
+	reserveBytes  = 64 << 20
+	reserveInodes = 1000
+)
+
+// overIn reports whether there is room again.
+func (s *shortage) overIn(space durable.Space) bool {
+	return space.Bytes >= s.bytes && (space.Inodes < 0 || space.Inodes >= s.inodes)
+}
+
+// runOut makes all passes wait until there is room for what is missing, and
+// tells people once.
+func (d *Daemon) runOut(s *dataset, p *pass, o outcome, now time.Time) {
+	d.shortage = &shortage{bytes: reserveBytes}
+	if e, ok := errors.AsType[*downloader.SpaceError](p.err); ok {
+		d.shortage.bytes = max(e.Need, reserveBytes)
+		if e.Inodes {
+			d.shortage.inodes = reserveInodes
+		}
+		if !e.Inodes && e.Need > 0 && e.Free >= e.Need || d.shortage.overIn(d.space) {
+			// A quota, which the file system does not speak of: ask it by trying.
+			s.retryAt = now.Add(retryWait(s.retries))
+			s.retries++
+		}
+	}
+	for _, other := range d.datasets {
+		if other.running != nil {
+			other.running.stop(stopSpace)
+		}
+	}
+	t := d.all.Trouble
+	if t == nil {
+		t = &store.Trouble{Condition: string(NoSpace), Since: now}
+		d.all.Trouble = t
+	}
+	t.Why, t.Cure, d.all.unsaved = o.why, o.cure, true
+	if !slices.Contains(t.Told, o.key) {
+		t.Told = append(t.Told, o.key)
+		d.tellOf(notify.NoSpace, p, o.why, o.cure)
+	}
+}

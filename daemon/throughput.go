@@ -1,0 +1,139 @@
+package daemon
+
+import (
+	"maps"
+	"time"
+)
+
+// Steps of the chart of the last hour.
+const (
+	hourStep  = 10 * time.Second
+	hourSteps = 360
+	shownDays = 30
+)
+
+// traffic counts what was received.
+type traffic struct {
+	hour    [hourSteps]int64 // bytes in steps of the wall clock, each at its number modulo their count
+	newest  int64            // number of the last step that was counted in
+	days    map[string]int64 // bytes by day, as time.DateOnly writes it
+	changed bool             // days are not what the store has
+	unsaved bool             // and it is time to tell it
+	saved   time.Time
+}
+
+// add counts bytes.
+func (t *traffic) add(now time.Time, n int64) {
+	t.turn(now)
+	if n == 0 {
+		return
+	}
+	t.hour[t.newest%hourSteps] += n
+	t.days[now.Local().Format(time.DateOnly)] += n
+	t.changed = true
+}
+
+// turn empties the steps that have passed since the last one. A clock that was set
+// back goes on in the newest one until it is there again, or an hour is off.
+func (t *traffic) turn(now time.Time) {
+	step := now.Unix() / int64(hourStep/time.Second)
+	if step <= t.newest-hourSteps || step >= t.newest+hourSteps {
+		t.hour, t.newest = [hourSteps]int64{}, step
+	}
+	for t.newest < step {
+		t.newest++
+		t.hour[t.newest%hourSteps] = 0
+	}
+}
+
+// Throughput is what was received over the last hour, in steps of ten seconds,
+// and Days in the last 30 days, a day each by the local clock.
+func (d *Daemon) Throughput() (hour, days []Sample) {
+	now := time.Now().Round(0)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := &d.traffic
+	t.turn(now)
+	for step := t.newest - hourSteps + 1; step <= t.newest; step++ {
+		at := time.Unix(step*int64(hourStep/time.Second), 0)
+		hour = append(hour, Sample{At: at, Bytes: t.hour[step%hourSteps]})
+	}
+	year, month, today := now.Local().Date()
+	for back := shownDays - 1; back >= 0; back-- {
+		at := time.Date(year, month, today-back, 0, 0, 0, 0, time.Local)
+		days = append(days, Sample{At: at, Bytes: t.days[at.Format(time.DateOnly)]})
+	}
+	return hour, days
+}
+
+// samples tell the rate of a pass over the last seconds.
+type samples struct {
+	counted int64 // of Progress.Fetched, in traffic
+	at      []time.Time
+	bytes   []int64
+}
+
+// sampled is the stretch that a rate is of.
+const sampled = 10 * time.Second
+
+func (s *samples) add(now time.Time, fetched int64) {
+	if n := len(s.at); n > 0 && now.Sub(s.at[n-1]) < time.Second/2 {
+		return
+	}
+	s.at, s.bytes = append(s.at, now), append(s.bytes, fetched)
+	for len(s.at) > 2 && now.Sub(s.at[1]) >= sampled {
+		s.at, s.bytes = s.at[1:], s.bytes[1:]
+	}
+}
+
+// rate is bytes a second, over the last ten seconds.
+func (s *samples) rate() int64 {
+	n := len(s.at)
+	if n < 2 || !s.at[n-1].After(s.at[0]) {
+		return 0
+	}
+	return int64(float64(s.bytes[n-1]-s.bytes[0]) / s.at[n-1].Sub(s.at[0]).Seconds())
+}
+
+// measure takes note of what the passes have received. The caller holds mu.
+func (d *Daemon) measure(now time.Time) {
+	running := false
+	for _, s := range d.datasets {
+		p := s.running
+		if p == nil {
+			continue
+		}
+		running = true
+		fetched := p.progress.Fetched.Load()
+		d.traffic.add(now, fetched-p.samples.counted)
+		p.samples.counted = fetched
+		p.samples.add(now, fetched)
+	}
+	if running {
+		d.change()
+	}
+}
+
+// saveTrafficNowAndThen writes the days once a minute at most, and when a pass has
+// ended.
+func (d *Daemon) saveTrafficNowAndThen(now time.Time) error {
+	d.mu.Lock()
+	due := d.traffic.unsaved || now.Sub(d.traffic.saved).Abs() >= time.Minute
+	d.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return d.saveTraffic()
+}
+
+// saveTraffic writes the days if they have changed.
+func (d *Daemon) saveTraffic() error {
+	d.mu.Lock()
+	changed, days := d.traffic.changed, maps.Clone(d.traffic.days)
+	d.traffic.changed, d.traffic.unsaved, d.traffic.saved = false, false, time.Now().Round(0)
+	d.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return d.o.Syncer.Store.PutReceived(days)
+}
