@@ -77,6 +77,8 @@ type Daemon struct {
 	wake    chan struct{}  // holds a value when there is something to decide
 	told    chan struct{}  // the same for events to deliver
 	passes  sync.WaitGroup // their goroutines
+	// free asks for the room on the mirror's disk. Tests have another one.
+	free func(path string) (durable.Space, error)
 
 	mu       sync.Mutex // guards all that follows; nobody holds it while they wait for a disk or a network
 	settings Settings
@@ -116,6 +118,7 @@ func New(o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		o: o, host: host, started: time.Now(), wake: make(chan struct{}, 1), told: make(chan struct{}, 1),
+		free: durable.Free,
 		datasets: map[string]*dataset{}, watchers: map[chan struct{}]struct{}{},
 	}
 	if err := d.recall(); err != nil {
@@ -209,7 +212,7 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 	if err := d.o.Syncer.Tree.Present(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrMirrorGone, err)
 	}
-	space, err := durable.Free(d.o.Mirror)
+	space, err := d.free(d.o.Mirror)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrMirrorGone, err)
 	}
@@ -270,7 +273,7 @@ func (d *Daemon) choose(ctx context.Context, now time.Time) []func() {
 		}
 		p.start = now
 		s.running = p
-		pctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) //nolint:fatcontext // each pass has its own
+		pctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 		p.cancel = cancel
 		start = append(start, func() { d.run(pctx, s, p) })
 		d.o.Logger.InfoContext(ctx, "pass starts", "dataset", p.request.Ref.String(), "kind", string(p.kind), "pass", p.id)

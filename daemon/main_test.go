@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,8 +41,7 @@ type library struct {
 	latest   map[string]string
 	trouble  func(manifest.Ref) error // what a request is answered with; nil, or nothing: normally
 	rate     int64                    // bytes a second of an answer with data, 0: at once
-	asked    int                      // requests for manifests
-	changed  int                      // of them, those that were answered with one
+	diary    []string                 // requests for manifests, as "02 03:00 demo@1.0", one for all in a minute
 	bytes    int64                    // of data that was served, manifests left out
 	fetched  map[string]int           // how often, by dataset@version/path
 }
@@ -64,6 +65,13 @@ func (l *library) publish(ref manifest.Ref, files map[string]string) {
 	l.latest[ref.Dataset] = ref.Version
 }
 
+// remove takes a file away that the manifest has.
+func (l *library) remove(ref manifest.Ref, path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.versions[ref].Remove(path)
+}
+
 // befall sets what requests are answered with; nil is the end of it.
 func (l *library) befall(trouble func(manifest.Ref) error) {
 	l.mu.Lock()
@@ -77,14 +85,23 @@ func (l *library) slow(rate int64) {
 	l.rate = rate
 }
 
-// counts returns how many manifests were asked for, how many came, and how many
-// bytes of data, since the last call.
-func (l *library) counts() (asked, changed int, bytes int64) {
+// served returns how many bytes of data came since the last call.
+func (l *library) served() (bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	asked, changed, bytes = l.asked, l.changed, l.bytes
-	l.asked, l.changed, l.bytes = 0, 0, 0
-	return asked, changed, bytes
+	bytes, l.bytes = l.bytes, 0
+	return bytes
+}
+
+// readDiary returns what was asked since the last call, in the order of days.
+func (l *library) readDiary() []string {
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	diary := l.diary
+	l.diary = []string{}
+	slices.Sort(diary)
+	return slices.Compact(diary)
 }
 
 // Name implements downloader.Source.
@@ -96,7 +113,7 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	version, rate := l.versions[r.Ref], l.rate
 	isManifest := r.Path == manifest.Name
 	if isManifest {
-		l.asked++
+		l.diary = append(l.diary, time.Now().UTC().Format("02 15:04 ")+r.Ref.String())
 	}
 	var err error
 	if l.trouble != nil {
@@ -116,7 +133,6 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if isManifest {
-		l.changed++
 		return o, nil
 	}
 	l.fetched[r.Ref.String()+"/"+r.Path]++
@@ -162,7 +178,7 @@ type slowBody struct {
 
 func (b *slowBody) Read(p []byte) (int, error) {
 	if b.rate > 0 {
-		p = p[:min(int64(len(p)), max(b.rate/4, 1))]
+		p = p[:min(int64(len(p)), b.rate)]
 		select {
 		case <-time.After(time.Duration(len(p)) * time.Second / time.Duration(b.rate)):
 		case <-b.ctx.Done():
@@ -188,7 +204,8 @@ type rig struct {
 	tree     *downloader.Tree
 	syncer   *downloader.Syncer
 	inbox    *inbox
-	closed   int // calls of CloseIdle
+	closed   atomic.Int64 // calls of CloseIdle
+	free     atomic.Int64 // bytes on the disk; 0: plenty
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -229,10 +246,11 @@ func (r *rig) open() {
 	r.Daemon, err = daemon.New(daemon.Options{
 		Program: "test", Mirror: r.dir, Syncer: r.syncer, Settings: r.settings,
 		Load:      func() (daemon.Settings, []string, error) { return r.settings, nil, nil },
-		CloseIdle: func() { r.closed++ },
+		CloseIdle: func() { r.closed.Add(1) },
 		Explain:   func(err error) (string, string) { return err.Error(), "the cure" },
 	})
 	must(r.t, err)
+	r.SetFree(func() int64 { return cmp.Or(r.free.Load(), 1<<40) })
 }
 
 // stop ends the daemon in good order, closes the mirror, and checks it.
@@ -257,7 +275,7 @@ func (r *rig) check() {
 	versions, err := r.store.Versions()
 	must(r.t, err)
 	for _, v := range versions {
-		found, err := r.syncer.Verify(context.Background(), v.Ref, manifest.Selection{}, new(downloader.Progress)) //nolint:usetesting // also at the end of a test
+		found, err := r.syncer.Verify(context.Background(), v.Ref, manifest.Selection{}, new(downloader.Progress))
 		must(r.t, err)
 		if found.Wrong+found.Missing > 0 {
 			r.t.Errorf("%s: %d files are wrong and %d missing that the store has records of: %+v", v.Ref, found.Wrong, found.Missing, found.Failures)
@@ -310,24 +328,25 @@ func (n *inbox) Notify(_ context.Context, e notify.Event) error {
 	return nil
 }
 
-// take returns what has come since the last call, as "kind dataset", without those
-// of a kind that come with every change.
+// take returns what has come since the last call, sorted, as "kind dataset".
 func (n *inbox) take() []string {
 	synctest.Wait()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	got := []string{}
+	var got []string
 	for _, e := range n.events {
 		got = append(got, string(e.Kind)+" "+e.Dataset)
 	}
 	n.events = nil
+	slices.Sort(got)
 	return got
 }
 
 // wantEvents fails the test unless just these events have come since the last call.
 func (r *rig) wantEvents(want ...string) {
 	r.t.Helper()
-	if got := r.inbox.take(); !slices.Equal(got, append([]string{}, want...)) {
+	slices.Sort(want)
+	if got := r.inbox.take(); !slices.Equal(got, want) {
 		r.t.Errorf("%s: people were told %q, want %q", time.Now().Format(time.DateTime), got, want)
 	}
 }

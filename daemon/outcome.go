@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"mimicsync/daemon/notify"
@@ -53,14 +54,14 @@ func judge(p *pass) outcome {
 func failuresInWords(r *downloader.Report) string {
 	const shown = 3
 	failures := slices.SortedFunc(slices.Values(r.Failures), func(a, b store.Failure) int { return cmp.Compare(a.Path, b.Path) })
-	text := fmt.Sprintf("%d of %d files could not be had", r.Files.Failed, r.Files.Total)
-	for i, f := range failures[:min(len(failures), shown)] {
-		text += map[bool]string{true: ": ", false: "; "}[i == 0] + f.Path + " (" + f.Reason + ")"
+	var named []string
+	for _, f := range failures[:min(len(failures), shown)] {
+		named = append(named, f.Path+" ("+f.Reason+")")
 	}
 	if len(failures) > shown {
-		text += "; ..."
+		named = append(named, "...")
 	}
-	return text
+	return fmt.Sprintf("%d of %d files could not be had: %s", r.Files.Failed, r.Files.Total, strings.Join(named, "; "))
 }
 
 // settle draws the conclusions from the end of a pass.

@@ -191,7 +191,7 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 	}
 	d.settle(s, p, now)
 	shown := d.passStatus(p, now)
-	d.o.Logger.Info("pass ends", "dataset", shown.Dataset, "version", shown.Version, "kind", string(p.kind), "pass", p.id, //nolint:sloglint // the pass's context is over
+	d.o.Logger.Info("pass ends", "dataset", shown.Dataset, "version", shown.Version, "kind", string(p.kind), "pass", p.id,
 		"state", shown.State.String(), "elapsed", p.elapsed, "fetched_bytes", shown.Fetched, "err", p.err)
 	shown.Report, shown.Verification = nil, nil
 	s.last = &shown

@@ -38,10 +38,8 @@ func (d *Daemon) hosts() []Host {
 	for _, b := range d.o.Syncer.Sources {
 		h := Host{Source: b.Name()}
 		h.Used, h.Limit, h.Ceiling = b.Budget.Connections()
-		switch {
-		case h.Limit == h.Ceiling:
-			h.Why = fmt.Sprintf("%d is the most that is allowed here", h.Ceiling)
-		default:
+		h.Why = fmt.Sprintf("%d is the most that is allowed here", h.Ceiling)
+		if h.Limit < h.Ceiling {
 			h.Why = fmt.Sprintf("more than %d have not helped so far, or were refused", h.Limit)
 		}
 		hosts = append(hosts, h)
