@@ -118,7 +118,7 @@ func New(o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		o: o, host: host, started: time.Now(), wake: make(chan struct{}, 1), told: make(chan struct{}, 1),
-		free: durable.Free,
+		free:     durable.Free,
 		datasets: map[string]*dataset{}, watchers: map[chan struct{}]struct{}{},
 	}
 	if err := d.recall(); err != nil {

@@ -43,11 +43,11 @@ type library struct {
 	rate     int64                    // bytes a second of an answer with data, 0: at once
 	diary    []string                 // requests for manifests, as "02 03:00 demo@1.0", one for all in a minute
 	bytes    int64                    // of data that was served, manifests left out
-	fetched  map[string]int           // how often, by dataset@version/path
+	onFetch  func(name string)        // is told of each request for data, as "demo@1.0/a.csv"; may be nil
 }
 
 func newLibrary() *library {
-	return &library{versions: map[manifest.Ref]*sourcetest.Memory{}, latest: map[string]string{}, fetched: map[string]int{}}
+	return &library{versions: map[manifest.Ref]*sourcetest.Memory{}, latest: map[string]string{}}
 }
 
 // publish makes files the content of a version, which is the newest from then on.
@@ -126,6 +126,9 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	if version == nil {
 		return nil, fmt.Errorf("%s: %w", r.Ref, downloader.ErrNotExist)
 	}
+	if rate > 0 {
+		time.Sleep(time.Millisecond) // that nothing has the same time as what came before it
+	}
 	o, err := version.Open(ctx, r)
 	if err != nil {
 		return nil, err
@@ -135,7 +138,9 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	if isManifest {
 		return o, nil
 	}
-	l.fetched[r.Ref.String()+"/"+r.Path]++
+	if l.onFetch != nil {
+		l.onFetch(r.Ref.String() + "/" + r.Path)
+	}
 	o.Body = &slowBody{ReadCloser: o.Body, ctx: ctx, l: l, rate: rate}
 	return o, nil
 }
@@ -222,8 +227,13 @@ func newRig(t testing.TB, l *library, s daemon.Settings) *rig {
 // start opens the mirror and starts the daemon, as a process does.
 func (r *rig) start() {
 	r.t.Helper()
+	r.startIn(r.t.Context())
+}
+
+func (r *rig) startIn(ctx context.Context) {
+	r.t.Helper()
 	r.open()
-	ctx, cancel := context.WithCancel(r.t.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	r.cancel, r.ended = cancel, make(chan struct{})
 	go func() {
 		defer close(r.ended)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -101,6 +100,11 @@ func TestAPullShowsWhatItDoes(t *testing.T) {
 		var sum int64
 		for _, s := range hour {
 			sum += s.Bytes
+		}
+		r.stop()
+		r.start()
+		if _, days := r.Throughput(); days[len(days)-1].Bytes < 400_000 || len(days) != 30 {
+			t.Errorf("after a restart, today has %d bytes", days[len(days)-1].Bytes)
 		}
 		if sum < 400_000 || days[len(days)-1].Bytes < 400_000 || len(hour) != 360 || len(days) != 30 {
 			t.Errorf("Throughput() = %d bytes in the hour, %d today, want 400000", sum, days[len(days)-1].Bytes)
@@ -250,6 +254,30 @@ func TestAPersonMindsNoWindow(t *testing.T) {
 		r.wantState(id, store.Running)
 		after(time.Hour)
 		r.wantState(id, store.Complete)
+	})
+}
+
+// A scrub that takes hours makes way for a refresh, and then goes on where it was.
+func TestAScrubMakesWay(t *testing.T) {
+	scene(t, func(t *testing.T) daemon.Settings {
+		s := daily(t)
+		s.Scrub = daemon.Scrub{Schedule: schedule(t, "0 2 * * *"), Rate: 20}
+		return s
+	}, func(t *testing.T, r *rig) {
+		after(3*time.Hour + time.Minute)
+		after(4 * time.Hour)
+		r.want("demo", daemon.Idle)
+		history, err := r.History("demo", 3)
+		must(t, err)
+		for i, want := range []string{"scrub complete", "refresh complete", "scrub interrupted"} {
+			h := history[i]
+			if got := string(h.Kind) + " " + h.State.String(); got != want {
+				t.Errorf("pass %d of the history is %s, want %s", i, got, want)
+			}
+		}
+		if took := history[0].Elapsed + history[2].Elapsed; took > 5000 {
+			t.Errorf("the scrub took %.0f s; two hours are enough to read all anew", took)
+		}
 	})
 }
 
@@ -437,6 +465,7 @@ func TestABrokenStoreEndsTheDaemon(t *testing.T) {
 		r.start()
 		after(time.Minute)
 		must(t, r.store.Close())
+		r.Status() // so that what Run sees is what was done here
 		after(24 * time.Hour)
 		<-r.ended
 		if !errors.Is(r.err, store.ErrClosed) {
@@ -445,5 +474,3 @@ func TestABrokenStoreEndsTheDaemon(t *testing.T) {
 		must(t, r.tree.Close())
 	})
 }
-
-var _ downloader.Source = (*library)(nil)
