@@ -2,23 +2,15 @@
 // and turns it into the Options of the packages below.
 //
 // Secrets are not in the file: a PhysioNet account comes from the places that
-// physionet.Accounts knows.
+// physionet.Accounts knows, and others from files and environment variables that
+// the file names.
 package configs
 
 import (
-	"bytes"
-	"cmp"
 	_ "embed"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v4"
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
@@ -43,63 +35,28 @@ type Config struct {
 	Durability  string    `yaml:"durability"`   // as in downloader.ParseDurability
 	FileMode    Mode      `yaml:"file_mode"`    // permissions of the files of the mirror
 	DirMode     Mode      `yaml:"dir_mode"`     // permissions of its folders
+	Group       string    `yaml:"group"`        // name or number of the group that they are of
 	Include     []string  `yaml:"include"`      // globs
 	Exclude     []string  `yaml:"exclude"`      // globs
 	Sources     []string  `yaml:"sources"`      // names, in order of preference
 	PhysioNet   PhysioNet `yaml:"physionet"`
 	GCS         GCS       `yaml:"gcs"`
 	S3          S3        `yaml:"s3"`
-}
 
-// Duration is a time.Duration that is written as in "90s".
-type Duration time.Duration
-
-// UnmarshalYAML reads what ParseDuration reads.
-func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	v, err := ParseDuration(n.Value)
-	if err != nil {
-		return fmt.Errorf("line %d: %w", n.Line, err)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// ParseDuration reads what time.ParseDuration reads, and days, as in "1d12h".
-// A time below zero is an error.
-func ParseDuration(s string) (time.Duration, error) {
-	days, rest := "0", s
-	if before, after, ok := strings.Cut(s, "d"); ok {
-		days, rest = before, cmp.Or(after, "0s")
-	}
-	whole, err := strconv.ParseUint(days, 10, 16)
-	part, perr := time.ParseDuration(rest)
-	if err != nil || perr != nil || part < 0 {
-		return 0, fmt.Errorf("%q is not a time such as 90s, 8h or 1d", s)
-	}
-	return time.Duration(whole)*24*time.Hour + part, nil
-}
-
-// ParseCost reads what may be spent, as downloader.ParseMoney does, and "off"
-// for any amount, which is nil.
-func ParseCost(s string) (*downloader.Money, error) {
-	if strings.EqualFold(s, "off") {
-		return nil, nil //nolint:nilnil // no limit is not an error
-	}
-	m, err := downloader.ParseMoney(s)
-	return &m, err
-}
-
-// Mode is a file's permissions, written in octal as in "0640".
-type Mode fs.FileMode
-
-// UnmarshalYAML reads octal digits.
-func (m *Mode) UnmarshalYAML(n *yaml.Node) error {
-	v, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 16)
-	if err != nil || v > 0o777 {
-		return fmt.Errorf("line %d: %q is not a file mode such as 0640", n.Line, n.Value)
-	}
-	*m = Mode(v)
-	return nil
+	// What the daemon does.
+	Datasets  []Dataset `yaml:"datasets"`   // one a name
+	Schedule  string    `yaml:"schedule"`   // of datasets that have none: as in daemon.ParseSchedule, or off
+	Timezone  string    `yaml:"timezone"`   // of schedules and windows; empty: the machine's
+	Jitter    *Duration `yaml:"jitter"`     // of datasets that have none; nil: DefaultJitter
+	Windows   []string  `yaml:"windows"`    // as in daemon.ParseWindows
+	Scrub     Scrub     `yaml:"scrub"`      //
+	Listen    []string  `yaml:"listen"`     // addresses of the page and the API; nil: DefaultListen
+	TokenFile string    `yaml:"token_file"` // has the token that changes over TCP need
+	Hosts     []string  `yaml:"hosts"`      // names by which browsers may call the page, besides those of Listen
+	Webhooks  []Webhook `yaml:"webhooks"`
+	Mail      Mail      `yaml:"mail"`
+	Hooks     Hooks     `yaml:"hooks"`
+	Log       Log       `yaml:"log"`
 }
 
 // Load reads and validates a file. The error names every problem, with lines.
@@ -110,38 +67,35 @@ func Load(path string) (Config, error) {
 	}
 	c, err := Parse(b)
 	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+		return Config{}, fmt.Errorf("%s is not right:\n%w", path, err)
 	}
 	return c, nil
 }
 
-// Parse reads and validates a configuration. An unknown key is an error: it
+// Parse reads and validates a configuration. The error names every problem, each
+// on a line of its own that begins with where it is. An unknown key is one: it
 // would be a default that nobody meant.
 func Parse(b []byte) (Config, error) {
 	var c Config
-	loader, err := yaml.NewLoader(bytes.NewReader(b), yaml.WithKnownFields())
-	if err != nil {
-		return c, err
+	p := &problems{lines: map[string]int{}}
+	root := p.parse(b)
+	if root == nil {
+		return c, p.err()
 	}
-	if err := loader.Load(&c); err != nil && !errors.Is(err, io.EOF) {
-		return c, err
+	p.decode(root, &c)
+	c.validate(p)
+	if err := p.err(); err != nil {
+		return Config{}, err
 	}
-	var second any
-	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
-		return c, errors.New("it holds more than one YAML document")
-	}
-	return c, c.Validate()
+	return c, nil
 }
 
-// Validate reports every problem at once.
-func (c Config) Validate() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+func (c Config) validate(p *problems) {
 	if c.Connections < 0 || c.Connections > 256 {
-		problem("connections: %d is not from 1 to 256", c.Connections)
+		p.at("connections", "%d is not from 1 to 256", c.Connections)
 	}
 	if c.IdleTimeout != 0 && time.Duration(c.IdleTimeout) < time.Second {
-		problem("idle_timeout: %s would cut off a slow but living connection; at least 1s", time.Duration(c.IdleTimeout))
+		p.at("idle_timeout", "%s would cut off a slow but living connection; at least 1s", time.Duration(c.IdleTimeout))
 	}
 	for _, limit := range []struct {
 		field, value string
@@ -157,18 +111,21 @@ func (c Config) Validate() error {
 			continue
 		}
 		if err := limit.parse(limit.value); err != nil {
-			problem("%s: %w", limit.field, err)
+			p.at(limit.field, "%w", err)
 		}
 	}
 	if c.FileMode != 0 && c.FileMode&0o600 != 0o600 {
-		problem("file_mode: %04o does not let mimicsync itself read and write", uint32(c.FileMode))
+		p.at("file_mode", "%04o does not let mimicsync itself read and write", uint32(c.FileMode))
 	}
 	if c.DirMode != 0 && c.DirMode&0o700 != 0o700 {
-		problem("dir_mode: %04o does not let mimicsync itself read and write", uint32(c.DirMode))
+		p.at("dir_mode", "%04o does not let mimicsync itself read and write", uint32(c.DirMode))
 	}
-	if _, err := manifest.NewSelection(c.Include, c.Exclude); err != nil {
-		problems = append(problems, err)
+	if _, err := manifest.NewSelection(c.Include, nil); err != nil {
+		p.add(p.line("include"), "%w", err)
 	}
-	c.validateSources(problem)
-	return errors.Join(problems...)
+	if _, err := manifest.NewSelection(nil, c.Exclude); err != nil {
+		p.add(p.line("exclude"), "%w", err)
+	}
+	c.validateSources(p)
+	c.validateDaemon(p)
 }

@@ -91,44 +91,46 @@ type Location struct {
 // AllOthers is the key of a Location for every dataset that has none.
 const AllOthers = "*"
 
-func (c Config) validateSources(problem func(format string, args ...any)) {
+func (c Config) validateSources(p *problems) {
 	if err := CheckSources(c.Sources); err != nil {
-		problem("sources: %w", err)
+		p.at("sources", "%w", err)
 	}
 	for field, n := range map[string]int{
 		"physionet": c.PhysioNet.Connections, "gcs": c.GCS.Connections, "s3": c.S3.Connections,
 	} {
 		if n < 0 || n > 256 {
-			problem("%s.connections: %d is not from 1 to 256", field, n)
+			p.at(field+".connections", "%d is not from 1 to 256", n)
 		}
 	}
 	for field, address := range map[string]string{
 		"physionet.url": c.PhysioNet.URL, "gcs.endpoint": c.GCS.Endpoint, "s3.endpoint": c.S3.Endpoint,
 	} {
 		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.User != nil) {
-			problem("%s: it must be an address such as https://physionet.org, without user and password", field)
+			p.at(field, "it must be an address such as https://physionet.org, without user and password")
 		}
 	}
-	if _, err := c.GCS.Price.Parse(DefaultGCSPrice); err != nil {
-		problem("gcs.%w", err)
-	}
-	if _, err := c.S3.Price.Parse(DefaultS3Price); err != nil {
-		problem("s3.%w", err)
+	for field, amount := range map[string]string{
+		"gcs.price_per_gb": c.GCS.PerGB, "gcs.price_per_10000_requests": c.GCS.Per10000Requests,
+		"s3.price_per_gb": c.S3.PerGB, "s3.price_per_10000_requests": c.S3.Per10000Requests,
+	} {
+		if _, err := downloader.ParseMoney(cmp.Or(amount, "0")); err != nil {
+			p.at(field, "%w", err)
+		}
 	}
 	for key, bucket := range c.GCS.Buckets {
 		if _, err := manifest.ParseRef(key); err != nil {
-			problem("gcs.buckets: %w", err)
+			p.at("gcs.buckets."+key, "%w", err)
 		}
 		if bucket == "" || strings.ContainsAny(bucket, "/ ") {
-			problem("gcs.buckets: %s: %q is not the name of a bucket, which has no gs:// and no path", key, bucket)
+			p.at("gcs.buckets."+key, "%q is not the name of a bucket, which has no gs:// and no path", bucket)
 		}
 	}
 	for key, location := range c.S3.Locations {
 		if _, err := manifest.ParseRef(key); err != nil && key != AllOthers {
-			problem("s3.locations: %w", err)
+			p.at("s3.locations."+key, "%w", err)
 		}
 		if !strings.HasPrefix(location.URL, "s3://") || strings.Contains(location.URL, "@") {
-			problem("s3.locations: %s: its url must be like s3://BUCKET/{dataset}/{version}/, without credentials", key)
+			p.at("s3.locations."+key, "its url must be like s3://BUCKET/{dataset}/{version}/, without credentials")
 		}
 	}
 }

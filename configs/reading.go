@@ -1,0 +1,228 @@
+package configs
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// problems are what is wrong with a file.
+type problems struct {
+	lines map[string]int // where fields are, by paths such as "scrub.rate" and "datasets[1].name"
+	all   []problem
+}
+
+type problem struct {
+	line int // 0: unknown
+	err  error
+}
+
+var index = regexp.MustCompile(`\[\d+\]`)
+
+// at tells what is wrong with the field of a path.
+func (p *problems) at(path, format string, args ...any) {
+	p.add(p.line(path), index.ReplaceAllString(path, "")+": "+format, args...)
+}
+
+func (p *problems) add(line int, format string, args ...any) {
+	p.all = append(p.all, problem{line, fmt.Errorf(format, args...)})
+}
+
+// line is where a field is, or what it would be in.
+func (p *problems) line(path string) int {
+	for path != "" && p.lines[path] == 0 {
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return p.lines[path]
+}
+
+// err is all problems, in the order of their lines; nil if there are none.
+func (p *problems) err() error {
+	slices.SortFunc(p.all, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.err.Error(), b.err.Error()))
+	})
+	var all []error
+	for _, problem := range p.all {
+		err := problem.err
+		if problem.line > 0 {
+			err = fmt.Errorf("line %d: %w", problem.line, err)
+		}
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+// parse reads the one document of a file, which is nil if the file is empty.
+func (p *problems) parse(b []byte) *yaml.Node {
+	loader, err := yaml.NewLoader(bytes.NewReader(b))
+	if err != nil {
+		p.add(0, "%w", err)
+		return nil
+	}
+	var document, second yaml.Node
+	if err := loader.Load(&document); err != nil {
+		if !errors.Is(err, io.EOF) {
+			p.refuse(err, b)
+		}
+		return nil
+	}
+	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
+		p.add(second.Line, "it holds more than one YAML document")
+	}
+	root := document.Content[0]
+	if root.Tag == "!!null" {
+		return nil
+	}
+	return root
+}
+
+// decode fills in what the node says.
+func (p *problems) decode(n *yaml.Node, into any) {
+	p.walk(n, reflect.TypeOf(into).Elem(), "")
+	if err := n.Decode(into); err != nil {
+		p.refuse(err, nil)
+	}
+}
+
+// walk notes where fields are, and which keys there are not.
+func (p *problems) walk(n *yaml.Node, t reflect.Type, path string) {
+	switch {
+	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
+		for i, item := range n.Content {
+			at := path + "[" + strconv.Itoa(i) + "]"
+			p.lines[at] = item.Line
+			p.walk(item, t.Elem(), at)
+		}
+	case n.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			at := strings.TrimPrefix(path+"."+key.Value, ".")
+			p.lines[at] = key.Line
+			switch t.Kind() {
+			case reflect.Map:
+				p.walk(value, t.Elem(), at)
+			case reflect.Struct:
+				fields := fieldsOf(t)
+				if field, ok := fields[key.Value]; ok {
+					p.walk(value, field, at)
+					continue
+				}
+				p.add(key.Line, "unknown key %q%s", key.Value, suggestion(key.Value, fields))
+			}
+		}
+	}
+}
+
+// fieldsOf returns the types of a struct's fields by their keys.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(t) {
+		if key := f.Tag.Get("yaml"); key != "" && !strings.HasPrefix(key, ",") {
+			fields[key] = f.Type
+		}
+	}
+	return fields
+}
+
+// suggestion asks for the key that was meant, if one is like what was written.
+func suggestion(written string, fields map[string]reflect.Type) string {
+	best, least := "", max(1, len(written)/3)+1
+	for key := range fields {
+		if d := distance(written, key); d < least || d == least && best != "" && key < best {
+			best, least = key, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ": did you mean " + best + "?"
+}
+
+// distance is how many letters must be changed, added or removed to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// refuse says in words for a person what the YAML library says of a file.
+func (p *problems) refuse(err error, b []byte) {
+	if many, ok := errors.AsType[*yaml.LoadErrors](err); ok {
+		for _, e := range many.Errors {
+			p.refuse(e, b)
+		}
+		return
+	}
+	one, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok {
+		p.add(0, "%w", err)
+		return
+	}
+	line := one.Mark.Line
+	if unquoted(b, line) {
+		p.add(line, "what begins with * or @ must be in quotes, as in \"*.csv\" and \"@weekly\": in YAML they mean something else")
+		return
+	}
+	message := one.Message
+	if m := misfit.FindStringSubmatch(message); m != nil {
+		message = cmp.Or(m[1], "what is there") + " is not " + wanted(m[2])
+	}
+	p.add(line, "%s", strings.TrimSpace(message+" "+one.ContextMsg))
+}
+
+var (
+	misfit = regexp.MustCompile("^cannot construct !!\\w+(?: `(.*)`)? into (.*)$")
+	// bare is a word that begins with what YAML takes for a reference, or keeps
+	// for later.
+	bare = regexp.MustCompile(`(^|[:\[,-])\s*[*@][^\s]`)
+	// star is a cron expression of which the same holds.
+	star = regexp.MustCompile(`:\s*\* `)
+)
+
+// unquoted reports whether a line of a file has a word that YAML does not take
+// without quotes.
+func unquoted(b []byte, line int) bool {
+	lines := strings.Split(string(b), "\n")
+	if line < 1 || line > len(lines) {
+		return false
+	}
+	return bare.MatchString(lines[line-1]) || star.MatchString(lines[line-1])
+}
+
+// wanted names a type.
+func wanted(t string) string {
+	switch {
+	case t == "string":
+		return "text"
+	case t == "bool":
+		return "true or false"
+	case strings.HasSuffix(t, "int"):
+		return "a whole number"
+	case strings.HasPrefix(t, "[]"):
+		return "a list, as in [a, b]"
+	}
+	return "a group of fields"
+}

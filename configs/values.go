@@ -1,0 +1,65 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"mimicsync/downloader"
+)
+
+// Off is the word for a limit or a schedule that there is not.
+const Off = "off"
+
+// Duration is a time.Duration that is written as in "90s".
+type Duration time.Duration
+
+// UnmarshalYAML reads what ParseDuration reads.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := ParseDuration(n.Value)
+	*d = Duration(v)
+	return err
+}
+
+// ParseDuration reads what time.ParseDuration reads, and days, as in "1d12h".
+// A time below zero is an error.
+func ParseDuration(s string) (time.Duration, error) {
+	days, rest := "0", s
+	if before, after, ok := strings.Cut(s, "d"); ok {
+		days, rest = before, cmp.Or(after, "0s")
+	}
+	whole, err := strconv.ParseUint(days, 10, 16)
+	part, perr := time.ParseDuration(rest)
+	if err != nil || perr != nil || part < 0 {
+		return 0, fmt.Errorf("%q is not a time such as 90s, 8h or 1d", s)
+	}
+	return time.Duration(whole)*24*time.Hour + part, nil
+}
+
+// ParseCost reads what may be spent, as downloader.ParseMoney does, and "off"
+// for any amount, which is nil.
+func ParseCost(s string) (*downloader.Money, error) {
+	if strings.EqualFold(s, Off) {
+		return nil, nil //nolint:nilnil // no limit is not an error
+	}
+	m, err := downloader.ParseMoney(s)
+	return &m, err
+}
+
+// Mode is a file's permissions, written in octal as in "0640".
+type Mode fs.FileMode
+
+// UnmarshalYAML reads octal digits.
+func (m *Mode) UnmarshalYAML(n *yaml.Node) error {
+	v, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 16)
+	if err != nil || v > 0o777 {
+		return fmt.Errorf("%q is not a file mode such as 0640", n.Value)
+	}
+	*m = Mode(v)
+	return nil
+}
