@@ -88,6 +88,8 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 	}{
 		{"empty file", "", nil},
 		{"nothing but comments", "# mirror: /x\n", nil},
+		{"nothing in it", "---\n", nil},
+		{"a word", "mirror\n", []string{"line 1: mirror is not a group of fields"}},
 		{"unknown keys with their lines", "miror: /x\nconections: 3\nphysionet: {ur: x}\nfoo: 1\n", []string{
 			`line 1: unknown key "miror": did you mean mirror?`, `line 2: unknown key "conections": did you mean connections?`,
 			`line 3: unknown key "ur": did you mean url?`, "line 4: unknown key \"foo\"\n",

@@ -78,11 +78,7 @@ func (p *problems) parse(b []byte) *yaml.Node {
 	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
 		p.add(second.Line, "it holds more than one YAML document")
 	}
-	root := document.Content[0]
-	if root.Tag == "!!null" {
-		return nil
-	}
-	return root
+	return document.Content[0]
 }
 
 // decode fills in what the node says.

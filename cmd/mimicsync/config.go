@@ -9,14 +9,18 @@ import (
 	"mimicsync/configs"
 )
 
-// loadConfig reads the configuration file: the one that was named, which must
-// exist, or the one in its usual place, if there is one.
-func (a *app) loadConfig() (configs.Config, error) {
-	path := first(a.config, os.Getenv("MIMICSYNC_CONFIG"))
-	named := path != ""
-	if !named {
-		path = filepath.Join(configFolder(), "config.yaml")
+// configPath is the configuration file: the one that was named, which must exist,
+// or the one in its usual place, if there is one.
+func (a *app) configPath() (path string, named bool) {
+	if path := first(a.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
+		return path, true
 	}
+	return filepath.Join(configFolder(), "config.yaml"), false
+}
+
+// loadConfig reads the configuration file.
+func (a *app) loadConfig() (configs.Config, error) {
+	path, named := a.configPath()
 	c, err := configs.Load(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		return configs.Config{}, nil

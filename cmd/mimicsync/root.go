@@ -117,7 +117,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
 	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.pruneCommand(), a.doctorCommand(), a.datasetsCommand(),
-		a.loginCommand(), a.logoutCommand(),
+		a.loginCommand(), a.logoutCommand(), a.configCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
 	return root
 }
@@ -165,6 +165,9 @@ func (a *app) settle(f *pflag.FlagSet) error {
 	}
 	if !given("exclude") {
 		a.exclude = a.file.Exclude
+	}
+	if !given("log-format") {
+		a.logFormat = a.file.Log.Format
 	}
 	if f.Lookup("source") != nil {
 		if err := a.settleSources(given); err != nil {

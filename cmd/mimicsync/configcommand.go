@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/configs"
+	"mimicsync/daemon"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Write, check and show the configuration",
+		Long: `The configuration is one YAML file for all commands: $XDG_CONFIG_HOME/mimicsync/config.yaml,
+or the file of --config or MIMICSYNC_CONFIG. Nothing needs one but the schedule of
+mimicsync daemon.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		// In place of the root's: init and check are for a file that is not, or not right.
+		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+	}
+	cmd.AddCommand(a.configInitCommand(), a.configCheckCommand(), a.configShowCommand())
+	return cmd
+}
+
+func (a *app) configInitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [FILE]",
+		Short: "Write a configuration with every field explained",
+		Long: `Init writes a configuration file, for you alone (0600), in which every field has its
+default and is explained. A file that is there stays as it is.`,
+		Example: `  mimicsync config init
+  mimicsync config init /etc/mimicsync/config.yaml`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path, _ := a.configPath()
+			if len(args) == 1 {
+				path = args[0]
+			}
+			if err := writeExample(path); err != nil {
+				return err
+			}
+			a.ui.print("%s is written; when you have changed it: mimicsync config check %s\n", path, path)
+			return nil
+		},
+	}
+}
+
+// writeExample makes a file that was not there.
+func writeExample(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return &configError{fmt.Errorf("%s is there already, and stays as it is; name another file, or remove it", path)}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(configs.Example); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return f.Close()
+}
+
+func (a *app) configCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say what is wrong with a configuration file, or what it does",
+		Long: `Check reads a configuration file and says everything that is wrong with it, each with
+its line (exit code 2), or in short what the daemon will do by it, and when.`,
+		Example: `  mimicsync config check
+  mimicsync config check draft.yaml`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				a.config = args[0]
+			}
+			path, _ := a.configPath()
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				return &configError{fmt.Errorf("there is no %s; write one with: mimicsync config init", path)}
+			}
+			if err := a.settle(cmd.Flags()); err != nil {
+				return err
+			}
+			settings, err := a.daemonSettings(a.file)
+			if err != nil {
+				return &configError{fmt.Errorf("%s: %w", path, err)}
+			}
+			a.ui.print("%s is right\n", path)
+			a.ui.settings(settings, a.mirror, a.file.Windows)
+			return nil
+		},
+	}
+}
+
+// settings tells what a daemon will do.
+func (u *ui) settings(s daemon.Settings, mirror string, windows []string) {
+	now := time.Now()
+	when := func(schedule *daemon.Schedule) string {
+		if schedule == nil {
+			return "only when asked"
+		}
+		return schedule.Next(now).Format("Mon 2006-01-02 15:04 MST")
+	}
+	u.print("mirror    %s\n", mirror)
+	if len(s.Datasets) == 0 {
+		u.print("datasets  none that the daemon keeps fresh\n")
+	}
+	for _, d := range s.Datasets {
+		u.print("dataset   %-24s next refresh: %s\n", d.Ref, when(d.Schedule))
+	}
+	u.print("scrub     %s\n", when(s.Scrub.Schedule))
+	open, changes := s.Windows.Open(now)
+	switch {
+	case changes.IsZero():
+		u.print("windows   always\n")
+	case open:
+		u.print("windows   %s; open until %s\n", strings.Join(windows, ", "), changes.Format("Mon 15:04 MST"))
+	default:
+		u.print("windows   %s; closed until %s\n", strings.Join(windows, ", "), changes.Format("Mon 15:04 MST"))
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mimicsync/configs"
+	"mimicsync/daemon"
+	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
+)
+
+// daemonSettings are what a configuration file asks of the daemon, but for the
+// notifiers. --bwlimit wins over the file, at a reload too.
+func (a *app) daemonSettings(c configs.Config) (daemon.Settings, error) {
+	s := daemon.Settings{BWLimit: first(a.limits.bwlimit, c.BWLimit)}
+	var err error
+	if s.Windows, err = daemon.ParseWindows(c.Windows, c.Timezone); err != nil {
+		return s, fmt.Errorf("windows: %w", err)
+	}
+	if s.Scrub, err = c.DaemonScrub(); err != nil {
+		return s, fmt.Errorf("scrub: %w", err)
+	}
+	for _, d := range c.Datasets {
+		dataset, err := a.daemonDataset(c, d)
+		if err != nil {
+			return s, fmt.Errorf("datasets: %s: %w", d.Name, err)
+		}
+		s.Datasets = append(s.Datasets, dataset)
+	}
+	return s, nil
+}
+
+// daemonDataset is a dataset of the file with what it inherits.
+func (a *app) daemonDataset(c configs.Config, d configs.Dataset) (daemon.Dataset, error) {
+	ref, err := d.Ref()
+	if err != nil {
+		return daemon.Dataset{}, err
+	}
+	selection, err := manifest.NewSelection(firstOf(d.Include, c.Include), firstOf(d.Exclude, c.Exclude))
+	if err != nil {
+		return daemon.Dataset{}, err
+	}
+	schedule, err := c.ScheduleOf(d, a.jitterKey(ref.Dataset))
+	return daemon.Dataset{
+		Ref: ref, Selection: selection, Schedule: schedule,
+		Sources: firstOf(d.Sources, c.Sources, []string{physionet.Name}),
+	}, err
+}
+
+// jitterKey differs from machine to machine: PhysioNet is to be spared all of
+// them at once, and not only the datasets of one.
+func (a *app) jitterKey(dataset string) string {
+	host, _ := os.Hostname() // without it, the mirror's folder has to do
+	mirror, err := filepath.Abs(a.mirror)
+	if err != nil {
+		mirror = a.mirror
+	}
+	return host + "\x00" + mirror + "\x00" + dataset
+}
+
+// firstOf returns the first list that is not empty.
+func firstOf(lists ...[]string) []string {
+	for _, l := range lists {
+		if len(l) > 0 {
+			return l
+		}
+	}
+	return nil
+}
