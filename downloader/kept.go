@@ -35,7 +35,7 @@ func (t *Tree) hasDigest(name string, d manifest.Digest) bool {
 
 // keepManifest makes a fetched manifest durable under its digest.
 func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
-	if err := f.Chmod(t.options.FileMode); err != nil {
+	if err := t.share(f); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

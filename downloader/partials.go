@@ -143,10 +143,13 @@ func (t *Tree) partialsOnDisk() int64 {
 	return n
 }
 
-// stamp gives an unfinished file the time that its source says it has, so that
-// wget -N over the same tree takes it for current, and returns what the file
-// system made of it.
+// stamp gives an unfinished file its group, its permissions, and the time that its
+// source says it has, so that wget -N over the same tree takes it for current, and
+// returns what the file system made of it.
 func (t *Tree) stamp(f *partialFile, modified time.Time) (fs.FileInfo, error) {
+	if err := t.share(f.File); err != nil {
+		return nil, err
+	}
 	if !modified.IsZero() {
 		if err := t.setTime(f, modified); err != nil {
 			return nil, err

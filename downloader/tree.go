@@ -1,6 +1,7 @@
 package downloader
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,15 +25,23 @@ const (
 
 // TreeOptions say how a Tree treats the mirror's file system.
 type TreeOptions struct {
-	// FileMode and DirMode are the permissions of what it makes; zero means
-	// 0600 and 0700: it is patient data.
+	// FileMode and DirMode are the permissions of what it makes, whatever the
+	// umask is; zero means 0600 and 0700: it is patient data.
 	FileMode, DirMode fs.FileMode
+	// Group is the id of the group that what it makes is given to; 0 leaves that
+	// to the system.
+	Group int
 	// Network says that the mirror is on a file server, where syncfs would
 	// flush other people's files too: each file is synced on its own.
 	Network bool
 	// Durability is what is done against a power cut; empty means GroupDurability.
 	Durability Durability
 }
+
+const (
+	defaultFileMode fs.FileMode = 0o600
+	defaultDirMode  fs.FileMode = 0o700
+)
 
 // Tree is the folder tree of a mirror. Every name goes through an os.Root, so
 // that nothing is written outside the mirror, and folders on the way to an entry
@@ -59,12 +68,7 @@ type Tree struct {
 
 // OpenTree opens the mirror at path, which must exist. Close it.
 func OpenTree(path string, o TreeOptions) (*Tree, error) {
-	if o.FileMode == 0 {
-		o.FileMode = 0o600
-	}
-	if o.DirMode == 0 {
-		o.DirMode = 0o700
-	}
+	o.FileMode, o.DirMode = cmp.Or(o.FileMode, defaultFileMode), cmp.Or(o.DirMode, defaultDirMode)
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
@@ -182,6 +186,9 @@ func (t *Tree) ensureDir(dir string) error {
 		return err
 	}
 	err := t.mkdir(dir)
+	if err == nil {
+		err = t.shareDir(dir)
+	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -204,6 +211,33 @@ func (t *Tree) ensureDir(dir string) error {
 	}
 	t.dirs[dir] = struct{}{}
 	return nil
+}
+
+// shareDir gives a folder that was just made to the group, and the permissions
+// that the umask took away.
+func (t *Tree) shareDir(dir string) error {
+	if t.options.Group != 0 {
+		if err := t.root.Lchown(dir, -1, t.options.Group); err != nil {
+			return err
+		}
+	}
+	if t.options.DirMode == defaultDirMode {
+		return nil
+	}
+	return t.root.Chmod(dir, t.options.DirMode)
+}
+
+// share does so for a file.
+func (t *Tree) share(f *os.File) error {
+	if t.options.Group != 0 {
+		if err := f.Chown(-1, t.options.Group); err != nil {
+			return err
+		}
+	}
+	if t.options.FileMode == defaultFileMode {
+		return nil
+	}
+	return f.Chmod(t.options.FileMode)
 }
 
 // ensureDirOf makes the folder of an entry.

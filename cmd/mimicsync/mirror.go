@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
@@ -42,9 +44,12 @@ func (a *app) openMirror(ctx context.Context, command string, create bool) (*mir
 }
 
 func (a *app) equip(ctx context.Context, m *mirror, place store.Place) error {
-	var err error
+	group, err := groupID(a.file.Group)
+	if err != nil {
+		return &configError{err}
+	}
 	m.tree, err = downloader.OpenTree(a.mirror, downloader.TreeOptions{
-		FileMode: fs.FileMode(a.file.FileMode), DirMode: fs.FileMode(a.file.DirMode), Network: place.Network != "",
+		FileMode: fs.FileMode(a.file.FileMode), DirMode: fs.FileMode(a.file.DirMode), Group: group, Network: place.Network != "",
 		Durability: a.limits.syncs,
 	})
 	if err != nil {
@@ -62,6 +67,21 @@ func (a *app) equip(ctx context.Context, m *mirror, place store.Place) error {
 		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, Logger: a.logger(),
 	})
 	return err
+}
+
+// groupID is the id of a group by its name or number, 0 if it is empty.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return 0, nil
+	}
+	if g, err := user.LookupGroup(name); err == nil {
+		name = g.Gid
+	}
+	id, err := strconv.Atoi(name)
+	if err != nil || id <= 0 {
+		return 0, fmt.Errorf("group: this machine has no group %q", name)
+	}
+	return id, nil
 }
 
 func (a *app) openSource(connections int) (*physionet.Source, error) {
