@@ -145,6 +145,9 @@ func (d *Daemon) pull(ctx context.Context, p *pass) error {
 		return err
 	}
 	d.setVersion(p, ref.Version)
+	if p.request.AcceptManifest {
+		d.o.Syncer.AcceptManifest(ref)
+	}
 	report, err := d.o.Syncer.PullFrom(ctx, p.request.Sources, ref, p.request.Selection, p.progress)
 	d.setReport(p, report)
 	return err

@@ -145,9 +145,11 @@ type PullRequest struct {
 	// a button means the terabytes that the configuration leaves out.
 	Selection manifest.Selection
 	Sources   []string // in order of preference; those of the configuration if empty
+	// AcceptManifest takes over a manifest that lists far fewer files than before.
+	AcceptManifest bool
 }
 
 // equal reports whether two requests ask for the same.
 func (r PullRequest) equal(other PullRequest) bool {
-	return r.Ref == other.Ref && r.Selection.Equal(other.Selection) && slices.Equal(r.Sources, other.Sources)
+	return r.Ref == other.Ref && r.AcceptManifest == other.AcceptManifest && r.Selection.Equal(other.Selection) && slices.Equal(r.Sources, other.Sources)
 }
