@@ -1,0 +1,187 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"mimicsync/daemon"
+	"mimicsync/store"
+)
+
+// ErrNoDaemon means that nobody answers on a mirror's socket from here.
+var ErrNoDaemon = errors.New("no daemon answers for this mirror on this machine")
+
+// followEvery is how often Follow looks.
+const followEvery = 200 * time.Millisecond
+
+// Error is what a daemon answered to a request that failed.
+type Error struct {
+	Code int    // HTTP status
+	Text string // what happened
+	Hint string // what to do next, empty where Text says it
+}
+
+// Error returns Text.
+func (e *Error) Error() string { return e.Text }
+
+// Client asks the daemon of a mirror. Its errors are an *Error where the daemon
+// answered. Its methods may be called from any goroutine.
+type Client struct{ http *http.Client }
+
+// Dial returns a client of the daemon that owns a mirror, ErrNoDaemon if there is
+// none. The caller closes it.
+func Dial(ctx context.Context, mirror string) (*Client, error) {
+	own, err := filepath.Abs(filepath.Join(mirror, store.Dir))
+	if err != nil {
+		return nil, err
+	}
+	path := socketPath(own)
+	if dir := filepath.Dir(path); dir != own && !private(dir) {
+		return nil, fmt.Errorf("%w: the folder %s is not private", ErrNoDaemon, dir)
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
+	}
+	_ = conn.Close() // that it opened is the answer
+	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status is what the daemon is, has and does.
+func (c *Client) Status(ctx context.Context) (daemon.Status, error) {
+	var status daemon.Status
+	return status, c.call(ctx, http.MethodGet, "/status", nil, &status)
+}
+
+// Pull starts a pass, or joins the one that runs for the same request.
+func (c *Client) Pull(ctx context.Context, r PullRequest) (id int64, err error) {
+	var accepted Accepted
+	err = c.call(ctx, http.MethodPost, "/pull", r, &accepted)
+	return accepted.ID, err
+}
+
+// Verify starts to read a dataset again.
+func (c *Client) Verify(ctx context.Context, r VerifyRequest) (id int64, err error) {
+	var accepted Accepted
+	err = c.call(ctx, http.MethodPost, "/verify", r, &accepted)
+	return accepted.ID, err
+}
+
+// Pass is a pass of the daemon, with its result once it has ended.
+func (c *Client) Pass(ctx context.Context, id int64) (Pass, error) {
+	var p Pass
+	return p, c.call(ctx, http.MethodGet, fmt.Sprintf("/passes/%d", id), nil, &p)
+}
+
+// Follow yields how far a pass has come, a few times a second, until it has
+// ended, which is the last one, or until an error. When ctx ends the pass goes on.
+func (c *Client) Follow(ctx context.Context, id int64) iter.Seq2[Pass, error] {
+	return func(yield func(Pass, error) bool) {
+		tick := time.NewTicker(followEvery)
+		defer tick.Stop()
+		for {
+			p, err := c.Pass(ctx, id)
+			if !yield(p, err) || err != nil || p.State != store.Running {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				yield(p, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// Cancel ends a pass in good order.
+func (c *Client) Cancel(ctx context.Context, id int64) error {
+	return c.call(ctx, http.MethodPost, fmt.Sprintf("/passes/%d/cancel", id), nil, nil)
+}
+
+// Pause ends the passes of a dataset and starts none before Resume; of all if it
+// is empty.
+func (c *Client) Pause(ctx context.Context, dataset string) error {
+	return c.call(ctx, http.MethodPost, "/pause", DatasetRequest{dataset}, nil)
+}
+
+// Resume undoes Pause.
+func (c *Client) Resume(ctx context.Context, dataset string) error {
+	return c.call(ctx, http.MethodPost, "/resume", DatasetRequest{dataset}, nil)
+}
+
+// BWLimit changes the limit until the next Reload, see downloader.ParseTimetable.
+func (c *Client) BWLimit(ctx context.Context, limit string) error {
+	return c.call(ctx, http.MethodPut, "/bwlimit", BWLimitRequest{limit}, nil)
+}
+
+// Reload makes the daemon read its configuration again. The notes say what needs
+// a restart.
+func (c *Client) Reload(ctx context.Context) (notes []string, err error) {
+	var reloaded Reloaded
+	err = c.call(ctx, http.MethodPost, "/reload", nil, &reloaded)
+	return reloaded.Notes, err
+}
+
+// History returns passes, the newest first; of all datasets if it is empty.
+func (c *Client) History(ctx context.Context, dataset string, limit int) ([]daemon.PassStatus, error) {
+	query := url.Values{"dataset": {dataset}, "limit": {strconv.Itoa(limit)}}
+	var history History
+	err := c.call(ctx, http.MethodGet, "/history?"+query.Encode(), nil, &history)
+	return history.Passes, err
+}
+
+// call sends in as JSON, if it is not nil, and reads the answer into out.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://mimicsync"+Prefix+path, body)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(r)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("ask the daemon: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }() // it was read
+	if response.StatusCode >= http.StatusBadRequest {
+		var p problem
+		if err := json.NewDecoder(response.Body).Decode(&p); err != nil || p.Error == "" {
+			p.Error = "the daemon answered " + response.Status
+		}
+		return &Error{response.StatusCode, p.Error, p.Hint}
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"mimicsync/daemon"
+	"mimicsync/manifest"
+)
+
+// maxBody is how large a request may be: room for thousands of patterns.
+const maxBody = 1 << 20
+
+// problem is the answer to a request that failed.
+type problem struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// requestError is about what the client sent.
+type requestError struct{ err error }
+
+func (e *requestError) Error() string { return e.err.Error() }
+func (e *requestError) Unwrap() error { return e.err }
+
+// answer is the status and the words for an error.
+func answer(err error) (int, problem) {
+	p := problem{Error: err.Error()}
+	var bad *requestError
+	switch {
+	case errors.As(err, &bad), errors.Is(err, manifest.ErrBadRef):
+		p.Hint = "see what the request takes in " + Prefix + "/openapi.json"
+		return http.StatusBadRequest, p
+	case errors.Is(err, daemon.ErrUnknown):
+		p.Hint = "see what the daemon looks after with: mimicsync status"
+		return http.StatusNotFound, p
+	case errors.Is(err, daemon.ErrNoSuchPass):
+		p.Hint = "see those that ended with: GET " + Prefix + "/history"
+		return http.StatusNotFound, p
+	case errors.Is(err, daemon.ErrNotRunning):
+		p.Hint = "see what runs with: mimicsync status"
+		return http.StatusConflict, p
+	case errors.Is(err, daemon.ErrBadSettings):
+		p.Hint = "the configuration in force stays; mend the file, try it with: mimicsync config check, and reload again"
+		return http.StatusConflict, p
+	case errors.Is(err, daemon.ErrMirrorGone):
+		p.Hint = "mount the mirror's disk again; the daemon goes on by itself"
+		return http.StatusServiceUnavailable, p
+	}
+	return http.StatusInternalServerError, p
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		code, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n')) // who is gone needs no answer
+}
+
+// readJSON reads the body into v. A client that misspells a field is told so.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return &requestError{errors.New("the request's body: " + err.Error())}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &requestError{errors.New("the request's body goes on after its JSON object")}
+	}
+	return nil
+}

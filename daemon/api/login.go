@@ -1,0 +1,45 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"strings"
+)
+
+//go:embed login.html
+var loginText string
+
+var loginPage = template.Must(template.New("login").Parse(loginText))
+
+// showLogin writes the form for the token, with what was wrong, if anything.
+func showLogin(w http.ResponseWriter, code int, wrong string) {
+	var page bytes.Buffer
+	if err := loginPage.Execute(&page, wrong); err != nil {
+		panic("api: login.html: " + err.Error())
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = w.Write(page.Bytes()) // who is gone needs no page
+}
+
+// refuse says no in the form that the client reads: to a browser that wants a
+// page the login, where that helps, else plain text; to programs JSON.
+func refuse(w http.ResponseWriter, r *http.Request, code int, text, hint string) {
+	browser := strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/")
+	switch {
+	case browser && code == http.StatusUnauthorized:
+		showLogin(w, code, "This needs the daemon's token.")
+	case browser:
+		http.Error(w, text+": "+hint, code)
+	default:
+		if code == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="mimicsync"`)
+		}
+		writeJSON(w, code, problem{text, hint})
+	}
+}
