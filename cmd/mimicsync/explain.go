@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
+	"mimicsync/daemon/api"
 	"mimicsync/downloader"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -71,7 +73,7 @@ type advice struct {
 
 // advise finds out what a person can do about an error.
 func advise(err error) advice {
-	for _, try := range []func(error) (advice, bool){adviseUsage, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
+	for _, try := range []func(error) (advice, bool){adviseOwner, adviseUsage, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
 		if a, ok := try(err); ok {
 			return a
 		}
@@ -99,6 +101,24 @@ func adviseUsage(err error) (advice, bool) {
 	if cost, ok := errors.AsType[*downloader.CostError](err); ok {
 		return advice{exitUsage, "add a source that costs nothing behind it, as in --source " + cost.Source + ",physionet, which is used when the money is spent;\n" +
 			"or raise --max-cost, or fetch less with --include and --exclude; compare with: mimicsync plan " + cost.Ref.String()}, true
+	}
+	return advice{}, false
+}
+
+// adviseOwner is about what the daemon that owns the mirror said.
+func adviseOwner(err error) (advice, bool) {
+	if ended, ok := errors.AsType[*passError](err); ok {
+		return advice{ended.code, ended.cure}, true
+	}
+	if refused, ok := errors.AsType[*api.Error](err); ok {
+		code := exitUnexpected
+		if refused.Code < http.StatusInternalServerError {
+			code = exitUsage
+		}
+		return advice{code, refused.Hint}, true
+	}
+	if errors.Is(err, api.ErrNoDaemon) {
+		return advice{exitUsage, "start one with: mimicsync daemon; or name its mirror with --mirror DIR"}, true
 	}
 	return advice{}, false
 }

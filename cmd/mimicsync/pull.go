@@ -60,15 +60,20 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := a.openMirror(ctx, "pull", true)
+	one, done, err := a.puller(ctx, selection)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, m.close()) }()
+	defer func() { err = errors.Join(err, done()) }()
 	ctx, stop := a.limits.within(ctx)
 	defer stop()
 	for i, ref := range refs { // one that cannot be had does not keep the others away
-		report, err := a.pullOne(ctx, m, ref, selection)
+		report, err := one(ctx, ref)
+		if left, ok := errors.AsType[*leftError](err); ok {
+			a.leave(left)
+			a.ui.notStarted(refs[i+1:])
+			break
+		}
 		result.Passes = append(result.Passes, report)
 		if !a.json {
 			a.ui.report(report)
@@ -84,6 +89,27 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 		}
 	}
 	return nil
+}
+
+// puller returns what runs one pass: over the mirror, or by the daemon that owns
+// it.
+func (a *app) puller(ctx context.Context, selection manifest.Selection) (
+	one func(context.Context, manifest.Ref) (*downloader.Report, error), done func() error, err error,
+) {
+	o, err := a.findOwner(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o != nil {
+		return o.pull, func() error { o.Close(); return nil }, nil
+	}
+	m, err := a.openMirror(ctx, "pull", true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context, ref manifest.Ref) (*downloader.Report, error) {
+		return a.pullOne(ctx, m, ref, selection)
+	}, m.close, nil
 }
 
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {

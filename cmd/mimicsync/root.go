@@ -23,8 +23,9 @@ const defaultMirror = "physionet.org/files"
 // app is one run of the program.
 type app struct {
 	ui      *ui
-	started bool // a command runs: errors are no longer about its usage
-	code    int  // exit code of a command that told its results itself
+	flags   *pflag.FlagSet // of the command that runs
+	started bool           // a command runs: errors are no longer about its usage
+	code    int            // exit code of a command that told its results itself
 
 	// Flags. What was not given on the command line is filled in from the
 	// environment, the configuration file and the defaults, in this order.
@@ -76,7 +77,7 @@ Exit codes:
   4    access: not logged in, wrong password, agreement unsigned
   5    integrity: some entry has the wrong digest at every source
   6    no space
-  7    the mirror is owned by another process
+  7    the mirror is owned by another process that cannot be asked
   130  interrupted; state saved
 
 The PhysioNet account, where a dataset asks for one, is looked for in this order: the
@@ -124,8 +125,13 @@ func (a *app) rootCommand() *cobra.Command {
 
 // mirrorFlags are those of every command that opens a mirror.
 func (a *app) mirrorFlags(f *pflag.FlagSet) {
-	f.StringVar(&a.mirror, "mirror", defaultMirror, "root `folder` of the mirror")
+	a.mirrorFlag(f)
 	f.StringVar(&a.state, "state", "", "`folder` for the state, where the mirror is on a file server")
+}
+
+// mirrorFlag is that of every command that names a mirror.
+func (a *app) mirrorFlag(f *pflag.FlagSet) {
+	f.StringVar(&a.mirror, "mirror", defaultMirror, "root `folder` of the mirror")
 }
 
 // credentialsFlag is that of every command that may need the account.
@@ -151,6 +157,7 @@ func (a *app) settle(f *pflag.FlagSet) error {
 		return err
 	}
 	given := func(name string) bool { return f.Lookup(name) != nil && f.Changed(name) }
+	a.flags = f
 	if !given("mirror") {
 		a.mirror = first(os.Getenv("MIMICSYNC_MIRROR"), a.file.Mirror, defaultMirror)
 	}

@@ -13,9 +13,12 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "status [DATASET[@VERSION]]",
-		Short:   "Say what the mirror has",
-		Long:    `Status says, for each dataset version of the mirror, how much of it is here and verified, and how the last pass ended. It reads the state file only.`,
+		Use:   "status [DATASET[@VERSION]]",
+		Short: "Say what the mirror has, and what its daemon does",
+		Long: `Status says, for each dataset version of the mirror, how much of it is here and
+verified, and how the last pass ended. It reads the state file only. Where a daemon
+runs it asks that, which also says what runs now, what is next, and what a person
+must do.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },
@@ -29,11 +32,11 @@ func (a *app) statusCommand() *cobra.Command {
 type standing struct {
 	Dataset   string    `json:"dataset"`
 	Version   string    `json:"version"`
-	Entries   int64     `json:"entries"`         // of the manifest
-	Files     int64     `json:"files"`           // verified
-	Bytes     int64     `json:"bytes"`           // verified
-	Published int64     `json:"published_bytes"` // of the whole version, 0 when unknown
-	Manifest  time.Time `json:"manifest_fetched"`
+	Entries   int64     `json:"entries"`                   // of the manifest
+	Files     int64     `json:"files"`                     // verified
+	Bytes     int64     `json:"bytes"`                     // verified
+	Published int64     `json:"published_bytes"`           // of the whole version, 0 when unknown
+	Manifest  time.Time `json:"manifest_fetched,omitzero"` // a daemon does not tell
 	Last      *lastPass `json:"last_pass,omitempty"`
 	ref       manifest.Ref
 }
@@ -48,6 +51,14 @@ type lastPass struct {
 }
 
 func (a *app) status(ctx context.Context, args []string) (err error) {
+	o, err := a.findOwner(ctx)
+	if err != nil {
+		return err
+	}
+	if o != nil {
+		defer o.Close()
+		return o.status(ctx, args)
+	}
 	m, err := a.openMirror(ctx, "status", false)
 	if err != nil {
 		return err

@@ -47,6 +47,9 @@ func (u *ui) explainPass(r *downloader.Report, err error) int {
 	switch {
 	case errors.Is(err, downloader.ErrInterrupted):
 		kind, stopped = "interrupted", downloader.ErrInterrupted
+		if ended, ok := errors.AsType[*passError](err); ok {
+			why = strings.TrimPrefix(ended.text, "interrupted: ") + "; "
+		}
 	case errors.Is(err, downloader.ErrLimit):
 		kind, why, stopped = "stopped", err.Error()+"; ", downloader.ErrLimit
 	default:

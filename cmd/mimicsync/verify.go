@@ -58,6 +58,11 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 		if err := a.setStateAside(); err != nil {
 			return err
 		}
+	} else if o, err := a.findOwner(ctx); err != nil {
+		return err
+	} else if o != nil {
+		defer o.Close()
+		return a.verified(o.verifyAll(ctx, args, repair))
 	}
 	if repair {
 		a.sources, a.billingProject = a.file.Sources, a.file.GCS.BillingProject
@@ -72,35 +77,44 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 			return err
 		}
 	}
+	return a.verified(a.verifyAll(ctx, m, args, repair))
+}
+
+// verified prints the results for programs; people have seen them.
+func (a *app) verified(results []*downloader.Verification, err error) error {
+	if left, ok := errors.AsType[*leftError](err); ok {
+		a.leave(left)
+		err = nil
+	}
+	if err != nil || !a.json {
+		return err
+	}
+	return a.ui.json(map[string][]*downloader.Verification{"verified": results})
+}
+
+func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bool) ([]*downloader.Verification, error) {
+	results := []*downloader.Verification{}
 	refs, err := m.known(args)
 	if err != nil {
-		return err
+		return results, err
 	}
 	if len(refs) == 0 {
 		a.ui.note("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", a.mirror)
 	}
-	results := []*downloader.Verification{}
 	for _, ref := range refs {
 		v, err := a.verifyOne(ctx, m, ref)
 		if err != nil {
-			return err
+			return results, err
 		}
 		results = append(results, v)
-		if !a.json {
-			a.ui.verification(v, repair)
-		}
+		a.tellFound(v, repair)
 		if v.Wrong+v.Missing > 0 && repair {
-			if err := a.repair(ctx, m, ref, v); err != nil {
-				return err
-			}
+			a.tellRepaired(a.repair(ctx, m, ref, v))
 		} else {
 			a.code = worse(a.code, verificationCode(v))
 		}
 	}
-	if a.json {
-		return a.ui.json(map[string][]*downloader.Verification{"verified": results})
-	}
-	return nil
+	return results, nil
 }
 
 func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Verification, error) {
@@ -112,21 +126,30 @@ func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*down
 
 // repair pulls just what was found wrong or missing, so that a mirror of a part
 // of a dataset stays one.
-func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref, v *downloader.Verification) error {
+func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref, v *downloader.Verification) (*downloader.Report, error) {
 	paths := make([]string, 0, len(v.Failures))
 	for _, f := range v.Failures {
 		paths = append(paths, f.Path)
 	}
-	report, err := a.pullOne(ctx, m, ref, manifest.SelectPaths(paths))
+	return a.pullOne(ctx, m, ref, manifest.SelectPaths(paths))
+}
+
+func (a *app) tellFound(v *downloader.Verification, repair bool) {
 	if !a.json {
-		a.ui.report(report)
+		a.ui.verification(v, repair)
 	}
-	code := exitCode(report)
+}
+
+// tellRepaired tells how fetching again went; err is why it ended early.
+func (a *app) tellRepaired(r *downloader.Report, err error) {
+	if !a.json {
+		a.ui.report(r)
+	}
+	code := exitCode(r)
 	if err != nil {
-		code = a.ui.explainPass(report, err)
+		code = a.ui.explainPass(r, err)
 	}
 	a.code = worse(a.code, code)
-	return nil
 }
 
 // known are the versions that a verification reads: all, or those of the
@@ -136,19 +159,29 @@ func (m *mirror) known(args []string) ([]manifest.Ref, error) {
 	if err != nil {
 		return nil, err
 	}
-	var want manifest.Ref
-	if len(args) > 0 {
-		if want, err = manifest.ParseRef(args[0]); err != nil {
-			return nil, err
-		}
+	all := make([]manifest.Ref, 0, len(versions))
+	for _, v := range versions {
+		all = append(all, v.Ref)
+	}
+	return wanted(all, args)
+}
+
+// wanted are those of all versions that a command line means.
+func wanted(all []manifest.Ref, args []string) ([]manifest.Ref, error) {
+	if len(args) == 0 {
+		return all, nil
+	}
+	want, err := manifest.ParseRef(args[0])
+	if err != nil {
+		return nil, err
 	}
 	var refs []manifest.Ref
-	for _, v := range versions {
-		if (want.Dataset == "" || want.Dataset == v.Ref.Dataset) && (want.Version == "" || want.Version == v.Ref.Version) {
-			refs = append(refs, v.Ref)
+	for _, ref := range all {
+		if want.Dataset == ref.Dataset && (want.Version == "" || want.Version == ref.Version) {
+			refs = append(refs, ref)
 		}
 	}
-	if len(refs) == 0 && want.Dataset != "" {
+	if len(refs) == 0 {
 		return nil, &unknownHereError{want}
 	}
 	return refs, nil

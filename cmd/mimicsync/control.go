@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/daemon/api"
+	"mimicsync/manifest"
+)
+
+// controlCommands are those of `mimicsync daemon` that steer one which runs.
+func (a *app) controlCommands() []*cobra.Command {
+	all := []*cobra.Command{
+		a.control("pause [DATASET]", "End passes in good order, and start none until resume",
+			`Pause ends the passes of a dataset, or of all, in good order and lets none begin by
+itself. It holds until resume, also when the daemon is started anew.`,
+			"  mimicsync daemon pause mimic-cxr-jpg", cobra.MaximumNArgs(1), a.pause),
+		a.control("resume [DATASET]", "Undo pause, and go on with what was interrupted", "",
+			"  mimicsync daemon resume", cobra.MaximumNArgs(1), a.resume),
+		a.control("cancel DATASET", "End the pass of a dataset in good order",
+			`Cancel ends the pass that runs; what has come is kept, and the next pass goes on
+with it. That is the one of the schedule, if there is one.`,
+			"  mimicsync daemon cancel mimic-cxr-jpg", cobra.ExactArgs(1), a.cancel),
+		a.control("bwlimit RATE", "Limit what is received, until the configuration is reloaded", "",
+			"  mimicsync daemon bwlimit 2M\n  mimicsync daemon bwlimit '08:00,2M 19:00,off'", cobra.ExactArgs(1), a.setBWLimit),
+		a.control("reload", "Read the configuration again",
+			`Reload makes the daemon read its configuration file again. A bad file leaves the
+configuration in force as it is.`,
+			"  mimicsync daemon reload", cobra.NoArgs, a.reload),
+	}
+	return append(all, a.tokenCommand())
+}
+
+// control is a command that asks the daemon of the mirror for something.
+func (a *app) control(use, short, long, example string, args cobra.PositionalArgs,
+	do func(ctx context.Context, client *api.Client, args []string) error,
+) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := api.Dial(cmd.Context(), a.mirror)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			return do(cmd.Context(), client, args)
+		},
+	}
+	a.mirrorFlag(cmd.Flags())
+	return cmd
+}
+
+// named is the dataset that the command line names, empty if none.
+func named(args []string) (string, error) {
+	if len(args) == 0 {
+		return "", nil
+	}
+	ref, err := manifest.ParseRef(args[0])
+	return ref.Dataset, err
+}
+
+func (a *app) pause(ctx context.Context, client *api.Client, args []string) error {
+	dataset, err := named(args)
+	if err != nil {
+		return err
+	}
+	if err := client.Pause(ctx, dataset); err != nil {
+		return err
+	}
+	a.ui.print("%s: paused; go on with: mimicsync daemon resume%s\n", first(dataset, "all datasets"), after(dataset))
+	return nil
+}
+
+func (a *app) resume(ctx context.Context, client *api.Client, args []string) error {
+	dataset, err := named(args)
+	if err != nil {
+		return err
+	}
+	if err := client.Resume(ctx, dataset); err != nil {
+		return err
+	}
+	a.ui.print("%s: resumed\n", first(dataset, "all datasets"))
+	return nil
+}
+
+// after is a word at the end of a command, if there is one.
+func after(word string) string {
+	if word == "" {
+		return ""
+	}
+	return " " + word
+}
+
+func (a *app) cancel(ctx context.Context, client *api.Client, args []string) error {
+	dataset, err := named(args)
+	if err != nil {
+		return err
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range status.Datasets {
+		if d.Dataset == dataset && d.Pass != nil {
+			if err := client.Cancel(ctx, d.Pass.ID); err != nil {
+				return err
+			}
+			a.ui.print("%s: canceled; what has come is kept\n", dataset)
+			return nil
+		}
+	}
+	return usagef("%s: no pass runs", dataset)
+}
+
+func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string) error {
+	if err := client.BWLimit(ctx, args[0]); err != nil {
+		return err
+	}
+	a.ui.print("the limit is %s, until the configuration is reloaded\n", args[0])
+	return nil
+}
+
+func (a *app) reload(ctx context.Context, client *api.Client, _ []string) error {
+	notes, err := client.Reload(ctx)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		a.ui.note("%s", note)
+	}
+	a.ui.print("the configuration is reloaded\n")
+	return nil
+}
+
+func (a *app) tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Print the token of the control API and the page",
+		Long: `Token prints what changes need over TCP, and reading from another machine: log in
+with it on the daemon's page, or send it as Authorization: Bearer. It is made when it
+is asked for first, and kept in .mimicsync/token in the mirror, unless token_file of
+the configuration names another file.`,
+		Example: `  curl -H "Authorization: Bearer $(mimicsync daemon token)" -X POST http://127.0.0.1:8765/api/v1/reload`,
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkMirror(a.mirror, false); err != nil {
+				return err
+			}
+			token, err := api.Token(a.mirror, a.file.TokenFile)
+			if err != nil {
+				return &configError{err}
+			}
+			_, err = fmt.Fprintln(a.ui.stdout, token)
+			return err
+		},
+	}
+	a.mirrorFlag(cmd.Flags())
+	return cmd
+}

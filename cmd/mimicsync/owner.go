@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"mimicsync/daemon"
+	"mimicsync/daemon/api"
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// owner is the daemon that owns the mirror and does what a command asks for.
+type owner struct {
+	*api.Client
+	a *app
+}
+
+// findOwner returns the daemon that owns the mirror, nil if none does: one that
+// answers holds the lock of the state file.
+func (a *app) findOwner(ctx context.Context) (*owner, error) {
+	client, err := api.Dial(ctx, a.mirror)
+	if errors.Is(err, api.ErrNoDaemon) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := a.checkOwnersFlags(); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return &owner{client, a}, nil
+}
+
+// ownersFlags are about what the daemon decides for all its passes.
+var ownersFlags = []string{
+	"connections", "bwlimit", "max-transfer", "max-duration", "max-cost", "durability", "credentials", "state", "idle-timeout",
+	"billing-project", "rate",
+}
+
+// checkOwnersFlags refuses the flags that a command cannot hand to a daemon.
+func (a *app) checkOwnersFlags() (err error) {
+	a.flags.Visit(func(f *pflag.Flag) {
+		for _, name := range ownersFlags {
+			switch {
+			case f.Name != name || err != nil:
+			case name == "bwlimit":
+				err = usagef("--bwlimit: a daemon owns this mirror, and its limit holds for all passes; change it with: mimicsync daemon bwlimit RATE")
+			default:
+				err = usagef("--%s: a daemon owns this mirror, and its configuration decides that; leave the flag out", name)
+			}
+		}
+	})
+	return err
+}
+
+// passError is why a pass of the daemon ended early, in its words.
+type passError struct {
+	text, cure string
+	code       int
+	cause      error // what tells such errors apart here, nil if nothing does
+}
+
+func (e *passError) Error() string { return e.text }
+func (e *passError) Unwrap() error { return e.cause }
+
+// leftError means that a person left a pass to the daemon.
+type leftError struct{ ref manifest.Ref }
+
+func (e *leftError) Error() string { return "the daemon goes on with " + e.ref.String() }
+
+// pull has the daemon run a pass, and shows it as if it were one of this process.
+func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*downloader.Report, error) {
+	request := api.PullRequest{
+		Dataset: ref.Dataset, Version: ref.Version, Include: o.a.include, Exclude: o.a.exclude, AcceptManifest: o.a.acceptManifest,
+	}
+	if o.a.flags.Changed("source") {
+		request.Sources = o.a.sources
+	}
+	failed := &downloader.Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed}
+	id, err := o.Pull(context.WithoutCancel(ctx), request) // it is answered at once, and must be known to have begun
+	if err != nil {
+		failed.Err = err
+		return failed, err
+	}
+	p, err := o.follow(ctx, id, ref, ref.String())
+	if p.Report == nil {
+		failed.Err = err
+		return failed, err
+	}
+	p.Report.Err = err
+	return p.Report, err
+}
+
+// verify has the daemon read a version again.
+func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (api.Pass, error) {
+	id, err := o.Verify(context.WithoutCancel(ctx), api.VerifyRequest{Dataset: ref.Dataset, Version: ref.Version, Repair: repair})
+	if err != nil {
+		return api.Pass{}, err
+	}
+	return o.follow(ctx, id, ref, "verify "+ref.String())
+}
+
+// follow shows a pass of the daemon until it has ended. The error is why it ended
+// early, or a *leftError.
+func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title string) (p api.Pass, err error) {
+	progress := new(downloader.Progress)
+	defer o.a.ui.show(o.a.progressStyle(), title, progress, nil)()
+	waits := false
+	for p, err = range o.Follow(ctx, id) {
+		if ctx.Err() != nil {
+			return p, &leftError{ref}
+		}
+		if err != nil {
+			return p, err
+		}
+		if p.Start.IsZero() && p.State == store.Running && !waits {
+			waits = true
+			o.a.ui.note("%s waits in the daemon until it may begin; see why with: mimicsync status", title)
+		}
+		fill(progress, p.PassStatus)
+	}
+	if p.Error == "" {
+		return p, nil
+	}
+	return p, newPassError(p)
+}
+
+func newPassError(p api.Pass) error {
+	e := &passError{text: p.Error, cure: p.Cure, code: max(p.ExitCode, exitUnexpected)}
+	switch p.State {
+	case store.Interrupted:
+		e.cause = downloader.ErrInterrupted
+	case store.Incomplete:
+		e.cause = downloader.ErrLimit
+	}
+	return e
+}
+
+// fill makes progress what the daemon says.
+func fill(progress *downloader.Progress, p daemon.PassStatus) {
+	progress.Total.Store(p.Total)
+	progress.Done.Store(p.Done)
+	progress.Failed.Store(p.Failed)
+	progress.Examined.Store(p.Examined)
+	progress.Expected.Store(p.Expected)
+	progress.Fetched.Store(p.Fetched)
+	progress.Retries.Store(p.Retries)
+	progress.Connections.Store(p.Connections)
+	progress.Phase.Store(int32(p.Phase)) // last: the display begins with what it finds
+}
+
+// known are the versions that the daemon has, see mirror.known.
+func (o *owner) known(ctx context.Context, args []string) ([]manifest.Ref, error) {
+	status, err := o.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []manifest.Ref
+	for _, d := range status.Datasets {
+		for _, version := range d.Versions {
+			all = append(all, manifest.Ref{Dataset: d.Dataset, Version: version})
+		}
+	}
+	return wanted(all, args)
+}
+
+// verifyAll does for verify what the daemon can.
+func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*downloader.Verification, error) {
+	results := []*downloader.Verification{}
+	refs, err := o.known(ctx, args)
+	if err != nil {
+		return results, err
+	}
+	for _, ref := range refs {
+		p, err := o.verify(ctx, ref, repair)
+		v := p.Verification
+		if v == nil || err != nil && p.Report == nil {
+			return results, err
+		}
+		results = append(results, v)
+		o.a.tellFound(v, repair)
+		if p.Report != nil { // of what was fetched again
+			o.a.tellRepaired(p.Report, err)
+		} else {
+			o.a.code = worse(o.a.code, verificationCode(v))
+		}
+	}
+	return results, nil
+}
+
+// leave tells that a pass goes on without this command.
+func (a *app) leave(e *leftError) {
+	a.ui.lines("note", fmt.Sprintf("%v; see it with: mimicsync status, and end it with: mimicsync daemon cancel %s", e, e.ref.Dataset))
+	a.code = worse(a.code, exitInterrupted)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/daemon"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// status tells what the daemon that owns the mirror has and does.
+func (o *owner) status(ctx context.Context, args []string) error {
+	status, err := o.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		want, err := manifest.ParseRef(args[0])
+		if err != nil {
+			return err
+		}
+		status.Datasets = slices.DeleteFunc(status.Datasets, func(d daemon.DatasetStatus) bool { return d.Dataset != want.Dataset })
+		if len(status.Datasets) == 0 {
+			return &unknownHereError{want}
+		}
+	}
+	all := []standing{}
+	for _, d := range status.Datasets {
+		all = append(all, newStanding(d))
+	}
+	if o.a.json {
+		return o.a.ui.json(map[string]any{"mirror": o.a.mirror, "datasets": all, "daemon": status})
+	}
+	o.a.ui.status(all, o.a.mirror)
+	o.a.ui.running(status)
+	return nil
+}
+
+// newStanding is what a daemon says of a dataset, in the form of the state file's.
+func newStanding(d daemon.DatasetStatus) standing {
+	s := standing{Dataset: d.Dataset, Version: d.Version, Entries: d.Entries, Files: d.Files, Bytes: d.Bytes, Published: d.Published}
+	if p := d.Last; p != nil {
+		s.Last = &lastPass{
+			Start: p.Start, Elapsed: p.Elapsed, State: p.State, Error: p.Error, Failures: p.Failures,
+			Files: store.Files{Total: p.Total, Failed: p.Failed},
+		}
+	}
+	return s
+}
+
+// running tells what the daemon does, and what a person must do.
+func (u *ui) running(s daemon.Status) {
+	u.print("\nA daemon runs since %s", moment(s.Started))
+	if s.BytesLimit > 0 {
+		u.print(", receives at most %s/s", size(s.BytesLimit))
+	}
+	if !s.Window.Open {
+		u.print(", and waits for its run window")
+		if !s.Window.Changes.IsZero() {
+			u.print(" until %s", moment(s.Window.Changes))
+		}
+	}
+	u.print(".\n")
+	for _, d := range s.Datasets {
+		u.print("  %s\n", strings.Join(standingNow(d), ", "))
+		if d.Cure != "" {
+			u.lines("hint", d.Dataset+": "+d.Cure)
+		}
+	}
+}
+
+// standingNow is how a dataset stands in the daemon, in parts of a line.
+func standingNow(d daemon.DatasetStatus) []string {
+	line := d.Dataset + ": " + strings.ReplaceAll(string(d.Condition), "_", " ")
+	if p := d.Pass; p != nil {
+		return append([]string{line + ": " + string(p.Kind) + after(p.Version)}, progressNow(p)...)
+	}
+	if d.Why != "" {
+		line += ": " + d.Why
+	}
+	parts := []string{line}
+	for _, next := range []struct {
+		what string
+		at   time.Time
+	}{{"refresh", d.Next}, {"verification", d.NextScrub}} {
+		if !next.at.IsZero() {
+			parts = append(parts, "next "+next.what+" "+moment(next.at))
+		}
+	}
+	return parts
+}
+
+// progressNow is how far a pass has come, in the words of the plain progress.
+func progressNow(p *daemon.PassStatus) []string {
+	if p.Total == 0 {
+		return []string{"asking for the manifest"}
+	}
+	got := size(p.Fetched)
+	if p.Expected > p.Fetched {
+		got += " of " + size(p.Expected)
+	}
+	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(p.Done), humanize.Comma(p.Total)), got, size(p.Rate) + "/s"}
+	if p.Left > 0 {
+		parts = append(parts, "about "+elapsed(time.Duration(p.Left)*time.Second)+" left")
+	}
+	if p.Connections > 0 {
+		parts = append(parts, plural(p.Connections, "connection", "connections"))
+	}
+	if p.Retries > 0 {
+		parts = append(parts, plural(p.Retries, "retry", "retries"))
+	}
+	if p.Failed > 0 {
+		parts = append(parts, humanize.Comma(p.Failed)+" failed")
+	}
+	return parts
+}
+
+func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
