@@ -1,0 +1,337 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"mimicsync/daemon"
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// Tones colour what words say.
+const (
+	toneGood = "good" // all is here
+	toneBusy = "busy" // something runs
+	toneWait = "wait" // nothing runs, by a person's or the clock's wish
+	toneWarn = "warn" // something failed, and is tried again by itself
+	toneBad  = "bad"  // a person must act
+)
+
+// shownFailures is how many failed files are listed.
+const shownFailures = 20
+
+// dataset is a card of the page.
+type dataset struct {
+	ID, Name, Ref string
+	Tone, State   string
+	Bar           *bar
+	Sentence      sentence
+	Why           string
+	Cure          cure
+	Facts         []fact
+	Failures      *failures
+	Actions       []action
+
+	fetching bool
+	percent  string        // of what is here
+	left     time.Duration // until it is done, 0 if that is not known
+	eta      *moment       // nil if that is not known, or a run window closes before
+	closes   *moment       // when that is
+}
+
+// bar is how far something is, in thousandths.
+type bar struct {
+	Value       int
+	Label, Text string
+}
+
+// cure is what to do about a failure, with the page where or the command by which
+// it is done.
+type cure struct{ Do, Page, Command string }
+
+type failures struct {
+	Summary string
+	Files   []store.Failure
+	More    string
+}
+
+func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool) *dataset {
+	d := &dataset{
+		ID: elementID(s.Dataset), Name: name(s.Dataset), Ref: s.Dataset,
+		Why: sentenceOf(s.Why), Cure: newCure(s.Cure), percent: percent(share(s)),
+	}
+	if s.Version != "" {
+		d.Ref += "@" + s.Version
+	}
+	if s.Latest {
+		d.Ref += ", follows new versions"
+	}
+	if s.Pass != nil && s.Pass.Left > 0 {
+		d.left = time.Duration(s.Pass.Left) * time.Second
+		closes := st.Window.Changes
+		if st.Window.Open && !closes.IsZero() && c.now.Add(d.left).After(closes) && s.Pass.Kind == daemon.RefreshPass {
+			d.closes = c.hour(closes)
+		} else {
+			d.eta = c.estimate(d.left)
+		}
+	}
+	d.Tone, d.State = condition(s)
+	d.fetching = s.Pass != nil && !verifies(s.Pass) && s.Pass.State == store.Running && s.Condition == daemon.Running
+	d.Bar = newBar(s)
+	d.Sentence = d.story(c, s)
+	d.Facts = facts(c, s)
+	d.Failures = newFailures(s)
+	d.Actions = actions(s, d, locked)
+	return d
+}
+
+// name is what people call a dataset: the start of its title, or its slug.
+func name(slug string) string {
+	known, ok := manifest.Lookup(slug)
+	if !ok {
+		return slug
+	}
+	title, _, _ := strings.Cut(known.Title, ": ")
+	title, _, _ = strings.Cut(title, " - ")
+	return strings.TrimSuffix(title, " Database")
+}
+
+func verifies(p *daemon.PassStatus) bool {
+	return p.Kind == daemon.VerifyPass || p.Kind == daemon.ScrubPass
+}
+
+func complete(s *daemon.DatasetStatus) bool {
+	return s.Entries > 0 && s.Files >= s.Entries || s.Pass == nil && s.Last != nil && s.Last.State == store.Complete
+}
+
+// share is how much of a dataset is here, by bytes where their number is
+// published. Files that have come in part count in part.
+func share(s *daemon.DatasetStatus) float64 {
+	var here, all int64
+	switch p := s.Pass; {
+	case complete(s):
+		return 1
+	case p != nil && !verifies(p) && p.Total > 0 && p.Total < s.Entries: // a selection
+		here, all = p.Done, p.Total
+	case s.Published > 0:
+		here, all = s.Bytes, s.Published
+		if p != nil && !verifies(p) && p.Expected > 0 {
+			here = max(here, all-max(p.Expected-p.Fetched, 0))
+		}
+	default:
+		here, all = s.Files, s.Entries
+	}
+	if all == 0 {
+		return 0
+	}
+	return min(float64(here)/float64(all), 0.999)
+}
+
+func condition(s *daemon.DatasetStatus) (tone, state string) {
+	switch s.Condition {
+	case daemon.Running:
+		return toneBusy, phase(s.Pass)
+	case daemon.Queued:
+		return toneWait, "Queued"
+	case daemon.Closed:
+		return toneWait, "Waits for the run window"
+	case daemon.Paused:
+		return toneWait, "Paused"
+	case daemon.Parked:
+		return toneBad, "Waits for you"
+	case daemon.NoSpace:
+		return toneBad, "Waits for room on the disk"
+	case daemon.Failing:
+		return toneWarn, "Failed, will be tried again"
+	case daemon.Idle:
+	}
+	switch {
+	case complete(s):
+		return toneGood, "Up to date"
+	case s.Files == 0:
+		return toneWait, "Not here yet"
+	}
+	return toneWait, "Incomplete"
+}
+
+func phase(p *daemon.PassStatus) string {
+	switch {
+	case p == nil:
+		return "Running"
+	case verifies(p):
+		return "Verifying"
+	case p.Phase == downloader.PhaseManifest:
+		return "Asking for the manifest"
+	case p.Phase == downloader.PhaseSurvey:
+		return "Comparing with what is here"
+	}
+	return "Downloading"
+}
+
+func newBar(s *daemon.DatasetStatus) *bar {
+	done, label, text := share(s), "of "+name(s.Dataset)+" is here", ""
+	if p := s.Pass; p != nil && verifies(p) {
+		if p.Total == 0 {
+			return nil
+		}
+		done, label, text = float64(p.Done+p.Failed)/float64(p.Total), "of "+name(s.Dataset)+" is read again", " read"
+	}
+	// Decimals let a person see that something moves in a dataset of terabytes.
+	number := strconv.FormatFloat(float64(int(done*1000))/10, 'f', 1, 64)
+	if done == 1 {
+		number = "100"
+	}
+	return &bar{Value: int(done * 1000), Label: label, Text: number + nbsp + "%" + text}
+}
+
+// here is the headline of a dataset that is on its way.
+func (d *dataset) here(clock) sentence {
+	start := fmt.Sprintf("%s is %s here", d.Name, d.percent)
+	switch {
+	case d.eta != nil:
+		return sentence{start + " and will be done ", d.eta, "."}
+	case d.closes != nil:
+		return sentence{start + ". It goes on after ", d.closes, ", when the run window has closed and opened again."}
+	}
+	return sentence{Text: start + ". " + d.State + "."}
+}
+
+// story is how a dataset stands, in a sentence.
+func (d *dataset) story(c clock, s *daemon.DatasetStatus) sentence {
+	switch {
+	case d.eta != nil:
+		return sentence{"Will be done ", d.eta, "."}
+	case d.closes != nil:
+		return sentence{"About " + span(d.left) + " of work are left. The run window closes at ", d.closes, "."}
+	case s.Condition == daemon.Running:
+		return sentence{Text: "How long it takes shows in a moment."}
+	case s.Condition == daemon.Paused:
+		return sentence{Text: "What has come is saved. Resume goes on where it stopped."}
+	case s.Next.IsZero() && !s.Scheduled:
+		return sentence{Text: "It is refreshed when somebody asks."}
+	case s.Next.IsZero():
+		return sentence{}
+	case s.Condition == daemon.Idle:
+		return sentence{"The next refresh is ", c.at(s.Next), "."}
+	}
+	return sentence{"The schedule tries again ", c.at(s.Next), "."}
+}
+
+func facts(c clock, s *daemon.DatasetStatus) []fact {
+	of := func(here, all string, known bool) string {
+		if here == all || !known {
+			return here
+		}
+		return here + " of " + all
+	}
+	all := []fact{
+		{Label: "Files", Value: of(comma(s.Files), comma(s.Entries), s.Entries > 0)},
+		{Label: "Bytes", Value: of(size(s.Bytes), size(s.Published), s.Published > 0)},
+	}
+	if p := s.Pass; p != nil {
+		all = append(all, fact{Label: "Rate", Value: size(p.Rate) + "/s"}, fact{Label: "Connections", Value: comma(p.Connections)},
+			fact{Label: "Retries", Value: comma(p.Retries)})
+	}
+	if !s.LastSuccess.IsZero() {
+		all = append(all, fact{Label: "Last complete", Note: sentence{When: c.short(s.LastSuccess)}})
+	}
+	if !s.Next.IsZero() && s.Pass != nil { // else it is in the story
+		all = append(all, fact{Label: "Next refresh", Note: sentence{When: c.short(s.Next)}})
+	}
+	if !s.NextScrub.IsZero() {
+		all = append(all, fact{Label: "Next scrub", Note: sentence{When: c.short(s.NextScrub)}})
+	}
+	if len(s.Versions) > 1 {
+		all = append(all, fact{Label: "Versions here", Value: strings.Join(s.Versions, ", ")})
+	}
+	return all
+}
+
+var reasonWords = map[string]string{
+	"not_found":    "is not there",
+	"denied":       "is refused",
+	"unauthorized": "needs a login",
+	"checksum":     "has the wrong digest",
+	"size":         "has the wrong size",
+	"network":      "did not come through",
+	"no_space":     "found no room",
+	"io":           "could not be written or read",
+	"unsafe_path":  "has an unsafe name",
+}
+
+// newFailures lists what the running pass gave up, or else the last one.
+func newFailures(s *daemon.DatasetStatus) *failures {
+	p, when := s.Last, " in the last pass"
+	if s.Pass != nil && (s.Pass.Failed > 0 || len(s.Pass.Failures) > 0) {
+		p, when = s.Pass, " so far"
+	}
+	if p == nil || p.Failed == 0 && len(p.Failures) == 0 {
+		return nil
+	}
+	total := max(p.Failed, int64(len(p.Failures)))
+	f := &failures{Summary: count(total, "file") + " failed" + when}
+	for _, x := range p.Failures[:min(len(p.Failures), shownFailures)] {
+		x.Reason = cmp.Or(reasonWords[x.Reason], x.Reason)
+		f.Files = append(f.Files, x)
+	}
+	if rest := total - int64(len(f.Files)); rest > 0 {
+		f.More = "And " + count(rest, "other") + ". Every pass tries them again."
+	}
+	return f
+}
+
+// newCure takes a cure apart, as in "sign the agreement: https://…".
+func newCure(text string) cure {
+	do, where, found := strings.Cut(text, ": ")
+	if !found {
+		do, where = "", text
+	}
+	switch {
+	case strings.HasPrefix(where, "https://") && !strings.Contains(where, " "):
+		return cure{Do: lead(do), Page: where}
+	case strings.HasPrefix(where, "mimicsync ") || strings.HasPrefix(where, "sudo "):
+		return cure{Do: lead(do), Command: where}
+	}
+	return cure{Do: sentenceOf(text)}
+}
+
+func lead(do string) string {
+	if do == "" {
+		return ""
+	}
+	return capital(do) + ": "
+}
+
+// actions are the buttons of a dataset: what makes sense in its condition.
+func actions(s *daemon.DatasetStatus, d *dataset, locked bool) []action {
+	button := func(verb, label, weight string, more ...value) action {
+		return action{
+			ID: verb + "-" + s.Dataset, Verb: verb, Values: append([]value{{"dataset", s.Dataset}}, more...),
+			Label: label, Object: d.Name, Weight: weight, Locked: locked,
+		}
+	}
+	pause := button("pause", "Pause", "quiet")
+	switch {
+	case s.Condition == daemon.Paused:
+		return []action{button("resume", "Resume", "strong")}
+	case s.Pass != nil:
+		return []action{button("pause", "Pause", "strong"), button("cancel", "Cancel", "quiet", value{"pass", strconv.FormatInt(s.Pass.ID, 10)})}
+	case s.Condition == daemon.Parked, s.Condition == daemon.Failing:
+		return []action{button("pull", "Try again", "strong"), pause}
+	case complete(s):
+		return []action{button("pull", "Check for changes", "quiet"), pause}
+	}
+	return []action{button("pull", "Pull", "strong"), pause}
+}
+
+func lower(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToLower(first)) + s[n:]
+}

@@ -1,0 +1,231 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"mimicsync/daemon"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// shownPasses is how many passes the history shows. The API has all.
+const shownPasses = 25
+
+// snapshot is what a daemon says of itself at one moment.
+type snapshot struct {
+	status     daemon.Status
+	hour, days []daemon.Sample
+	history    []daemon.PassStatus
+}
+
+func look(d *daemon.Daemon) (snapshot, error) {
+	s := snapshot{status: d.Status()}
+	s.hour, s.days = d.Throughput()
+	var err error
+	s.history, err = d.History("", shownPasses)
+	return s, err
+}
+
+// page is what the templates read: words and numbers that are ready to be shown.
+type page struct {
+	Title    string // of the window
+	Headline sentence
+	Notice   string // what went wrong with the last change
+	Mirror   string
+	Program  string
+	Now      *moment
+	Started  *moment
+	Zone     string
+	Locked   bool // changes need the token first
+
+	Attention []*dataset // those that need a person, or fail
+	Tiles     []fact
+	Actions   []action // on all datasets
+	Datasets  []*dataset
+	Catalog   []manifest.Dataset
+	Hour      chart
+	Days      chart
+	Hosts     []host
+	History   []row
+}
+
+// fact is a number with its name.
+type fact struct {
+	Label, Value string
+	Note         sentence
+}
+
+// action is a button.
+type action struct {
+	ID, Verb string
+	Values   []value
+	Label    string
+	Object   string // what it is about, for those who do not see where it stands
+	Weight   string // "strong" or "quiet"
+	Locked   bool
+}
+
+// value is a hidden field of a form.
+type value struct{ Name, Value string }
+
+// row is a pass of the history.
+type row struct {
+	When                                              *moment
+	Dataset, Kind, Tone, Result, Error, Fetched, Took string
+}
+
+// host is the connections to a source.
+type host struct {
+	Source, Text, Why     string
+	UsedShare, LimitShare int // of the ceiling, in percent
+}
+
+func newPage(s snapshot, mayChange bool) *page {
+	st := &s.status
+	c := clock{st.Now}
+	p := &page{
+		Mirror: st.Mirror, Program: st.Program, Now: c.at(st.Now), Started: c.short(st.Started), Zone: st.Now.Format("MST (UTC-07:00)"),
+		Locked: !mayChange, Catalog: manifest.Catalog(),
+		Tiles: tiles(c, st), Hour: hourChart(c, s.hour, st.Rate), Days: dayChart(c, s.days),
+	}
+	for i := range st.Datasets {
+		d := newDataset(c, st, &st.Datasets[i], p.Locked)
+		p.Datasets = append(p.Datasets, d)
+		if d.Tone == toneBad || d.Tone == toneWarn {
+			p.Attention = append(p.Attention, d)
+		}
+	}
+	p.Headline, p.Title = headline(c, st, p)
+	p.Actions = actionsOnAll(st, p.Locked)
+	for i := range s.history {
+		p.History = append(p.History, newRow(c, &s.history[i]))
+	}
+	for _, h := range st.Hosts {
+		ceiling := max(h.Ceiling, 1)
+		p.Hosts = append(p.Hosts, host{
+			Source: h.Source, Why: sentenceOf(h.Why),
+			Text:      fmt.Sprintf("%d of %s in use, never more than %d", h.Used, count(int64(h.Limit), "connection"), h.Ceiling),
+			UsedShare: min(100*h.Used/ceiling, 100), LimitShare: min(100*h.Limit/ceiling, 100),
+		})
+	}
+	return p
+}
+
+// headline is the answer to why somebody opens the page, and the title of its
+// window.
+func headline(c clock, st *daemon.Status, p *page) (sentence, string) {
+	var fetching []*dataset
+	var last *dataset // to be done
+	for _, d := range p.Datasets {
+		if d.fetching {
+			fetching = append(fetching, d)
+			if last == nil || d.left > last.left {
+				last = d
+			}
+		}
+	}
+	switch {
+	case len(p.Datasets) == 0:
+		return sentence{Text: "This mirror is empty."}, "mimicsync"
+	case st.Paused:
+		return sentence{Text: "All downloads are paused."}, "Paused · mimicsync"
+	case len(fetching) == 1:
+		return last.here(c), last.percent + " " + last.Name
+	case len(fetching) > 1:
+		s := sentence{Text: fmt.Sprintf("%d datasets are on their way.", len(fetching))}
+		if last.eta != nil {
+			s = sentence{fmt.Sprintf("%d datasets are on their way. %s comes last, ", len(fetching), last.Name), last.eta, "."}
+		}
+		return s, fmt.Sprintf("%d downloads · mimicsync", len(fetching))
+	case len(p.Attention) == 1:
+		return sentence{Text: p.Attention[0].Name + ": " + lower(p.Attention[0].State) + "."}, "Attention · mimicsync"
+	case len(p.Attention) > 1:
+		return sentence{Text: fmt.Sprintf("%d datasets need attention.", len(p.Attention))}, "Attention · mimicsync"
+	}
+	for _, d := range p.Datasets {
+		if d.Tone != toneGood {
+			return sentence{Text: d.Name + ": " + lower(d.State) + "."}, d.percent + " " + d.Name
+		}
+	}
+	return sentence{Text: "Everything is here and verified."}, "Up to date · mimicsync"
+}
+
+func tiles(c clock, st *daemon.Status) []fact {
+	limit := fact{Label: "Bandwidth limit", Value: "None"}
+	if st.BytesLimit > 0 {
+		limit.Value = size(st.BytesLimit) + "/s"
+	}
+	if strings.ContainsAny(st.BWLimit, " ,") {
+		limit.Note.Text = "timetable " + st.BWLimit
+	}
+	window := fact{Label: "Passes may run", Value: "Always"}
+	switch {
+	case st.Window.Changes.IsZero():
+	case st.Window.Open:
+		window.Value, window.Note = "Now", sentence{Text: "until ", When: c.hour(st.Window.Changes)}
+	default:
+		window.Value, window.Note = "Not now", sentence{Text: "from ", When: c.hour(st.Window.Changes)}
+	}
+	var connections int64
+	for _, h := range st.Hosts {
+		connections += int64(h.Used)
+	}
+	return []fact{
+		{"Receiving", size(st.Rate) + "/s", sentence{Text: "over " + count(connections, "connection")}},
+		limit,
+		window,
+		{"Free disk", size(st.Free), sentence{}},
+	}
+}
+
+func actionsOnAll(st *daemon.Status, locked bool) []action {
+	switch {
+	case len(st.Datasets) == 0:
+		return nil
+	case st.Paused:
+		return []action{{ID: "resume-all", Verb: "resume", Label: "Resume all", Weight: "strong", Locked: locked}}
+	}
+	return []action{{ID: "pause-all", Verb: "pause", Label: "Pause all", Weight: "quiet", Locked: locked}}
+}
+
+var kindWords = map[daemon.Kind]string{
+	daemon.RefreshPass: "Refresh",
+	daemon.PullPass:    "Pull",
+	daemon.VerifyPass:  "Verification",
+	daemon.ScrubPass:   "Scrub",
+}
+
+func newRow(c clock, p *daemon.PassStatus) row {
+	r := row{
+		When: c.short(p.Start), Dataset: p.Dataset, Kind: cmp.Or(kindWords[p.Kind], "Pass"),
+		Error: sentenceOf(p.Error), Fetched: "–", Took: span(time.Duration(p.Elapsed * float64(time.Second))),
+	}
+	if p.Version != "" {
+		r.Dataset += "@" + p.Version
+	}
+	if p.Fetched > 0 {
+		r.Fetched = size(p.Fetched)
+	}
+	switch p.State {
+	case store.Complete:
+		r.Result, r.Tone = "Complete", toneGood
+		if p.Fetched == 0 && !verifies(p) {
+			r.Result = "Nothing to fetch"
+		}
+	case store.Incomplete:
+		r.Result, r.Tone = "Incomplete", toneWarn
+		if p.Failed > 0 {
+			r.Result = count(p.Failed, "file") + " failed"
+		}
+	case store.Interrupted:
+		r.Result, r.Tone = "Interrupted", toneWait
+	case store.Running:
+		r.Result, r.Tone = "Running", toneBusy
+	default:
+		r.Result, r.Tone = "Failed", toneBad
+	}
+	return r
+}

@@ -1,0 +1,177 @@
+package dashboard_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"mimicsync/daemon"
+	"mimicsync/daemon/dashboard"
+	"mimicsync/downloader"
+	"mimicsync/store"
+)
+
+// still is the page of a status on a Monday, as a person who may change nothing
+// sees it.
+func still(s daemon.Status) http.Handler {
+	s.Now = monday
+	return dashboard.Still(s, nil, nil, nil, false)
+}
+
+func get(t *testing.T, h http.Handler, path string) *http.Response {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return w.Result()
+}
+
+// read returns the text that a page shows, with single spaces.
+func read(t *testing.T, r *http.Response) string {
+	t.Helper()
+	var text strings.Builder
+	for tokens, skip := html.NewTokenizer(r.Body), ""; ; {
+		switch tokens.Next() {
+		case html.ErrorToken:
+			if err := tokens.Err(); !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			return strings.Join(strings.Fields(strings.ReplaceAll(text.String(), "\u00a0", " ")), " ")
+		case html.StartTagToken:
+			if name, _ := tokens.TagName(); string(name) == "datalist" {
+				skip = "datalist"
+			}
+		case html.EndTagToken:
+			if name, _ := tokens.TagName(); string(name) == skip {
+				skip = ""
+			}
+		case html.TextToken:
+			if skip == "" {
+				text.Write(tokens.Text())
+				text.WriteByte(' ')
+			}
+		}
+	}
+}
+
+func TestHeadline(t *testing.T) {
+	fetching := func(left time.Duration) daemon.DatasetStatus {
+		return daemon.DatasetStatus{
+			Dataset: "mimic-cxr", Condition: daemon.Running, Scheduled: true, Entries: 100, Files: 50, Bytes: 61e9, Published: 1e11,
+			Pass: &daemon.PassStatus{ID: 1, Kind: daemon.RefreshPass, Phase: downloader.PhaseTransfer, Left: int64(left.Seconds())},
+		}
+	}
+	one := func(d daemon.DatasetStatus) daemon.Status {
+		return daemon.Status{Window: daemon.Window{Open: true}, Datasets: []daemon.DatasetStatus{d}}
+	}
+	closing := one(fetching(9 * time.Hour))
+	closing.Window.Changes = monday.Add(7 * time.Hour)
+	paused := one(fetching(time.Hour))
+	paused.Paused = true
+	two := one(fetching(time.Hour))
+	two.Datasets = append(two.Datasets, fetching(3*time.Hour))
+	two.Datasets[1].Dataset = "mimiciv"
+	parked := one(daemon.DatasetStatus{Dataset: "mimiciv", Condition: daemon.Parked})
+	selection := one(fetching(2 * time.Minute))
+	selection.Datasets[0].Pass.Total, selection.Datasets[0].Pass.Done = 20, 5
+
+	for _, c := range []struct {
+		status daemon.Status
+		want   string
+	}{
+		{daemon.Status{}, "This mirror is empty."},
+		{one(fetching(70*time.Hour + 18*time.Minute)), "MIMIC-CXR is 61 % here and will be done on Thursday at about 14:00 ."},
+		{one(fetching(20 * time.Minute)), "MIMIC-CXR is 61 % here and will be done in about 20 minutes ."},
+		{one(fetching(2 * time.Hour)), "MIMIC-CXR is 61 % here and will be done today at about 17:40 ."},
+		{one(fetching(10 * time.Hour)), "MIMIC-CXR is 61 % here and will be done tomorrow at about 01:45 ."},
+		{one(fetching(90 * 24 * time.Hour)), "MIMIC-CXR is 61 % here and will be done around 21 February 2027 ."},
+		{one(fetching(0)), "MIMIC-CXR is 61 % here. Downloading."},
+		{closing, "MIMIC-CXR is 61 % here. It goes on after 22:42 , when the run window has closed and opened again."},
+		{selection, "MIMIC-CXR is 25 % here and will be done in about 2 minutes ."},
+		{two, "2 datasets are on their way. MIMIC-IV comes last, today at about 18:40 ."},
+		{paused, "All downloads are paused."},
+		{parked, "MIMIC-IV: waits for you."},
+		{one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Idle, Entries: 3, Files: 3}), "Everything is here and verified."},
+		{one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Entries: 3, Files: 1}), "own: waits for the run window."},
+	} {
+		if text := read(t, get(t, still(c.status), "/")); !strings.Contains(text, c.want) {
+			t.Errorf("the page does not say %q:\n%s", c.want, text)
+		}
+	}
+}
+
+// A person without the token sees everything, and buttons that are of no use yet.
+func TestLocked(t *testing.T) {
+	hour, days := labTraffic()
+	for _, mayChange := range []bool{false, true} {
+		r := get(t, dashboard.Still(labStatus(), hour, days, labHistory(), mayChange), "/")
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := string(body)
+		if got := strings.Contains(page, ` action="/login"`); got == mayChange {
+			t.Errorf("with the right to change %v, the page asks for the token: %v", mayChange, got)
+		}
+		if got := strings.Count(page, `title="Unlock changes first"`) > 0; got == mayChange {
+			t.Errorf("with the right to change %v, buttons are locked: %v", mayChange, got)
+		}
+	}
+}
+
+// The guard stands before the page. If it were forgotten, nobody could change
+// anything.
+func TestNoChangeWithoutGuard(t *testing.T) {
+	for _, verb := range []string{"pull", "pause", "resume", "cancel"} {
+		w := httptest.NewRecorder()
+		still(daemon.Status{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/"+verb, nil))
+		if text := read(t, w.Result()); w.Code != http.StatusForbidden || !strings.Contains(text, "Unlock changes first") {
+			t.Errorf("POST /%s = %d, want 403 and a page that says why:\n%s", verb, w.Code, text)
+		}
+	}
+}
+
+// What the network says may stand on the page, but only as text.
+func TestHostileWords(t *testing.T) {
+	const evil = `"><script>alert(1)</script>`
+	r := get(t, still(daemon.Status{
+		Mirror: evil, BWLimit: evil, Hosts: []daemon.Host{{Source: evil, Why: evil}},
+		Datasets: []daemon.DatasetStatus{{
+			Dataset: evil, Version: evil, Condition: daemon.Parked, Why: evil, Cure: "open: javascript:alert(1)",
+			Last: &daemon.PassStatus{Failures: []store.Failure{{Path: evil, Reason: evil, Source: evil, Detail: evil}}},
+		}},
+	}), "/")
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page := string(body); strings.Contains(page, evil) || strings.Contains(page, "<script>") || strings.Contains(page, `href="javascript`) {
+		t.Errorf("hostile text is markup:\n%s", page)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	h := still(daemon.Status{})
+	for _, path := range []string{"/", "/assets/style.css", "/assets/live.js", "/assets/icon.svg"} {
+		r := get(t, h, path)
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("GET %s = %s", path, r.Status)
+		}
+		if csp := r.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") {
+			t.Errorf("GET %s: Content-Security-Policy: %s", path, csp)
+		}
+		if r.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("GET %s: browsers may guess what it is", path)
+		}
+	}
+	for _, path := range []string{"/files/x.csv", "/assets/", "/assets/../dashboard.go", "/mimic-iv-demo/2.2/LICENSE.txt"} {
+		if r := get(t, h, path); r.StatusCode == http.StatusOK {
+			t.Errorf("GET %s = 200: nothing but the page is served", path)
+		}
+	}
+}

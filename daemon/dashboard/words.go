@@ -1,0 +1,160 @@
+package dashboard
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
+)
+
+// nbsp keeps a number and its unit on one line.
+const nbsp = "\u00a0"
+
+// moment is a point in time for people and for machines.
+type moment struct{ Text, Full, Machine string }
+
+// sentence is text with at most one moment in it.
+type sentence struct {
+	Text string
+	When *moment
+	Rest string
+}
+
+// clock puts times into the words of somebody who looks at the page at its time,
+// in its zone.
+type clock struct{ now time.Time }
+
+func (c clock) moment(t time.Time, text string) *moment {
+	t = t.In(c.now.Location())
+	return &moment{Text: text, Full: t.Format("Monday 2 January 2006, 15:04:05 MST"), Machine: t.Format(time.RFC3339)}
+}
+
+// at says when something was or will be, as in "on Thursday at 14:00".
+func (c clock) at(t time.Time) *moment {
+	t = t.In(c.now.Location())
+	return c.moment(t, c.day(t)+" at "+t.Format("15:04"))
+}
+
+// short is the same for a list, as in "Thursday 14:00".
+func (c clock) short(t time.Time) *moment {
+	t = t.In(c.now.Location())
+	return c.moment(t, strings.TrimPrefix(capital(c.day(t)), "On ")+" "+t.Format("15:04"))
+}
+
+// hour says when something changes within a day or so, as in "06:00" or "Monday
+// 06:00".
+func (c clock) hour(t time.Time) *moment {
+	t = t.In(c.now.Location())
+	if t.Sub(c.now) < 18*time.Hour {
+		return c.moment(t, t.Format("15:04"))
+	}
+	return c.short(t)
+}
+
+// estimate says when something will be done, no more precisely than anybody can
+// know.
+func (c clock) estimate(left time.Duration) *moment {
+	t := c.now.Add(left)
+	switch minutes := int(left.Round(time.Minute) / time.Minute); {
+	case minutes <= 1:
+		return c.moment(t, "in about a minute")
+	case minutes < 60:
+		return c.moment(t, fmt.Sprintf("in about %d minutes", minutes))
+	}
+	step := 5 * time.Minute
+	switch {
+	case left > 10*24*time.Hour:
+		return c.moment(t, "around "+c.date(t))
+	case left > 24*time.Hour:
+		step = time.Hour
+	case left > 6*time.Hour:
+		step = 15 * time.Minute
+	}
+	_, offset := t.Zone() // Round goes by UTC, and some zones are half an hour away
+	t = t.Add(time.Duration(offset) * time.Second).Round(step).Add(-time.Duration(offset) * time.Second)
+	return c.moment(t, c.day(t)+" at about "+t.Format("15:04"))
+}
+
+// day is "today", "on Thursday" within six days, else a date.
+func (c clock) day(t time.Time) string {
+	switch days := daysBetween(c.now, t); {
+	case days == 0:
+		return "today"
+	case days == 1:
+		return "tomorrow"
+	case days == -1:
+		return "yesterday"
+	case days > -7 && days < 7:
+		return "on " + t.Weekday().String()
+	}
+	return "on " + c.date(t)
+}
+
+func (c clock) date(t time.Time) string {
+	if t.Year() == c.now.Year() {
+		return t.Format("2 January")
+	}
+	return t.Format("2 January 2006")
+}
+
+// daysBetween counts midnights.
+func daysBetween(from, to time.Time) int {
+	y1, m1, d1 := from.Date()
+	y2, m2, d2 := to.Date()
+	return int(time.Date(y2, m2, d2, 0, 0, 0, 0, time.UTC).Sub(time.Date(y1, m1, d1, 0, 0, 0, 0, time.UTC)) / (24 * time.Hour))
+}
+
+// span is a length of time in its largest unit or two.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "under a second"
+	case d < time.Minute:
+		return fmt.Sprintf("%d%ss", int(d.Seconds()), nbsp)
+	case d < time.Hour:
+		return fmt.Sprintf("%d%smin", int(d.Round(time.Minute).Minutes()), nbsp)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d%sh %02d%smin", int(d.Hours()), nbsp, int(d.Minutes())%60, nbsp)
+	}
+	return fmt.Sprintf("%d days", int(math.Round(d.Hours()/24)))
+}
+
+func size(n int64) string { return strings.ReplaceAll(humanize.Bytes(uint64(max(n, 0))), " ", nbsp) }
+
+func comma(n int64) string { return humanize.Comma(n) }
+
+func count(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return comma(n) + " " + what + "s"
+}
+
+// percent says a share without decimals, and 100 % only where all is there.
+func percent(share float64) string {
+	if share > 0 && share < 0.01 {
+		return "less than 1" + nbsp + "%"
+	}
+	return fmt.Sprintf("%d%s%%", int(share*100), nbsp)
+}
+
+// sentenceOf makes a sentence of an error.
+func sentenceOf(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	return strings.TrimSuffix(capital(s), ".") + "."
+}
+
+func capital(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[n:]
+}
+
+// elementID is that of a dataset's part of the page.
+func elementID(dataset string) string { return "dataset-" + dataset }
