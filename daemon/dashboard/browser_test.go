@@ -81,12 +81,18 @@ func run[T any](b *browser, action chromedp.Action[T]) T {
 	return v
 }
 
-// until waits for a JavaScript expression to become true.
+// until waits for a JavaScript expression to become true, on whatever page is
+// there by then.
 func (b *browser) until(expression string) {
 	b.t.Helper()
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(10*time.Second))); err != nil {
-		b.t.Fatalf("%s does not come true: %v\nthe page says:\n%s", expression, err, run(b, chromedp.Text("body")))
+	patient := `(() => { try { return !!(` + expression + `) } catch { return false } })()`
+	var err error
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); { // a poll ends when the page is left
+		if _, err = chromedp.Run(b.ctx, chromedp.Poll[bool](patient, chromedp.WithPollingTimeout(time.Until(end)))); err == nil {
+			return
+		}
 	}
+	b.t.Fatalf("%s does not come true: %v\nthe page says:\n%s", expression, err, run(b, chromedp.Text("body")))
 }
 
 // console returns what the console complained about since it was last asked.

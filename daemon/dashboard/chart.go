@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"mimicsync/daemon"
@@ -54,10 +55,11 @@ type cells struct{ Label, Value string }
 
 // hourChart is the throughput of the last hour. The table has an average for each
 // five minutes.
-func hourChart(c clock, samples []daemon.Sample, rate int64) chart {
+func hourChart(c clock, samples []daemon.Sample) chart {
+	samples = samples[:max(len(samples)-1, 0)] // the last one is not over, and would look like a dip
 	ch := chart{
 		ID: "hour", Title: "Throughput over the last hour", Column: "From", Unit: "A second",
-		Top: chartTop, Height: chartHeight, Empty: len(samples) < 2,
+		Top: chartTop, Height: chartHeight, Empty: !traffic(samples),
 	}
 	if ch.Empty {
 		return ch
@@ -68,7 +70,7 @@ func hourChart(c clock, samples []daemon.Sample, rate int64) chart {
 		rates[i] = float64(s.Bytes) / step
 		most, total = max(most, rates[i]), total+s.Bytes
 	}
-	ch.Summary = fmt.Sprintf("%s received, at most %s/s; at this moment %s/s.", size(total), size(int64(most)), size(rate))
+	ch.Summary = fmt.Sprintf("%s received, at most %s/s.", size(total), size(int64(most)))
 	top := ch.scale(most, "/s")
 
 	var edge strings.Builder
@@ -100,7 +102,7 @@ func hourChart(c clock, samples []daemon.Sample, rate int64) chart {
 func dayChart(c clock, samples []daemon.Sample) chart {
 	ch := chart{
 		ID: "days", Title: "Received by day", Column: "Day", Unit: "Bytes",
-		Top: chartTop, Height: chartHeight, Empty: len(samples) == 0,
+		Top: chartTop, Height: chartHeight, Empty: !traffic(samples),
 	}
 	if ch.Empty {
 		return ch
@@ -133,6 +135,11 @@ func dayChart(c clock, samples []daemon.Sample) chart {
 		ch.Ticks = append(ch.Ticks, newTick(i, ticks, at.Format("2 Jan")))
 	}
 	return ch
+}
+
+// traffic reports whether there is anything to draw.
+func traffic(samples []daemon.Sample) bool {
+	return len(samples) > 2 && slices.ContainsFunc(samples, func(s daemon.Sample) bool { return s.Bytes > 0 })
 }
 
 // scale draws the vertical axis up to a round number above most, which it returns.

@@ -34,7 +34,7 @@ type dataset struct {
 	Bar           *bar
 	Sentence      sentence
 	Why           string
-	Cure          cure
+	Cures         []cure
 	Facts         []fact
 	Failures      *failures
 	Actions       []action
@@ -65,7 +65,7 @@ type failures struct {
 func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool) *dataset {
 	d := &dataset{
 		ID: elementID(s.Dataset), Name: name(s.Dataset), Ref: s.Dataset,
-		Why: sentenceOf(s.Why), Cure: newCure(s.Cure), percent: percent(share(s)),
+		percent: percent(share(s)),
 	}
 	if s.Version != "" {
 		d.Ref += "@" + s.Version
@@ -83,6 +83,9 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 		}
 	}
 	d.Tone, d.State = condition(s)
+	if d.Tone == toneBad || d.Tone == toneWarn { // else the state says it all
+		d.Why, d.Cures = sentenceOf(s.Why), cures(s.Cure)
+	}
 	d.fetching = s.Pass != nil && !verifies(s.Pass) && s.Pass.State == store.Running && s.Condition == daemon.Running
 	d.Bar = newBar(s)
 	d.Sentence = d.story(c, s)
@@ -114,19 +117,21 @@ func complete(s *daemon.DatasetStatus) bool {
 // share is how much of a dataset is here, by bytes where their number is
 // published. Files that have come in part count in part.
 func share(s *daemon.DatasetStatus) float64 {
-	var here, all int64
-	switch p := s.Pass; {
+	p := s.Pass
+	fetches := p != nil && !verifies(p)
+	here, all := s.Files, s.Entries
+	switch selects := fetches && p.Total > 0 && p.Total < s.Entries; {
 	case complete(s):
 		return 1
-	case p != nil && !verifies(p) && p.Total > 0 && p.Total < s.Entries: // a selection
-		here, all = p.Done, p.Total
-	case s.Published > 0:
+	case s.Published > 0 && !selects:
 		here, all = s.Bytes, s.Published
-		if p != nil && !verifies(p) && p.Expected > 0 {
+		if fetches && p.Expected > 0 {
 			here = max(here, all-max(p.Expected-p.Fetched, 0))
 		}
-	default:
-		here, all = s.Files, s.Entries
+	case fetches && p.Expected > 0:
+		here, all = s.Bytes, s.Bytes+max(p.Expected-p.Fetched, 0)
+	case selects:
+		here, all = p.Done, p.Total
 	}
 	if all == 0 {
 		return 0
@@ -192,7 +197,7 @@ func newBar(s *daemon.DatasetStatus) *bar {
 }
 
 // here is the headline of a dataset that is on its way.
-func (d *dataset) here(clock) sentence {
+func (d *dataset) here() sentence {
 	start := fmt.Sprintf("%s is %s here", d.Name, d.percent)
 	switch {
 	case d.eta != nil:
@@ -287,19 +292,23 @@ func newFailures(s *daemon.DatasetStatus) *failures {
 	return f
 }
 
-// newCure takes a cure apart, as in "sign the agreement: https://…".
-func newCure(text string) cure {
-	do, where, found := strings.Cut(text, ": ")
-	if !found {
-		do, where = "", text
+// cures takes steps apart, a line each, as in "sign the agreement: https://…".
+func cures(text string) []cure {
+	var steps []cure
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndex(line, ": ")
+		do, where := line[:max(at, 0)], strings.TrimPrefix(line[max(at, 0):], ": ")
+		switch {
+		case strings.HasPrefix(where, "https://") && !strings.Contains(where, " "):
+			steps = append(steps, cure{Do: lead(do), Page: where})
+		case strings.HasPrefix(where, "mimicsync "), strings.HasPrefix(where, "sudo "):
+			steps = append(steps, cure{Do: lead(do), Command: where})
+		case line != "":
+			steps = append(steps, cure{Do: sentenceOf(line)})
+		}
 	}
-	switch {
-	case strings.HasPrefix(where, "https://") && !strings.Contains(where, " "):
-		return cure{Do: lead(do), Page: where}
-	case strings.HasPrefix(where, "mimicsync ") || strings.HasPrefix(where, "sudo "):
-		return cure{Do: lead(do), Command: where}
-	}
-	return cure{Do: sentenceOf(text)}
+	return steps
 }
 
 func lead(do string) string {
@@ -311,24 +320,28 @@ func lead(do string) string {
 
 // actions are the buttons of a dataset: what makes sense in its condition.
 func actions(s *daemon.DatasetStatus, d *dataset, locked bool) []action {
-	button := func(verb, label, weight string, more ...value) action {
+	ref := manifest.Ref{Dataset: s.Dataset}
+	if !s.Latest {
+		ref.Version = s.Version // a person who looks at a version does not ask for the newest
+	}
+	button := func(verb, label, weight, dataset string, more ...value) action {
 		return action{
-			ID: verb + "-" + s.Dataset, Verb: verb, Values: append([]value{{"dataset", s.Dataset}}, more...),
+			ID: verb + "-" + s.Dataset, Verb: verb, Values: append([]value{{"dataset", dataset}}, more...),
 			Label: label, Object: d.Name, Weight: weight, Locked: locked,
 		}
 	}
-	pause := button("pause", "Pause", "quiet")
+	pause := button("pause", "Pause", "quiet", s.Dataset)
 	switch {
 	case s.Condition == daemon.Paused:
-		return []action{button("resume", "Resume", "strong")}
+		return []action{button("resume", "Resume", "strong", s.Dataset)}
 	case s.Pass != nil:
-		return []action{button("pause", "Pause", "strong"), button("cancel", "Cancel", "quiet", value{"pass", strconv.FormatInt(s.Pass.ID, 10)})}
+		return []action{button("pause", "Pause", "strong", s.Dataset), button("cancel", "Cancel", "quiet", s.Dataset, value{"pass", strconv.FormatInt(s.Pass.ID, 10)})}
 	case s.Condition == daemon.Parked, s.Condition == daemon.Failing:
-		return []action{button("pull", "Try again", "strong"), pause}
+		return []action{button("pull", "Try again", "strong", ref.String()), pause}
 	case complete(s):
-		return []action{button("pull", "Check for changes", "quiet"), pause}
+		return []action{button("pull", "Check for changes", "quiet", ref.String()), pause}
 	}
-	return []action{button("pull", "Pull", "strong"), pause}
+	return []action{button("pull", "Pull", "strong", ref.String()), pause}
 }
 
 func lower(s string) string {

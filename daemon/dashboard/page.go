@@ -87,9 +87,9 @@ func newPage(s snapshot, mayChange bool) *page {
 	st := &s.status
 	c := clock{st.Now}
 	p := &page{
-		Mirror: st.Mirror, Program: st.Program, Now: c.at(st.Now), Started: c.short(st.Started), Zone: st.Now.Format("MST (UTC-07:00)"),
+		Mirror: st.Mirror, Program: st.Program, Now: c.at(st.Now), Started: c.since(st.Started), Zone: st.Now.Format("MST (UTC-07:00)"),
 		Locked: !mayChange, Catalog: manifest.Catalog(),
-		Tiles: tiles(c, st), Hour: hourChart(c, s.hour, st.Rate), Days: dayChart(c, s.days),
+		Tiles: tiles(c, st), Hour: hourChart(c, s.hour), Days: dayChart(c, s.days),
 	}
 	for i := range st.Datasets {
 		d := newDataset(c, st, &st.Datasets[i], p.Locked)
@@ -98,7 +98,7 @@ func newPage(s snapshot, mayChange bool) *page {
 			p.Attention = append(p.Attention, d)
 		}
 	}
-	p.Headline, p.Title = headline(c, st, p)
+	p.Headline, p.Title = headline(st, p)
 	p.Actions = actionsOnAll(st, p.Locked)
 	for i := range s.history {
 		p.History = append(p.History, newRow(c, &s.history[i]))
@@ -116,7 +116,7 @@ func newPage(s snapshot, mayChange bool) *page {
 
 // headline is the answer to why somebody opens the page, and the title of its
 // window.
-func headline(c clock, st *daemon.Status, p *page) (sentence, string) {
+func headline(st *daemon.Status, p *page) (sentence, string) {
 	var fetching []*dataset
 	var last *dataset // to be done
 	for _, d := range p.Datasets {
@@ -133,7 +133,7 @@ func headline(c clock, st *daemon.Status, p *page) (sentence, string) {
 	case st.Paused:
 		return sentence{Text: "All downloads are paused."}, "Paused · mimicsync"
 	case len(fetching) == 1:
-		return last.here(c), last.percent + " " + last.Name
+		return last.here(), last.percent + " " + last.Name
 	case len(fetching) > 1:
 		s := sentence{Text: fmt.Sprintf("%d datasets are on their way.", len(fetching))}
 		if last.eta != nil {
@@ -173,8 +173,12 @@ func tiles(c clock, st *daemon.Status) []fact {
 	for _, h := range st.Hosts {
 		connections += int64(h.Used)
 	}
+	receiving := fact{Label: "Receiving", Value: size(st.Rate) + "/s"}
+	if connections > 0 {
+		receiving.Note.Text = "over " + count(connections, "connection")
+	}
 	return []fact{
-		{"Receiving", size(st.Rate) + "/s", sentence{Text: "over " + count(connections, "connection")}},
+		receiving,
 		limit,
 		window,
 		{"Free disk", size(st.Free), sentence{}},

@@ -79,6 +79,9 @@ func TestHeadline(t *testing.T) {
 	parked := one(daemon.DatasetStatus{Dataset: "mimiciv", Condition: daemon.Parked})
 	selection := one(fetching(2 * time.Minute))
 	selection.Datasets[0].Pass.Total, selection.Datasets[0].Pass.Done = 20, 5
+	halfCome := one(fetching(2 * time.Minute))
+	halfCome.Datasets[0].Published, halfCome.Datasets[0].Bytes = 0, 30e9
+	halfCome.Datasets[0].Pass.Expected, halfCome.Datasets[0].Pass.Fetched = 50e9, 20e9
 
 	for _, c := range []struct {
 		status daemon.Status
@@ -93,6 +96,7 @@ func TestHeadline(t *testing.T) {
 		{one(fetching(0)), "MIMIC-CXR is 61 % here. Downloading."},
 		{closing, "MIMIC-CXR is 61 % here. It goes on after 22:42 , when the run window has closed and opened again."},
 		{selection, "MIMIC-CXR is 25 % here and will be done in about 2 minutes ."},
+		{halfCome, "MIMIC-CXR is 50 % here and will be done in about 2 minutes ."},
 		{two, "2 datasets are on their way. MIMIC-IV comes last, today at about 18:40 ."},
 		{paused, "All downloads are paused."},
 		{parked, "MIMIC-IV: waits for you."},
@@ -101,6 +105,28 @@ func TestHeadline(t *testing.T) {
 	} {
 		if text := read(t, get(t, still(c.status), "/")); !strings.Contains(text, c.want) {
 			t.Errorf("the page does not say %q:\n%s", c.want, text)
+		}
+	}
+}
+
+// A cure is something to click on, or to type.
+func TestCures(t *testing.T) {
+	r := get(t, still(daemon.Status{Datasets: []daemon.DatasetStatus{{
+		Dataset: "mimiciv", Condition: daemon.Parked, Why: "the agreement is not signed",
+		Cure: "sign it: https://physionet.org/sign-dua/mimiciv/3.1/\nthen say so: mimicsync pull mimiciv\nor ask your administrator",
+	}}}), "/")
+	page, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`<p>The agreement is not signed.</p>`,
+		`Sign it: <a href="https://physionet.org/sign-dua/mimiciv/3.1/" rel="noreferrer">`,
+		`Then say so: <code>mimicsync pull mimiciv</code>`,
+		`Or ask your administrator.`,
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %s", want)
 		}
 	}
 }

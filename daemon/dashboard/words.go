@@ -39,6 +39,13 @@ func (c clock) at(t time.Time) *moment {
 	return c.moment(t, c.day(t)+" at "+t.Format("15:04"))
 }
 
+// since is the same after that word, as in "14 October at 15:42".
+func (c clock) since(t time.Time) *moment {
+	m := c.at(t)
+	m.Text = strings.TrimPrefix(m.Text, "on ")
+	return m
+}
+
 // short is the same for a list, as in "Thursday 14:00".
 func (c clock) short(t time.Time) *moment {
 	t = t.In(c.now.Location())
