@@ -91,7 +91,7 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 	d.Sentence = d.story(c, s)
 	d.Facts = facts(c, s)
 	d.Failures = newFailures(s)
-	d.Actions = actions(s, d, locked)
+	d.Actions = actions(st, s, d, locked)
 	return d
 }
 
@@ -319,7 +319,7 @@ func lead(do string) string {
 }
 
 // actions are the buttons of a dataset: what makes sense in its condition.
-func actions(s *daemon.DatasetStatus, d *dataset, locked bool) []action {
+func actions(st *daemon.Status, s *daemon.DatasetStatus, d *dataset, locked bool) []action {
 	ref := manifest.Ref{Dataset: s.Dataset}
 	if !s.Latest {
 		ref.Version = s.Version // a person who looks at a version does not ask for the newest
@@ -332,6 +332,8 @@ func actions(s *daemon.DatasetStatus, d *dataset, locked bool) []action {
 	}
 	pause := button("pause", "Pause", "quiet", s.Dataset)
 	switch {
+	case s.Condition == daemon.Paused && st.Paused:
+		return nil // what paused all of them resumes all of them
 	case s.Condition == daemon.Paused:
 		return []action{button("resume", "Resume", "strong", s.Dataset)}
 	case s.Pass != nil:

@@ -130,7 +130,7 @@ func headline(st *daemon.Status, p *page) (sentence, string) {
 	switch {
 	case len(p.Datasets) == 0:
 		return sentence{Text: "This mirror is empty."}, "mimicsync"
-	case st.Paused:
+	case st.Paused && len(fetching) == 0: // a person may ask for one all the same
 		return sentence{Text: "All downloads are paused."}, "Paused · mimicsync"
 	case len(fetching) == 1:
 		return last.here(), last.percent + " " + last.Name

@@ -71,7 +71,7 @@ func TestHeadline(t *testing.T) {
 	}
 	closing := one(fetching(9 * time.Hour))
 	closing.Window.Changes = monday.Add(7 * time.Hour)
-	paused := one(fetching(time.Hour))
+	paused := one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Paused})
 	paused.Paused = true
 	two := one(fetching(time.Hour))
 	two.Datasets = append(two.Datasets, fetching(3*time.Hour))
