@@ -56,10 +56,11 @@ func (s *dataset) refreshAt(now time.Time) time.Time {
 	if !s.scheduled() {
 		return time.Time{}
 	}
+	broken := s.agenda.Refreshing && (s.running == nil || !s.running.fetches())
 	switch {
-	case s.agenda.Refreshing && s.running == nil && s.retryAt.IsZero(), s.agenda.Ref != s.settings.Ref:
+	case broken && s.retryAt.IsZero(), s.agenda.Ref != s.settings.Ref:
 		return now
-	case s.agenda.Refreshing && s.running == nil:
+	case broken:
 		return earliest(s.retryAt, nextTime(s.settings.Schedule, s.agenda.Refreshed))
 	}
 	return nextTime(s.settings.Schedule, s.agenda.Refreshed)

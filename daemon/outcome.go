@@ -73,7 +73,7 @@ func (d *Daemon) settle(s *dataset, p *pass, now time.Time) {
 		s.agenda.Scrubbing, s.agenda.unsaved = broken && why.resumes, true
 	case broken && isRefresh:
 		s.agenda.Refreshing, s.agenda.unsaved = why.resumes, true
-	case broken && why.resumes && p.fetches():
+	case broken && why.resumes:
 		d.hold(s, p)
 	case broken, !p.fetches():
 	case isRefresh:
@@ -120,7 +120,7 @@ func (d *Daemon) concludePull(s *dataset, p *pass, o outcome) {
 // hold lines up again what a person asked for and was broken off.
 func (d *Daemon) hold(s *dataset, p *pass) {
 	again := d.newPass(p.kind, p.request)
-	again.asked, again.held = true, true
+	again.repair, again.asked, again.held = p.repair, true, true
 	s.queue = append(s.queue, again)
 }
 

@@ -105,10 +105,7 @@ func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 		err = d.reread(ctx, p, known)
 	}
 	p.cancel(nil) // releases what the context holds
-	var why, cure string
-	if err != nil {
-		why, cure = d.o.Explain(err)
-	}
+	why, cure := d.explain(err)
 	d.mu.Lock()
 	p.elapsed, p.err, p.why, p.cure = time.Since(p.start), err, why, cure
 	d.mu.Unlock()
@@ -124,6 +121,17 @@ func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 	if d.end(s, p, versions, broken) && d.o.CloseIdle != nil {
 		d.o.CloseIdle()
 	}
+}
+
+// explain says in words for a person why a pass ended early.
+func (d *Daemon) explain(err error) (why, cure string) {
+	if err == nil {
+		return "", ""
+	}
+	if s, ok := errors.AsType[*stop](err); ok {
+		return s.Error(), ""
+	}
+	return d.o.Explain(err)
 }
 
 // unchanged are the versions that a pass has not touched, whose counts hold.
@@ -184,15 +192,15 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 	d.measure(now)
 	p.ended = true
 	s.running = nil
-	if broken == nil {
-		s.versions = versions
-	} else if d.fatal == nil {
-		d.fatal = broken
-	}
 	if p.verification != nil {
 		p.version = p.verification.Version
 	}
-	d.settle(s, p, now)
+	if broken == nil {
+		s.versions = versions
+		d.settle(s, p, now)
+	} else if d.fatal == nil {
+		d.fatal = broken // and nothing follows for the dataset
+	}
 	shown := d.passStatus(p, now)
 	d.o.Logger.Info("pass ends", "dataset", shown.Dataset, "version", shown.Version, "kind", string(p.kind), "pass", p.id,
 		"state", shown.State.String(), "elapsed", p.elapsed, "fetched_bytes", shown.Fetched, "err", p.err)
@@ -212,6 +220,10 @@ func (p *pass) state() store.State {
 	switch {
 	case !p.ended:
 		return store.Running
+	case p.fetches():
+		return p.report.State
+	case p.err != nil:
+		return rereadState(nil, p.err)
 	case p.report != nil:
 		return p.report.State
 	case p.verification == nil:

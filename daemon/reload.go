@@ -9,6 +9,9 @@ import (
 // Reload takes the settings over from Options.Load. A bad configuration leaves
 // those in force as they are; the error says why.
 func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
+	if d.o.Load == nil {
+		return nil, fmt.Errorf("%w: the daemon was started without one", ErrBadSettings)
+	}
 	settings, notes, err := d.o.Load()
 	if err == nil {
 		err = check(settings)

@@ -257,64 +257,6 @@ func TestAPersonMindsNoWindow(t *testing.T) {
 	})
 }
 
-// A scrub that takes hours makes way for a refresh, and then goes on where it was.
-func TestAScrubMakesWay(t *testing.T) {
-	scene(t, func(t *testing.T) daemon.Settings {
-		s := daily(t)
-		s.Scrub = daemon.Scrub{Schedule: schedule(t, "0 2 * * *"), Rate: 20}
-		return s
-	}, func(t *testing.T, r *rig) {
-		after(3*time.Hour + time.Minute)
-		after(4 * time.Hour)
-		r.want("demo", daemon.Idle)
-		history, err := r.History("demo", 3)
-		must(t, err)
-		for i, want := range []string{"scrub complete", "refresh complete", "scrub interrupted"} {
-			h := history[i]
-			if got := string(h.Kind) + " " + h.State.String(); got != want {
-				t.Errorf("pass %d of the history is %s, want %s", i, got, want)
-			}
-		}
-		if took := history[0].Elapsed + history[2].Elapsed; took > 5000 {
-			t.Errorf("the scrub took %.0f s; two hours are enough to read all anew", took)
-		}
-	})
-}
-
-// The disk is unmounted under the daemon, and an empty folder is left: the daemon
-// ends, and writes nothing there.
-func TestTheMirrorVanishes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLibrary()
-		l.publish(ref(t, "demo@1.0"), large())
-		l.slow(200)
-		r := newRig(t, l, daily(t))
-		r.start()
-		after(time.Minute)
-		r.want("demo", daemon.Running)
-		elsewhere := r.dir + ".unmounted"
-		must(t, os.Rename(r.dir, elsewhere))
-		must(t, os.Mkdir(r.dir, 0o700))
-		<-r.ended
-		if !errors.Is(r.err, daemon.ErrMirrorGone) {
-			t.Errorf("Run() = %v, want ErrMirrorGone", r.err)
-		}
-		r.wantEvents("mirror ")
-		if files, err := os.ReadDir(r.dir); err != nil || len(files) > 0 {
-			t.Errorf("the mount point has %v (%v), want nothing", files, err)
-		}
-		must(t, errors.Join(r.tree.Close(), r.store.Close()))
-
-		must(t, os.Remove(r.dir)) // it is mounted again
-		must(t, os.Rename(elsewhere, r.dir))
-		l.slow(0)
-		r.start()
-		after(time.Minute)
-		r.want("demo", daemon.Idle)
-		r.stop()
-	})
-}
-
 func TestReload(t *testing.T) {
 	scene(t, daily, func(t *testing.T, r *rig) {
 		r.library.publish(ref(t, "notes@1.0"), map[string]string{"a": "a"})
@@ -402,27 +344,6 @@ func TestVerifyAndRepair(t *testing.T) {
 	})
 }
 
-// Some entries fail: people hear of it once, until others do.
-func TestAnIncompleteDatasetIsToldOnce(t *testing.T) {
-	scene(t, daily, func(t *testing.T, r *rig) {
-		r.library.slow(0)
-		r.library.remove(ref(t, "demo@1.0"), "07.dat")
-		after(5 * 24 * time.Hour)
-		r.want("demo", daemon.Failing)
-		r.wantEvents("failure demo")
-		if s := r.dataset("demo"); !strings.Contains(s.Why, "07.dat") || s.Files != 39 || len(s.Last.Failures) != 1 {
-			t.Errorf("the dataset: %+v", s)
-		}
-		r.library.remove(ref(t, "demo@1.0"), "08.dat")
-		must(t, os.Remove(r.path("demo/1.0/08.dat")))
-		after(24 * time.Hour)
-		r.wantEvents("failure demo")
-		r.library.publish(ref(t, "demo@1.0"), large())
-		after(24 * time.Hour)
-		r.wantEvents("complete demo", "recovery demo")
-	})
-}
-
 // Watchers see changes soon, and about once a second while a pass runs; nobody
 // waits for one that is slow.
 func TestWatch(t *testing.T) {
@@ -452,25 +373,5 @@ func TestWatch(t *testing.T) {
 			t.Errorf("a watcher heard of %d changes in an idle hour and 20 s of a pass", n)
 		}
 		stop()
-	})
-}
-
-// A state file that cannot be written ends the daemon, which must not go on as if
-// it remembered.
-func TestABrokenStoreEndsTheDaemon(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLibrary()
-		l.publish(ref(t, "demo@1.0"), large())
-		r := newRig(t, l, daily(t))
-		r.start()
-		after(time.Minute)
-		must(t, r.store.Close())
-		r.Status() // so that what Run sees is what was done here
-		after(24 * time.Hour)
-		<-r.ended
-		if !errors.Is(r.err, store.ErrClosed) {
-			t.Errorf("Run() = %v, want what the store says", r.err)
-		}
-		must(t, r.tree.Close())
 	})
 }

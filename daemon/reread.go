@@ -12,9 +12,10 @@ import (
 )
 
 // reread is a verification or a scrub: of one version, or of all that the mirror
-// has of the dataset, one after the other.
+// has of the dataset, one after the other, whatever is the matter with one.
 func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error {
 	scrub := d.scrubOptions(p)
+	var trouble error
 	for _, v := range versions {
 		if p.request.Ref.Version != "" && p.request.Ref.Version != v.ref.Version {
 			continue
@@ -30,11 +31,12 @@ func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error 
 		if err == nil && p.repair && found.Wrong+found.Missing > 0 {
 			err = d.fetchAgain(ctx, v.ref, p, found)
 		}
-		if err != nil {
+		if ctx.Err() != nil || isStoreError(err) {
 			return err
 		}
+		trouble = errors.Join(trouble, err)
 	}
-	return nil
+	return trouble
 }
 
 // scrubOptions is how a pass reads the mirror: a scrub slowly, and not what was

@@ -118,6 +118,7 @@ func ordinaryDays(r *rig) {
 	r.wantAsked("01 00:00 demo@1.0", "01 00:00 notes@1.0", "01 00:00 waves@1.0")
 	r.wantEvents("complete demo", "complete notes", "complete waves")
 	r.has("demo/1.0/007.csv", "demo 7 first\n")
+	r.library.served()
 	r.until("01 13:00")
 	r.want("demo", daemon.Idle)
 	r.want("notes", daemon.Closed)
@@ -127,6 +128,9 @@ func ordinaryDays(r *rig) {
 	r.until("04 00:00")
 	r.wantAsked("02 07:30 demo@1.0", "02 20:00 notes@1.0", "02 22:52 waves@1.0", "03 07:30 demo@1.0", "03 20:00 notes@1.0", "03 22:52 waves@1.0")
 	r.wantEvents()
+	if n := r.library.served(); n != 0 {
+		r.t.Errorf("%d bytes of data came on days without a change", n)
+	}
 	history, err := r.History("demo", 10)
 	must(r.t, err)
 	var kinds []string
