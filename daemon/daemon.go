@@ -91,6 +91,8 @@ type Daemon struct {
 	traffic  traffic
 	watchers map[chan struct{}]struct{}
 	events   []notify.Event // to be delivered
+
+	lastDecision time.Time // by the monotonic clock
 }
 
 // agenda is what the store remembers of a dataset.
@@ -186,6 +188,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // decide starts and ends passes until ctx ends or something ends the daemon.
 func (d *Daemon) decide(ctx context.Context) error {
+	d.decided() // to look around
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -199,6 +202,7 @@ func (d *Daemon) decide(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		d.decided()
 		timer.Reset(wait)
 	}
 }
