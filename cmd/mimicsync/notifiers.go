@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"mimicsync/configs"
+	"mimicsync/daemon/notify"
+)
+
+// The events of the two hooks of a configuration file: what came, and all that
+// went wrong.
+var (
+	completeKinds = []notify.Kind{notify.Complete}
+	failureKinds  = []notify.Kind{notify.Failure, notify.Parked, notify.NoSpace, notify.Rot, notify.Mirror}
+)
+
+// notifiers are those that a configuration file asks for. Addresses and passwords
+// that lie outside of it are read here, so that a missing one is told at once.
+func notifiers(c configs.Config, logger *slog.Logger) ([]notify.Notifier, error) {
+	var all []notify.Notifier
+	for _, hook := range []struct {
+		kinds []notify.Kind
+		argv  []string
+	}{{completeKinds, c.Hooks.OnComplete}, {failureKinds, c.Hooks.OnFailure}} {
+		if len(hook.argv) == 0 {
+			continue
+		}
+		timeout := time.Duration(c.Hooks.Timeout)
+		if timeout == 0 {
+			timeout = configs.DefaultHooksTimeout
+		}
+		h, err := notify.NewHook(notify.HookOptions{Kinds: hook.kinds, Argv: hook.argv, Timeout: timeout, Logger: logger})
+		if err != nil {
+			return nil, fmt.Errorf("hooks: %w", err)
+		}
+		all = append(all, h)
+	}
+	for i, w := range c.Webhooks {
+		address, err := webhookAddress(w)
+		if err != nil {
+			return nil, fmt.Errorf("webhooks[%d]: %w", i, err)
+		}
+		n, err := notify.NewWebhook(notify.WebhookOptions{Kinds: w.Events, URL: address})
+		if err != nil {
+			return nil, fmt.Errorf("webhooks[%d]: %w", i, err)
+		}
+		all = append(all, n)
+	}
+	if c.Mail.SMTP == "" {
+		return all, nil
+	}
+	m, err := mailer(c.Mail)
+	if err != nil {
+		return nil, fmt.Errorf("mail: %w", err)
+	}
+	return append(all, m), nil
+}
+
+// webhookAddress finds the address where it is kept.
+func webhookAddress(w configs.Webhook) (string, error) {
+	switch {
+	case w.URLFile != "":
+		return secretIn(w.URLFile)
+	case w.URLEnv != "":
+		address := os.Getenv(w.URLEnv)
+		if address == "" {
+			return "", fmt.Errorf("the environment variable %s is not set", w.URLEnv)
+		}
+		return address, nil
+	}
+	return w.URL, nil
+}
+
+func mailer(m configs.Mail) (*notify.Mail, error) {
+	o, err := m.Options()
+	if err != nil {
+		return nil, err
+	}
+	if m.PasswordFile != "" {
+		o.Password = func() (string, error) { return secretIn(m.PasswordFile) }
+		if _, err := o.Password(); err != nil {
+			return nil, err
+		}
+	}
+	return notify.NewMail(o)
+}
+
+// secretIn reads the line of a file.
+func secretIn(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" {
+		return "", errors.New(path + " is empty")
+	}
+	return secret, nil
+}
