@@ -31,16 +31,20 @@ func (a *app) loadConfig() (configs.Config, error) {
 	return c, nil
 }
 
-// configFolder is the usual place of mimicsync's own files, see the XDG Base
-// Directory Specification.
-func configFolder() string {
-	base := os.Getenv("XDG_CONFIG_HOME")
+// configFolder and stateFolder are the usual places of mimicsync's own files,
+// empty where there is no home.
+func configFolder() string { return ownFolder("XDG_CONFIG_HOME", ".config") }
+func stateFolder() string  { return ownFolder("XDG_STATE_HOME", ".local/state") }
+
+// ownFolder is the one of the XDG Base Directory Specification.
+func ownFolder(variable, usual string) string {
+	base := os.Getenv(variable)
 	if !filepath.IsAbs(base) {
 		home, err := os.UserHomeDir()
 		if err != nil {
 			return ""
 		}
-		base = filepath.Join(home, ".config")
+		base = filepath.Join(home, usual)
 	}
 	return filepath.Join(base, "mimicsync")
 }

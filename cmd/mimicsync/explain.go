@@ -73,7 +73,7 @@ type advice struct {
 
 // advise finds out what a person can do about an error.
 func advise(err error) advice {
-	for _, try := range []func(error) (advice, bool){adviseOwner, adviseUsage, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
+	for _, try := range []func(error) (advice, bool){adviseOwner, adviseUsage, adviseDaemon, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
 		if a, ok := try(err); ok {
 			return a
 		}

@@ -64,7 +64,7 @@ func (a *app) equip(ctx context.Context, m *mirror, place store.Place) error {
 	}
 	m.syncer, err = downloader.New(downloader.Options{
 		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout,
-		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, Logger: a.logger(),
+		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, Observer: a.observer, Logger: a.logger(),
 	})
 	return err
 }

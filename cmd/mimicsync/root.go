@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"mimicsync/configs"
+	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
 )
 
@@ -50,6 +51,9 @@ type app struct {
 	logFormat      string
 
 	file configs.Config
+
+	serves   bool                // as a daemon, which says in the log what it does
+	observer downloader.Observer // of all passes; may be nil
 
 	credentialsFile string // of --credentials
 
@@ -118,7 +122,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
 	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.pruneCommand(), a.doctorCommand(), a.datasetsCommand(),
-		a.loginCommand(), a.logoutCommand(), a.configCommand(),
+		a.loginCommand(), a.logoutCommand(), a.configCommand(), a.daemonCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
 	return root
 }
@@ -218,18 +222,28 @@ func first(values ...string) string {
 
 // logger writes to stderr, past the progress display.
 func (a *app) logger() *slog.Logger {
-	if !a.verbose {
+	level := slog.LevelDebug
+	switch {
+	case a.verbose:
+	case a.serves && a.quiet:
+		level = slog.LevelWarn
+	case a.serves:
+		level = slog.LevelInfo
+		_ = level.UnmarshalText([]byte(a.file.Log.Level)) // which is a level, or empty
+	default:
 		return slog.New(slog.DiscardHandler)
 	}
-	options := &slog.HandlerOptions{Level: slog.LevelDebug}
-	format := a.logFormat
-	if format == "" && isTerminal(a.ui.stderr) {
-		format = "text"
-	}
-	if format == "text" {
+	options := &slog.HandlerOptions{Level: level}
+	if a.logsText() {
 		return slog.New(slog.NewTextHandler(a.ui.log(), options))
 	}
 	return slog.New(slog.NewJSONHandler(a.ui.log(), options))
+}
+
+// logsText reports whether the log is for people.
+func (a *app) logsText() bool {
+	format := first(a.logFormat, a.file.Log.Format)
+	return format == "text" || format == "" && isTerminal(a.ui.stderr)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/configs"
+	"mimicsync/daemon"
+)
+
+func (a *app) daemonCommand() *cobra.Command {
+	var listen []string
+	cmd := &cobra.Command{
+		Use:   "daemon",
+		Short: "Keep the mirror fresh: run the schedule, the control API and the page",
+		Long: `Daemon runs until it is stopped. It refreshes datasets when the configuration file
+says so, and is steered by its page, by its API and by pull, status and verify, which
+go through it while it owns the mirror. Without a configuration file nothing is
+scheduled.
+
+SIGHUP reads the configuration file again; a bad one leaves the running configuration
+in force. SIGTERM and SIGINT end it in good order within ten seconds, a second one at
+once: what has come is saved at any moment. If the mirror's disk is not mounted it
+waits, and writes nothing.
+
+Under systemd, a credential that is named physionet is the PhysioNet account, in the
+form that --credentials reads.
+
+To have it started with the machine, see: mimicsync daemon install`,
+		Example: `  mimicsync daemon --mirror /data/physionet
+  mimicsync daemon --config /etc/mimicsync/config.yaml --listen 127.0.0.1:8765
+  mimicsync daemon install --user --mirror /data/physionet --start`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.daemon(cmd.Context(), listen) },
+	}
+	a.mirrorFlags(cmd.Flags())
+	a.credentialsFlag(cmd.Flags())
+	cmd.Flags().StringArrayVar(&listen, "listen", nil, "`address` of the page and the API (default "+configs.DefaultListen+"); may be repeated")
+	cmd.AddCommand(a.installCommand(), a.uninstallCommand())
+	return cmd
+}
+
+// endTime is how long a daemon may take to end. Service managers and people kill
+// what takes longer than ten seconds.
+const endTime = 9 * time.Second
+
+func (a *app) daemon(ctx context.Context, listen []string) error {
+	hangups := hangups(ctx)
+	s, err := a.newServing(listen, hangups)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		s.manager.stopping()
+		s.logger.InfoContext(ctx, "daemon stops")
+		select {
+		case err = <-ended:
+		case <-time.After(endTime): // the process ends here, with all that still runs
+			return fmt.Errorf("the daemon did not come to its end within %s, and is cut off; what was verified is saved", endTime)
+		}
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, context.Canceled)) {
+		return nil // it was asked to end
+	}
+	return err
+}
+
+// systemCredentials is the account that the service manager hands over, see
+// systemd.exec(5) under LoadCredential.
+func systemCredentials() string {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return ""
+	}
+	path := filepath.Join(dir, "physionet")
+	if _, err := os.Stat(path); err != nil { //nolint:gosec // the service manager names it
+		return ""
+	}
+	return path
+}
+
+// announce tells who started the daemon what they need to know.
+func (s *serving) announce(d *daemon.Daemon, addresses []string) {
+	next := "nothing; a configuration file schedules datasets, see: mimicsync config init"
+	if dataset, at := nextRefresh(d.Status()); dataset != "" {
+		next = dataset + " on " + at.Local().Format("Mon 2006-01-02 15:04")
+	}
+	if !s.app.logsText() { // who reads it is a program
+		s.logger.Info("daemon started", "program", version(), "mirror", s.app.mirror, "addresses", addresses, "token_file", s.tokenFile(), "next", next)
+		return
+	}
+	s.app.ui.note("the daemon looks after %s", s.app.mirror)
+	for _, address := range addresses {
+		s.app.ui.note("the page is at http://%s/", address)
+	}
+	if len(addresses) > 0 {
+		s.app.ui.note("what changes anything there asks for the token in %s", s.tokenFile())
+	}
+	s.app.ui.note("scheduled next: %s", next)
+}
+
+// explainInDaemon is advise for what a daemon met: what will be tried again by
+// itself needs no cure.
+func explainInDaemon(err error) (why, cure string) {
+	switch a := advise(err); {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), a.code == exitNoSpace:
+		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself"
+	case a.code == exitIncomplete, a.code == exitInterrupted:
+		return err.Error(), ""
+	default:
+		return err.Error(), a.hint
+	}
+}
+
+func adviseDaemon(err error) (advice, bool) {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return advice{exitUsage, "another program listens there, perhaps another daemon: choose another address, as in --listen 127.0.0.1:8766"}, true
+	}
+	return advice{}, false
+}

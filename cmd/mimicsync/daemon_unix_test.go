@@ -1,0 +1,396 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mimicsync/daemon/api"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
+)
+
+// daemonProcess is a real `mimicsync daemon`.
+type daemonProcess struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when it has
+	mu      sync.Mutex
+	log     bytes.Buffer // its stderr
+	address string
+}
+
+// bench is a look-alike and what processes need to find it.
+type bench struct {
+	t      *testing.T
+	server *lookalike.Server
+	dir    string
+	mirror string
+	env    []string
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	files := lookalike.Generated(demoContent)
+	s := lookalike.New(lookalike.Project{Slug: "demo", Title: "Demo", Policy: lookalike.Open, Versions: []lookalike.Version{
+		{Version: "1.0", Files: files, Manifest: files.Manifest(), Bytes: files.Bytes()},
+	}})
+	h := httptest.NewUnstartedServer(s)
+	h.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	h.StartTLS()
+	t.Cleanup(func() {
+		s.Close()
+		h.Close()
+	})
+	dir := t.TempDir()
+	cert := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mirror := filepath.Join(dir, "mirror")
+	return &bench{t: t, server: s, dir: dir, mirror: mirror, env: append(os.Environ(),
+		"HOME="+filepath.Join(dir, "home"), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "XDG_STATE_HOME="+filepath.Join(dir, "state"),
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent", "MIMICSYNC_PHYSIONET_URL="+h.URL, "SSL_CERT_FILE="+cert, "MIMICSYNC_MIRROR="+mirror)}
+}
+
+// configure writes the configuration file.
+func (s *bench) configure(text string) {
+	s.t.Helper()
+	path := filepath.Join(s.dir, "config", "mimicsync", "config.yaml")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// start runs a daemon, and waits until its log says that it listens.
+func (s *bench) start(args ...string) *daemonProcess {
+	s.t.Helper()
+	p := &daemonProcess{t: s.t, ended: make(chan struct{}), cmd: exec.Command("mimicsync", append([]string{"daemon", "--listen", "127.0.0.1:0"}, args...)...)}
+	p.cmd.Env = s.env
+	p.cmd.Stderr = p
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // its exit code is looked at where it matters
+		close(p.ended)
+	}()
+	s.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+func (p *daemonProcess) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(b)
+}
+
+// logged waits for a line of the log with this message, and returns it.
+func (p *daemonProcess) logged(msg string) map[string]any {
+	p.t.Helper()
+	return p.loggedWith(msg, "")
+}
+
+// loggedWith does so for one that has a text in its other fields.
+func (p *daemonProcess) loggedWith(msg, text string) map[string]any {
+	p.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		p.mu.Lock()
+		log := p.log.String()
+		p.mu.Unlock()
+		for line := range strings.Lines(log) {
+			var record map[string]any
+			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == msg && strings.Contains(line, text) {
+				return record
+			}
+		}
+		select {
+		case <-p.ended:
+			p.t.Fatalf("the daemon ended; its log:\n%s", log)
+		default:
+		}
+	}
+	p.t.Fatalf("no %q with %q in the log:\n%s", msg, text, p.log.String())
+	return nil
+}
+
+// reachable takes the address from the log.
+func (p *daemonProcess) reachable(msg string) {
+	p.t.Helper()
+	addresses, _ := p.logged(msg)["addresses"].([]any)
+	if len(addresses) != 1 {
+		p.t.Fatalf("the log names %v, want one address", addresses)
+	}
+	p.address, _ = addresses[0].(string)
+}
+
+// wantGet asks for a page.
+func (p *daemonProcess) wantGet(path string, code int, text string) {
+	p.t.Helper()
+	resp, err := http.Get("http://" + p.address + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != code || !strings.Contains(string(body), text) {
+		p.t.Errorf("GET %s = %d %q (%v), want %d with %q", path, resp.StatusCode, body, err, code, text)
+	}
+}
+
+// stop ends it as a service manager does, and wants it to end well.
+func (p *daemonProcess) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+		p.t.Fatal("the daemon still runs 10 s after SIGTERM")
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != exitOK {
+		p.t.Errorf("exit code %d, want 0; its log:\n%s", code, p.log.String())
+	}
+}
+
+func TestADaemonServesAMirrorUntilItIsStopped(t *testing.T) {
+	s := newBench(t)
+	d := s.start()
+	d.reachable("daemon started")
+	d.wantGet("/healthz", http.StatusOK, "alive")
+	d.wantGet("/readyz", http.StatusOK, "ready")
+	d.wantGet("/metrics", http.StatusOK, "mimicsync_")
+	d.wantGet("/", http.StatusOK, "<html")
+
+	client, err := api.Dial(t.Context(), s.mirror)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	id, err := client.Pull(t.Context(), api.PullRequest{Dataset: "demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pass, err := range client.Follow(t.Context(), id) {
+		if err != nil || pass.Error != "" {
+			t.Fatalf("the pass: %v %s", err, pass.Error)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.mirror, "demo", "1.0", manifest.Name)); err != nil {
+		t.Error(err)
+	}
+
+	// A file with a mistake leaves everything as it is.
+	s.configure("conections: 3\n")
+	d.hangup()
+	d.loggedWith("configuration not reloaded", "conections")
+	d.wantGet("/readyz", http.StatusOK, "ready")
+
+	// A right one is taken over, but for what counts from the start on.
+	s.configure("datasets: [demo]\nbwlimit: 10M\nlisten: [127.0.0.1:1]\n")
+	d.hangup()
+	d.logged("configuration reloaded")
+	d.loggedWith("configuration change needs a restart", "listen has changed")
+	if status, err := client.Status(t.Context()); err != nil || status.BWLimit != "10M" || len(status.Datasets) != 1 || !status.Datasets[0].Scheduled {
+		t.Errorf("status %+v (%v), want the new configuration's", status, err)
+	}
+	s.configure("datasets: [{name: demo, sources: [s3]}]\n")
+	d.hangup()
+	d.loggedWith("configuration not reloaded", "the source s3 is opened only when the daemon is started")
+	d.stop()
+	if left, _ := filepath.Glob(filepath.Join(s.mirror, ".mimicsync", "[co]*")); len(left) > 0 {
+		t.Errorf("it leaves %q", left)
+	}
+}
+
+func TestADaemonEndsInTimeInTheMiddleOfAPass(t *testing.T) {
+	s := newBench(t)
+	s.server.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 10_000, Path: "hosp/labevents.csv.gz"}) // 200 s
+	d := s.start()
+	d.reachable("daemon started")
+	client, err := api.Dial(t.Context(), s.mirror)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	id, err := client.Pull(t.Context(), api.PullRequest{Dataset: "demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pass, err := range client.Follow(t.Context(), id) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pass.Done == 3 { // all but the slow one
+			break
+		}
+	}
+	d.stop()
+}
+
+func (p *daemonProcess) hangup() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
+	s := newBench(t)
+	first := s.start()
+	first.reachable("daemon started")
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, exitOwned, "hint: wait until it ends, or stop it with: kill "},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, exitUsage, "hint: another program listens there"},
+	} {
+		second := s.start(test.args...)
+		<-second.ended
+		if code := second.cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(second.log.String(), test.want) {
+			t.Errorf("daemon %q: exit code %d, want %d with %q:\n%s", test.args, code, test.code, test.want, second.log.String())
+		}
+	}
+	first.stop()
+}
+
+func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
+	s := newBench(t)
+	d := s.start()
+	d.reachable("daemon started")
+	d.stop()
+
+	// The disk is unmounted: its mount point is there, and bare.
+	disk := s.mirror + ".disk"
+	if err := errors.Join(os.Rename(s.mirror, disk), os.Mkdir(s.mirror, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	d = s.start()
+	d.reachable("mirror away")
+	d.wantGet("/healthz", http.StatusOK, "alive")
+	d.wantGet("/readyz", http.StatusServiceUnavailable, "not be mounted")
+	d.wantGet("/", http.StatusServiceUnavailable, "not be mounted")
+	d.stop()
+	if entries, err := os.ReadDir(s.mirror); err != nil || len(entries) > 0 {
+		t.Errorf("the mount point has %v (%v), want nothing", entries, err)
+	}
+}
+
+// TestADaemonGoesOnWhenItsMirrorIsBack runs it in this process, to look for the
+// mirror more often.
+func TestADaemonGoesOnWhenItsMirrorIsBack(t *testing.T) {
+	s := newBench(t)
+	for _, v := range s.env[len(os.Environ()):] {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
+	}
+	log := &daemonProcess{t: t, ended: make(chan struct{})}
+	a := newApp(io.Discard, log)
+	if err := a.settle(a.daemonCommand().Flags()); err != nil {
+		t.Fatal(err)
+	}
+	serving, err := a.newServing([]string{"127.0.0.1:0"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving.poll = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serving.run(ctx) }()
+	log.logged("daemon started")
+
+	disk := s.mirror + ".disk"
+	if err := errors.Join(os.Rename(s.mirror, disk), os.Mkdir(s.mirror, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if d := serving.daemon.Load(); d != nil {
+		_ = d.Pause("") // makes it look at its mirror
+	}
+	log.logged("mirror away")
+	if entries, err := os.ReadDir(s.mirror); err != nil || len(entries) > 0 {
+		t.Errorf("the mount point has %v (%v), want nothing", entries, err)
+	}
+	if err := errors.Join(os.Remove(s.mirror), os.Rename(disk, s.mirror)); err != nil {
+		t.Fatal(err)
+	}
+	log.logged("mirror back")
+	client, err := api.Dial(t.Context(), s.mirror)
+	for ; err != nil && t.Context().Err() == nil; client, err = api.Dial(t.Context(), s.mirror) {
+		time.Sleep(5 * time.Millisecond) // until it listens
+	}
+	if _, err := client.Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+	client.Close()
+	cancel()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestADaemonTalksToTheServiceManager(t *testing.T) {
+	t.Chdir(t.TempDir())
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "n", Net: "unixgram"}) // the whole path may be too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	s := newBench(t)
+	s.env = append(s.env, "NOTIFY_SOCKET="+socket.LocalAddr().String(), "WATCHDOG_USEC=400000")
+	d := s.start()
+	hear := func(lines ...string) {
+		t.Helper()
+		buf := make([]byte, 4096)
+		_ = socket.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for {
+			n, err := socket.Read(buf)
+			if err != nil {
+				t.Fatalf("no %q: %v", lines, err)
+			}
+			missing := false
+			for _, line := range lines {
+				missing = missing || !strings.Contains("\n"+string(buf[:n]), "\n"+line)
+			}
+			if !missing {
+				return
+			}
+		}
+	}
+	hear("READY=1", "STATUS=0 datasets")
+	hear("WATCHDOG=1")
+	hear("WATCHDOG=1")
+	d.hangup()
+	hear("RELOADING=1", "MONOTONIC_USEC=")
+	hear("READY=1")
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	hear("STOPPING=1")
+	<-d.ended
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mimicsync/configs"
+	"mimicsync/internal/durable"
+)
+
+// installation is a daemon as a service of this machine.
+type installation struct {
+	app     *app
+	manager configs.Manager
+	unit    string // path of the unit's file
+	user    string // that the service runs as
+	dryRun  bool   // print, and change nothing
+	act     bool   // run the commands that follow, instead of naming them
+}
+
+// place says whose service an installation is.
+type place struct {
+	user, system bool
+	runAs        string
+}
+
+func (p *place) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&p.user, "user", false, "a service of yours (default, but for root)")
+	cmd.Flags().BoolVar(&p.system, "system", false, "a service of the system (default for root)")
+}
+
+func (a *app) installCommand() *cobra.Command {
+	var p place
+	i := &installation{app: a}
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Have the daemon started with the machine",
+		Long: `Install writes a unit for systemd, or for launchd on macOS, and says which commands
+start it. A file that mimicsync did not write stays as it is.
+
+The unit gives the PhysioNet account no place: let mimicsync login keep it for the user
+that the service runs as, or hand it over as a credential, as the unit explains.`,
+		Example: `  mimicsync daemon install --user --mirror ~/physionet --start
+  sudo mimicsync daemon install --system --mirror /data/physionet --config /etc/mimicsync/config.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := i.settle(p); err != nil {
+				return err
+			}
+			return i.install(cmd.Context())
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().StringVar(&a.mirror, "mirror", defaultMirror, "root `folder` of the mirror")
+	cmd.Flags().StringVar(&p.runAs, "run-as", "mimicsync", "the `user` that a service of the system runs as")
+	cmd.Flags().BoolVar(&i.act, "start", false, "start it at once, and with the machine")
+	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "print the unit; change nothing")
+	return cmd
+}
+
+func (a *app) uninstallCommand() *cobra.Command {
+	var p place
+	i := &installation{app: a}
+	cmd := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Remove what install wrote",
+		Long:  `Uninstall removes the unit that install wrote. The mirror and its state stay.`,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := i.settle(p); err != nil {
+				return err
+			}
+			return i.uninstall(cmd.Context())
+		},
+	}
+	p.flags(cmd)
+	cmd.Flags().BoolVar(&i.act, "stop", false, "stop the service at once")
+	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "say what would be removed; change nothing")
+	return cmd
+}
+
+// settle finds out what service manager there is, and where its units lie.
+func (i *installation) settle(p place) error {
+	if p.user && p.system {
+		return usagef("--user and --system: a service is of one or of the other")
+	}
+	system := p.system || !p.user && os.Geteuid() == 0
+	i.user = p.runAs
+	home, err := os.UserHomeDir()
+	if err != nil && !system {
+		return err
+	}
+	switch {
+	case runtime.GOOS == "linux" && system:
+		i.manager, i.unit = configs.Systemd, "/etc/systemd/system/mimicsync.service"
+	case runtime.GOOS == "linux":
+		i.manager, i.unit = configs.SystemdUser, filepath.Join(filepath.Dir(configFolder()), "systemd", "user", "mimicsync.service")
+	case runtime.GOOS == "darwin" && system:
+		i.manager, i.unit = configs.Launchd, "/Library/LaunchDaemons/mimicsync.plist"
+	case runtime.GOOS == "darwin":
+		i.manager, i.unit = configs.Launchd, filepath.Join(home, "Library", "LaunchAgents", "mimicsync.plist")
+	case runtime.GOOS == "windows":
+		return usagef("there is no installation for Windows: let the Task Scheduler run \"mimicsync daemon\" at startup, with \"run whether user is logged on or not\"")
+	default:
+		return usagef("there is no installation for %s: have \"mimicsync daemon\" started by its own means", runtime.GOOS)
+	}
+	return nil
+}
+
+func (i *installation) install(ctx context.Context) error {
+	service := configs.Service{User: i.user, Log: i.log()}
+	var err error
+	if service.Binary, err = os.Executable(); err != nil {
+		return err
+	}
+	if service.Mirror, err = filepath.Abs(i.app.mirror); err != nil {
+		return err
+	}
+	if path := first(i.app.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
+		if service.Config, err = filepath.Abs(path); err != nil {
+			return err
+		}
+	}
+	text, err := service.Unit(i.manager)
+	if err != nil {
+		return &usageError{err}
+	}
+	if i.dryRun {
+		i.app.ui.print("%s", text)
+		return nil
+	}
+	if err := i.ours(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(i.unit), 0o755); err != nil { //nolint:gosec // all may see which services there are
+		return err
+	}
+	if err := durable.WriteFile(i.unit, []byte(text)); err != nil {
+		return fmt.Errorf("write the unit: %w", err)
+	}
+	if err := os.Chmod(i.unit, 0o644); err != nil { //nolint:gosec // systemd warns of a unit that only root can read
+		return err
+	}
+	i.app.ui.print("wrote %s; the mirror is %s\n", i.unit, service.Mirror)
+	i.prepare(service)
+	return i.finish(ctx, i.starting())
+}
+
+// log is where launchd lets the daemon write its log.
+func (i *installation) log() string {
+	if strings.HasPrefix(i.unit, "/Library/") {
+		return "/var/log/mimicsync.log"
+	}
+	return filepath.Join(filepath.Dir(filepath.Dir(i.unit)), "Logs", "mimicsync.log")
+}
+
+// prepare says what the service needs that is not there.
+func (i *installation) prepare(s configs.Service) {
+	if i.manager != configs.Systemd {
+		return
+	}
+	if _, err := user.Lookup(s.User); err != nil {
+		i.app.ui.note("there is no user %s yet; make it with:\nuseradd --system --home-dir /var/lib/mimicsync --shell /usr/sbin/nologin %[1]s", s.User)
+	}
+	if _, err := os.Stat(s.Mirror); err != nil {
+		i.app.ui.note("there is no folder %s yet; mount its disk, or make it with:\ninstall --directory --owner %s --mode 0700 %[1]s", s.Mirror, s.User)
+	}
+}
+
+func (i *installation) uninstall(ctx context.Context) error {
+	err := i.ours()
+	if errors.Is(err, fs.ErrNotExist) {
+		i.app.ui.note("there is no %s", i.unit)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if i.dryRun {
+		i.app.ui.print("would remove %s\n", i.unit)
+		return nil
+	}
+	if err := os.Remove(i.unit); err != nil {
+		return err
+	}
+	// What `systemctl enable` made, which disables no unit that is not there.
+	links, _ := filepath.Glob(filepath.Join(filepath.Dir(i.unit), "*.wants", filepath.Base(i.unit))) // the pattern is right
+	for _, link := range links {
+		if err := os.Remove(link); err != nil {
+			return err
+		}
+	}
+	i.app.ui.print("removed %s\n", i.unit)
+	return i.finish(ctx, i.stopping())
+}
+
+// ours is nil if the unit is there and mimicsync wrote it.
+func (i *installation) ours() error {
+	text, err := os.ReadFile(i.unit)
+	if err == nil && !configs.IsUnit(text) {
+		return &configError{fmt.Errorf("%s was not written by mimicsync and stays as it is: move it away first", i.unit)}
+	}
+	return err
+}
+
+func (i *installation) systemctl(args ...string) []string {
+	if i.manager == configs.SystemdUser {
+		return append([]string{"systemctl", "--user"}, args...)
+	}
+	return append([]string{"systemctl"}, args...)
+}
+
+// domain is launchd's name for where a service runs.
+func (i *installation) domain() string {
+	if strings.HasPrefix(i.unit, "/Library/") {
+		return "system"
+	}
+	return fmt.Sprintf("gui/%d", os.Getuid())
+}
+
+// starting are the commands that have the service run from here on.
+func (i *installation) starting() [][]string {
+	switch i.manager {
+	case configs.Launchd:
+		return [][]string{{"launchctl", "bootstrap", i.domain(), i.unit}}
+	case configs.SystemdUser: // which ends with the user's last session unless they linger
+		return [][]string{i.systemctl("daemon-reload"), i.systemctl("enable", "--now", "mimicsync"), {"loginctl", "enable-linger"}}
+	}
+	return [][]string{i.systemctl("daemon-reload"), i.systemctl("enable", "--now", "mimicsync")}
+}
+
+// stopping are the commands that end it, once its unit is removed.
+func (i *installation) stopping() [][]string {
+	if i.manager == configs.Launchd {
+		return [][]string{{"launchctl", "bootout", i.domain() + "/mimicsync"}}
+	}
+	return [][]string{i.systemctl("stop", "mimicsync"), i.systemctl("daemon-reload")}
+}
+
+// finish runs the commands, or says them.
+func (i *installation) finish(ctx context.Context, commands [][]string) error {
+	if !i.act {
+		var lines []string
+		for _, c := range commands {
+			lines = append(lines, strings.Join(c, " "))
+		}
+		i.app.ui.lines("hint", "next:\n"+strings.Join(lines, "\n"))
+		return nil
+	}
+	for _, c := range commands {
+		cmd := exec.CommandContext(ctx, c[0], c[1:]...) //nolint:gosec // of a fixed list
+		cmd.Stdout, cmd.Stderr = i.app.ui.stderr, i.app.ui.stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"mimicsync/configs"
+	"mimicsync/daemon"
+	"mimicsync/downloader/physionet"
+)
+
+// daemonSources are the sources that a daemon opens: those of its datasets, and
+// PhysioNet, for whoever asks it to pull something else.
+func daemonSources(c configs.Config) []string {
+	all := c.AllSources(firstOf(c.Sources, []string{physionet.Name}))
+	if !slices.Contains(all, physionet.Name) {
+		all = append(all, physionet.Name)
+	}
+	return all
+}
+
+// interpret returns what a configuration file asks of the daemon.
+func (s *serving) interpret(c configs.Config) (daemon.Settings, error) {
+	settings, err := s.app.daemonSettings(c)
+	if err != nil {
+		return settings, err
+	}
+	settings.Notifiers, err = notifiers(c, s.logger)
+	return settings, err
+}
+
+// load reads the configuration file again. The notes are what the daemon cannot
+// change while it runs.
+func (s *serving) load() (daemon.Settings, []string, error) {
+	c, err := s.app.loadConfig()
+	if err != nil {
+		return daemon.Settings{}, nil, err
+	}
+	for _, name := range daemonSources(c) {
+		if !slices.Contains(s.app.sources, name) {
+			return daemon.Settings{}, nil, fmt.Errorf("the source %s is opened only when the daemon is started: start it again", name)
+		}
+	}
+	settings, err := s.interpret(c)
+	if err != nil {
+		return settings, nil, err
+	}
+	s.settings.Store(&settings)
+	return settings, restartNotes(s.app.file, c), nil
+}
+
+// restartNotes names the fields that differ and count only when a daemon is
+// started.
+func restartNotes(was, is configs.Config) []string {
+	var notes []string
+	for _, f := range []struct {
+		field   string
+		was, is any
+	}{
+		{"mirror", was.Mirror, is.Mirror},
+		{"state", was.State, is.State},
+		{"connections", was.Connections, is.Connections},
+		{"idle_timeout", was.IdleTimeout, is.IdleTimeout},
+		{"max_cost", was.MaxCost, is.MaxCost},
+		{"durability", was.Durability, is.Durability},
+		{"file_mode", was.FileMode, is.FileMode},
+		{"dir_mode", was.DirMode, is.DirMode},
+		{"group", was.Group, is.Group},
+		{"physionet", was.PhysioNet, is.PhysioNet},
+		{"gcs", was.GCS, is.GCS},
+		{"s3", was.S3, is.S3},
+		{"listen", was.Listen, is.Listen},
+		{"token_file", was.TokenFile, is.TokenFile},
+		{"hosts", was.Hosts, is.Hosts},
+		{"log", was.Log, is.Log},
+	} {
+		if !reflect.DeepEqual(f.was, f.is) {
+			notes = append(notes, f.field+" has changed, which counts when the daemon is started again")
+		}
+	}
+	return notes
+}

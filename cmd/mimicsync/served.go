@@ -1,0 +1,73 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mimicsync/internal/durable"
+	"mimicsync/store"
+)
+
+// served remembers that a daemon had a mirror in a folder, by a file outside of
+// it. A folder that had one and is empty is the bare mount point of a disk that
+// is not there: a second mirror in it would hide behind the first one, and fill
+// the disk of the system.
+type served struct {
+	mirror string // absolute
+	file   string
+}
+
+// servedMirror is about a mirror; an empty file name means that there is no home
+// to keep it in.
+func servedMirror(mirror string) served {
+	state := stateFolder()
+	if state == "" {
+		return served{mirror: mirror}
+	}
+	name := sha256.Sum256([]byte(mirror))
+	return served{mirror, filepath.Join(state, "mirrors", hex.EncodeToString(name[:8]))}
+}
+
+// remember notes that the mirror is there.
+func (s served) remember() error {
+	if s.file == "" {
+		return errors.New("there is no home folder; set XDG_STATE_HOME")
+	}
+	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(s.file, []byte(s.mirror+"\n"))
+}
+
+// here reports whether there is a mirror in the folder.
+func (s served) here() bool {
+	_, err := os.Stat(filepath.Join(s.mirror, store.Dir))
+	return err == nil
+}
+
+// away is nil if the mirror is there, or may be made. It writes nothing.
+func (s served) away() error {
+	if s.here() || s.file == "" {
+		return nil
+	}
+	if _, err := os.Lstat(s.file); errors.Is(err, fs.ErrNotExist) {
+		return nil // never served
+	}
+	return &awayError{s}
+}
+
+// awayError means that a mirror is not where it was.
+type awayError struct{ served }
+
+func (e *awayError) Error() string {
+	return fmt.Sprintf("the mirror is not in %s, where it was: its disk may not be mounted", e.mirror)
+}
+
+func (e *awayError) cure() string {
+	return fmt.Sprintf("mount it, and the daemon goes on by itself; if a new mirror is to be made there, stop the daemon and delete %s", e.file)
+}

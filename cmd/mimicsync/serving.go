@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mimicsync/configs"
+	"mimicsync/daemon"
+	"mimicsync/daemon/api"
+	"mimicsync/daemon/dashboard"
+	"mimicsync/daemon/metrics"
+	"mimicsync/daemon/notify"
+)
+
+// serving is the process of a daemon: it has one daemon.Daemon after the other,
+// each for as long as the mirror is there.
+type serving struct {
+	app     *app
+	listen  []string
+	logger  *slog.Logger
+	manager supervisor
+	metrics *metrics.Metrics
+	served  served
+	hangups <-chan struct{}
+	poll    time.Duration // how often it looks for a mirror that is away
+
+	settings atomic.Pointer[daemon.Settings] // the last ones that were right
+	daemon   atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is away
+}
+
+func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, error) {
+	mirror, err := filepath.Abs(a.mirror)
+	if err != nil {
+		return nil, err
+	}
+	a.mirror = mirror
+	a.credentialsFile = first(a.credentialsFile, systemCredentials())
+	a.serves = true
+	a.limits.transfer = 0 // is for one pull, and a daemon's are many
+	a.sources, a.billingProject = daemonSources(a.file), a.file.GCS.BillingProject
+	s := &serving{
+		app: a, listen: listen, logger: a.logger(), metrics: metrics.New(), served: servedMirror(mirror), hangups: hangups, poll: 30 * time.Second,
+	}
+	if s.listen == nil {
+		s.listen = a.file.Listen
+	}
+	if s.listen == nil {
+		s.listen = []string{configs.DefaultListen}
+	}
+	s.manager = supervisor{s.logger}
+	s.metrics.Follow(s.status)
+	a.observer = s.metrics
+	settings, err := s.interpret(a.file)
+	if err != nil {
+		return nil, &configError{err}
+	}
+	s.settings.Store(&settings)
+	return s, nil
+}
+
+// status is that of the present daemon, if there is one.
+func (s *serving) status() daemon.Status {
+	if d := s.daemon.Load(); d != nil {
+		return d.Status()
+	}
+	return daemon.Status{Program: version(), Mirror: s.app.mirror}
+}
+
+func (s *serving) tokenFile() string {
+	return first(s.app.file.TokenFile, api.TokenFile(s.app.mirror))
+}
+
+// run serves the mirror until ctx ends, and waits while it is away.
+func (s *serving) run(ctx context.Context) error {
+	gone := s.served.away()
+	for {
+		if gone != nil {
+			if err := s.await(ctx, gone); err != nil {
+				return err
+			}
+		}
+		err := s.serve(ctx)
+		if !errors.Is(err, daemon.ErrMirrorGone) {
+			return err
+		}
+		gone = err // the daemon has told people
+	}
+}
+
+// serve opens the mirror and runs a daemon over it. Nothing of the two is left
+// when it returns.
+func (s *serving) serve(ctx context.Context) (err error) {
+	m, err := s.app.openMirror(ctx, "daemon", true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	if err := s.served.remember(); err != nil {
+		s.logger.WarnContext(ctx, "cannot remember the mirror: if its disk is not mounted one day, another mirror is begun in its place", "err", err)
+	}
+	d, err := daemon.New(daemon.Options{
+		Program: version(), Mirror: s.app.mirror, Syncer: m.syncer, Bandwidth: s.app.limits.bandwidth,
+		Settings: *s.settings.Load(), Load: s.load, CloseIdle: m.syncer.CloseIdleConnections, Explain: explainInDaemon, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	server, err := s.server(d)
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(ctx); err != nil {
+		return err
+	}
+	s.daemon.Store(d)
+	defer s.daemon.Store(nil)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error { return server.Serve(ctx) })
+	g.Go(func() error { s.reload(ctx, d); return nil })
+	s.manager.ready(statusLine(d.Status()))
+	s.announce(d, server.Addresses())
+	g.Go(func() error {
+		s.manager.watch(ctx, func() (string, bool) { return statusLine(d.Status()), d.Alive() })
+		return nil
+	})
+	return g.Wait()
+}
+
+func (s *serving) server(d *daemon.Daemon) (*api.Server, error) {
+	token, err := api.Token(s.app.mirror, s.app.file.TokenFile)
+	if err != nil {
+		return nil, &configError{err}
+	}
+	page := s.beside(d.Ready, dashboard.New(dashboard.Options{Daemon: d, MayChange: api.MayChange, Logger: s.logger}))
+	return api.New(d, api.Options{
+		Mirror: s.app.mirror, Listen: s.listen, Hosts: s.app.file.Hosts, Token: token, Page: page, Logger: s.logger,
+	}), nil
+}
+
+// beside puts what programs ask for beside a page for people.
+func (s *serving) beside(ready func() error, page http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"GET /metrics", "GET /healthz", "GET /readyz"} {
+		mux.Handle(path, s.metrics.Handler(ready))
+	}
+	mux.Handle("/", page)
+	return mux
+}
+
+// reload takes the configuration over at each SIGHUP.
+func (s *serving) reload(ctx context.Context, d *daemon.Daemon) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.hangups:
+		}
+		s.manager.reloading()
+		notes, err := d.Reload(ctx)
+		if err != nil {
+			s.logger.ErrorContext(ctx, "configuration not reloaded", "err", err)
+		}
+		for _, note := range notes {
+			s.logger.WarnContext(ctx, "configuration change needs a restart", "why", note)
+		}
+		s.manager.ready(statusLine(d.Status()))
+	}
+}
+
+// await returns nil when a mirror that is away is back. Meanwhile the addresses
+// of the daemon say why it is not ready.
+func (s *serving) await(ctx context.Context, gone error) error {
+	stopped, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(stopped)
+	var addresses []string
+	for _, address := range s.listen {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			stop()
+			return errors.Join(fmt.Errorf("listen on %s: %w", address, err), g.Wait())
+		}
+		addresses = append(addresses, l.Addr().String())
+		g.Go(func() error { return s.excuse(ctx, l, gone) })
+	}
+	s.logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", addresses, "err", gone)
+	if away, ok := errors.AsType[*awayError](gone); ok {
+		s.app.ui.lines("hint", away.cure())
+		g.Go(func() error { s.notify(ctx, away); return nil })
+	}
+	line := "waiting for the mirror: " + gone.Error()
+	s.manager.ready(line)
+	g.Go(func() error {
+		s.manager.watch(ctx, func() (string, bool) { return line, true })
+		return nil
+	})
+	g.Go(func() error {
+		defer stop()
+		return s.untilBack(ctx)
+	})
+	return g.Wait()
+}
+
+func (s *serving) untilBack(ctx context.Context) error {
+	ticker := time.NewTicker(s.poll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.hangups: // there is nothing to reload; the file is read when the mirror is back
+		case <-ticker.C:
+		}
+		if s.served.here() {
+			s.logger.InfoContext(ctx, "mirror back", "mirror", s.app.mirror)
+			return nil
+		}
+	}
+}
+
+// excuse answers in place of a daemon that has no mirror.
+func (s *serving) excuse(ctx context.Context, l net.Listener, gone error) error {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "The daemon waits: "+gone.Error(), http.StatusServiceUnavailable)
+	})
+	handler := s.beside(func() error { return gone }, page)
+	server := &http.Server{Handler: handler, ReadTimeout: time.Minute, ReadHeaderTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// notify tells people that the mirror is away. A daemon does so by itself; here
+// there is none yet.
+func (s *serving) notify(ctx context.Context, away *awayError) {
+	host, _ := os.Hostname() // an empty name still tells the rest
+	e := notify.Event{Kind: notify.Mirror, Time: time.Now(), Host: host, Mirror: s.app.mirror, Text: away.Error(), Cure: away.cure()}
+	for _, n := range s.settings.Load().Notifiers {
+		if !n.Wants(e.Kind) {
+			continue
+		}
+		if err := n.Notify(ctx, e); err != nil {
+			s.logger.WarnContext(ctx, "nobody was told", "notifier", n.Name(), "err", err)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"mimicsync/downloader"
+)
+
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends
+// in good order. The second one ends the process at once: what is on the disk
+// is in order at any moment. A command may take SIGHUP for itself, see hangups.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	h := &hangup{heard: make(chan struct{}, 1)}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for s := range signals {
+			switch {
+			case s == syscall.SIGHUP && h.taken.Load():
+				select {
+				case h.heard <- struct{}{}:
+				default: // one that was not answered yet stands for both
+				}
+			case ctx.Err() == nil:
+				cancel(downloader.ErrInterrupted)
+			default:
+				os.Exit(exitInterrupted)
+			}
+		}
+	}()
+	return context.WithValue(ctx, hangupKey{}, h), func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
+}
+
+// hangup is how SIGHUP gets to a command.
+type hangup struct {
+	taken atomic.Bool
+	heard chan struct{}
+}
+
+type hangupKey struct{}
+
+// hangups takes SIGHUP for a command, so that it no longer ends the process, and
+// returns a channel that gets a value for it.
+func hangups(ctx context.Context) <-chan struct{} {
+	h, ok := ctx.Value(hangupKey{}).(*hangup)
+	if !ok {
+		return nil
+	}
+	h.taken.Store(true)
+	return h.heard
+}
