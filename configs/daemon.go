@@ -38,7 +38,7 @@ type Dataset struct {
 	Schedule        string    `yaml:"schedule"`
 	Timezone        string    `yaml:"timezone"`
 	Jitter          *Duration `yaml:"jitter"`            // nil: that of the file
-	KeepOldVersions *int      `yaml:"keep_old_versions"` // that prune leaves; nil: all
+	KeepOldVersions int       `yaml:"keep_old_versions"` // that prune leaves
 }
 
 // UnmarshalYAML reads a name, or fields.
@@ -214,8 +214,8 @@ func (d Dataset) validate(p *problems, path string, named map[string]int) {
 	}
 	p.zone(path+".timezone", d.Timezone)
 	p.schedule(path+".schedule", d.Schedule)
-	if d.KeepOldVersions != nil && *d.KeepOldVersions < 0 {
-		p.at(path+".keep_old_versions", "%s: %d is less than none", ref.Dataset, *d.KeepOldVersions)
+	if d.KeepOldVersions < 0 {
+		p.at(path+".keep_old_versions", "%s: %d is less than none", ref.Dataset, d.KeepOldVersions)
 	}
 }
 

@@ -85,7 +85,9 @@ func (d *Daemon) settle(s *dataset, p *pass, now time.Time) {
 
 // isRefresh reports whether a pass did what the dataset's refresh does.
 func (s *dataset) isRefresh(p *pass) bool {
-	return s.scheduled() && p.fetches() && p.request.equal(s.request())
+	request := p.request
+	request.AcceptManifest = false // a person's word, after which all is as usual
+	return s.scheduled() && p.fetches() && request.equal(s.request())
 }
 
 // conclude makes the outcome of a refresh the condition of its dataset.

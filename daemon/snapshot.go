@@ -102,9 +102,9 @@ func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure st
 	case s.running != nil:
 		return Running, "", ""
 	case s.agenda.Paused:
-		return Paused, "it is paused", "mimicsync resume " + s.name
+		return Paused, "it is paused", "mimicsync daemon resume " + s.name
 	case d.all.Paused:
-		return Paused, "all datasets are paused", "mimicsync resume"
+		return Paused, "all datasets are paused", "mimicsync daemon resume"
 	case d.shortage != nil && (waits || s.agenda.Refreshing):
 		return NoSpace, d.all.Trouble.Why, d.all.Trouble.Cure
 	case t != nil && t.Condition == string(Parked):

@@ -35,11 +35,11 @@ const (
 )
 
 // Prunable returns the versions that pruning may remove, the oldest first: of each
-// dataset those that are older than the newest complete one, but for the newest
-// keep of them. Of want, an empty part stands for all. A version that is named
+// dataset those that are older than the newest complete one, but for as many of
+// the newest of them as keep says. Of want, an empty part stands for all. A version that is named
 // must not be the newest one, nor the newest complete one; the error then wraps
 // ErrKept.
-func (s *Syncer) Prunable(want manifest.Ref, keep int) ([]manifest.Ref, error) {
+func (s *Syncer) Prunable(want manifest.Ref, keep func(dataset string) int) ([]manifest.Ref, error) {
 	all, err := s.Store.Versions()
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *Syncer) Prunable(want manifest.Ref, keep int) ([]manifest.Ref, error) {
 	slices.Sort(datasets)
 	var refs []manifest.Ref
 	for _, dataset := range datasets {
-		old, err := s.prunable(of[dataset], want.Version, keep)
+		old, err := s.prunable(of[dataset], want.Version, keep(dataset))
 		if err != nil {
 			return nil, err
 		}

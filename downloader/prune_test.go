@@ -35,7 +35,7 @@ func twoVersions(t *testing.T) (r *rig, s *site, old, shared []lookalike.Generat
 
 func (r *rig) prunable(want manifest.Ref, keep int) []manifest.Ref {
 	r.t.Helper()
-	refs, err := r.syncer.Prunable(want, keep)
+	refs, err := r.syncer.Prunable(want, func(string) int { return keep })
 	must(r.t, err)
 	return refs
 }
@@ -223,7 +223,7 @@ func TestWhatMayBePruned(t *testing.T) {
 		{want: ref("4.0"), err: downloader.ErrKept},
 		{want: manifest.Ref{Dataset: "other"}},
 	} {
-		got, err := r.syncer.Prunable(tt.want, tt.keep)
+		got, err := r.syncer.Prunable(tt.want, func(string) int { return tt.keep })
 		if !slices.Equal(got, tt.refs) || !errors.Is(err, tt.err) {
 			t.Errorf("Prunable(%v, %d) = %v, %v, want %v, %v", tt.want, tt.keep, got, err, tt.refs, tt.err)
 		}

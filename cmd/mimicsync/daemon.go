@@ -44,6 +44,7 @@ To have it started with the machine, see: mimicsync daemon install`,
 	a.credentialsFlag(cmd.Flags())
 	cmd.Flags().StringArrayVar(&listen, "listen", nil, "`address` of the page and the API (default "+configs.DefaultListen+"); may be repeated")
 	cmd.AddCommand(a.installCommand(), a.uninstallCommand())
+	cmd.AddCommand(a.controlCommands()...)
 	return cmd
 }
 

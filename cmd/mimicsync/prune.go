@@ -33,17 +33,21 @@ newest complete version, what is newer, and .mimicsync/quarantine.`,
 			if keep < 0 {
 				return usagef("--keep %d: it must not be below 0", keep)
 			}
-			return a.prune(cmd.Context(), args, keep, yes)
+			kept := a.keptVersions
+			if cmd.Flags().Changed("keep") {
+				kept = func(string) int { return keep }
+			}
+			return a.prune(cmd.Context(), args, kept, yes)
 		},
 	}
 	a.mirrorFlags(cmd.Flags())
-	cmd.Flags().IntVar(&keep, "keep", 0, "keep the newest `N` of the old versions, too")
+	cmd.Flags().IntVar(&keep, "keep", 0, "keep the newest `N` of the old versions, too (default: as the configuration file says, else none)")
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove them without asking")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object; needs --yes")
 	return cmd
 }
 
-func (a *app) prune(ctx context.Context, args []string, keep int, yes bool) (err error) {
+func (a *app) prune(ctx context.Context, args []string, keep func(dataset string) int, yes bool) (err error) {
 	if a.json && !yes {
 		return usagef("--json asks nobody: add --yes")
 	}
@@ -87,6 +91,16 @@ func (a *app) prune(ctx context.Context, args []string, keep int, yes bool) (err
 		return a.ui.json(map[string]any{"pruned": results})
 	}
 	return nil
+}
+
+// keptVersions is how many old versions of a dataset the configuration keeps.
+func (a *app) keptVersions(dataset string) int {
+	for _, d := range a.file.Datasets {
+		if ref, err := d.Ref(); err == nil && ref.Dataset == dataset {
+			return d.KeepOldVersions
+		}
+	}
+	return 0
 }
 
 // confirmPrune shows what would be removed, and asks.
