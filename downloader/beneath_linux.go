@@ -173,6 +173,27 @@ func (t *Tree) probeNameless() bool {
 	return t.root.Remove(probe) == nil
 }
 
+// linkFile gives a file of the mirror a second name in it.
+func (t *Tree) linkFile(from, to string) error {
+	source, ok, err := t.parent(from)
+	if !ok {
+		return t.root.Link(from, to)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(source) }() // nothing was written through it
+	target, _, err := t.parent(to)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(target) }() // likewise
+	if err := unix.Linkat(source, path.Base(from), target, path.Base(to), 0); err != nil {
+		return &os.LinkError{Op: "linkat", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
 // renamePartial moves an unfinished file to a name in the mirror.
 func (t *Tree) renamePartial(from, to string) error {
 	fd, ok, err := t.parent(to)

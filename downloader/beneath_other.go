@@ -26,5 +26,7 @@ func (t *Tree) giveName(*os.File, string) error { return errors.ErrUnsupported }
 
 func (t *Tree) mkdir(name string) error { return t.root.Mkdir(name, t.options.DirMode) }
 
+func (t *Tree) linkFile(from, to string) error { return t.root.Link(from, to) }
+
 // renamePartial moves an unfinished file to a name in the mirror.
 func (t *Tree) renamePartial(from, to string) error { return t.root.Rename(partialDir+"/"+from, to) }

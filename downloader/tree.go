@@ -298,7 +298,7 @@ func (t *Tree) link(from string, ref manifest.Ref, p string) error {
 	if err := t.ensureDir(path.Dir(to)); err != nil {
 		return err
 	}
-	return t.root.Link(from, to)
+	return t.linkFile(from, to)
 }
 
 func (t *Tree) copyFile(from, to string) error {
