@@ -144,7 +144,13 @@ func (t *Tree) giveName(f *os.File, to string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(folder) }() // nothing was written through it
-	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), folder, path.Base(to), unix.AT_SYMLINK_FOLLOW); err != nil {
+	// By its descriptor, which takes Linux 6.10 or root, else by the name that it
+	// has in /proc.
+	err = unix.Linkat(int(f.Fd()), "", folder, path.Base(to), unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), folder, path.Base(to), unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
 		return &os.LinkError{Op: "linkat", Old: f.Name(), New: to, Err: err}
 	}
 	return nil
