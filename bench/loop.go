@@ -53,6 +53,7 @@ func bareLoop(ctx context.Context, args []string) error {
 	chunks := flags.Bool("chunks", false, "fetch each file as byte ranges, for a few big ones")
 	only := flags.Bool("manifest", false, "fetch the manifest only")
 	plain := flags.Bool("plain", false, "be the plain loop")
+	sync := flags.Bool("sync", false, "make all durable at the end")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -88,7 +89,22 @@ func bareLoop(ctx context.Context, args []string) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if *sync {
+		if err := l.sync(); err != nil {
+			return err
+		}
+	}
 	return json.NewEncoder(os.Stdout).Encode(&l.result)
+}
+
+// sync makes everything durable in one call: the least that a download which is to survive a power cut can cost.
+func (l *loop) sync() error {
+	dir, err := os.Open(l.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }() // opened for reading only
+	return unix.Syncfs(int(dir.Fd()))  //nolint:gosec // a descriptor is small
 }
 
 func (l *loop) fetchManifest(ctx context.Context) error {

@@ -281,6 +281,8 @@ func (t *trial) command(ctx context.Context, who contender, dir string) (*exec.C
 		return t.s.clientCommand(ctx, t.at.url, work.ref(), dir, who.connections), filepath.Join(dir, work.name, version)
 	case plainLoopName:
 		return t.s.command(ctx, t.s.self, "loop", "-plain", "-url", t.url(work), "-dir", dir, "-connections", connections), dir
+	case syncLoopName:
+		return t.s.command(ctx, t.s.self, "loop", "-sync", "-url", t.url(work), "-dir", dir, "-connections", connections), dir
 	case bareLoopName:
 		return t.s.command(ctx, t.s.self, "loop", "-url", t.url(work), "-dir", dir, "-connections", connections, "-chunks="+strconv.FormatBool(t.scenario.few)), dir
 	}
