@@ -35,7 +35,7 @@ type contender struct {
 const (
 	bareLoopName  = "bare loop"
 	plainLoopName = "plain loop"
-	syncLoopName  = "bare loop, synced" // once, at its end
+	syncLoopName  = "synced loop" // the bare loop with one sync at its end
 	mimicsyncName = "mimicsync"
 	lag           = 40 * time.Millisecond
 )
