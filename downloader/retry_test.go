@@ -166,8 +166,8 @@ func TestASlowLineIsNotAStall(t *testing.T) {
 	slow(t)
 	f := file("a.csv", 40_000)
 	s := newSite(t, nil, project(f))
-	s.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "a.csv", Rate: 40_000})
-	r := newRig(t, rigOptions{site: s, idle: 300 * time.Millisecond})
+	s.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "a.csv", Rate: 16_000})
+	r := newRig(t, rigOptions{site: s, idle: time.Second})
 
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
 	s.wantGets(t, "a.csv", 1)
