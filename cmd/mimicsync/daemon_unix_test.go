@@ -150,7 +150,18 @@ func (p *daemonProcess) reachable(msg string) {
 // wantGet asks for a page.
 func (p *daemonProcess) wantGet(path string, code int, text string) {
 	p.t.Helper()
-	resp, err := http.Get("http://" + p.address + path)
+	p.wantGetAs(p.address, path, code, text)
+}
+
+// wantGetAs asks for a page by some name of the daemon.
+func (p *daemonProcess) wantGetAs(host, path string, code int, text string) {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.address+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Host = host
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -296,6 +307,7 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	d.wantGet("/healthz", http.StatusOK, "alive")
 	d.wantGet("/readyz", http.StatusServiceUnavailable, "not be mounted")
 	d.wantGet("/", http.StatusServiceUnavailable, "not be mounted")
+	d.wantGetAs("evil.example", "/metrics", http.StatusForbidden, "not one of this daemon")
 	d.stop()
 	if entries, err := os.ReadDir(s.mirror); err != nil || len(entries) > 0 {
 		t.Errorf("the mount point has %v (%v), want nothing", entries, err)

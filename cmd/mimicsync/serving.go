@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,6 +31,7 @@ type serving struct {
 	served  served
 	hangups <-chan struct{}
 	poll    time.Duration // how often it looks for a mirror that is away
+	token   string        // of the API, once it was read
 
 	settings atomic.Pointer[daemon.Settings] // the last ones that were right
 	daemon   atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is away
@@ -138,13 +137,13 @@ func (s *serving) serve(ctx context.Context) (err error) {
 }
 
 func (s *serving) server(d *daemon.Daemon) (*api.Server, error) {
-	token, err := api.Token(s.app.mirror, s.app.file.TokenFile)
-	if err != nil {
+	var err error
+	if s.token, err = api.Token(s.app.mirror, s.app.file.TokenFile); err != nil {
 		return nil, &configError{err}
 	}
 	page := s.beside(d.Ready, dashboard.New(dashboard.Options{Daemon: d, MayChange: api.MayChange, Logger: s.logger}))
 	return api.New(d, api.Options{
-		Mirror: s.app.mirror, Listen: s.listen, Hosts: s.app.file.Hosts, Token: token, Page: page, Logger: s.logger,
+		Mirror: s.app.mirror, Listen: s.listen, Hosts: s.app.file.Hosts, Token: s.token, Page: page, Logger: s.logger,
 		ExitCode: func(err error) int { return advise(err).code },
 	}), nil
 }
@@ -182,20 +181,18 @@ func (s *serving) reload(ctx context.Context, d *daemon.Daemon) {
 // await returns nil when a mirror that is away is back. Meanwhile the addresses
 // of the daemon say why it is not ready.
 func (s *serving) await(ctx context.Context, gone error) error {
+	server, err := s.excuse(gone)
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(ctx); err != nil {
+		return err
+	}
 	stopped, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(stopped)
-	var addresses []string
-	for _, address := range s.listen {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-		if err != nil {
-			stop()
-			return errors.Join(fmt.Errorf("listen on %s: %w", address, err), g.Wait())
-		}
-		addresses = append(addresses, l.Addr().String())
-		g.Go(func() error { return s.excuse(ctx, l, gone) })
-	}
-	s.logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", addresses, "err", gone)
+	g.Go(func() error { return server.Serve(ctx) })
+	s.logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", server.Addresses(), "err", gone)
 	if away, ok := errors.AsType[*awayError](gone); ok {
 		s.app.ui.lines("hint", away.cure())
 		g.Go(func() error { s.notify(ctx, away); return nil })
@@ -230,19 +227,22 @@ func (s *serving) untilBack(ctx context.Context) error {
 	}
 }
 
-// excuse answers in place of a daemon that has no mirror.
-func (s *serving) excuse(ctx context.Context, l net.Listener, gone error) error {
+// excuse answers in place of a daemon that has no mirror. A token that lies in
+// the mirror is away too, unless the daemon has read it before.
+func (s *serving) excuse(gone error) (*api.Server, error) {
+	token := s.token
+	if file := s.app.file.TokenFile; token == "" && file != "" {
+		var err error
+		if token, err = api.Token(s.app.mirror, file); err != nil {
+			return nil, &configError{err}
+		}
+	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "The daemon waits: "+gone.Error(), http.StatusServiceUnavailable)
 	})
-	handler := s.beside(func() error { return gone }, page)
-	server := &http.Server{Handler: handler, ReadTimeout: time.Minute, ReadHeaderTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return api.New(nil, api.Options{
+		Listen: s.listen, Hosts: s.app.file.Hosts, Token: token, Page: s.beside(func() error { return gone }, page), Logger: s.logger,
+	}), nil
 }
 
 // notify tells people that the mirror is away. A daemon does so by itself; here

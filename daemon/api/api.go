@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,7 +43,7 @@ type Options struct {
 	Listen []string // TCP addresses such as 127.0.0.1:8765; none: the socket alone
 	Hosts  []string // names, beside those of Listen, by which it is reached over TCP
 	// Token is what changes need over TCP, and reading from elsewhere than this
-	// machine, see Token. Must be set where Listen is.
+	// machine, see Token. Empty: nobody may do either.
 	Token string
 	// Page answers on TCP what is neither the API nor the login. The Guard has let
 	// through what it gets, and MayChange says what for. May be nil.
@@ -58,11 +59,13 @@ type Server struct {
 	daemon *daemon.Daemon
 	o      Options
 
-	socket *socket
-	tcp    []net.Listener
+	streams chan struct{} // has an item for each stream of events
+	socket  *socket
+	tcp     []net.Listener
 }
 
-// New returns a Server that does not listen yet.
+// New returns a Server that does not listen yet. Without a daemon, as while its
+// mirror is away, it serves Options.Page alone, over TCP.
 func New(d *daemon.Daemon, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -70,7 +73,7 @@ func New(d *daemon.Daemon, o Options) *Server {
 	if o.ExitCode == nil {
 		o.ExitCode = func(error) int { return 1 }
 	}
-	return &Server{daemon: d, o: o}
+	return &Server{daemon: d, o: o, streams: make(chan struct{}, maxStreams)}
 }
 
 // Socket answers what comes over the socket: the API.
@@ -80,7 +83,9 @@ func (s *Server) Socket() http.Handler { return s.routes() }
 // guard.
 func (s *Server) TCP() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/", s.routes())
+	if s.daemon != nil {
+		mux.Handle("/api/", s.routes())
+	}
 	if s.o.Page != nil {
 		mux.Handle("/", s.o.Page)
 	}
@@ -91,15 +96,18 @@ func (s *Server) TCP() http.Handler {
 // that the daemon is there. The caller must own the mirror: a socket that is there
 // is taken for one that a crash left. After an error nothing listens.
 func (s *Server) Listen(ctx context.Context) (err error) {
-	if s.socket, err = listenSocket(ctx, s.o.Mirror); err != nil {
-		return err
+	if s.daemon != nil {
+		if s.socket, err = listenSocket(ctx, s.o.Mirror); err != nil {
+			return err
+		}
 	}
+	b := &bounds{from: map[netip.Prefix]int{}}
 	for _, address := range s.o.Listen {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
 			return errors.Join(fmt.Errorf("listen on %s: %w", address, err), s.Close())
 		}
-		s.tcp = append(s.tcp, l)
+		s.tcp = append(s.tcp, bounded{l, b})
 	}
 	return nil
 }
@@ -126,6 +134,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			ReadTimeout:       readWait,
 			WriteTimeout:      writeWait,
 			IdleTimeout:       idleWait,
+			MaxHeaderBytes:    maxHeaders,
 			BaseContext:       func(net.Listener) context.Context { return gctx },
 			ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
 		}
@@ -137,7 +146,9 @@ func (s *Server) Serve(ctx context.Context) error {
 			return nil
 		})
 	}
-	serve(s.socket.Listener, s.Socket())
+	if s.socket != nil {
+		serve(s.socket.Listener, s.Socket())
+	}
 	tcp := s.TCP()
 	for _, l := range s.tcp {
 		serve(l, tcp)
@@ -157,6 +168,9 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) Close() error {
 	for _, l := range s.tcp {
 		_ = l.Close() // an error means that it is closed
+	}
+	if s.socket == nil {
+		return nil
 	}
 	return s.socket.remove()
 }

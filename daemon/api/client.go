@@ -47,7 +47,7 @@ func Dial(ctx context.Context, mirror string) (*Client, error) {
 		return nil, err
 	}
 	path := socketPath(own)
-	if dir := filepath.Dir(path); dir != own && !private(dir) {
+	if dir := filepath.Dir(path); dir != own && !private(dir, own) {
 		return nil, fmt.Errorf("%w: the folder %s is not private", ErrNoDaemon, dir)
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -45,6 +45,9 @@ func answer(err error) (int, problem) {
 	case errors.Is(err, daemon.ErrBadSettings):
 		p.Hint = "the configuration in force stays; mend the file, try it with: mimicsync config check, and reload again"
 		return http.StatusConflict, p
+	case errors.Is(err, errBusy):
+		p.Hint = "close pages and programs that listen to this daemon, or ask for GET " + Prefix + "/status from time to time"
+		return http.StatusServiceUnavailable, p
 	case errors.Is(err, daemon.ErrMirrorGone):
 		p.Hint = "mount the mirror's disk again; the daemon goes on by itself"
 		return http.StatusServiceUnavailable, p

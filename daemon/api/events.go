@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,12 +16,20 @@ import (
 // not take it for dead.
 const keepAlive = 15 * time.Second
 
+var errBusy = errors.New("too many streams of events are open")
+
 // events streams what happens, as Server-Sent Events: "status" with a
 // daemon.Status at once and soon after each change, "pass" with a
 // daemon.PassStatus and its result when a pass ends. One who reads slowly gets
 // fewer of the former, and is cut off when a write takes longer than writeWait:
 // the daemon never waits for anybody.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		return errBusy
+	}
 	changed, stop := s.daemon.Watch()
 	defer stop()
 	stream := &stream{s: s, w: w, rc: http.NewResponseController(w)}

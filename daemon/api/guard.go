@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ const (
 	wrongWait = 500 * time.Millisecond
 	// sessionTime is how long a browser stays logged in.
 	sessionTime = 30 * 24 * time.Hour
+	// maxLogin is far more than the form of a login has. Strangers send it.
+	maxLogin = 4 << 10
 )
 
 // Guard stands before everything that is reached over TCP, and lets a request
@@ -28,15 +31,22 @@ const (
 //  1. Its Host is a name of this machine's loopback, the address that it came to,
 //     a host of Options.Listen or one of Options.Hosts, else 403: a name that
 //     someone else points to this machine (DNS rebinding) is none of these.
-//  2. If it changes anything (it is not GET or HEAD), it does not come from a page
-//     of another origin, else 403.
+//  2. It does not come from a page of another origin, else 403, unless somebody
+//     follows a link there: such a page can neither change anything, nor load
+//     what it cannot read to learn from how that goes, or to use up the streams.
 //  3. It carries the token, in Authorization: Bearer or as a session that POST
 //     /login began, else 401. Reading needs none from this machine itself: where
-//     it came to a loopback address by a loopback name. A wrong token is never
-//     taken for none.
+//     it came to a loopback address by a loopback name, and no proxy says that it
+//     asks for somebody else. A wrong token is never taken for none.
 //
 // A session is a cookie that scripts cannot read and other sites cannot send. It
 // is signed with the token, so that it survives a restart and ends with the token.
+// One that is signed with another token counts as a wrong token once, and is
+// removed.
+//
+// A wrong token takes half a second, whatever its sender does meanwhile, and the
+// listeners bound how many connections there are: that makes hundreds of guesses
+// a second at most, of far too many.
 type Guard struct {
 	token  []byte
 	hosts  map[string]bool
@@ -47,11 +57,21 @@ type Guard struct {
 // NewGuard returns the guard of a server with these options.
 func NewGuard(o Options) *Guard {
 	g := &Guard{token: []byte(o.Token), hosts: map[string]bool{}, origin: http.NewCrossOriginProtection(), logger: o.Logger}
-	for _, address := range append(o.Hosts, o.Listen...) {
+	for _, address := range slices.Concat(o.Hosts, o.Listen) {
 		g.hosts[hostname(address)] = true
 	}
 	delete(g.hosts, "") // of ":8765"
 	return g
+}
+
+// fences are headers for browsers: nothing of the daemon is framed, embedded or
+// guessed to be something else by a page of another site.
+var fences = map[string]string{
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin",
+	"Referrer-Policy":              "same-origin", // with no-referrer, forms would come from the origin "null"
+	"X-Content-Type-Options":       "nosniff",
+	"X-Frame-Options":              "DENY",
 }
 
 // Protect returns a handler that hands on to next what may pass, and serves the
@@ -63,12 +83,15 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 	inner.HandleFunc("POST /login", g.login)
 	inner.HandleFunc("POST /logout", g.logout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range fences {
+			w.Header().Set(name, value)
+		}
 		switch {
 		case !g.knows(r):
 			refuse(w, r, http.StatusForbidden, "the host "+strconv.Quote(r.Host)+" is not one of this daemon",
 				"open it by an address of this machine, or add the name to the hosts of the daemon's configuration")
-		case g.origin.Check(r) != nil:
-			refuse(w, r, http.StatusForbidden, "a page of another site may not change anything here", "use the page of this daemon")
+		case g.origin.Check(r) != nil || isEmbedded(r):
+			refuse(w, r, http.StatusForbidden, "a page of another site may not ask for this", "use the page of this daemon")
 		default:
 			inner.ServeHTTP(w, r)
 		}
@@ -92,7 +115,7 @@ func (g *Guard) authorize(next http.Handler) http.Handler {
 		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
 		case sent && !g.right(r, bearer):
 			refuse(w, r, http.StatusUnauthorized, "the token is wrong", hintToken)
-		case sent || g.inSession(r):
+		case sent || g.inSession(w, r):
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), mayChange{}, true)))
 		case reads && fromHere(r):
 			next.ServeHTTP(w, r)
@@ -110,12 +133,15 @@ func (g *Guard) right(r *http.Request, token string) bool {
 	if len(g.token) > 0 && subtle.ConstantTimeCompare(a[:], b[:]) == 1 {
 		return true
 	}
-	g.logger.WarnContext(r.Context(), "wrong token", "remote", r.RemoteAddr)
-	select {
-	case <-time.After(wrongWait):
-	case <-r.Context().Done():
-	}
+	g.wrong(r)
 	return false
+}
+
+// wrong makes whoever sent a wrong token wait. Hanging up does not end that: the
+// connection counts until then.
+func (g *Guard) wrong(r *http.Request) {
+	g.logger.WarnContext(r.Context(), "wrong token", "remote", r.RemoteAddr)
+	time.Sleep(wrongWait)
 }
 
 // knows reports whether a request names a host that is this one.
@@ -128,9 +154,27 @@ func (g *Guard) knows(r *http.Request) bool {
 	return err == nil && ip.Unmap() == localIP(r)
 }
 
-// fromHere reports whether a request cannot come from another machine, nor by way
-// of a proxy that says for whom it asks.
-func fromHere(r *http.Request) bool { return localIP(r).IsLoopback() && isLoopback(hostname(r.Host)) }
+// isEmbedded reports whether a browser says that a page of another origin loads
+// this, and not that somebody follows a link. Browsers say so to loopback and to
+// https.
+func isEmbedded(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate"
+	}
+	return false
+}
+
+// proxied are the headers by which a proxy says for whom it asks.
+var proxied = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
+
+// fromHere reports whether a request comes from this machine, as far as anybody
+// can tell: some proxies pass requests of the whole world on to localhost by that
+// name.
+func fromHere(r *http.Request) bool {
+	return localIP(r).IsLoopback() && isLoopback(hostname(r.Host)) &&
+		!slices.ContainsFunc(proxied, func(name string) bool { return len(r.Header[name]) > 0 })
+}
 
 // localIP is the address that a request came to.
 func localIP(r *http.Request) netip.Addr {
@@ -155,7 +199,7 @@ func hostname(address string) string {
 }
 
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
 	if !g.right(r, strings.TrimSpace(r.PostFormValue("token"))) {
 		showLogin(w, http.StatusUnauthorized, "That is not the token.")
 		return
@@ -171,8 +215,10 @@ func (g *Guard) logout(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Guard) setCookie(w http.ResponseWriter, r *http.Request, value string, age int) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure would keep it from http on loopback, which is the usual way
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where it can be
 		Name: cookieName(r), Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		// A proxy may speak https to the browser; on loopback there is no TLS.
+		Secure: strings.HasPrefix(r.Header.Get("Origin"), "https://"),
 	})
 }
 
@@ -193,12 +239,20 @@ func (g *Guard) session(until int64) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-func (g *Guard) inSession(r *http.Request) bool {
+func (g *Guard) inSession(w http.ResponseWriter, r *http.Request) bool {
 	cookie, err := r.Cookie(cookieName(r))
 	if err != nil || len(g.token) == 0 {
 		return false
 	}
 	text, _, _ := strings.Cut(cookie.Value, ".")
 	until, err := strconv.ParseInt(text, 10, 64)
-	return err == nil && time.Now().Unix() < until && hmac.Equal([]byte(cookie.Value), []byte(g.session(until)))
+	switch {
+	case err != nil || time.Now().Unix() >= until:
+		return false
+	case hmac.Equal([]byte(cookie.Value), []byte(g.session(until))):
+		return true
+	}
+	g.wrong(r)                // or a session would be the quick way to try a token
+	g.setCookie(w, r, "", -1) // and a browser would wait each time, after the token was changed
+	return false
 }

@@ -67,6 +67,18 @@ func TestGuard(t *testing.T) {
 		{name: "a browser says same-site", method: "DELETE", headers: with("Sec-Fetch-Site", "same-site"), want: 403},
 		{name: "the daemon's own page", method: "POST", headers: with("Origin", "http://127.0.0.1:8765"), want: 200},
 		{name: "a link on another site", headers: map[string]string{"Origin": "https://evil.example"}, want: 200},
+		{name: "an image on another site", headers: with("Sec-Fetch-Site", "cross-site"), want: 403},
+		{name: "a script on another port", headers: with("Sec-Fetch-Site", "same-site"), want: 403},
+		{name: "the address bar", headers: with("Sec-Fetch-Site", "none"), want: 200},
+		{name: "the script of the page", headers: with("Sec-Fetch-Site", "same-origin"), want: 200},
+		{name: "a link that is followed", headers: map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, want: 200},
+
+		{name: "a proxy that calls us localhost", headers: map[string]string{"X-Forwarded-For": "203.0.113.9"}, want: 401},
+		{name: "such a proxy with the standard's header", headers: map[string]string{"Forwarded": "for=203.0.113.9"}, want: 401},
+		{name: "a proxy that says who it is for, with token", headers: with("X-Forwarded-For", "203.0.113.9"), want: 200},
+		{name: "a name that only a header has", local: lan, host: "evil.example", headers: with("X-Forwarded-Host", "data.lab"), want: 403},
+		{name: "a session without an end", method: "POST", headers: map[string]string{"Cookie": "mimicsync_8765=; mimicsync_8765=.x"}, want: 401},
+		{name: "paths that lead elsewhere", method: "POST //api/v1/../v1/status", want: 401},
 		{name: "login by a form of another site", method: "POST /login", headers: with("Origin", "https://evil.example"), want: 403},
 	} {
 		t.Run(a.name, func(t *testing.T) {

@@ -38,6 +38,9 @@ func listenSocket(ctx context.Context, mirror string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := makePrivate(own); err != nil {
+		return nil, err
+	}
 	forgetSocket(own)
 	_, network := durable.NetworkFS(own)
 	if path := filepath.Join(own, socketName); len(path) <= maxSocketPath && !network {
@@ -80,7 +83,7 @@ func listenPrivately(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil { // its folder is 0700, so nobody came before
+	if err := os.Chmod(path, 0o600); err != nil { // its folder is closed to others, so nobody came before
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -95,23 +98,51 @@ func socketPath(own string) string {
 	return filepath.Join(own, socketName)
 }
 
-// private reports whether a folder for a socket is closed to others. Where many
+// makePrivate closes .mimicsync to others, also where somebody opened it, as
+// `chmod -R g+rwX` on a mirror does that a group shares: what lies in it is as
+// private as it is, and whoever may write there could put a socket and a token of
+// their own.
+func makePrivate(own string) error {
+	fi, err := os.Stat(own)
+	if err != nil {
+		return err
+	}
+	if closed(fi) {
+		return nil
+	}
+	if err := os.Chmod(own, 0o700); err != nil { //nolint:gosec // a folder
+		return fmt.Errorf("close the folder of the control socket to others: %w", err)
+	}
+	return nil
+}
+
+// closed reports whether others are kept out of a folder.
+func closed(fi fs.FileInfo) bool { return fi.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" } // which has no such bits
+
+// private reports whether a folder for the socket of the mirror with the folder
+// own is closed to others, and of nobody else than own or who asks. Where many
 // share a folder for temporary files, somebody else can make the folder of a daemon
-// that died anew, but must open it to be asked in its place.
-func private(dir string) bool {
-	fi, err := os.Stat(dir)
-	return err == nil && (fi.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows") // which has no such bits
+// that died anew.
+func private(dir, own string) bool {
+	fi, err := os.Lstat(dir)
+	if err != nil || !fi.IsDir() || !closed(fi) {
+		return false
+	}
+	mirror, err := os.Stat(own)
+	return err == nil && (owner(fi) == owner(mirror) || owner(fi) == os.Geteuid())
 }
 
 // forgetSocket removes what a crash left. The lock of the state file has proved
 // that nobody else owns the mirror; whatever cannot be removed makes the next
-// step fail, with a better error.
+// step fail, with a better error. Of another program's files none is removed,
+// whatever the file with the address says.
 func forgetSocket(own string) {
 	path := socketPath(own)
-	if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSocket != 0 {
-		_ = os.Remove(path)
-	}
-	if dir := filepath.Dir(path); dir != own && strings.HasPrefix(filepath.Base(dir), folderStart) {
+	dir := filepath.Dir(path)
+	if filepath.Base(path) == socketName && strings.HasPrefix(filepath.Base(dir), folderStart) {
+		if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSocket != 0 {
+			_ = os.Remove(path)
+		}
 		_ = os.Remove(dir) // if it is empty
 	}
 	_ = os.Remove(filepath.Join(own, addressName))

@@ -50,6 +50,8 @@ type dashboard struct {
 	Options
 	look  func() (snapshot, error) // what the page shows
 	watch func() (changed <-chan struct{}, stop func())
+	// readers has an item for each page that is kept live.
+	readers chan struct{}
 }
 
 // New returns the page and what belongs to it: GET / and /live, /assets/, and POST
@@ -63,6 +65,7 @@ func New(o Options) http.Handler {
 }
 
 func (d *dashboard) routes() http.Handler {
+	d.readers = make(chan struct{}, maxLive)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { d.show(w, r, http.StatusOK, "") })
 	mux.HandleFunc("GET /live", d.live)
@@ -121,23 +124,13 @@ func asset(name string) http.HandlerFunc {
 	}
 }
 
-// secured adds the headers that keep a browser from doing with the page what it
-// does not do itself: everything comes from this server, and no other site may
-// frame it.
+// secured keeps a browser from doing with the page what it does not do itself:
+// everything comes from this server, and no other site may frame it.
 func secured(next http.Handler) http.Handler {
-	headers := map[string]string{
-		"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
-			"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-		"Cross-Origin-Opener-Policy":   "same-origin",
-		"Cross-Origin-Resource-Policy": "same-origin",
-		"Referrer-Policy":              "same-origin", // with no-referrer, forms would come from the origin "null"
-		"X-Content-Type-Options":       "nosniff",
-		"X-Frame-Options":              "DENY",
-	}
+	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, value := range headers {
-			w.Header().Set(name, value)
-		}
+		w.Header().Set("Content-Security-Policy", policy)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -8,6 +8,9 @@ import (
 	"mimicsync/daemon"
 )
 
+// MaxLive is how many pages are kept live.
+const MaxLive = maxLive
+
 // Still is a page that stays as it is.
 func Still(s daemon.Status, hour, days []daemon.Sample, history []daemon.PassStatus, mayChange bool) http.Handler {
 	d := &dashboard{

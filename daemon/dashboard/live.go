@@ -15,6 +15,8 @@ const (
 	// liveWait is how long an event may take to leave. Who reads more slowly is
 	// cut off, and comes back by itself.
 	liveWait = 30 * time.Second
+	// maxLive is how many pages are kept live: each change is rendered for each.
+	maxLive = 32
 )
 
 // fragments are the ids of the elements that change, which are the names of their
@@ -24,6 +26,13 @@ var fragments = []string{"headline", "attention", "now", "controls", "datasets",
 // live sends what has changed of the page, as Server-Sent Events: JSON objects of
 // ids and HTML. The first one has everything, for a reader that was away.
 func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
+	select {
+	case d.readers <- struct{}{}:
+		defer func() { <-d.readers }()
+	default:
+		http.Error(w, "too many pages of this daemon are open", http.StatusServiceUnavailable)
+		return
+	}
 	changed, stop := d.watch()
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -191,13 +191,31 @@ func TestHeaders(t *testing.T) {
 		if csp := r.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") {
 			t.Errorf("GET %s: Content-Security-Policy: %s", path, csp)
 		}
-		if r.Header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("GET %s: browsers may guess what it is", path)
-		}
 	}
 	for _, path := range []string{"/files/x.csv", "/assets/", "/assets/../dashboard.go", "/mimic-iv-demo/2.2/LICENSE.txt"} {
 		if r := get(t, h, path); r.StatusCode == http.StatusOK {
 			t.Errorf("GET %s = 200: nothing but the page is served", path)
+		}
+	}
+}
+
+// A browser that opens the page again and again cannot have it rendered for more
+// readers than there is room for.
+func TestLiveReadersAreBounded(t *testing.T) {
+	server := httptest.NewServer(still(daemon.Status{}))
+	defer server.Close()
+	for n := range dashboard.MaxLive + 1 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		if got, want := response.StatusCode == http.StatusOK, n < dashboard.MaxLive; got != want {
+			t.Fatalf("reader %d: %s", n+1, response.Status)
 		}
 	}
 }
