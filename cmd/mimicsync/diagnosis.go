@@ -17,13 +17,13 @@ func (u *ui) diagnosis(d diagnosis) {
 	paint := painter(u.stdout)
 	width := columns(u.stdout)
 	for _, g := range d.Groups {
-		u.print("%s  %s\n", paint(bold, g.Name), printable(g.Place))
+		u.printPainted("%s  %s\n", paint(bold, g.Name), printable(g.Place))
 		var told []step
 		for _, f := range g.Checks {
 			sign := signs[f.State]
 			head := fmt.Sprintf("  %s  %-11s  ", paint(sign.colour, fmt.Sprintf("%-6s", sign.word)), f.Check)
 			indent := strings.Repeat(" ", 2+6+2+11+2)
-			u.print("%s%s\n", head, wrap(strings.Split(printable(f.Says), " "), width, indent))
+			u.printPainted("%s%s\n", head, wrap(strings.Split(printable(f.Says), " "), width, indent))
 			if len(f.Cure) > 0 && slices.Equal(f.Cure, told) {
 				u.print("%sto do: as above\n", indent)
 				continue

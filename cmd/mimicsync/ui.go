@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 
@@ -84,7 +86,7 @@ func (u *ui) note(format string, args ...any) { u.lines("note", fmt.Sprintf(form
 // lines prints a message of one or more lines.
 func (u *ui) lines(kind, text string) {
 	prefix := "mimicsync: " + kind + ": "
-	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+strings.Repeat(" ", len(prefix)))
+	text = strings.ReplaceAll(strings.TrimRight(tame(text), "\n"), "\n", "\n"+strings.Repeat(" ", len(prefix)))
 	_, _ = io.WriteString(u.log(), prefix+text+"\n") // there is nowhere else to tell that stderr is closed
 }
 
@@ -110,6 +112,12 @@ func (u *ui) json(v any) error {
 }
 
 func (u *ui) print(format string, args ...any) {
+	u.printPainted("%s", tame(fmt.Sprintf(format, args...)))
+}
+
+// printPainted is print for text that has colours, and nothing else that a
+// terminal obeys.
+func (u *ui) printPainted(format string, args ...any) {
 	_, _ = fmt.Fprintf(u.stdout, format, args...) // a closed stdout ends the process by SIGPIPE
 }
 
@@ -189,7 +197,7 @@ func (u *ui) sources(r *downloader.Report) {
 
 func (u *ui) failures(failures []store.Failure, total int64) {
 	for _, f := range failures[:min(len(failures), maxShown)] {
-		u.print("  %-12s %s: %s\n", f.Reason, printable(f.Path), f.Detail)
+		u.print("  %-12s %s: %s\n", f.Reason, printable(f.Path), printable(f.Detail))
 	}
 	if more := total - int64(min(len(failures), maxShown)); more > 0 {
 		u.print("  ... and %s more; --json lists them\n", humanize.Comma(more))
@@ -277,7 +285,7 @@ func (u *ui) projects(all []physionet.Project) {
 	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tSIZE\tTITLE")
 	for _, p := range all {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(p.Slug), printable(p.Version), first(p.Access, "?"), size(p.Bytes), printable(p.Title))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(p.Slug), printable(p.Version), printable(first(p.Access, "?")), size(p.Bytes), printable(p.Title))
 	}
 	_ = w.Flush()
 }
@@ -304,10 +312,25 @@ func elapsed(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(math.Mod(d.Minutes(), 60)))
 }
 
-// printable keeps a hostile name from writing to the terminal what it likes.
+// printable keeps a hostile name from writing to the terminal what it likes, and
+// from looking like more than one line.
 func printable(name string) string {
-	if slices.ContainsFunc([]rune(name), func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' || r >= 0x80 && r < 0xa0 }) {
-		return fmt.Sprintf("%q", name)
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) || r == utf8.RuneError }) {
+		return strconv.Quote(name)
 	}
 	return name
+}
+
+// tame does so for text of several lines and columns, some words of which may be
+// a server's: what a terminal would obey is shown instead.
+func tame(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || unicode.IsGraphic(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }

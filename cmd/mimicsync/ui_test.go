@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"mimicsync/daemon"
+	"mimicsync/downloader"
+	"mimicsync/store"
+)
+
+// A server that says what a terminal would obey (a title, a cursor that moves up,
+// a line that is written over, text that runs backwards) is quoted, wherever its
+// words are told.
+func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
+	const evil = "no\x1b]0;owned\a\x1b[2A\r\u009b31m\u202etrap\x7f\u0085"
+	var out strings.Builder
+	u := &ui{stdout: &out, stderr: &out}
+	failures := []store.Failure{{Path: "a\x1b[2J", Reason: "network", Detail: evil + "\nmimicsync: hint: type this"}}
+	u.explain(&downloader.AccessError{Source: "s3", Detail: evil})
+	u.note("%s", evil)
+	u.report(&downloader.Report{
+		State: store.Incomplete, Files: store.Files{Total: 1, Failed: 1}, Failures: failures, AuthorityErr: errors.New(evil),
+		Sources: []downloader.SourceReport{{Name: "s3", Dropped: evil}, {Name: "gcs"}},
+	})
+	u.status([]standing{{Last: &lastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
+	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})
+	text := out.String()
+	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(printableText, r) }); i >= 0 {
+		t.Errorf("a terminal would obey %q of:\n%q", text[i:min(i+8, len(text))], text)
+	}
+	if strings.Contains(text, "\nmimicsync: hint: type this") {
+		t.Errorf("a failure has a line of its own:\n%s", text)
+	}
+	if n := strings.Count(text, `no\x1b]0;owned\a\x1b[2A\r\u009b31m\u202etrap\x7f\u0085`); n < 8 {
+		t.Errorf("the words are told %d times, want 8 or more:\n%s", n, text)
+	}
+}
+
+// printableText is what those who tell it need.
+var printableText = func() string {
+	var b strings.Builder
+	for r := ' '; r <= '~'; r++ {
+		b.WriteRune(r)
+	}
+	return b.String()
+}()
