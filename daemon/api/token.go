@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"mimicsync/internal/durable"
+	"mimicsync/internal/secret"
 	"mimicsync/store"
 )
 
@@ -63,11 +63,7 @@ func readToken(file string) (string, error) {
 		return "", fmt.Errorf("token of the control API: %w", err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	fi, err := f.Stat()
-	if err != nil {
-		return "", fmt.Errorf("token of the control API: %w", err)
-	}
-	if fi.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" { // which has no such bits
+	if !secret.IsPrivate(f) {
 		return "", fmt.Errorf("token of the control API: others may read %s: chmod 600 it, and change the token", file)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxToken))

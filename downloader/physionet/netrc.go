@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"mimicsync/internal/secret"
 )
 
 func netrcPath() string {
@@ -45,7 +47,7 @@ func readAccount(file, host, user string) (Credentials, error) {
 	if !ok {
 		return Credentials{}, nil
 	}
-	if fi, err := f.Stat(); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
+	if !secret.IsPrivate(f) {
 		return Credentials{}, fmt.Errorf("%s can be read by others, so its password is not used; type: chmod 600 %s", file, file)
 	}
 	found.From = file

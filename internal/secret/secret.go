@@ -1,0 +1,29 @@
+// Package secret looks after files that have passwords and tokens.
+package secret
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// IsPrivate reports whether the permissions of an open file keep everybody out
+// but its user.
+//
+// A credential that systemd hands to a service has an ACL for the service's user.
+// Its mask stands where the rights of a group do, and the group has none, see
+// https://github.com/systemd/systemd/issues/29435.
+func IsPrivate(f *os.File) bool {
+	if runtime.GOOS == "windows" { // which has no such bits
+		return true
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	others := fi.Mode().Perm() & 0o077
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(f.Name()) == filepath.Clean(dir) {
+		others &^= 0o040
+	}
+	return others == 0
+}
