@@ -178,6 +178,22 @@ func TestAMailIsDelivered(t *testing.T) {
 	}
 }
 
+// Names and versions are checked long before, and cannot add to a mail if they
+// were not.
+func TestAnEventAddsNoHeaderToAMail(t *testing.T) {
+	s := startMailServer(t, notify.ImplicitTLS)
+	e := signAgain
+	e.Dataset, e.Text = "x\r\nBcc: eve@example.org\r\n\r\nbody", "\r\n.\r\nMAIL FROM:<eve@example.org>\r\n"
+	if err := mailer(t, s.options(notify.ImplicitTLS)).Notify(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	got := <-s.delivered
+	msg, err := mail.ReadMessage(bufio.NewReader(strings.NewReader(got.text)))
+	if err != nil || msg.Header.Get("Bcc") != "" || len(got.to) != 2 {
+		t.Errorf("the mail went to %q and reads (%v)\n%s", got.to, err, got.text)
+	}
+}
+
 func TestAMailIsNotSentWhereOthersCouldReadIt(t *testing.T) {
 	s := startMailServer(t, notify.Plain) // offers a login, and no STARTTLS
 	if err := mailer(t, s.options(notify.STARTTLS)).Notify(t.Context(), signAgain); err == nil || !strings.Contains(err.Error(), "STARTTLS") {

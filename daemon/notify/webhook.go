@@ -38,9 +38,9 @@ type WebhookOptions struct {
 // followed.
 type Webhook struct {
 	wanted
-	url    string
-	host   string // scheme and host, for people
-	client *http.Client
+	url       *url.URL
+	host      string            // scheme and host, for people
+	transport http.RoundTripper // what an http.Client adds, redirects and errors that quote addresses, is not wanted
 }
 
 // NewWebhook returns a Webhook. The error says what is wrong with the address,
@@ -54,11 +54,10 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return nil, fmt.Errorf("webhook %s: it must be https; http is for this machine only", host)
 	}
-	return &Webhook{wanted: o.Kinds, url: o.URL, host: host, client: &http.Client{
-		Transport:     o.Transport,
-		Timeout:       webhookAttempt,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	return &Webhook{wanted: o.Kinds, url: u, host: host, transport: o.Transport}, nil
 }
 
 // loopback reports whether a host is this machine, whatever DNS says.
@@ -91,16 +90,19 @@ type webhookBody struct {
 }
 
 func (w *Webhook) post(ctx context.Context, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	ctx, cancel := context.WithTimeout(ctx, webhookAttempt)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return backoff.Permanent(errors.New("the address cannot be used"))
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := w.client.Do(req)
+	if user := w.url.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	resp, err := w.transport.RoundTrip(req)
 	if err != nil {
-		if failed, ok := errors.AsType[*url.Error](err); ok {
-			err = failed.Err // the rest of it is the address
-		}
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()

@@ -137,6 +137,34 @@ func TestTheAddressOfAWebhookStaysSecret(t *testing.T) {
 	}
 }
 
+// A server that sends one elsewhere, by an address that cannot be read, tells the
+// one that was asked for in it.
+func TestABrokenRedirectDoesNotTellTheAddress(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "https://chat.example.org"+r.URL.Path+"%zz")
+		w.WriteHeader(http.StatusFound)
+	}))
+	t.Cleanup(server.Close)
+	err := webhook(t, notify.WebhookOptions{URL: server.URL + secretPath, Transport: server.Client().Transport}).Notify(t.Context(), signAgain)
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "302") {
+		t.Errorf("Notify = %v, want the status without the address", err)
+	}
+}
+
+// The user and the password of an address are sent, as browsers do.
+func TestAWebhookLogsInAsItsAddressSays(t *testing.T) {
+	var user, password string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { user, password, _ = r.BasicAuth() }))
+	t.Cleanup(server.Close)
+	w := webhook(t, notify.WebhookOptions{URL: strings.Replace(server.URL, "http://", "http://bob:hunter2@", 1)})
+	if err := w.Notify(t.Context(), signAgain); err != nil || user != "bob" || password != "hunter2" {
+		t.Errorf("Notify = %v, as %s with %s", err, user, password)
+	}
+	if strings.Contains(w.Name(), "hunter2") {
+		t.Errorf("Name tells the password: %s", w.Name())
+	}
+}
+
 func TestAWebhookOfThisMachineMayBePlain(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(server.Close)
