@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/auth"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 )
 
 // Where access is cured.
@@ -124,7 +124,7 @@ func (s *Source) explain(x *exchange, r downloader.Request, err error) error {
 			return access
 		}
 	}
-	return &downloader.StatusError{URL: s.name(r), Code: x.status, RetryAfter: retryAfter(x.header)}
+	return &downloader.StatusError{URL: s.name(r), Code: x.status, RetryAfter: httpheader.RetryAfter(x.header.Get("Retry-After"))}
 }
 
 // trouble is what is left when nobody refused anything.
@@ -241,7 +241,7 @@ func (s *Source) loginError(x *exchange, r downloader.Request, err error) error 
 	}
 	code := answer.Response.StatusCode
 	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
-		return &downloader.StatusError{URL: tokenHost(answer.Response), Code: code, RetryAfter: retryAfter(answer.Response.Header)}
+		return &downloader.StatusError{URL: tokenHost(answer.Response), Code: code, RetryAfter: httpheader.RetryAfter(answer.Response.Header.Get("Retry-After"))}
 	}
 	var said struct {
 		Error string `json:"error"`
@@ -272,13 +272,4 @@ func tokenHost(r *http.Response) string {
 		return "Google's login"
 	}
 	return r.Request.URL.Scheme + "://" + r.Request.URL.Host
-}
-
-// retryAfter reads the seconds that the server asks to wait, an hour at most.
-func retryAfter(h http.Header) time.Duration {
-	d, err := time.ParseDuration(h.Get("Retry-After") + "s")
-	if err != nil {
-		return 0
-	}
-	return min(max(d, 0), time.Hour)
 }

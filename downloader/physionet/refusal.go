@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
 
@@ -86,5 +87,5 @@ func (s *Source) closed(ctx context.Context, r downloader.Request, e *downloader
 }
 
 func statusError(address string, r *http.Response) error {
-	return &downloader.StatusError{URL: redact(address), Code: r.StatusCode, RetryAfter: retryAfter(r.Header.Get("Retry-After"))}
+	return &downloader.StatusError{URL: redact(address), Code: r.StatusCode, RetryAfter: httpheader.RetryAfter(r.Header.Get("Retry-After"))}
 }

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
 
@@ -302,7 +303,7 @@ func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Reques
 	h.Set("User-Agent", s.agent)
 	h.Set("Accept-Encoding", "identity")
 	if r.Offset > 0 || r.Length > 0 {
-		h.Set("Range", byteRange(r.Offset, r.Length))
+		h.Set("Range", httpheader.Range(r.Offset, r.Length))
 		if r.Validator != "" {
 			h.Set("If-Range", r.Validator)
 		}
@@ -319,7 +320,7 @@ func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Reques
 // object judges an answer, to an account or nobody.
 func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, response *http.Response, account *Credentials) (*downloader.Object, error) {
 	o := &downloader.Object{
-		Body: response.Body, Size: response.ContentLength, Validator: strongETag(response.Header.Get("ETag")),
+		Body: response.Body, Size: response.ContentLength, Validator: httpheader.StrongETag(response.Header.Get("ETag")),
 	}
 	if t, err := http.ParseTime(response.Header.Get("Last-Modified")); err == nil {
 		o.Modified = t
@@ -327,8 +328,8 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusPartialContent:
-		start, end, total, ok := parseContentRange(response.Header.Get("Content-Range"))
-		if !ok || !endsAsAsked(r, end, total) {
+		start, end, total, ok := httpheader.ParseContentRange(response.Header.Get("Content-Range"))
+		if !ok || !httpheader.EndsAsAsked(r, end, total) {
 			return nil, fmt.Errorf("%s: the answer's Content-Range %q is not what was asked for", redact(address.String()), response.Header.Get("Content-Range"))
 		}
 		o.Offset, o.Size = start, total

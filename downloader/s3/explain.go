@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
 
@@ -72,7 +72,7 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	case answer.StatusCode < 300: // of a listing: what came is not XML
 		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
 	}
-	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: retryAfter(answer.Header.Get("Retry-After"))}
+	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
 }
 
 // wire is what is wrong with the line, without the URL and the SDK's words
@@ -296,18 +296,3 @@ func skew(date string, now time.Time) string {
 }
 
 func minutes(d time.Duration) string { return strings.TrimSuffix(d.String(), "0s") }
-
-// maxRetryAfter bounds what a server may ask for: beyond it the pass should
-// rather end and be started again.
-const maxRetryAfter = time.Hour
-
-// retryAfter reads seconds or a date, see RFC 9110 section 10.2.3.
-func retryAfter(s string) time.Duration {
-	if n, err := strconv.Atoi(s); err == nil && n > 0 {
-		return min(time.Duration(n)*time.Second, maxRetryAfter)
-	}
-	if t, err := http.ParseTime(s); err == nil {
-		return min(max(time.Until(t), 0), maxRetryAfter)
-	}
-	return 0
-}

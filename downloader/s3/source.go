@@ -29,7 +29,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,6 +37,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
 
@@ -164,7 +164,7 @@ func (p *place) get(ctx context.Context, a address, r downloader.Request) (*down
 	in := &sdk.GetObjectInput{Bucket: &a.bucket, Key: aws.String(a.prefix + r.Path)}
 	var options []func(*sdk.Options)
 	if r.Offset > 0 || r.Length > 0 {
-		in.Range = aws.String(byteRange(r.Offset, r.Length))
+		in.Range = aws.String(httpheader.Range(r.Offset, r.Length))
 		if r.Validator != "" {
 			in.IfMatch = &r.Validator
 		}
@@ -196,9 +196,8 @@ func withoutChecksum(o *sdk.Options) {
 
 // object judges an answer.
 func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object, error) {
-	o := &downloader.Object{Body: out.Body, Size: -1, Modified: aws.ToTime(out.LastModified)}
-	if tag := aws.ToString(out.ETag); !strings.HasPrefix(tag, "W/") { // a weak one does not prove bytes to be the same
-		o.Validator = tag
+	o := &downloader.Object{
+		Body: out.Body, Size: -1, Validator: httpheader.StrongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified),
 	}
 	if out.ContentLength != nil {
 		o.Size = *out.ContentLength
@@ -207,9 +206,8 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 		return nil, downloader.ErrWebPage // of something between here and the store
 	}
 	if out.ContentRange != nil {
-		start, end, total, ok := parseContentRange(*out.ContentRange)
-		asked := r.Length <= 0 && (total < 0 || end == total) || r.Length > 0 && end <= r.Offset+r.Length
-		if !ok || !asked || start != r.Offset {
+		start, end, total, ok := httpheader.ParseContentRange(*out.ContentRange)
+		if !ok || !httpheader.EndsAsAsked(r, end, total) || start != r.Offset {
 			return nil, fmt.Errorf("the answer's Content-Range %q is not what was asked for", *out.ContentRange)
 		}
 		o.Offset, o.Size = start, total
@@ -218,31 +216,6 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 		return nil, downloader.ErrChanged // the store does not know If-Match
 	}
 	return o, nil
-}
-
-// byteRange is the Range header of length bytes from offset on; a length of 0
-// reaches to the end.
-func byteRange(offset, length int64) string {
-	s := "bytes=" + strconv.FormatInt(offset, 10) + "-"
-	if length > 0 {
-		s += strconv.FormatInt(offset+length-1, 10)
-	}
-	return s
-}
-
-// parseContentRange reads "bytes 500-999/1000" as 500, 1000, 1000: end is the
-// first byte after the range, and total is -1 for "*".
-func parseContentRange(s string) (start, end, total int64, ok bool) {
-	var last int64
-	var size string
-	if n, err := fmt.Sscanf(s, "bytes %d-%d/%s", &start, &last, &size); n != 3 || err != nil || start < 0 || last < start {
-		return 0, 0, 0, false
-	}
-	if size == "*" {
-		return start, last + 1, -1, true
-	}
-	total, err := strconv.ParseInt(size, 10, 64)
-	return start, last + 1, total, err == nil && last < total
 }
 
 // noManifest finds out what is missing: the manifest, or, where there is nothing
