@@ -48,9 +48,6 @@ func answer(err error) (int, problem) {
 	case errors.Is(err, errBusy):
 		p.Hint = "close pages and programs that listen to this daemon, or ask for GET " + Prefix + "/status from time to time"
 		return http.StatusServiceUnavailable, p
-	case errors.Is(err, daemon.ErrMirrorGone):
-		p.Hint = "mount the mirror's disk again; the daemon goes on by itself"
-		return http.StatusServiceUnavailable, p
 	}
 	return http.StatusInternalServerError, p
 }

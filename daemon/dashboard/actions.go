@@ -76,8 +76,6 @@ func status(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, daemon.ErrUnknown):
 		return http.StatusNotFound
-	case errors.Is(err, daemon.ErrMirrorGone):
-		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }
