@@ -169,32 +169,43 @@ func serve(_ context.Context, args []string) error {
 
 // serve announces the address, and answers until standard input ends.
 func (g *generated) serve(dir string, about announcement) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+	url, closeServer, err := listenTLS(dir, g, g.host)
 	if err != nil {
 		return err
 	}
-	about.URL = "https://" + listener.Addr().String()
-	hs := &http.Server{
-		Handler: g, ReadHeaderTimeout: time.Minute,
-		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-		TLSConfig: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12},
-	}
-	g.host.Attach(hs)
-	served := make(chan error, 1)
-	go func() {
-		served <- hs.ServeTLS(listener, filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem"))
-	}()
+	about.URL = url
 	if err := json.NewEncoder(os.Stdout).Encode(about); err != nil {
 		return err
 	}
 	if err := answer(g.host); err != nil {
 		return err
 	}
-	_ = hs.Close()
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	return closeServer()
+}
+
+// listenTLS serves a look-alike on loopback, with the certificate that lies in dir.
+func listenTLS(dir string, h http.Handler, host *lookalike.Host) (url string, closeServer func() error, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+	if err != nil {
+		return "", nil, err
 	}
-	return nil
+	hs := &http.Server{
+		Handler: h, ReadHeaderTimeout: time.Minute,
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		TLSConfig: &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12},
+	}
+	host.Attach(hs)
+	served := make(chan error, 1)
+	go func() {
+		served <- hs.ServeTLS(listener, filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem"))
+	}()
+	return "https://" + listener.Addr().String(), func() error {
+		_ = hs.Close() // who still asks gets no answer
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}, nil
 }
 
 // answer prints a tally for each line on standard input.

@@ -1,0 +1,199 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"mimicsync/daemon/api"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/store"
+)
+
+// soakOptions are the flags of `bench soak`.
+type soakOptions struct {
+	stageOptions
+
+	length time.Duration
+	lives  int
+	seed   uint64
+}
+
+// soak is a daemon's life, or several, in a world that changes and fails.
+type soak struct {
+	*stage
+
+	o       soakOptions
+	config  string
+	mirror  string
+	workers []*soakWorker
+	result  soakResult
+}
+
+func measureSoak(ctx context.Context, args []string) (err error) {
+	var o soakOptions
+	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
+	flags.StringVar(&o.dir, "dir", os.TempDir(), "a folder on the disk to use")
+	flags.BoolVar(&o.keep, "keep", false, "leave what was written, the daemon's log included")
+	flags.BoolVar(&o.json, "json", false, "print JSON, with all samples")
+	flags.DurationVar(&o.length, "for", 2*time.Hour, "how long")
+	flags.IntVar(&o.lives, "lives", 2, "into so many parts it is divided: at the end of each but the last, the daemon is killed")
+	flags.Uint64Var(&o.seed, "seed", 1, "what goes wrong, and when, is the same for the same seed")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	s, err := openStage(ctx, o.stageOptions)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	result, err := s.soak(ctx, o)
+	if err != nil {
+		return err
+	}
+	result.Machine = thisMachine(s)
+	if o.json {
+		return printJSON(result)
+	}
+	result.print()
+	return nil
+}
+
+// soak runs the daemon, and looks at what is left of it.
+func (s *stage) soak(ctx context.Context, o soakOptions) (_ *soakResult, err error) {
+	if s.client == "" {
+		return nil, errors.New("a soak needs the command, which cannot be built")
+	}
+	server := lookalike.New()
+	server.APIPerHour = 1 << 30 // how often it is asked is no concern here
+	url, closeServer, err := listenTLS(s.dir, server, &server.Host)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		server.Close()
+		err = errors.Join(err, closeServer())
+	}()
+	k := &soak{stage: s, o: o, config: filepath.Join(s.dir, "config.yaml"), mirror: filepath.Join(s.dir, "mirror")}
+	k.result.Ledger.Acts = map[string]int{}
+	config := fmt.Sprintf(soakConfig, k.mirror, url, soakIdle)
+	for i := range soakDatasets {
+		d := newSoakDataset(server, i, o.seed)
+		config += "  - " + d.slug + "\n"
+		k.workers = append(k.workers, &soakWorker{
+			soakDataset: d, mirror: k.mirror, ledger: &k.result.Ledger, every: max(4*time.Second, o.length/time.Duration(8*o.lives)),
+		})
+	}
+	if err := errors.Join(os.WriteFile(k.config, []byte(config), 0o600), os.Mkdir(k.mirror, 0o700)); err != nil {
+		return nil, err
+	}
+	for life := range o.lives {
+		if err := k.live(ctx, life); err != nil {
+			return nil, fmt.Errorf("life %d: %w", life+1, err)
+		}
+	}
+	files, err := k.agree(ctx)
+	k.result.judge(files)
+	return &k.result, err
+}
+
+// live is one life of the daemon. The last one ends in good order; all others by kill -9, whatever goes on.
+func (k *soak) live(ctx context.Context, life int) error {
+	d, err := k.startDaemon(ctx, k.config, life+1)
+	if err != nil {
+		return err
+	}
+	client, err := api.Dial(ctx, k.mirror)
+	if err != nil {
+		return errors.Join(err, d.kill())
+	}
+	defer client.Close()
+	length := k.o.length / time.Duration(k.o.lives)
+	fmt.Fprintf(os.Stderr, "bench: soak: life %d of %d, until %s\n", life+1, k.o.lives, time.Now().Add(length).Format(time.TimeOnly))
+	living, end := context.WithCancel(ctx)
+	watch := &soakWatch{url: d.url, pid: d.cmd.Process.Pid, mirror: k.mirror, client: client, ledger: &k.result.Ledger, start: time.Now()}
+	var workers, onlookers sync.WaitGroup
+	defer onlookers.Wait()
+	defer workers.Wait()
+	defer end()
+	result := &soakLife{Length: length.Seconds()}
+	k.result.Lives = append(k.result.Lives, result)
+	onlookers.Go(func() { watch.readers(living) })
+	onlookers.Go(func() { result.Samples = watch.samples(living, max(250*time.Millisecond, length/600)) })
+	over := make(chan struct{})
+	for _, w := range k.workers {
+		w.client = client
+		workers.Go(func() { w.work(living, over) })
+	}
+	select {
+	case <-time.After(length):
+	case err := <-d.ended:
+		return d.died(err)
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), d.kill())
+	}
+	if life < k.o.lives-1 {
+		end()
+		return errors.Join(d.kill(), k.afterKill(ctx))
+	}
+	close(over)
+	workers.Wait()
+	end()
+	onlookers.Wait()
+	k.result.Stop, err = d.stop()
+	return err
+}
+
+// afterKill reads the mirror and compares it with its state. Nothing is wrong but what was damaged and not mended yet.
+func (k *soak) afterKill(ctx context.Context) error {
+	found, err := k.verifyMirror(ctx, k.config)
+	if err != nil {
+		return err
+	}
+	for _, v := range found.Verified {
+		i := slices.IndexFunc(k.workers, func(w *soakWorker) bool { return w.slug == v.Dataset })
+		for _, f := range v.Failures {
+			if !slices.Contains(k.workers[i].damaged, f.Path) {
+				k.result.Ledger.surprise("after a kill, %s of %s@%s is not what its record says", f.Path, v.Dataset, v.Version)
+			}
+		}
+	}
+	return k.prune(ctx, k.config)
+}
+
+// agree reads the mirror at the end: all of all versions must be there, and of the newest ones just what is published.
+func (k *soak) agree(ctx context.Context) (files int64, err error) {
+	found, err := k.verifyMirror(ctx, k.config)
+	if err != nil {
+		return 0, err
+	}
+	for _, v := range found.Verified {
+		files += v.Verified
+		if v.Wrong+v.Missing+v.Absent > 0 {
+			k.result.Ledger.surprise("at the end %s@%s has %d wrong, %d missing and %d absent files", v.Dataset, v.Version, v.Wrong, v.Missing, v.Absent)
+		}
+	}
+	for _, w := range k.workers {
+		sums := filepath.Join(k.dir, w.slug+".txt")
+		if err := os.WriteFile(sums, w.newest().Manifest, 0o600); err != nil {
+			return files, err
+		}
+		tree := filepath.Join(k.mirror, w.slug, w.newest().Version)
+		if err := k.verify(ctx, sums, tree, soakFiles, false, new(run)); err != nil {
+			k.result.Ledger.surprise("at the end: %v", err)
+		}
+	}
+	partials, err := os.ReadDir(filepath.Join(k.mirror, store.Dir, "partial"))
+	if err == nil && len(partials) > 0 {
+		k.result.Ledger.surprise("at the end %d partials are left", len(partials))
+	}
+	return files, err
+}

@@ -1,0 +1,23 @@
+//go:build linux
+
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestASoakFindsADaemonFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	o := soakOptions{stageOptions: stageOptions{dir: t.TempDir()}, length: 16 * time.Second, lives: 2, seed: 5}
+	s, err := openStage(t.Context(), o.stageOptions)
+	must(t, err)
+	t.Cleanup(func() { must(t, s.close()) })
+	result, err := s.soak(t.Context(), o)
+	must(t, err)
+	if l := &result.Ledger; result.Missed > 0 || l.Passes < 20 || l.Faults < 10 || l.Fetched < 50 {
+		t.Errorf("%d passes, %d faults, %d files fetched\nverdicts %q\nsurprises %q", l.Passes, l.Faults, l.Fetched, result.Verdicts, l.Unexpected)
+	}
+}
