@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,15 +85,16 @@ func (s *stage) soak(ctx context.Context, o soakOptions) (_ *soakResult, err err
 	}()
 	k := &soak{stage: s, o: o, config: filepath.Join(s.dir, "config.yaml"), mirror: filepath.Join(s.dir, "mirror")}
 	k.result.Ledger.Acts = map[string]int{}
-	config := fmt.Sprintf(soakConfig, k.mirror, url, soakIdle)
+	var config strings.Builder
+	fmt.Fprintf(&config, soakConfig, k.mirror, url, soakIdle)
 	for i := range soakDatasets {
 		d := newSoakDataset(server, i, o.seed)
-		config += "  - " + d.slug + "\n"
+		fmt.Fprintf(&config, "  - %s\n", d.slug)
 		k.workers = append(k.workers, &soakWorker{
 			soakDataset: d, mirror: k.mirror, ledger: &k.result.Ledger, every: max(4*time.Second, o.length/time.Duration(8*o.lives)),
 		})
 	}
-	if err := errors.Join(os.WriteFile(k.config, []byte(config), 0o600), os.Mkdir(k.mirror, 0o700)); err != nil {
+	if err := errors.Join(os.WriteFile(k.config, []byte(config.String()), 0o600), os.Mkdir(k.mirror, 0o700)); err != nil {
 		return nil, err
 	}
 	for life := range o.lives {
@@ -118,38 +120,56 @@ func (k *soak) live(ctx context.Context, life int) error {
 	defer client.Close()
 	length := k.o.length / time.Duration(k.o.lives)
 	fmt.Fprintf(os.Stderr, "bench: soak: life %d of %d, until %s\n", life+1, k.o.lives, time.Now().Add(length).Format(time.TimeOnly))
-	living, end := context.WithCancel(ctx)
 	watch := &soakWatch{url: d.url, pid: d.cmd.Process.Pid, mirror: k.mirror, client: client, ledger: &k.result.Ledger, start: time.Now()}
+	result := &soakLife{Length: length.Seconds()}
+	k.result.Lives = append(k.result.Lives, result)
+	if result.Begin, err = watch.sample(ctx); err != nil {
+		return errors.Join(err, d.kill())
+	}
+	last := life == k.o.lives-1
+	if err := k.world(ctx, d, watch, result, last); err != nil {
+		return err
+	}
+	if !last {
+		return k.afterKill(ctx)
+	}
+	if result.End, err = watch.rest(ctx, result.Begin.Goroutines+soakRest); err != nil {
+		return errors.Join(err, d.kill())
+	}
+	k.result.Stop, err = d.stop()
+	return err
+}
+
+// world is what goes on around the daemon while it lives. At the end of its last life the work is brought to its end; in all
+// others the daemon is killed in the midst of it.
+func (k *soak) world(ctx context.Context, d *soakDaemon, watch *soakWatch, life *soakLife, last bool) error {
+	living, end := context.WithCancel(ctx)
 	var workers, onlookers sync.WaitGroup
 	defer onlookers.Wait()
 	defer workers.Wait()
 	defer end()
-	result := &soakLife{Length: length.Seconds()}
-	k.result.Lives = append(k.result.Lives, result)
+	length := k.o.length / time.Duration(k.o.lives)
 	onlookers.Go(func() { watch.readers(living) })
-	onlookers.Go(func() { result.Samples = watch.samples(living, max(250*time.Millisecond, length/600)) })
+	onlookers.Go(func() { life.Samples = watch.samples(living, max(250*time.Millisecond, length/600)) })
 	over := make(chan struct{})
 	for _, w := range k.workers {
-		w.client = client
+		w.client = watch.client
 		workers.Go(func() { w.work(living, over) })
 	}
 	select {
 	case <-time.After(length):
-	case err := <-d.ended:
-		return d.died(err)
+	case <-d.ended:
+		return d.died()
 	case <-ctx.Done():
 		return errors.Join(context.Cause(ctx), d.kill())
 	}
-	if life < k.o.lives-1 {
+	if !last {
 		end()
-		return errors.Join(d.kill(), k.afterKill(ctx))
+		return d.kill()
 	}
 	close(over)
 	workers.Wait()
-	end()
-	onlookers.Wait()
-	k.result.Stop, err = d.stop()
-	return err
+	return nil
 }
 
 // afterKill reads the mirror and compares it with its state. Nothing is wrong but what was damaged and not mended yet.

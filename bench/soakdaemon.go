@@ -33,13 +33,14 @@ datasets:
 type soakDaemon struct {
 	cmd   *exec.Cmd
 	log   *os.File
-	url   string // of its page
-	ended chan error
+	url   string        // of its page
+	ended chan struct{} // closed when it has, by err
+	err   error
 }
 
 // startDaemon starts a daemon that logs into a file, and waits until it listens.
 func (s *stage) startDaemon(ctx context.Context, config string, life int) (d *soakDaemon, err error) {
-	d = &soakDaemon{cmd: s.command(ctx, s.client, "daemon", "--config", config), ended: make(chan error, 1)}
+	d = &soakDaemon{cmd: s.command(ctx, s.client, "daemon", "--config", config), ended: make(chan struct{})}
 	if d.log, err = os.Create(filepath.Join(s.dir, fmt.Sprintf("daemon-%d.log", life))); err != nil {
 		return nil, err
 	}
@@ -47,16 +48,18 @@ func (s *stage) startDaemon(ctx context.Context, config string, life int) (d *so
 	if err := d.cmd.Start(); err != nil {
 		return nil, errors.Join(err, d.log.Close())
 	}
-	go func() { d.ended <- d.cmd.Wait() }()
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.ended)
+	}()
 	const patience = time.Minute
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if d.url = d.address(); d.url != "" {
 			return d, nil
 		}
 		select {
-		case err := <-d.ended:
-			d.ended <- err
-			return nil, d.died(err)
+		case <-d.ended:
+			return nil, d.died()
 		default:
 		}
 	}
@@ -83,13 +86,13 @@ func (d *soakDaemon) address() string {
 }
 
 // died is the error of a daemon that ended by itself, with its last words.
-func (d *soakDaemon) died(err error) error {
+func (d *soakDaemon) died() error {
 	words, _ := os.ReadFile(d.log.Name()) // what can be had of them
 	const last = 2000
-	return fmt.Errorf("the daemon ended: %w\n%s", err, bytes.TrimSpace(words[max(0, len(words)-last):]))
+	return fmt.Errorf("the daemon ended (%s):\n%s", d.cmd.ProcessState, bytes.TrimSpace(words[max(0, len(words)-last):]))
 }
 
-// kill ends the daemon as a power cut does.
+// kill ends the daemon as the kernel does that has no memory left.
 func (d *soakDaemon) kill() error {
 	err := d.cmd.Process.Kill()
 	<-d.ended
@@ -100,10 +103,11 @@ func (d *soakDaemon) kill() error {
 func (d *soakDaemon) stop() (time.Duration, error) {
 	asked := time.Now()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return 0, d.died(err)
+		return 0, errors.Join(err, d.died())
 	}
-	if err := <-d.ended; err != nil {
-		return 0, d.died(err)
+	<-d.ended
+	if d.err != nil {
+		return 0, d.died()
 	}
 	return time.Since(asked), d.log.Close()
 }

@@ -14,6 +14,7 @@ const (
 	soakShare  = 0.10
 	soakMemory = 8_000_000 // bytes
 	soakCount  = 32        // goroutines and open files: what goes on at a moment differs by so many
+	soakRest   = 20        // the same of a daemon that rests: connections that it keeps to the server
 	soakState  = 2 << 20   // bytes of the state file
 	soakStatus = 1.0       // seconds within which 99 of 100 questions for the status are answered
 )
@@ -22,7 +23,9 @@ const (
 type soakLife struct {
 	Length   float64       `json:"length_s"`
 	Measures []soakMeasure `json:"measures"`
+	Begin    soakSample    `json:"begin"` // before anything is asked of it
 	Samples  []soakSample  `json:"samples"`
+	End      soakSample    `json:"end"` // after all, at rest; of the last life
 }
 
 // soakMeasure is how one quantity went in a life: medians of its parts.
@@ -68,6 +71,9 @@ func (r *soakResult) judge(files int64) {
 		status := l.quantile(0.99, func(s soakSample) float64 { return s.Status })
 		r.verdict(status < soakStatus, "life %d, 99 of 100 answers about the status: within %s; %s", i+1, seconds(soakStatus), seconds(status))
 	}
+	begin, end := r.Lives[len(r.Lives)-1].Begin, r.Lives[len(r.Lives)-1].End
+	r.verdict(end.Goroutines <= begin.Goroutines+soakRest && end.Files <= begin.Files+soakRest, "goroutines and open files at rest: at most %d more than in the beginning; %d and %d more",
+		soakRest, end.Goroutines-begin.Goroutines, end.Files-begin.Files)
 	r.verdict(r.Ledger.Surprises == 0, "every pass ends as it must, every reader is served, and tree and state agree on %d files: no surprise; %d", files, r.Ledger.Surprises)
 	const longest = 10 * time.Second
 	r.verdict(r.Stop < longest, "the end after SIGTERM: within %s; %s", seconds(longest.Seconds()), seconds(r.Stop.Seconds()))

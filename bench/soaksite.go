@@ -84,11 +84,6 @@ func (d *soakDataset) ref() manifest.Ref {
 	return manifest.Ref{Dataset: d.slug, Version: d.newest().Version}
 }
 
-// anyFile is the path of a file at the server.
-func (d *soakDataset) anyFile() string {
-	return "/files/" + d.slug + "/" + d.newest().Version + "/" + d.files[d.random.IntN(len(d.files))].Path
-}
-
 // passing are faults that a pass gets over by itself. Bytes go wrong in files only: a manifest that is wrong is another matter.
 var passing = []lookalike.Fault{
 	{Kind: lookalike.Stall, After: 100, Times: 1},

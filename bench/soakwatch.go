@@ -154,6 +154,18 @@ func (w *soakWatch) samples(ctx context.Context, every time.Duration) (all []soa
 	}
 }
 
+// rest waits until the daemon has no more goroutines than it should have when nobody wants anything of it. It returns what there
+// is in any case, for others to judge: connections may stay for a while.
+func (w *soakWatch) rest(ctx context.Context, goroutines int64) (s soakSample, err error) {
+	const patience = 20 * time.Second
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if s, err = w.sample(ctx); err != nil || s.Goroutines <= goroutines {
+			break
+		}
+	}
+	return s, err
+}
+
 func (w *soakWatch) sample(ctx context.Context) (s soakSample, err error) {
 	asked := time.Now()
 	if _, err = w.client.Status(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -130,12 +131,30 @@ func draw(random *rand.Rand) act {
 }
 
 func (w *soakWorker) do(ctx context.Context, a act) {
-	err := a.do(w, ctx)
+	err := errors.Join(a.do(w, ctx), w.tidy())
 	struck := w.heal()
 	w.ledger.note(func() { w.ledger.Acts[a.name]++; w.ledger.Faults += struck })
 	if err != nil && ctx.Err() == nil {
 		w.ledger.surprise("%s, %s: %v", w.ref(), a.name, err)
 	}
+}
+
+// tidy empties the dataset's quarantine, as people do: nothing else does. The folders stay, a pass may be about to use them.
+func (w *soakWorker) tidy() error {
+	root, err := os.OpenRoot(filepath.Join(w.mirror, store.Dir, "quarantine", w.slug))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was ever wrong
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // a folder
+	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return root.Remove(name)
+	})
 }
 
 // pull has the dataset refreshed, and returns how a pass ended that began after the call: a refresh that runs already knows
@@ -250,7 +269,7 @@ func rot(name string) (names int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	f, err := os.OpenFile(name, os.O_RDWR, 0) //nolint:gosec // in the mirror of this soak
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -260,7 +279,7 @@ func rot(name string) (names int64, err error) {
 		_, err = f.WriteAt([]byte{^b[0]}, before.Size()/2)
 	}
 	sys, _ := before.Sys().(*syscall.Stat_t) // as Linux has it
-	names = int64(sys.Nlink)                 //nolint:unconvert // a word of another size on other processors
+	names = int64(sys.Nlink)                 //nolint:gosec // a few
 	return names, errors.Join(err, f.Close(), os.Chtimes(name, time.Time{}, before.ModTime()))
 }
 
