@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-func TestASoakFindsADaemonFlat(t *testing.T) {
+// A short soak: passes end as they must, a kill costs nothing, and nothing is left over at rest. That memory stays constant is
+// seen in a long one.
+func TestAShortSoakHasNoSurprises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
@@ -17,7 +19,7 @@ func TestASoakFindsADaemonFlat(t *testing.T) {
 	t.Cleanup(func() { must(t, s.close()) })
 	result, err := s.soak(t.Context(), o)
 	must(t, err)
-	if l := &result.Ledger; result.Missed > 0 || l.Passes < 20 || l.Faults < 10 || l.Fetched < 50 {
+	if l := &result.Ledger; result.Missed > 0 || l.Passes < 10 || l.Faults < 5 || l.Fetched < soakDatasets*soakFiles {
 		t.Errorf("%d passes, %d faults, %d files fetched\nverdicts %q\nsurprises %q", l.Passes, l.Faults, l.Fetched, result.Verdicts, l.Unexpected)
 	}
 }

@@ -9,14 +9,19 @@ import (
 	"time"
 )
 
-// The goals of `bench soak`: what the last third of a life may have more than the second one.
+// The goals of `bench soak`. What the last third of a life may have more than the second one is at most soakShare of that, or
+// the number for each quantity.
 const (
 	soakShare  = 0.10
-	soakMemory = 8_000_000 // bytes
-	soakCount  = 32        // goroutines and open files: what goes on at a moment differs by so many
-	soakRest   = 20        // the same of a daemon that rests: connections that it keeps to the server
-	soakState  = 2 << 20   // bytes of the state file
-	soakStatus = 1.0       // seconds within which 99 of 100 questions for the status are answered
+	soakMemory = 8_000_000   // bytes
+	soakCount  = 32          // goroutines and open files: what goes on at a moment differs by so many
+	soakState  = 2 << 20     // bytes of the state file
+	soakMost   = 128_000_000 // bytes of memory, ever
+	soakRest   = 20          // goroutines and open files of a daemon that rests: connections that it keeps to the server
+	soakStatus = 1.0         // seconds within which 99 of 100 questions for the status are answered
+	// soakThirds is the shortest life of which thirds are compared: in a shorter one, what happens to go on at a moment is more
+	// than what can have leaked.
+	soakThirds = time.Minute
 )
 
 // soakLife is what was seen of one process.
@@ -62,21 +67,29 @@ func (r *soakResult) verdict(ok bool, format string, args ...any) {
 func (r *soakResult) judge(files int64) {
 	for i, l := range r.Lives {
 		l.measure()
-		for _, m := range l.Measures {
-			if m.room > 0 {
-				r.verdict(m.flat(), "life %d, %s: at most %.0f %% or %s more in the last third than in the second; %s and %s",
-					i+1, m.Name, 100*soakShare, m.unit(m.room), m.unit(m.Last), m.unit(m.Second))
-			}
+		if l.Length >= soakThirds.Seconds() {
+			r.judgeThirds(i+1, l)
 		}
-		status := l.quantile(0.99, func(s soakSample) float64 { return s.Status })
-		r.verdict(status < soakStatus, "life %d, 99 of 100 answers about the status: within %s; %s", i+1, seconds(soakStatus), seconds(status))
+		memory := l.quantile(1, func(s soakSample) float64 { return float64(s.Memory) })
+		r.verdict(len(l.Samples) > 0 && memory < soakMost, "life %d, the most memory: %s; %s", i+1, megabytes(soakMost), megabytes(int64(memory)))
 	}
 	begin, end := r.Lives[len(r.Lives)-1].Begin, r.Lives[len(r.Lives)-1].End
-	r.verdict(end.Goroutines <= begin.Goroutines+soakRest && end.Files <= begin.Files+soakRest, "goroutines and open files at rest: at most %d more than in the beginning; %d and %d more",
-		soakRest, end.Goroutines-begin.Goroutines, end.Files-begin.Files)
+	goroutines, open := end.Goroutines-begin.Goroutines, end.Files-begin.Files
+	r.verdict(goroutines <= soakRest && open <= soakRest, "goroutines and open files at rest: at most %d more than in the beginning; %+d and %+d", soakRest, goroutines, open)
 	r.verdict(r.Ledger.Surprises == 0, "every pass ends as it must, every reader is served, and tree and state agree on %d files: no surprise; %d", files, r.Ledger.Surprises)
 	const longest = 10 * time.Second
 	r.verdict(r.Stop < longest, "the end after SIGTERM: within %s; %s", seconds(longest.Seconds()), seconds(r.Stop.Seconds()))
+}
+
+func (r *soakResult) judgeThirds(life int, l *soakLife) {
+	for _, m := range l.Measures {
+		if m.room > 0 {
+			r.verdict(m.flat(), "life %d, %s: at most %.0f %% or %s more in the last third than in the second; %s and %s",
+				life, m.Name, 100*soakShare, m.unit(m.room), m.unit(m.Last), m.unit(m.Second))
+		}
+	}
+	status := l.quantile(0.99, func(s soakSample) float64 { return s.Status })
+	r.verdict(status < soakStatus, "life %d, 99 of 100 answers about the status: within %s; %s", life, seconds(soakStatus), seconds(status))
 }
 
 // measure draws the sums of the samples.
