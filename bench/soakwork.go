@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/store"
@@ -233,6 +234,7 @@ func (w *soakWorker) nextVersion(ctx context.Context) error {
 // every version that has it, and mends it.
 func (w *soakWorker) rotted(ctx context.Context) error {
 	var names int64
+	began := time.Now()
 	for _, i := range w.random.Perm(len(w.files))[:1+w.random.IntN(3)] {
 		w.damaged = append(w.damaged, w.files[i].Path)
 		n, err := rot(filepath.Join(w.mirror, w.slug, w.newest().Version, filepath.FromSlash(w.files[i].Path)))
@@ -246,12 +248,24 @@ func (w *soakWorker) rotted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := p.Verification
-	if p.State != store.Complete || v == nil || v.Wrong != names || v.Missing != 0 {
-		return fmt.Errorf("verification %d is %s (%s) with %+v, want %d wrong files mended", p.ID, p.State, p.Error, v, names)
-	}
 	w.damaged = nil
-	return nil
+	v := p.Verification
+	if p.State == store.Complete && v != nil && v.Wrong == names && v.Missing == 0 {
+		return nil
+	}
+	if scrubbed, err := w.scrubbed(ctx, began); p.State == store.Complete && scrubbed || err != nil {
+		return err // it has found some of them before
+	}
+	return fmt.Errorf("verification %d is %s (%s) with %+v, want %d wrong files mended", p.ID, p.State, p.Error, v, names)
+}
+
+// scrubbed reports whether the dataset was being scrubbed at some time since then.
+func (w *soakWorker) scrubbed(ctx context.Context, since time.Time) (bool, error) {
+	const enough = 10
+	past, err := w.client.History(ctx, w.slug, enough)
+	return slices.ContainsFunc(past, func(p daemon.PassStatus) bool {
+		return p.Kind == daemon.ScrubPass && p.Start.Add(time.Duration(p.Elapsed*float64(time.Second))).After(since)
+	}), err
 }
 
 // verify has the dataset read again, and mended.
