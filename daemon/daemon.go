@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -210,21 +211,29 @@ func (d *Daemon) decide(ctx context.Context) error {
 // save writes what is to be remembered. Only Run's goroutine calls it, so that
 // the latest is written last.
 func (d *Daemon) save() error {
-	agendas := map[string]store.Agenda{}
+	agendas, changed := map[string]store.Agenda{}, map[string]*agenda{}
 	d.mu.Lock()
 	for _, s := range d.datasets {
-		if s.agenda.unsaved {
-			agendas[s.name] = s.agenda.snapshot()
-		}
+		changed[s.name] = &s.agenda
 	}
-	if d.all.unsaved {
-		agendas[store.AllDatasets] = d.all.snapshot()
+	changed[store.AllDatasets] = &d.all
+	maps.DeleteFunc(changed, func(_ string, a *agenda) bool { return !a.unsaved })
+	for name, a := range changed {
+		agendas[name] = a.snapshot()
 	}
 	d.mu.Unlock()
 	if len(agendas) == 0 {
 		return nil
 	}
-	return d.o.Syncer.Store.PutAgendas(agendas)
+	err := d.o.Syncer.Store.PutAgendas(agendas)
+	if err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, a := range changed {
+			a.unsaved = true
+		}
+	}
+	return err
 }
 
 func (d *Daemon) setRunning(running bool) {

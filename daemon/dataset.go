@@ -79,12 +79,18 @@ func (s *dataset) scrubAt(scrub Scrub, now time.Time) time.Time {
 
 // correctClocks is about clocks that were set back.
 func (d *Daemon) correctClocks(now time.Time) {
+	if d.shortage != nil && d.shortage.until.Sub(now) > 2*longestRetry {
+		d.shortage.until = now
+	}
 	for _, s := range d.datasets {
 		if s.scheduled() {
 			s.agenda.set(&s.agenda.Refreshed, correct(s.settings.Schedule, s.agenda.Refreshed, now))
 		}
 		if s.retryAt.Sub(now) > 2*longestRetry {
 			s.retryAt = now
+		}
+		if t := s.agenda.Trouble; t != nil && t.Since.After(now) {
+			t.Since, s.agenda.unsaved = now, true // else nobody hears of it until then
 		}
 		switch schedule := d.settings.Scrub.Schedule; {
 		case schedule == nil:

@@ -39,7 +39,7 @@ func judge(p *pass) outcome {
 		o.key = o.why
 	case access, cost, errors.Is(p.err, downloader.ErrLimit), errors.Is(p.err, downloader.ErrSources):
 		o.condition = Parked
-	case errors.Is(p.err, downloader.ErrNoSpace):
+	case isFull(p.err):
 		o.condition, o.soon, o.key = NoSpace, true, string(NoSpace)
 	case errors.Is(p.err, downloader.ErrManifest):
 		o.condition = Failing

@@ -109,9 +109,13 @@ func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 	d.mu.Lock()
 	p.elapsed, p.err, p.why, p.cure = time.Since(p.start), err, why, cure
 	d.mu.Unlock()
-	broken := d.record(p)
+	unrecorded := d.record(p)
+	if isFull(unrecorded) {
+		d.o.Logger.WarnContext(ctx, "pass is not in the history", "dataset", s.name, "pass", p.id, "err", unrecorded)
+		unrecorded = nil
+	}
 	versions, err := d.count(s.name, unchanged(known, p))
-	broken = errors.Join(broken, err)
+	broken := errors.Join(unrecorded, err)
 	if isStoreError(p.err) {
 		broken = errors.Join(p.err, broken)
 	}
@@ -245,8 +249,9 @@ func rereadState(v *downloader.Verification, err error) store.State {
 	return store.Complete
 }
 
-// isStoreError reports whether the state file cannot be relied on.
+// isStoreError reports whether the state file cannot be relied on. One whose disk
+// is full can: it has what it had.
 func isStoreError(err error) bool {
 	_, broken := errors.AsType[*store.Error](err)
-	return broken || errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrClosed)
+	return broken && !isFull(err) || errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrClosed)
 }

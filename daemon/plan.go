@@ -28,7 +28,7 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 		return 0, d.fatal
 	}
 	d.space = space
-	if d.shortage != nil && d.shortage.overIn(space) {
+	if d.shortage != nil && d.shortage.overIn(space, now) {
 		d.shortage = nil
 		d.change()
 	}
@@ -38,8 +38,12 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 	d.measure(now)
 	wait := d.nextLook(now)
 	d.mu.Unlock()
-	if err := errors.Join(d.save(), d.saveTrafficNowAndThen(now)); err != nil {
+	err = errors.Join(d.save(), d.saveTrafficNowAndThen(now))
+	if isStoreError(err) {
 		return 0, err
+	}
+	if err != nil { // the disk is full, as a pass will find: it is said there
+		d.o.Logger.WarnContext(ctx, "state not saved", "err", err)
 	}
 	for _, run := range start {
 		d.passes.Go(run)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"slices"
+	"syscall"
 	"time"
 
 	"mimicsync/daemon/notify"
@@ -15,6 +16,7 @@ import (
 type shortage struct {
 	bytes  int64 // that must be free
 	inodes int64
+	until  time.Time // it lasts until then at least
 }
 
 // A disk that was full is used again when it has at least this.
@@ -24,24 +26,33 @@ const (
 )
 
 // overIn reports whether there is room again.
-func (s *shortage) overIn(space durable.Space) bool {
-	return space.Bytes >= s.bytes && (space.Inodes < 0 || space.Inodes >= s.inodes)
+func (s *shortage) overIn(space durable.Space, now time.Time) bool {
+	return space.Bytes >= s.bytes && (space.Inodes < 0 || space.Inodes >= s.inodes) && !now.Before(s.until)
+}
+
+// isFull reports whether it is for lack of room that something failed: on the
+// mirror's disk, or on that of the state.
+func isFull(err error) bool {
+	return errors.Is(err, downloader.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // runOut makes all passes wait until there is room for what is missing, and
 // tells people once.
 func (d *Daemon) runOut(s *dataset, p *pass, o outcome, now time.Time) {
 	d.shortage = &shortage{bytes: reserveBytes}
+	unseen := false
 	if e, ok := errors.AsType[*downloader.SpaceError](p.err); ok {
 		d.shortage.bytes = max(e.Need, reserveBytes)
 		if e.Inodes {
 			d.shortage.inodes = reserveInodes
 		}
-		if !e.Inodes && e.Need > 0 && e.Free >= e.Need || d.shortage.overIn(d.space) {
-			// A quota, which the file system does not speak of: ask it by trying.
-			s.retryAt = now.Add(retryWait(s.retries))
-			s.retries++
-		}
+		unseen = !e.Inodes && e.Need > 0 && e.Free >= e.Need
+	}
+	if unseen || d.shortage.overIn(d.space, now) {
+		// A quota, which the file system does not speak of, or another disk, which
+		// has the state: ask it by trying.
+		d.shortage.until = now.Add(retryWait(s.retries))
+		s.retries++
 	}
 	for _, other := range d.datasets {
 		if other.running != nil {

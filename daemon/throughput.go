@@ -77,7 +77,10 @@ type samples struct {
 const sampled = 10 * time.Second
 
 func (s *samples) add(now time.Time, fetched int64) {
-	if n := len(s.at); n > 0 && now.Sub(s.at[n-1]) < time.Second/2 {
+	switch n := len(s.at); {
+	case n > 0 && now.Before(s.at[n-1]): // the clock was set back
+		s.at, s.bytes = nil, nil
+	case n > 0 && now.Sub(s.at[n-1]) < time.Second/2:
 		return
 	}
 	s.at, s.bytes = append(s.at, now), append(s.bytes, fetched)
@@ -135,5 +138,11 @@ func (d *Daemon) saveTraffic() error {
 	if !changed {
 		return nil
 	}
-	return d.o.Syncer.Store.PutReceived(days)
+	err := d.o.Syncer.Store.PutReceived(days)
+	if err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.traffic.changed = true
+	}
+	return err
 }

@@ -54,6 +54,7 @@ func newBench(t *testing.T) *bench {
 	}})
 	h := httptest.NewUnstartedServer(s)
 	h.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.Attach(h.Config)
 	h.StartTLS()
 	t.Cleanup(func() {
 		s.Close()
