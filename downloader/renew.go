@@ -66,13 +66,21 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		p.tally.report.AuthorityErr = unheard
 		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "from", v.Manifest.Source,
 			"fetched", v.Manifest.Fetched, "err", unheard)
-	} else if v.Bytes == 0 {
+	} else if v.Bytes == 0 && !p.isDone(former, v.Manifest) {
 		v.Bytes = p.size.get() //nolint:contextcheck // it has that of the step
 	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
 	}
 	return p.inForce()
+}
+
+// isDone reports whether the mirror had all of a manifest that is in force still,
+// as far as its last pass selected it: then nobody needs to know the size, and a
+// refresh is one request.
+func (p *pass) isDone(former, inForce store.Manifest) bool {
+	last, err := p.s.Store.Passes(p.ref, 1)
+	return err == nil && former.Digest == inForce.Digest && len(last) > 0 && last[0].State == store.Complete
 }
 
 // isUnheard reports whether no manifest came, so that another source may be
