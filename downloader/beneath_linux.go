@@ -105,7 +105,7 @@ func (t *Tree) setTime(f *partialFile, modified time.Time) error {
 		return err
 	}
 	times := []unix.Timespec{ts, ts}
-	if f.nameless {
+	if f.isNameless() {
 		err = unix.UtimesNanoAt(int(f.Fd()), "", times, unix.AT_EMPTY_PATH)
 	} else {
 		err = unix.UtimesNanoAt(t.partialFD, f.digest.String(), times, unix.AT_SYMLINK_NOFOLLOW)
@@ -157,8 +157,8 @@ func (t *Tree) giveName(f *os.File, to string) error {
 }
 
 // spareDescriptors are for the files without a name that wait for their commit,
-// with as many for all else.
-const spareDescriptors = 8 * batchFiles
+// with thrice as many for all else.
+const spareDescriptors = 4 * namelessFiles
 
 // probeNameless finds out whether files without a name work in the mirror: not on
 // NFS, nor where /proc is missing or few files may be open.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"sync"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -17,80 +16,16 @@ import (
 
 func partialName(d manifest.Digest) string { return partialDir + "/" + d.String() }
 
-// partialFile is the open unfinished file of a digest.
-type partialFile struct {
-	*os.File
-
-	digest manifest.Digest
-
-	mu sync.Mutex // held while it gets its name
-	// nameless says that it has no name yet, so that it is gone when the process
-	// dies. It gets one before it is recorded, and before it becomes large.
-	nameless bool
-}
-
-// Close closes the file, if it is not closed yet.
-func (f *partialFile) Close() error {
-	if err := f.File.Close(); !errors.Is(err, fs.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-func (f *partialFile) isNameless() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.nameless
-}
-
-// namelessMax is the size up to which a partial does without a name: what a kill
-// costs is fetched again in a moment.
-const namelessMax = 256 << 10
-
 // openPartial opens the unfinished file of a digest, and makes it if need be.
 func (t *Tree) openPartial(d manifest.Digest) (*partialFile, error) {
 	f, err := t.openFile(d.String(), 0)
 	return &partialFile{File: f, digest: d}, err
 }
 
-// createPartial makes the unfinished file of a digest anew: at once in the folder
-// of its entry and without a name, where that is possible. A small file then is
-// named once, and not in a folder that thousands of others go through, and its
-// inode lies near those of its neighbours.
-func (t *Tree) createPartial(d manifest.Digest, ref manifest.Ref, p string) (*partialFile, error) {
-	if t.nameless {
-		if f, err := t.createNameless(t.name(ref, p)); err == nil {
-			return &partialFile{File: f, digest: d, nameless: true}, nil
-		}
-	}
-	return t.createNamed(d)
-}
-
-// createNamed makes it with its name.
+// createNamed makes it anew.
 func (t *Tree) createNamed(d manifest.Digest) (*partialFile, error) {
 	f, err := t.openFile(d.String(), os.O_TRUNC)
 	return &partialFile{File: f, digest: d}, err
-}
-
-// namePartial gives the unfinished file its name, if it has none. A file that has
-// it is one that nobody knows of any more.
-func (t *Tree) namePartial(f *partialFile) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.nameless {
-		return nil
-	}
-	err := t.giveName(f.File, partialName(f.digest))
-	if errors.Is(err, fs.ErrExist) {
-		if err := t.removePartial(f.digest); err != nil {
-			return err
-		}
-		err = t.giveName(f.File, partialName(f.digest))
-	}
-	if err == nil {
-		f.nameless = false
-	}
-	return err
 }
 
 // dropPartial closes the unfinished file and removes it.

@@ -2,13 +2,18 @@ package downloader_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -90,4 +95,92 @@ func TestAVerifiedFileThatCannotBeCommittedIsKept(t *testing.T) {
 	if n := s.Counters().Files; n != 0 {
 		t.Errorf("%d files were asked for again, want none: it was verified", n)
 	}
+}
+
+// A disk that takes its time for a sync holds up the commit. What has been verified
+// meanwhile gets a name within two seconds, and a kill does not cost it.
+func TestASlowDiskKeepsNothingNameless(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("files without a name are Linux's")
+	}
+	slow(t)
+	files := manyFiles(100, 100)
+	s := newSite(t, nil, project(files...))
+	r := newRig(t, rigOptions{site: s})
+	var named int
+	var once sync.Once
+	r.syncer.SetReached(func(point string) {
+		if point != "synced" {
+			return
+		}
+		once.Do(func() { // the sync has yet to end
+			for deadline := time.Now().Add(2*time.Second + 500*time.Millisecond); named < len(files) && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+				entries, _ := os.ReadDir(filepath.Join(r.dir, store.Dir, "partial")) // none if it cannot be read
+				named = len(entries)
+			}
+		})
+	})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 100, Fetched: 100})
+	if named != len(files) {
+		t.Errorf("%d of %d verified files had a name two seconds later", named, len(files))
+	}
+	r.has(files...)
+}
+
+// Files without a name are open: however many passes wait for a slow disk, it is
+// two batches of them that wait in this way, and not two of each pass.
+func TestPassesShareTheNamelessFiles(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("files without a name are Linux's")
+	}
+	if testing.Short() {
+		t.Skip("counts the open files, so that nothing else may run")
+	}
+	var second []lookalike.GeneratedFile
+	for i := range 1200 {
+		second = append(second, file(fmt.Sprintf("other/%04d.csv", i), 10))
+	}
+	s := newSite(t, nil, versions(manyFiles(1200, 10), second))
+	r := newRig(t, rigOptions{site: s})
+	before := openFiles(t)
+	var most, syncs atomic.Int64
+	release := make(chan struct{})
+	r.syncer.SetReached(func(point string) {
+		if point == "synced" {
+			syncs.Add(1)
+			<-release
+		}
+	})
+	go func() { // until all that can come has
+		defer close(release)
+		for last, quiet := int64(-1), 0; quiet < 20; time.Sleep(20 * time.Millisecond) {
+			fetched := s.Counters().Files
+			if quiet++; fetched != last || syncs.Load() < 2 {
+				last, quiet = fetched, 0
+			}
+		}
+		most.Store(int64(openFiles(t)))
+	}()
+	var wg sync.WaitGroup
+	for _, ref := range []manifest.Ref{demo, demo2} {
+		wg.Go(func() {
+			report, err := r.run(t.Context(), ref, new(downloader.Progress))
+			if err != nil || report.Files.Fetched != 1200 {
+				t.Errorf("%v: %+v, %v", ref, report, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := most.Load() - int64(before); n < 800 || n > 1024+100 {
+		t.Errorf("%d files were open while the disk was slow, want two batches and a few", n)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Error(err)
+	}
+	return len(entries)
 }

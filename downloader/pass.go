@@ -3,9 +3,7 @@ package downloader
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -174,7 +172,7 @@ func (p *pass) checkSpace(ctx context.Context) error {
 //	feed → examine workers → obtain workers → committer
 //	feed ↗
 //
-// and the checkpointer. Each ends when the one before it has; an error that
+// and the checkpointer, and one that names what waits. Each ends when the one before it has; an error that
 // ends the pass cancels ctx, and then all that is verified is still committed.
 func (p *pass) transfer(ctx context.Context) error {
 	if p.plan.Fetch+p.plan.Examine == 0 {
@@ -186,9 +184,10 @@ func (p *pass) transfer(ctx context.Context) error {
 	p.committer = newCommitter(p)
 	committed := make(chan error, 1)
 	go func() { committed <- p.committer.run() }()
-	stop := make(chan struct{})
-	var checkpointer sync.WaitGroup
+	stop, stopNaming := make(chan struct{}), make(chan struct{})
+	var checkpointer, namer sync.WaitGroup
 	checkpointer.Go(func() { p.runCheckpoints(stop) })
+	namer.Go(func() { p.s.Tree.nameOld(stopNaming) })
 
 	g, gctx := errgroup.WithContext(ctx)
 	p.admitSources(gctx)
@@ -220,7 +219,10 @@ func (p *pass) transfer(ctx context.Context) error {
 	close(stop)
 	checkpointer.Wait()
 	close(p.committer.in)
-	if cerr := errors.Join(<-committed, p.rememberWrong()); cerr != nil {
+	cerr := <-committed
+	close(stopNaming)
+	namer.Wait()
+	if cerr = errors.Join(cerr, p.rememberWrong()); cerr != nil {
 		return cerr
 	}
 	if ctx.Err() != nil {
@@ -248,75 +250,6 @@ func (p *pass) startFetchers(ctx context.Context, g *errgroup.Group, n int, want
 	for range min(n, spareWorkers) {
 		g.Go(func() error { return p.runSpare(ctx, wanted, over) })
 	}
-}
-
-// feedFetches streams the entries to obtain: first those whose transfers have
-// begun in an earlier pass, which are the big ones, then the others in the
-// manifest's order. A big one that comes late makes no long tail: whoever has
-// nothing to do by then helps with it.
-func (p *pass) feedFetches(ctx context.Context, to chan<- manifest.Entry) error {
-	rest := p.fetches
-	if p.s.hasPartials() {
-		rest = slices.Clone(p.fetches)
-		if err := p.each(p.fetches, func(i int64, e manifest.Entry) error {
-			if !p.s.hasPartial(e.Digest) {
-				return nil
-			}
-			rest.unset(i)
-			return p.offer(ctx, to, e)
-		}); err != nil {
-			return err
-		}
-	}
-	return p.each(rest, func(_ int64, e manifest.Entry) error { return p.offer(ctx, to, e) })
-}
-
-// offer hands an entry to whoever obtains it. It counts as owned from now on, so
-// that nobody leaves who may have to help with it.
-func (p *pass) offer(ctx context.Context, to chan<- manifest.Entry, e manifest.Entry) error {
-	p.crowd.own(1)
-	err := hand(ctx, to, e)
-	if err != nil {
-		p.crowd.own(-1)
-	}
-	return err
-}
-
-// feed streams the entries of a set to a channel.
-func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) error {
-	return p.each(set, func(_ int64, e manifest.Entry) error { return hand(ctx, to, e) })
-}
-
-func hand(ctx context.Context, to chan<- manifest.Entry, e manifest.Entry) error {
-	select {
-	case to <- e:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// each reads the entries of a set from the manifest, with their indexes.
-func (p *pass) each(set bitmap, visit func(int64, manifest.Entry) error) error {
-	f, err := p.openManifest()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	r := manifest.NewReader(f)
-	for i := range p.version.Manifest.Entries {
-		e, err := r.Next()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrManifest, err)
-		}
-		if !set.has(i) {
-			continue
-		}
-		if err := visit(i, e); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // obtain links or fetches one entry. The error ends the pass; what ends only

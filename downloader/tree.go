@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -57,8 +58,9 @@ type Tree struct {
 	folder, partialFolder *os.File
 	folderFD, partialFD   int // of the two: os.File.Fd makes system calls of its own
 	partials              *os.Root
-	// nameless says that partials can do without a name, see createPartial.
-	nameless bool
+	// canNameless says that partials can do without a name, see createPartial.
+	canNameless bool
+	nameless    nameless
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
 
@@ -73,7 +75,7 @@ func OpenTree(path string, o TreeOptions) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{root: root, path: path, options: o, dirs: map[string]struct{}{}}
+	t := &Tree{root: root, path: path, options: o, dirs: map[string]struct{}{}, nameless: nameless{made: map[*partialFile]time.Time{}}}
 	if err := t.prepare(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -98,7 +100,7 @@ func (t *Tree) prepare() error {
 	if t.partials, err = t.root.OpenRoot(partialDir); err != nil {
 		return err
 	}
-	t.nameless = t.probeNameless()
+	t.canNameless = t.probeNameless()
 	return nil
 }
 
@@ -277,14 +279,8 @@ func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) error {
 }
 
 func (t *Tree) placeAt(f *partialFile, to string) error {
-	if f.isNameless() {
-		err := t.giveName(f.File, to)
-		if err == nil {
-			return f.Close()
-		}
-		if !errors.Is(err, fs.ErrExist) { // a rename takes its place
-			return err
-		}
+	if ok, err := t.placeNameless(f, to); ok || err != nil {
+		return err
 	}
 	if err := t.keepPartial(f); err != nil {
 		return err

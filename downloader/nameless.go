@@ -1,0 +1,171 @@
+package downloader
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"mimicsync/manifest"
+)
+
+const (
+	// namelessMax is the size up to which a partial does without a name.
+	namelessMax = 256 << 10
+	// namelessFiles is about how many partials of a Tree are without a name at a
+	// time: two batches, of all passes together, since each is an open file.
+	namelessFiles = 2 * batchFiles
+	// namelessAge is how long one may be. It is named within twice that, so that
+	// a kill costs what came in the last 2 seconds and no more, see DESIGN
+	// promise 3, however long the disk takes for a commit.
+	namelessAge = time.Second
+)
+
+// nameless are the partials of a Tree that were made without a name and are open.
+type nameless struct {
+	mu   sync.Mutex
+	made map[*partialFile]time.Time
+}
+
+// full reports whether the next partial had better have a name.
+func (n *nameless) full() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.made) >= namelessFiles
+}
+
+func (n *nameless) add(f *partialFile) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.made[f] = time.Now()
+}
+
+func (n *nameless) remove(f *partialFile) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.made, f)
+}
+
+// old returns those that were made a while ago.
+func (n *nameless) old() []*partialFile {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var old []*partialFile
+	for f, made := range n.made {
+		if time.Since(made) >= namelessAge {
+			old = append(old, f)
+		}
+	}
+	return old
+}
+
+// createPartial makes the unfinished file of a digest anew: at once in the folder
+// of its entry and without a name, where that is possible. A small file then is
+// named once, and not in a folder that thousands of others go through, and its
+// inode lies near those of its neighbours.
+func (t *Tree) createPartial(d manifest.Digest, ref manifest.Ref, p string) (*partialFile, error) {
+	if t.canNameless && !t.nameless.full() {
+		if file, err := t.createNameless(t.name(ref, p)); err == nil {
+			f := &partialFile{File: file, digest: d, nameless: true, among: &t.nameless}
+			t.nameless.add(f)
+			return f, nil
+		}
+	}
+	return t.createNamed(d)
+}
+
+// namePartial gives the unfinished file its name, if it has none and is open. A
+// file that has it is one that nobody knows of any more.
+func (t *Tree) namePartial(f *partialFile) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.nameless || f.closed {
+		return nil
+	}
+	err := t.giveName(f.File, partialName(f.digest))
+	if errors.Is(err, fs.ErrExist) {
+		if err := t.removePartial(f.digest); err != nil {
+			return err
+		}
+		err = t.giveName(f.File, partialName(f.digest))
+	}
+	if err == nil {
+		f.nameless = false
+	}
+	return err
+}
+
+// placeNameless gives a file without a name its place in the mirror, and closes
+// it. ok is false if it has a name, or another file the place: a rename takes that.
+func (t *Tree) placeNameless(f *partialFile, to string) (ok bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.nameless {
+		return false, nil
+	}
+	err = t.giveName(f.File, to)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, f.close()
+}
+
+// nameOld names what has waited for its commit for long, until stop is closed.
+func (t *Tree) nameOld(stop <-chan struct{}) {
+	tick := time.NewTicker(namelessAge)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		for _, f := range t.nameless.old() {
+			_ = t.namePartial(f) // the commit will say what is the matter
+		}
+	}
+}
+
+// partialFile is the open unfinished file of a digest.
+type partialFile struct {
+	*os.File
+
+	digest manifest.Digest
+	among  *nameless // nil for one that was made with its name
+
+	mu sync.Mutex // held while it gets its name or is closed; guards what follows
+	// nameless says that it has no name yet, so that it is gone when the process
+	// dies. It gets one before it is recorded, before it becomes large, and when
+	// it is old.
+	nameless bool
+	closed   bool
+}
+
+// Close closes the file, if it is not closed yet.
+func (f *partialFile) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.close()
+}
+
+// close is Close for who holds f.mu.
+func (f *partialFile) close() error {
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	if f.among != nil {
+		f.among.remove(f)
+	}
+	return f.File.Close()
+}
+
+func (f *partialFile) isNameless() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nameless
+}
