@@ -44,6 +44,7 @@ type share struct {
 // release ends the claim.
 func (f *committed) release(s *Syncer) {
 	if f.claimed {
+		f.claimed = false // the next claim may be another's
 		s.land(f.entry.Digest)
 	}
 }
@@ -117,10 +118,11 @@ func (c *committer) commit(batch []*committed) {
 		}
 	}
 	if c.failed != nil {
-		// Their partials stay, and are found to be whole by the next pass.
+		// Their partials stay, and are found to be whole by the next pass: of this
+		// process by what it remembers, of another one since they are there.
 		for _, f := range append(c.renamed, batch...) {
-			if f.partial != nil {
-				_ = c.p.s.Tree.keepPartial(f.partial) // else it is fetched again, which is all that can be done
+			if f.partial != nil && c.p.s.Tree.keepPartial(f.partial) == nil { // else it is fetched again, which is all that can be done
+				c.p.s.keepPartial(c.partial(f))
 			}
 			f.release(c.p.s)
 		}
@@ -165,15 +167,20 @@ func (c *committer) keep(f *committed) error {
 	if err := s.Tree.keepPartial(f.partial); err != nil {
 		return err
 	}
-	partial := store.Partial{
-		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.share.source, Size: f.record.Size,
-		Modified: f.record.ModTime, Durable: f.record.Size, Boot: s.boot, Updated: time.Now(),
-	}
+	partial := c.partial(f)
 	if err := s.Store.PutPartials(partial); err != nil {
 		return err
 	}
 	s.keepPartial(partial)
 	return nil
+}
+
+// partial describes a file that is whole and has no place yet.
+func (c *committer) partial(f *committed) store.Partial {
+	return store.Partial{
+		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.share.source, Size: f.record.Size,
+		Modified: f.record.ModTime, Durable: f.record.Size, Boot: c.p.s.boot, Updated: time.Now(),
+	}
 }
 
 // record puts the records of the renamed files, whose names are durable now.

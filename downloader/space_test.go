@@ -2,6 +2,7 @@ package downloader_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -69,7 +70,8 @@ func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		size int64 // of each of the files that do not fit together
-	}{{"big files", 3 * mega}, {"small files", 100 << 10}} {
+		same bool  // the process goes on, as a daemon does
+	}{{"big files", 3 * mega, false}, {"small files", 100 << 10, false}, {"big files and a daemon", 3 * mega, true}, {"small files and a daemon", 100 << 10, true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			slow(t)
 			dir := smallDisk(t, "size=24m")
@@ -103,7 +105,9 @@ func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
 			}
 
 			must(t, os.Remove(ballast))
-			r.reopen()
+			if !tt.same {
+				r.reopen()
+			}
 			s.Reset()
 			if report := r.pull(); report.State != store.Complete || report.Files.Total != int64(len(files)) {
 				t.Errorf("with room again: %+v", report)
@@ -114,6 +118,45 @@ func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
 				t.Errorf("%d files were fetched with %d of %d here", got, here, len(files))
 			}
 			r.has(files...)
+		})
+	}
+}
+
+// The disk is full when the state is to be written: the files of that commit are not
+// fetched again, nor by a process that goes on, as a daemon does.
+func TestACommitOnAFullDiskKeepsWhatWasVerified(t *testing.T) {
+	for _, same := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the same process: %t", same), func(t *testing.T) {
+			slow(t)
+			dir := smallDisk(t, "size=24m")
+			files := manyFiles(700, 300)
+			s := newSite(t, nil, unsized(files...))
+			r := newRig(t, rigOptions{site: s, dir: dir})
+			ballast := filepath.Join(dir, "ballast")
+			syncs := 0 // of the committer's goroutine
+			r.syncer.SetReached(func(point string) {
+				if point == "synced" {
+					if syncs++; syncs == 2 {
+						_ = os.WriteFile(ballast, make([]byte, 24*mega), 0o600) // as much as there is room for
+					}
+				}
+			})
+			report, err := r.tryPull(t.Context())
+			if !errors.Is(err, syscall.ENOSPC) || report.Files.Fetched > 0 {
+				t.Fatalf("Pull = %+v, %v, want that the state cannot be written", report.Files, err)
+			}
+			r.syncer.SetReached(nil)
+			must(t, os.Remove(ballast))
+			if !same {
+				r.reopen()
+			}
+			s.Reset()
+			if report := r.pull(); report.State != store.Complete {
+				t.Errorf("with room again: %+v", report)
+			}
+			if n := s.Counters().Files; n > 0 {
+				t.Errorf("%d of the 700 files were fetched again", n)
+			}
 		})
 	}
 }
