@@ -20,6 +20,7 @@ type dataset struct {
 	last    *PassStatus
 	success time.Time // end of the last complete pass
 	retries int       // in a row
+	needs   int64     // bytes of room that a refresh was not begun without, 0 if none
 	retryAt time.Time // not before then is a refresh tried again that did not come to its end
 }
 

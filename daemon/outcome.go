@@ -40,7 +40,7 @@ func judge(p *pass) outcome {
 	case access, cost, errors.Is(p.err, downloader.ErrLimit), errors.Is(p.err, downloader.ErrSources):
 		o.condition = Parked
 	case isFull(p.err):
-		o.condition, o.soon, o.key = NoSpace, true, string(NoSpace)
+		o.condition, o.soon, o.key = NoSpace, needed(p.err) == 0, string(NoSpace)
 	case errors.Is(p.err, downloader.ErrManifest):
 		o.condition = Failing
 	default:
@@ -94,12 +94,14 @@ func (s *dataset) isRefresh(p *pass) bool {
 func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
 	s.agenda.Ref, s.agenda.Refreshed = p.request.Ref, p.start
 	s.agenda.Refreshing, s.agenda.unsaved = o.soon, true
-	switch o.condition {
-	case Idle:
+	s.needs = 0
+	switch {
+	case o.condition == Idle:
 		d.recover(s, p)
-	case NoSpace:
+	case o.condition == NoSpace && o.soon:
 		d.runOut(s, p, o, now)
 	default:
+		s.needs = needed(p.err)
 		d.trouble(s, p, o, now)
 	}
 	if !o.soon {
@@ -110,11 +112,11 @@ func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
 // concludePull is about what a person asked for, and can see by themselves. Only
 // a full disk concerns all.
 func (d *Daemon) concludePull(s *dataset, p *pass, o outcome) {
-	switch o.condition {
-	case NoSpace:
+	switch {
+	case o.condition == NoSpace && o.soon:
 		d.runOut(s, p, o, time.Now().Round(0))
 		d.hold(s, p)
-	case Idle:
+	case o.condition == Idle:
 		d.tellComplete(s, p)
 	}
 }
@@ -164,8 +166,11 @@ func (d *Daemon) trouble(s *dataset, p *pass, o outcome, now time.Time) {
 	}
 	t.Told = append(t.Told, o.key)
 	kind := notify.Failure
-	if o.condition == Parked {
+	switch o.condition {
+	case Parked:
 		kind = notify.Parked
+	case NoSpace:
+		kind = notify.NoSpace
 	}
 	d.tellOf(kind, p, o.why, o.cure)
 }

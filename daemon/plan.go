@@ -32,6 +32,7 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 		d.shortage = nil
 		d.change()
 	}
+	d.retryWhatFits()
 	d.correctClocks(now)
 	d.endWhatMust(now)
 	start := d.choose(ctx, now)

@@ -107,8 +107,8 @@ func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure st
 		return Paused, "all datasets are paused", "mimicsync daemon resume"
 	case d.shortage != nil && (waits || s.agenda.Refreshing):
 		return NoSpace, d.all.Trouble.Why, d.all.Trouble.Cure
-	case t != nil && t.Condition == string(Parked):
-		return Parked, t.Why, t.Cure
+	case t != nil && (t.Condition == string(Parked) || t.Condition == string(NoSpace)):
+		return Condition(t.Condition), t.Why, t.Cure
 	case waits && !open:
 		return Closed, "the run window is closed", ""
 	case waits:

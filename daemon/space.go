@@ -36,6 +36,23 @@ func isFull(err error) bool {
 	return errors.Is(err, downloader.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
+// needed is the room that a pass needs which was not begun, 0 for another error.
+func needed(err error) int64 {
+	if e, ok := errors.AsType[*downloader.SpaceError](err); ok && e.Err == nil {
+		return e.Need
+	}
+	return 0
+}
+
+// retryWhatFits begins the refreshes again that there is room for by now.
+func (d *Daemon) retryWhatFits() {
+	for _, s := range d.datasets {
+		if s.needs > 0 && s.scheduled() && d.space.Bytes >= s.needs {
+			s.needs, s.retryAt, s.agenda.Refreshing, s.agenda.unsaved = 0, time.Time{}, true, true
+		}
+	}
+}
+
 // runOut makes all passes wait until there is room for what is missing, and
 // tells people once.
 func (d *Daemon) runOut(s *dataset, p *pass, o outcome, now time.Time) {

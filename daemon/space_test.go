@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -47,6 +48,41 @@ func TestAQuotaIsAskedNowAndThen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A dataset that is too large for the disk is not begun, and keeps no other from its
+// refresh. When there is room for it, it comes.
+func TestADatasetThatDoesNotFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary()
+		l.publish(ref(t, "demo@1.0"), large())
+		l.publish(ref(t, "notes@1.0"), numbered("notes", 10, "first"))
+		large := ref(t, "demo@1.0")
+		l.befall(func(of manifest.Ref) error {
+			if of == large { // as a pass finds that knows the sizes
+				return &downloader.SpaceError{Need: 1 << 40, Free: 1 << 30}
+			}
+			return nil
+		})
+		s := daily(t)
+		s.Datasets[0].Schedule = schedule(t, "0 3 1 * *")
+		s.Datasets = append(s.Datasets, daemon.Dataset{Ref: ref(t, "notes"), Schedule: schedule(t, "0 4 * * *")})
+		r := newRig(t, l, s)
+		r.free.Store(1 << 30)
+		r.start()
+		r.until("03 12:00")
+		r.want("demo", daemon.NoSpace)
+		r.want("notes", daemon.Idle)
+		r.wantEvents("complete notes", "no_space demo")
+		r.wantAsked("01 00:00 demo@1.0", "01 00:00 notes@1.0", "01 03:00 demo@1.0", "01 04:00 notes@1.0", "02 04:00 notes@1.0", "03 04:00 notes@1.0")
+		must(t, r.Ready())
+		l.befall(nil)
+		r.free.Store(2 << 40)
+		after(2 * time.Minute)
+		r.want("demo", daemon.Idle)
+		r.wantEvents("complete demo", "recovery demo")
+		r.stop()
+	})
 }
 
 // The clock was wrong by a year when trouble began, and is set right: people hear
