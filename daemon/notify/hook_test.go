@@ -105,6 +105,15 @@ func TestAHookHearsOfTheEventAndOfNoSecret(t *testing.T) {
 			t.Errorf("its environment lacks %s: %q", want, told.Env)
 		}
 	}
+	manual, err := os.ReadFile("../../configs/example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range told.Env {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "MIMICSYNC_") && !strings.Contains(string(manual), name) {
+			t.Errorf("the example of the configuration does not speak of %s", name)
+		}
+	}
 	if strings.Contains(log.String(), "hunter2") {
 		t.Errorf("its environment has a secret: %q", told.Env)
 	}
