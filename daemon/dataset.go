@@ -15,13 +15,14 @@ type dataset struct {
 	agenda   agenda
 	versions []version // that the mirror has, the newest first
 
-	running *pass
-	queue   []*pass // asked for by people, in order
-	last    *PassStatus
-	success time.Time // end of the last complete pass
-	retries int       // in a row
-	needs   int64     // bytes of room that a refresh was not begun without, 0 if none
-	retryAt time.Time // not before then is a refresh tried again that did not come to its end
+	running  *pass
+	queue    []*pass // asked for by people, in order
+	last     *PassStatus
+	success  time.Time // end of the last complete pass
+	complete bool      // as in DatasetStatus
+	retries  int       // in a row
+	needs    int64     // bytes of room that a refresh was not begun without, 0 if none
+	retryAt  time.Time // not before then is a refresh tried again that did not come to its end
 }
 
 // version is one that the mirror has.

@@ -93,8 +93,14 @@ func (d *Daemon) recallPasses(s *dataset) error {
 	}
 	last := pastStatus(past[0])
 	s.last = &last
+	judged := false // whether it is known if all is here
 	for _, p := range past {
-		if kind := pastStatus(p).Kind; p.State == store.Complete && (kind == PullPass || kind == RefreshPass) {
+		kind := pastStatus(p).Kind
+		fetches := kind == PullPass || kind == RefreshPass
+		if !judged && (fetches || p.State != store.Complete && p.State != store.Interrupted) {
+			judged, s.complete = true, fetches && p.State == store.Complete
+		}
+		if fetches && p.State == store.Complete {
 			s.success = p.Start.Add(p.Elapsed)
 			return nil
 		}

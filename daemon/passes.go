@@ -210,8 +210,14 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 		"state", shown.State.String(), "elapsed", p.elapsed, "fetched_bytes", shown.Fetched, "err", p.err)
 	shown.Report, shown.Verification = nil, nil
 	s.last = &shown
-	if p.state() == store.Complete && p.fetches() {
-		s.success = now
+	switch complete := p.state() == store.Complete; {
+	case p.fetches():
+		s.complete = complete
+		if complete {
+			s.success = now
+		}
+	case !complete && p.state() != store.Interrupted:
+		s.complete = false
 	}
 	d.traffic.unsaved = true
 	d.decideSoon()

@@ -113,6 +113,29 @@ func TestAPullShowsWhatItDoes(t *testing.T) {
 	})
 }
 
+// What the server lacks is still lacking after a verification that found all
+// that is here right, and after a restart.
+func TestAVerificationDoesNotMakeADatasetComplete(t *testing.T) {
+	scene(t, nil, func(t *testing.T, r *rig) {
+		r.library.slow(0)
+		r.library.remove(ref(t, "demo@1.0"), "07.dat")
+		r.pull("demo")
+		after(time.Hour)
+		id, err := r.Verify(ref(t, "demo"), false)
+		must(t, err)
+		after(time.Hour)
+		r.wantState(id, store.Complete)
+		if s := r.dataset("demo"); s.Files != 39 || s.Complete {
+			t.Errorf("the dataset: %+v, want it incomplete", s)
+		}
+		r.stop()
+		r.start()
+		if s := r.dataset("demo"); s.Files != 39 || s.Complete {
+			t.Errorf("the dataset after a restart: %+v, want it incomplete", s)
+		}
+	})
+}
+
 // The same request joins the pass that runs, another one waits for it.
 func TestPullsOfADatasetComeOneAfterTheOther(t *testing.T) {
 	scene(t, nil, func(t *testing.T, r *rig) {

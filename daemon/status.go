@@ -89,6 +89,10 @@ type DatasetStatus struct {
 	Files     int64 `json:"files"`           // verified
 	Bytes     int64 `json:"bytes"`           // verified, with what has come in the pass that runs
 	Published int64 `json:"published_bytes"` // of the whole version, 0 when unknown
+	// Complete says that all is here that the last refresh or pull wanted, which
+	// may be less than all entries, and that no verification since found
+	// otherwise.
+	Complete bool `json:"complete"`
 
 	Next        time.Time   `json:"next,omitzero"`         // refresh
 	NextScrub   time.Time   `json:"next_scrub,omitzero"`   //

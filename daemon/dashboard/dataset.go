@@ -111,7 +111,7 @@ func verifies(p *daemon.PassStatus) bool {
 }
 
 func complete(s *daemon.DatasetStatus) bool {
-	return s.Entries > 0 && s.Files >= s.Entries || s.Pass == nil && s.Last != nil && s.Last.State == store.Complete
+	return s.Entries > 0 && s.Files >= s.Entries || s.Pass == nil && s.Complete
 }
 
 // share is how much of a dataset is here, by bytes where their number is
