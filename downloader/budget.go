@@ -34,6 +34,7 @@ type Budget struct {
 		start    time.Time
 		amount   float64 // bytes, and a little for each answer
 		starved  bool    // somebody waited
+		paced    bool    // for the pace, and not for a connection
 		previous float64 // amount per second of the window before the limit last changed
 		probing  bool    // the limit went up by one at the start of this window
 	}
@@ -265,9 +266,10 @@ func (b *Budget) count(now time.Time, amount float64) {
 	}
 }
 
-// probe tries one connection more, unless that is known to be too much.
+// probe tries one connection more, unless that is known to be too much, or it is
+// the pace that keeps requests waiting.
 func (b *Budget) probe(now time.Time) {
-	if now.Before(b.probeAt) || b.pace.on() || b.refusals.wall > 0 && b.limit+1 >= b.refusals.wall && now.Before(b.refusals.wallTill) {
+	if now.Before(b.probeAt) || b.window.paced || b.refusals.wall > 0 && b.limit+1 >= b.refusals.wall && now.Before(b.refusals.wallTill) {
 		b.setLimit(now, b.limit)
 		return
 	}
@@ -279,7 +281,8 @@ func (b *Budget) probe(now time.Time) {
 // setLimit sets the limit and starts a new window.
 func (b *Budget) setLimit(now time.Time, limit int) {
 	b.limit = min(max(limit, 1), b.ceiling)
-	b.window.start, b.window.amount, b.window.starved, b.window.probing = now, 0, false, false
+	w := &b.window
+	w.start, w.amount, w.starved, w.paced, w.probing = now, 0, false, false, false
 }
 
 // admit lets those in that there is room for.
@@ -303,6 +306,7 @@ func (b *Budget) free() bool {
 		due = b.pace.due
 	}
 	if due.After(now) {
+		b.window.paced = b.window.paced || b.pace.on()
 		if b.alarm == nil {
 			b.alarm = time.AfterFunc(due.Sub(now), b.wake)
 		}

@@ -182,6 +182,37 @@ func TestBudgetOfAServerThatCountsRequests(t *testing.T) {
 	}
 }
 
+// A host has once counted requests, and a single connection is left. Others do not wait for the end of the big file that has it:
+// no request was held back since, so that the spacing is not what they wait for.
+func TestBudgetGrowsBesideALongBodyAfterRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(8)
+		for _, a := range []Answer{Busy, TooFast} {
+			must(t, b.Acquire(t.Context()))
+			b.Release(a, 0)
+		}
+		if _, limit, _ := b.Connections(); limit != 1 || !b.pace.on() {
+			t.Fatalf("limit %d, spaced %t, want a single connection, spaced", limit, b.pace.on())
+		}
+		must(t, b.Acquire(t.Context()))
+		begun := time.Now()
+		other := make(chan time.Duration, 1)
+		go func() {
+			if b.Acquire(t.Context()) == nil {
+				other <- time.Since(begun)
+			}
+		}()
+		for range 10 * 60 { // ten minutes of one answer
+			time.Sleep(time.Second)
+			b.Progress(40_000)
+		}
+		b.Release(Good, 0)
+		if waited := <-other; waited > time.Minute {
+			t.Errorf("another request waited for %s, want less than a minute", waited)
+		}
+	})
+}
+
 func TestBudgetDoesNotGrowWhileNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(8)
