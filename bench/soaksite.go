@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"mimicsync/downloader/lookalike"
@@ -106,6 +107,15 @@ func (d *soakDataset) harm() {
 		f.Path = "/files/" + d.slug + "/*/data/*"
 		d.inject(f)
 	}
+}
+
+// slow lets files take a second or two; the big one would take minutes.
+func (d *soakDataset) slow() {
+	big := d.files[0].Path
+	d.inject(lookalike.Fault{
+		Kind: lookalike.Slow, Rate: 20_000, Path: "/files/" + d.slug + "/*/data/*",
+		Match: func(r *http.Request) bool { return !strings.HasSuffix(r.URL.Path, big) },
+	})
 }
 
 func (d *soakDataset) inject(f lookalike.Fault) { d.harms = append(d.harms, d.server.Inject(f)) }

@@ -367,7 +367,7 @@ func (w *soakWorker) canceled(ctx context.Context) error {
 func (w *soakWorker) broken(ctx context.Context, stop func(id int64) error) error {
 	w.change()
 	w.revise()
-	w.inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 20_000, Path: "/files/" + w.slug + "/*/data/*"})
+	w.slow()
 	id, err := w.client.Pull(ctx, api.PullRequest{Dataset: w.slug})
 	if err != nil {
 		return err
