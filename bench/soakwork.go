@@ -180,7 +180,7 @@ func (w *soakWorker) end(ctx context.Context, id int64) (last api.Pass, err erro
 	defer cancel()
 	for p, err := range w.client.Follow(ctx, id) {
 		if err != nil {
-			return p, fmt.Errorf("pass %d, %s since %s: %w", id, p.State, p.Start.Format(time.TimeOnly), err)
+			return p, fmt.Errorf("pass %d, begun %s and in %s: %w", id, last.Start.Format(time.TimeOnly), last.Phase, err)
 		}
 		last = p
 	}
