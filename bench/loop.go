@@ -104,7 +104,7 @@ func (l *loop) sync() error {
 		return err
 	}
 	defer func() { _ = dir.Close() }() // opened for reading only
-	return unix.Syncfs(int(dir.Fd()))  //nolint:gosec // a descriptor is small
+	return unix.Syncfs(int(dir.Fd()))
 }
 
 func (l *loop) fetchManifest(ctx context.Context) error {
