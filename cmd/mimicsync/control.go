@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/daemon/api"
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -17,13 +18,18 @@ func (a *app) controlCommands() []*cobra.Command {
 			`Pause ends the passes of a dataset, or of all, in good order and lets none begin by
 itself. It holds until resume, also when the daemon is started anew.`,
 			"  mimicsync daemon pause mimic-cxr-jpg", cobra.MaximumNArgs(1), a.pause),
-		a.control("resume [DATASET]", "Undo pause, and go on with what was interrupted", "",
+		a.control("resume [DATASET]", "Undo pause, and go on with what was interrupted",
+			`Resume lets the passes of a dataset, or of all, begin again, and goes on with those
+that pause ended. A dataset that was paused by its name is resumed by its name.`,
 			"  mimicsync daemon resume", cobra.MaximumNArgs(1), a.resume),
 		a.control("cancel DATASET", "End the pass of a dataset in good order",
 			`Cancel ends the pass that runs; what has come is kept, and the next pass goes on
 with it. That is the one of the schedule, if there is one.`,
 			"  mimicsync daemon cancel mimic-cxr-jpg", cobra.ExactArgs(1), a.cancel),
-		a.control("bwlimit RATE", "Limit what is received, until the configuration is reloaded", "",
+		a.control("bwlimit RATE", "Limit what is received, until the configuration is reloaded",
+			`Bwlimit changes how much all passes together may receive in a second: 10M, 512k, off,
+or a timetable. It holds until the configuration is reloaded or the daemon is started
+anew; to keep it, write it into the configuration as bwlimit.`,
 			"  mimicsync daemon bwlimit 2M\n  mimicsync daemon bwlimit '08:00,2M 19:00,off'", cobra.ExactArgs(1), a.setBWLimit),
 		a.control("reload", "Read the configuration again",
 			`Reload makes the daemon read its configuration file again. A bad file leaves the
@@ -82,6 +88,13 @@ func (a *app) resume(ctx context.Context, client *api.Client, args []string) err
 		return err
 	}
 	a.ui.print("%s: resumed\n", first(dataset, "all datasets"))
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Paused {
+		a.ui.note("it waits all the same: all datasets are paused; go on with: mimicsync daemon resume")
+	}
 	return nil
 }
 
@@ -111,10 +124,13 @@ func (a *app) cancel(ctx context.Context, client *api.Client, args []string) err
 			return nil
 		}
 	}
-	return usagef("%s: no pass runs", dataset)
+	return &usageError{fmt.Errorf("%s: no pass runs", dataset), "see what runs with: mimicsync status"}
 }
 
 func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string) error {
+	if _, err := downloader.ParseTimetable(args[0]); err != nil {
+		return &usageError{err, "see: mimicsync daemon bwlimit --help"}
+	}
 	if err := client.BWLimit(ctx, args[0]); err != nil {
 		return err
 	}

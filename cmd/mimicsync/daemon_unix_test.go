@@ -280,7 +280,7 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, exitOwned, "hint: wait until it ends, or stop it with: kill "},
+		{nil, exitOwned, "hint: the daemon must rest for this: stop it with: kill "},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, exitUsage, "hint: another program listens there"},
 	} {
 		second := s.start(test.args...)

@@ -42,12 +42,17 @@ func worse(a, b int) int {
 }
 
 // usageError is about the command line.
-type usageError struct{ err error }
+type usageError struct {
+	err  error
+	hint string
+}
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...), "see: mimicsync help"}
+}
 
 // configError is about the configuration: the file, the environment, netrc.
 type configError struct{ err error }
@@ -90,7 +95,7 @@ func adviseUsage(err error) (advice, bool) {
 	case errors.Is(err, manifest.ErrBadRef):
 		return advice{exitUsage, "see the names with: mimicsync datasets"}, true
 	case errors.As(err, &usage):
-		return advice{exitUsage, "see: mimicsync help"}, true
+		return advice{exitUsage, usage.hint}, true
 	case errors.As(err, &config), errors.Is(err, downloader.ErrSources), errors.Is(err, downloader.ErrKept):
 		return advice{exitUsage, ""}, true
 	case errors.As(err, &none):
@@ -142,7 +147,12 @@ func adviseState(err error) (advice, bool) {
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		a := advice{exitOwned, "wait until it ends, or stop it; its state is saved at any moment"}
-		if locked, ok := errors.AsType[*store.LockedError](err); ok && locked.Owner.PID != 0 {
+		locked, ok := errors.AsType[*store.LockedError](err)
+		switch {
+		case !ok || locked.Owner.PID == 0:
+		case locked.Owner.Command == "daemon": // which does not end by itself
+			a.hint = fmt.Sprintf("the daemon must rest for this: stop it with: kill %d, or as a service with: systemctl stop mimicsync   (its state is saved);\nstart it again afterwards", locked.Owner.PID)
+		default:
 			a.hint = fmt.Sprintf("wait until it ends, or stop it with: kill %d   (its state is saved)", locked.Owner.PID)
 		}
 		return a, true

@@ -133,7 +133,7 @@ func (i *installation) install(ctx context.Context) error {
 	}
 	text, err := service.Unit(i.manager)
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err, "see: mimicsync daemon install --help"}
 	}
 	if i.dryRun {
 		i.app.ui.print("%s", text)

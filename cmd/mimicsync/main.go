@@ -22,9 +22,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
+	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		if !a.started { // cobra did not get as far as running anything
-			err = &usageError{err}
+			err = &usageError{err, "see: " + cmd.CommandPath() + " --help"}
 		}
 		return a.ui.explain(err)
 	}

@@ -180,7 +180,7 @@ func parseRefs(args []string) ([]manifest.Ref, error) {
 func (a *app) selection() (manifest.Selection, error) {
 	s, err := manifest.NewSelection(a.include, a.exclude)
 	if err != nil {
-		return s, &usageError{err}
+		return s, &usageError{err, "see: mimicsync help"}
 	}
 	return s, nil
 }

@@ -47,7 +47,7 @@ func newStanding(d daemon.DatasetStatus) standing {
 	s := standing{Dataset: d.Dataset, Version: d.Version, Entries: d.Entries, Files: d.Files, Bytes: d.Bytes, Published: d.Published}
 	if p := d.Last; p != nil {
 		s.Last = &lastPass{
-			Start: p.Start, Elapsed: p.Elapsed, State: p.State, Error: p.Error, Failures: p.Failures,
+			Kind: string(p.Kind), Start: p.Start, Elapsed: p.Elapsed, State: p.State, Error: p.Error, Failures: p.Failures,
 			Files: store.Files{Total: p.Total, Failed: p.Failed},
 		}
 	}
@@ -56,7 +56,7 @@ func newStanding(d daemon.DatasetStatus) standing {
 
 // running tells what the daemon does, and what a person must do.
 func (u *ui) running(s daemon.Status) {
-	u.print("\nA daemon runs since %s", moment(s.Started))
+	u.print("\nIts daemon has been running since %s", moment(s.Started))
 	if s.BytesLimit > 0 {
 		u.print(", receives at most %s/s", size(s.BytesLimit))
 	}
@@ -67,9 +67,12 @@ func (u *ui) running(s daemon.Status) {
 		}
 	}
 	u.print(".\n")
+	if s.Paused {
+		u.print("All datasets are paused; go on with: mimicsync daemon resume\n")
+	}
 	for _, d := range s.Datasets {
 		u.print("  %s\n", strings.Join(standingNow(d), ", "))
-		if d.Cure != "" {
+		if d.Cure != "" && !(s.Paused && d.Condition == daemon.Paused) {
 			u.lines("hint", d.Dataset+": "+d.Cure)
 		}
 	}

@@ -42,6 +42,7 @@ type standing struct {
 }
 
 type lastPass struct {
+	Kind     string          `json:"kind,omitempty"` // pull, refresh, verify or scrub
 	Start    time.Time       `json:"start"`
 	Elapsed  float64         `json:"elapsed_s"`
 	State    store.State     `json:"state"`
@@ -99,6 +100,6 @@ func (m *mirror) standing(ref manifest.Ref) (standing, error) {
 		return s, err
 	}
 	p := passes[0]
-	s.Last = &lastPass{Start: p.Start, Elapsed: p.Elapsed.Seconds(), State: p.State, Files: p.Files, Error: p.Error, Failures: p.Failures}
+	s.Last = &lastPass{Kind: p.Kind, Start: p.Start, Elapsed: p.Elapsed.Seconds(), State: p.State, Files: p.Files, Error: p.Error, Failures: p.Failures}
 	return s, nil
 }

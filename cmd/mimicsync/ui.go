@@ -16,6 +16,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/physionet"
@@ -233,6 +234,9 @@ func (u *ui) status(all []standing, mirror string) {
 		state, when := "-", "-"
 		if s.Last != nil {
 			state = s.Last.State.String()
+			if kind := daemon.Kind(s.Last.Kind); kind == daemon.VerifyPass || kind == daemon.ScrubPass { // complete does not say that all is here
+				state = s.Last.Kind + ": " + state
+			}
 			when = s.Last.Start.Add(time.Duration(s.Last.Elapsed * float64(time.Second))).Local().Format("2006-01-02 15:04")
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Dataset, s.Version, humanize.Comma(s.Files), humanize.Comma(s.Entries), size(s.Bytes), state, when)
