@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"mimicsync/downloader"
@@ -126,6 +127,26 @@ func (c Config) validate(p *problems) {
 	if _, err := manifest.NewSelection(nil, c.Exclude); err != nil {
 		p.add(p.line("exclude"), "%w", err)
 	}
+	c.validatePaths(p)
 	c.validateSources(p)
 	c.validateDaemon(p)
+}
+
+// validatePaths refuses what a shell would have replaced: there is none here, and
+// a folder named ~ is nobody's wish.
+func (c Config) validatePaths(p *problems) {
+	paths := map[string]string{"mirror": c.Mirror, "state": c.State, "token_file": c.TokenFile, "mail.password_file": c.Mail.PasswordFile}
+	for i, w := range c.Webhooks {
+		paths[fmt.Sprintf("webhooks[%d].url_file", i)] = w.URLFile
+	}
+	for field, argv := range map[string][]string{"hooks.on_complete": c.Hooks.OnComplete, "hooks.on_failure": c.Hooks.OnFailure} {
+		if len(argv) > 0 {
+			paths[field] = argv[0]
+		}
+	}
+	for field, path := range paths {
+		if strings.HasPrefix(path, "~") || strings.HasPrefix(path, "$") {
+			p.at(field, "%q: no shell reads this; write the whole path, as in /home/marie/physionet", path)
+		}
+	}
 }

@@ -95,8 +95,12 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 			`line 3: unknown key "ur": did you mean url?`, "line 4: unknown key \"foo\"\n",
 		}},
 		{"values of another kind", "connections: many\nsources: physionet\ngcs: 3\ns3: {anonymous: perhaps}\n" + "mirror: [a]\n", []string{
-			"line 1: many is not a whole number", "line 2: physionet is not a list", "line 3: 3 is not a group of fields",
-			`line 4: unknown key "anonymous"`, "line 5: what is there is not text",
+			"line 1: connections: many is not a whole number", "line 2: sources: physionet is not a list", "line 3: gcs: 3 is not a group of fields",
+			`line 4: unknown key "anonymous"`, "line 5: mirror: what is there is not text",
+		}},
+		{"two fields in a line", "gcs: {connections: many, price_per_gb: 1}\n", []string{"line 1: many is not a whole number"}},
+		{"paths that only a shell reads", "mirror: ~/physionet\nhooks: {on_failure: [$HOME/tell-us]}\n", []string{
+			`line 1: mirror: "~/physionet": no shell reads this`, `line 2: hooks.on_failure: "$HOME/tell-us"`,
 		}},
 		{"a list", "- a\n", []string{"line 1: what is there is not a group of fields"}},
 		{"a key twice", "mirror: a\nmirror: b\n", []string{"line 2", "already defined at line 1"}},
@@ -106,7 +110,7 @@ func TestABadFileSaysEverythingThatIsWrong(t *testing.T) {
 		{"an unquoted cron expression", "schedule: * 3 * * *\n", []string{"line 1", "in quotes"}},
 		{"no YAML", "mirror: [a\nwindows: b\n", []string{"line 2", "did not find"}},
 		{"problems of all kinds, in their order", "jitter: soon\nconnections: 900\nmirrors: 1\n", []string{
-			"line 1: \"soon\" is not a time such as 90s, 8h or 1d\nline 2: connections: 900 is not from 1 to 256\nline 3: unknown key",
+			"line 1: jitter: \"soon\" is not a time such as 90s, 8h or 1d\nline 2: connections: 900 is not from 1 to 256\nline 3: unknown key",
 		}},
 		{"several bad values", "connections: 900\nfile_mode: 0040\nidle_timeout: 1ms\n", []string{"connections", "file_mode", "idle_timeout"}},
 		{"a word for a time", "idle_timeout: soon\n", []string{"soon", "line 1"}},

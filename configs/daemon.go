@@ -170,8 +170,8 @@ func (c Config) validateDaemon(p *problems) {
 	}
 	p.windows(c.Windows)
 	for i, address := range c.Listen {
-		if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port) {
-			p.at(fmt.Sprintf("listen[%d]", i), "%q is not an address such as %s or :8765", address, DefaultListen)
+		if err := CheckAddress(address); err != nil {
+			p.at(fmt.Sprintf("listen[%d]", i), "%w", err)
 		}
 	}
 	for i, host := range c.Hosts {
@@ -190,6 +190,14 @@ func (c Config) validateDaemon(p *problems) {
 	}
 	p.oneOf("log.format", c.Log.Format, "text", "json")
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+}
+
+// CheckAddress says what is wrong with an address to listen on.
+func CheckAddress(address string) error {
+	if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port) {
+		return fmt.Errorf("%q is not an address such as %s or :8765", address, DefaultListen)
+	}
+	return nil
 }
 
 func (d Dataset) validate(p *problems, path string, named map[string]int) {

@@ -186,7 +186,26 @@ func (p *problems) refuse(err error, b []byte) {
 	if m := misfit.FindStringSubmatch(message); m != nil {
 		message = cmp.Or(m[1], "what is there") + " is not " + wanted(m[2])
 	}
+	if field := p.fieldAt(line); field != "" {
+		message = field + ": " + message
+	}
 	p.add(line, "%s", strings.TrimSpace(message+" "+one.ContextMsg))
+}
+
+// fieldAt is the field of a line, empty if there are several.
+func (p *problems) fieldAt(line int) string {
+	deepest := ""
+	for path, at := range p.lines {
+		if at == line && len(path) > len(deepest) {
+			deepest = path
+		}
+	}
+	for path, at := range p.lines {
+		if at == line && !strings.HasPrefix(deepest, path) {
+			return ""
+		}
+	}
+	return index.ReplaceAllString(deepest, "")
 }
 
 var (

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +15,8 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon"
+	"mimicsync/daemon/api"
+	"mimicsync/manifest"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -87,7 +91,7 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 			}
 			path, _ := a.configPath()
 			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-				return &configError{fmt.Errorf("there is no %s; write one with: mimicsync config init", path)}
+				return &configError{fmt.Errorf("there is no %s; write one with: mimicsync config init%s", path, after(strings.Join(args, "")))}
 			}
 			if err := a.settle(cmd.Flags()); err != nil {
 				return err
@@ -96,10 +100,51 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 			if err != nil {
 				return &configError{fmt.Errorf("%s: %w", path, err)}
 			}
+			if a.mirror, err = filepath.Abs(a.mirror); err != nil {
+				return err
+			}
 			a.ui.print("%s is right\n", path)
 			a.ui.settings(settings, a.mirror, a.file.Windows)
+			a.checkSurroundings(settings)
 			return nil
 		},
+	}
+}
+
+// checkSurroundings tells what a daemon would miss here, or its owner may not have
+// meant. It is no error: the daemon may run elsewhere, or as somebody else.
+func (a *app) checkSurroundings(s daemon.Settings) {
+	listen := a.file.Listen
+	if listen == nil {
+		listen = []string{configs.DefaultListen}
+	}
+	for _, address := range listen {
+		host, _, _ := net.SplitHostPort(address) // which is right
+		a.ui.print("page      http://%s/\n", address)
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			a.ui.note("%s can be reached from other machines, without TLS: put a proxy before it, or listen on %s", address, configs.DefaultListen)
+		}
+	}
+	for _, d := range s.Datasets {
+		if _, known := manifest.Lookup(d.Ref.Dataset); !known {
+			a.ui.note("%s is not one of the datasets known here: see that its name is right with: mimicsync datasets --remote", d.Ref.Dataset)
+		}
+	}
+	if _, err := notifiers(a.file, nil); err != nil {
+		a.ui.note("here and now, a daemon would not start: %v", err)
+	}
+	for _, argv := range [][]string{a.file.Hooks.OnComplete, a.file.Hooks.OnFailure} {
+		if len(argv) == 0 {
+			continue
+		}
+		if _, err := exec.LookPath(argv[0]); err != nil {
+			a.ui.note("hooks: %v", err)
+		}
+	}
+	if a.file.TokenFile != "" {
+		if _, err := api.Token(a.mirror, a.file.TokenFile); err != nil {
+			a.ui.note("here and now, a daemon would not start: %v", err)
+		}
 	}
 }
 

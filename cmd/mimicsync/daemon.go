@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -124,9 +126,20 @@ func explainInDaemon(err error) (why, cure string) {
 	}
 }
 
+// adviseDaemon is about the addresses that a daemon listens on.
 func adviseDaemon(err error) (advice, bool) {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return advice{exitUsage, "another program listens there, perhaps another daemon: choose another address, as in --listen 127.0.0.1:8766"}, true
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "listen" || op.Net != "tcp" {
+		return advice{}, false
 	}
-	return advice{}, false
+	why := "that address cannot be had"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		why = "another program listens there, perhaps another daemon"
+	case errors.Is(err, fs.ErrPermission):
+		why = "ports below 1024 are for root"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		why = "this machine does not have that address"
+	}
+	return advice{exitUsage, why + ": choose another one, as in --listen 127.0.0.1:8766"}, true
 }

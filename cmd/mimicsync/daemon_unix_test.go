@@ -282,6 +282,8 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 	}{
 		{nil, exitOwned, "hint: the daemon must rest for this: stop it with: kill "},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, exitUsage, "hint: another program listens there"},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, exitUsage, `"8765" is not an address such as 127.0.0.1:8765`},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "192.0.2.1:8765"}, exitUsage, "hint: this machine does not have that address"},
 	} {
 		second := s.start(test.args...)
 		<-second.ended

@@ -72,7 +72,7 @@ func (u *ui) running(s daemon.Status) {
 	}
 	for _, d := range s.Datasets {
 		u.print("  %s\n", strings.Join(standingNow(d), ", "))
-		if d.Cure != "" && !(s.Paused && d.Condition == daemon.Paused) {
+		if told := s.Paused && d.Condition == daemon.Paused; d.Cure != "" && !told {
 			u.lines("hint", d.Dataset+": "+d.Cure)
 		}
 	}

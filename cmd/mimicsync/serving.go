@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -55,6 +56,11 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	}
 	if s.listen == nil {
 		s.listen = []string{configs.DefaultListen}
+	}
+	for _, address := range s.listen {
+		if err := configs.CheckAddress(address); err != nil {
+			return nil, &usageError{fmt.Errorf("--listen: %w", err), "see: mimicsync daemon --help"}
+		}
 	}
 	s.manager = supervisor{s.logger}
 	s.metrics.Follow(s.status)

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"mimicsync/daemon"
@@ -54,7 +56,10 @@ func Dial(ctx context.Context, mirror string) (*Client, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}
 	conn, err := dial(ctx, "", "")
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED): // no socket, or one that a crash left
+		return nil, fmt.Errorf("%w: %s", ErrNoDaemon, mirror)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	_ = conn.Close() // that it opened is the answer
