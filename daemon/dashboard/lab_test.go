@@ -41,7 +41,7 @@ func labStatus() daemon.Status {
 			{
 				Dataset: "mimic-iv-demo", Version: "2.2", Scheduled: true, Condition: daemon.Idle, Entries: 34, Files: 34, Bytes: 16_034_127,
 				Published: 16_034_127, Next: monday.Add(11*time.Hour + 20*time.Minute), NextScrub: monday.AddDate(0, 0, 13),
-				LastSuccess: monday.Add(-13 * time.Hour), Last: &daemon.PassStatus{State: store.Complete},
+				LastSuccess: monday.Add(-13 * time.Hour), Complete: true, Last: &daemon.PassStatus{State: store.Complete},
 			},
 			{
 				Dataset: "mimic-iv-note", Version: "2.3", Latest: true, Scheduled: true, Condition: daemon.Parked, Entries: 10, Files: 9,

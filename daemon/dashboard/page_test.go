@@ -131,6 +131,22 @@ func TestCures(t *testing.T) {
 	}
 }
 
+// What a verification found right is not all that there is.
+func TestIncompleteButRight(t *testing.T) {
+	s := daemon.DatasetStatus{
+		Dataset: "mimic-cxr", Condition: daemon.Idle, Entries: 3000, Files: 300, Bytes: 10e9, Published: 1e11,
+		Last: &daemon.PassStatus{Kind: daemon.VerifyPass, State: store.Complete},
+	}
+	page := func() string { return read(t, get(t, still(daemon.Status{Datasets: []daemon.DatasetStatus{s}}), "/")) }
+	if page := page(); strings.Contains(page, "Up to date") || !strings.Contains(page, "10.0 %") {
+		t.Errorf("a tenth of a dataset: %s", page)
+	}
+	s.Complete = true // of what the configuration selects
+	if page := page(); !strings.Contains(page, "Up to date") {
+		t.Errorf("all that is selected: %s", page)
+	}
+}
+
 // A person without the token sees everything, and buttons that are of no use yet.
 func TestLocked(t *testing.T) {
 	hour, days := labTraffic()
