@@ -114,6 +114,7 @@ func (b *bar) begin(phase downloader.Phase) {
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowElapsedTimeOnFinish(),
 		progressbar.OptionSetPredictTime(total > 0),
+		progressbar.OptionSetSpinnerChangeInterval(0), // else a goroutine of the library turns it, for ever
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetTheme(progressbar.ThemeASCII),

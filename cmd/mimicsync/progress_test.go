@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mimicsync/downloader"
+)
+
+// What turns while there is nothing to count ends when there is: a spinner that
+// went on by itself would write over the bar, and over the shell's prompt.
+func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var screen bytes.Buffer
+		u := &ui{stderr: &screen}
+		p := new(downloader.Progress)
+		stop := u.show("bar", "demo", p, nil)
+		shown := func() string { // since the last call
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			defer screen.Reset()
+			return screen.String()
+		}
+		time.Sleep(time.Second + barEvery/2) // between two ticks, then and from then on
+		if text := shown(); !strings.Contains(text, "demo  asking for the manifest") {
+			t.Errorf("the screen: %q", text)
+		}
+		p.Total.Store(10)
+		p.Expected.Store(1e6)
+		p.Phase.Store(int32(downloader.PhaseTransfer))
+		time.Sleep(barEvery)
+		shown()
+		time.Sleep(time.Second)
+		stop()
+		if text := shown(); strings.Contains(text, "asking") || !strings.Contains(text, "0/10 files") {
+			t.Errorf("the screen: %q", text)
+		}
+	})
+}
