@@ -338,6 +338,17 @@ func (n *inbox) Notify(_ context.Context, e notify.Event) error {
 	return nil
 }
 
+// last is what came last.
+func (n *inbox) last() notify.Event {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.events) == 0 {
+		return notify.Event{}
+	}
+	return n.events[len(n.events)-1]
+}
+
 // take returns what has come since the last call, sorted, as "kind dataset".
 func (n *inbox) take() []string {
 	synctest.Wait()

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
 	"mimicsync/store"
@@ -189,10 +191,23 @@ func (d *Daemon) tellComplete(s *dataset, p *pass) {
 	if d.shortage == nil && d.all.Trouble != nil {
 		d.all.Trouble, d.all.unsaved = nil, true // the disk has room again
 	}
-	f := p.report.Files
-	if n := f.Fetched + f.Linked + f.Adopted; n > 0 {
-		d.tellOf(notify.Complete, p, fmt.Sprintf("%s@%s is complete: %d files, %d of them changed", s.name, p.version, f.Total, n), "")
+	if f := p.report.Files; f.Fetched+f.Linked+f.Adopted > 0 {
+		d.tellOf(notify.Complete, p, fmt.Sprintf("%s@%s is complete: %s", s.name, p.version, filesInWords(f)), "")
 	}
+}
+
+// filesInWords says how many files a version has, and where they are from.
+func filesInWords(f store.Files) string {
+	words := []string{humanize.Comma(f.Total) + " files"}
+	for _, part := range []struct {
+		n   int64
+		how string
+	}{{f.Fetched, "fetched"}, {f.Linked, "linked to those of another version"}, {f.Adopted, "found in the mirror"}} {
+		if part.n > 0 {
+			words = append(words, humanize.Comma(part.n)+" "+part.how)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // tellRot is about a verification that found files which are no longer right.

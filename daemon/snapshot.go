@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"mimicsync/downloader"
 )
 
@@ -170,7 +172,8 @@ func (d *Daemon) Ready() error {
 	case !d.running:
 		return errNotStarted
 	case d.shortage != nil:
-		return fmt.Errorf("%w: %d bytes are needed, %d are free", downloader.ErrNoSpace, d.shortage.bytes, d.space.Bytes)
+		return fmt.Errorf("%w: passes go on when %s are free, and %s are",
+			downloader.ErrNoSpace, humanize.Bytes(uint64(max(d.shortage.bytes, 0))), humanize.Bytes(uint64(max(d.space.Bytes, 0))))
 	}
 	return nil
 }

@@ -152,6 +152,9 @@ func aNewVersion(r *rig) {
 	r.library.served()
 	r.until("04 07:45")
 	r.wantAsked("04 07:30 demo@2.0")
+	if want := "demo@2.0 is complete: 100 files, 1 fetched, 99 linked to those of another version"; r.inbox.last().Text != want {
+		r.t.Errorf("people were told %q, want %q", r.inbox.last().Text, want)
+	}
 	r.wantEvents("complete demo")
 	if got := r.library.served(); got != int64(len(files["042.csv"])) {
 		r.t.Errorf("%d bytes came for one changed file of %d", got, len(files["042.csv"]))

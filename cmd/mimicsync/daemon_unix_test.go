@@ -261,7 +261,22 @@ func TestADaemonEndsInTimeInTheMiddleOfAPass(t *testing.T) {
 			break
 		}
 	}
+	waiting := exec.CommandContext(t.Context(), "mimicsync", "pull", "demo", "--progress", "bar")
+	waiting.Env = s.env
+	stderr, err := waiting.StderrPipe()
+	if err := errors.Join(err, waiting.Start()); err != nil {
+		t.Fatal(err)
+	}
+	sight := make([]byte, 1)
+	if _, err := io.ReadFull(stderr, sight); err != nil { // it shows the pass
+		t.Fatal(err)
+	}
 	d.stop()
+	text, _ := io.ReadAll(stderr)
+	_ = waiting.Wait() // its exit code is looked at
+	if code := waiting.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(string(text), "what has come is saved") {
+		t.Errorf("who followed the pass got exit code %d, want %d, and\n%s", code, exitInterrupted, text)
+	}
 }
 
 func (p *daemonProcess) hangup() {

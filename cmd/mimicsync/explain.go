@@ -122,6 +122,9 @@ func adviseOwner(err error) (advice, bool) {
 		}
 		return advice{code, refused.Hint}, true
 	}
+	if errors.Is(err, api.ErrEnded) {
+		return advice{exitInterrupted, "what has come is saved: start it again, or run the same command to go on without it"}, true
+	}
 	if errors.Is(err, api.ErrNoDaemon) {
 		return advice{exitUsage, "start one with: mimicsync daemon; or name its mirror with --mirror DIR"}, true
 	}

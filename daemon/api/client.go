@@ -21,8 +21,13 @@ import (
 	"mimicsync/store"
 )
 
-// ErrNoDaemon means that nobody answers on a mirror's socket from here.
-var ErrNoDaemon = errors.New("no daemon answers for this mirror on this machine")
+// Errors that callers tell apart.
+var (
+	// ErrNoDaemon means that nobody answers on a mirror's socket from here.
+	ErrNoDaemon = errors.New("no daemon answers for this mirror on this machine")
+	// ErrEnded means that somebody did before.
+	ErrEnded = errors.New("the daemon does not answer any more")
+)
 
 // followEvery is how often Follow looks.
 const followEvery = 200 * time.Millisecond
@@ -57,13 +62,18 @@ func Dial(ctx context.Context, mirror string) (*Client, error) {
 	}
 	conn, err := dial(ctx, "", "")
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED): // no socket, or one that a crash left
+	case nobody(err):
 		return nil, fmt.Errorf("%w: %s", ErrNoDaemon, mirror)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	_ = conn.Close() // that it opened is the answer
 	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+}
+
+// nobody reports whether there is no socket, or one that a crash left.
+func nobody(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // Close ends the connection.
@@ -171,8 +181,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
-	if err != nil {
-		return fmt.Errorf("ask the daemon: %w", err)
+	switch {
+	case nobody(err):
+		return ErrEnded
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrEnded, err)
 	}
 	defer func() { _ = response.Body.Close() }() // it was read
 	if response.StatusCode >= http.StatusBadRequest {

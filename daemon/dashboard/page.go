@@ -107,11 +107,20 @@ func newPage(s snapshot, mayChange bool) *page {
 		ceiling := max(h.Ceiling, 1)
 		p.Hosts = append(p.Hosts, host{
 			Source: h.Source, Why: sentenceOf(h.Why),
-			Text:      fmt.Sprintf("%d of %s in use, never more than %d", h.Used, count(int64(h.Limit), "connection"), h.Ceiling),
+			Text:      connections(h),
 			UsedShare: min(100*h.Used/ceiling, 100), LimitShare: min(100*h.Limit/ceiling, 100),
 		})
 	}
 	return p
+}
+
+// connections says how many there are, may be now, and may ever be. Those that are
+// open when a host asks for fewer end with what they fetch.
+func connections(h daemon.Host) string {
+	if h.Used > h.Limit {
+		return fmt.Sprintf("%s in use, going down to %d, never more than %d", count(int64(h.Used), "connection"), h.Limit, h.Ceiling)
+	}
+	return fmt.Sprintf("%d of %s in use, never more than %d", h.Used, count(int64(h.Limit), "connection"), h.Ceiling)
 }
 
 // headline is the answer to why somebody opens the page, and the title of its

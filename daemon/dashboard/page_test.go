@@ -235,3 +235,15 @@ func TestLiveReadersAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A host may ask for fewer connections than are open.
+func TestConnections(t *testing.T) {
+	page := read(t, get(t, still(daemon.Status{Hosts: []daemon.Host{
+		{Source: "physionet", Used: 8, Limit: 4, Ceiling: 8, Why: "it was busy"}, {Source: "gcs", Used: 1, Limit: 2, Ceiling: 64},
+	}}), "/"))
+	for _, want := range []string{"8 connections in use, going down to 4, never more than 8", "1 of 2 connections in use, never more than 64"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
+	}
+}
