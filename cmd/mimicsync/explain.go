@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -202,7 +203,8 @@ func adviseNetwork(err error) (advice, bool) {
 	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
 		return advice{exitIncomplete, "check the network, and HTTPS_PROXY if you need one; then run the same command to go on"}, true
 	}
-	if _, ok := errors.AsType[*downloader.StatusError](err); ok {
+	_, status := errors.AsType[*downloader.StatusError](err)
+	if status || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return advice{exitIncomplete, "the server has trouble: run the same command later to go on"}, true
 	}
 	return advice{}, false

@@ -250,19 +250,28 @@ func (i *installation) stopping() [][]string {
 // finish runs the commands, or says them.
 func (i *installation) finish(ctx context.Context, commands [][]string) error {
 	if !i.act {
-		var lines []string
-		for _, c := range commands {
-			lines = append(lines, strings.Join(c, " "))
-		}
-		i.app.ui.lines("hint", "next:\n"+strings.Join(lines, "\n"))
+		i.next(commands)
 		return nil
 	}
-	for _, c := range commands {
+	for n, c := range commands {
 		cmd := exec.CommandContext(ctx, c[0], c[1:]...) //nolint:gosec // of a fixed list
 		cmd.Stdout, cmd.Stderr = i.app.ui.stderr, i.app.ui.stderr
 		if err := cmd.Run(); err != nil {
+			if i.manager == configs.SystemdUser {
+				i.app.ui.note("a service of yours needs a session of yours: log in by ssh or at the console, not by su or sudo")
+			}
+			i.next(commands[n:])
 			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)
 		}
 	}
 	return nil
+}
+
+// next says which commands are left to a person.
+func (i *installation) next(commands [][]string) {
+	var lines []string
+	for _, c := range commands {
+		lines = append(lines, strings.Join(c, " "))
+	}
+	i.app.ui.lines("hint", "next:\n"+strings.Join(lines, "\n"))
 }

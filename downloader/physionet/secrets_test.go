@@ -205,6 +205,9 @@ func TestErrorsHideThePassword(t *testing.T) {
 	site.Inject(lookalike.Fault{Kind: lookalike.Reset, After: -1})
 	_, err := s.Latest(t.Context(), "demo")
 	noSecret(t, err)
+	if err == nil || !strings.Contains(err.Error(), "/content/demo/") {
+		t.Errorf("Latest = %v, want it to name the page", err)
+	}
 	_, err = s.PublishedSize(t.Context(), demo)
 	noSecret(t, err)
 }

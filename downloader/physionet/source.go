@@ -176,8 +176,17 @@ func (s *Source) do(r *http.Request) (*http.Response, error) {
 	response, err := s.client.Do(r)
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		e.URL = redact(e.URL)
+		e.Err = hungUp(e.Err)
 	}
 	return response, err
+}
+
+// hungUp says what io.EOF means where an answer was to come.
+func hungUp(err error) error {
+	if err == io.EOF { //nolint:errorlint // as the transport gives it; a wrapped one has words already
+		return fmt.Errorf("the server hung up without an answer: %w", err)
+	}
+	return err
 }
 
 // Name implements downloader.Source.
@@ -366,7 +375,7 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 	request.Header.Set("User-Agent", s.agent)
 	response, err := s.client.Transport.RoundTrip(request) // the redirect is the answer
 	if err != nil {
-		return "", err
+		return "", &url.Error{Op: "Get", URL: redact(address), Err: hungUp(err)}
 	}
 	drain(response)
 	_ = response.Body.Close() // the headers are the answer

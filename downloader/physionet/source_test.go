@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -445,6 +447,21 @@ func TestNewRefuses(t *testing.T) {
 	for _, url := range []string{"", "https://physionet.org", "https://physionet.org/", "https://mirror.example.com:8443/physionet", "http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000"} {
 		if _, err := physionet.New(physionet.Options{URL: url}); err != nil {
 			t.Errorf("New(%q) = %v, want <nil>", url, err)
+		}
+	}
+}
+
+// A server that closes the connection instead of an answer is told in words, with
+// what was asked.
+func TestAServerThatHangsUp(t *testing.T) {
+	site := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(site.Close)
+	s := newSource(t, physionet.Options{URL: site.URL})
+	_, latest := s.Latest(t.Context(), "demo")
+	_, opened := fetch(t.Context(), s, manifest.Name)
+	for path, err := range map[string]error{"/content/demo/": latest, "/" + manifest.Name: opened} {
+		if !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path+`": the server hung up without an answer`) {
+			t.Errorf("asked for %s: %v, want that the server hung up", path, err)
 		}
 	}
 }
