@@ -111,7 +111,7 @@ func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (api.
 func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title string) (p api.Pass, err error) {
 	progress := new(downloader.Progress)
 	defer o.a.ui.show(o.a.progressStyle(), title, progress, nil)()
-	waits := false
+	waits := 0
 	for p, err = range o.Follow(ctx, id) {
 		if ctx.Err() != nil {
 			return p, &leftError{ref}
@@ -119,9 +119,10 @@ func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title st
 		if err != nil {
 			return p, err
 		}
-		if p.Start.IsZero() && p.State == store.Running && !waits {
-			waits = true
-			o.a.ui.note("%s waits in the daemon until it may begin; see why with: mimicsync status", title)
+		if p.Start.IsZero() && p.State == store.Running {
+			if waits++; waits == 3 { // what is about to begin is no news
+				o.a.ui.note("%s waits in the daemon until it may begin; see why with: mimicsync status", title)
+			}
 		}
 		fill(progress, p.PassStatus)
 	}

@@ -242,3 +242,21 @@ func TestShrunkManifestIsAcceptedByWayOfTheDaemon(t *testing.T) {
 	command(t, 1, "pull demo", "the manifest cannot be used", "mimicsync pull demo@1.0 --accept-manifest")
 	command(t, 0, "pull demo@1.0 --accept-manifest", "2 of 2 files verified")
 }
+
+// Who waits behind another pass of the dataset is told so; who is next is not.
+func TestWaitingIsToldWhereItTakesTime(t *testing.T) {
+	o := newOwned(t, true)
+	slow := o.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "hosp/labevents.csv.gz", Rate: 1_000_000})
+	client, err := api.Dial(t.Context(), o.mirror)
+	try(t, err)
+	defer client.Close()
+	_, err = client.Pull(t.Context(), api.PullRequest{Dataset: "demo"})
+	try(t, err)
+	const note = "waits in the daemon until it may begin; see why with: mimicsync status"
+	command(t, 0, "pull demo --include *.txt", note)
+	slow.Remove()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"pull", "demo"}, &stdout, &stderr); code != 0 || strings.Contains(stderr.String(), note) {
+		t.Errorf("exit code %d:\n%s%s", code, &stdout, &stderr)
+	}
+}

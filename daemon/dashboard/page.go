@@ -214,7 +214,7 @@ var kindWords = map[daemon.Kind]string{
 func newRow(c clock, p *daemon.PassStatus) row {
 	r := row{
 		When: c.short(p.Start), Dataset: p.Dataset, Kind: cmp.Or(kindWords[p.Kind], "Pass"),
-		Error: sentenceOf(p.Error), Fetched: "–", Took: span(time.Duration(p.Elapsed * float64(time.Second))),
+		Error: sentenceOf(strings.TrimPrefix(p.Error, "interrupted: ")), Fetched: "–", Took: span(time.Duration(p.Elapsed * float64(time.Second))),
 	}
 	if p.Version != "" {
 		r.Dataset += "@" + p.Version

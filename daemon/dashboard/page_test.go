@@ -247,3 +247,13 @@ func TestConnections(t *testing.T) {
 		}
 	}
 }
+
+// The history does not say twice that a pass was interrupted.
+func TestInterruptedInHistory(t *testing.T) {
+	page := read(t, get(t, dashboard.Still(daemon.Status{Now: monday}, nil, nil, []daemon.PassStatus{
+		{ID: 1, Kind: daemon.PullPass, Dataset: "demo", State: store.Interrupted, Start: monday, Error: "interrupted: it was paused"},
+	}, false), "/"))
+	if want := "Interrupted It was paused."; !strings.Contains(page, want) {
+		t.Errorf("the page lacks %q: %s", want, page)
+	}
+}
