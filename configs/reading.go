@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"mimicsync/manifest"
 )
 
 // problems are what is wrong with a file.
@@ -133,7 +135,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 func suggestion(written string, fields map[string]reflect.Type) string {
 	best, least := "", max(1, len(written)/3)+1
 	for key := range fields {
-		if d := distance(written, key); d < least || d == least && best != "" && key < best {
+		if d := manifest.EditDistance(written, key); d < least || d == least && best != "" && key < best {
 			best, least = key, d
 		}
 	}
@@ -141,27 +143,6 @@ func suggestion(written string, fields map[string]reflect.Type) string {
 		return ""
 	}
 	return ": did you mean " + best + "?"
-}
-
-// distance is how many letters must be changed, added or removed to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // refuse says in words for a person what the YAML library says of a file.

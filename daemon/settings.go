@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"mimicsync/daemon/notify"
-	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -32,6 +31,3 @@ type Scrub struct {
 	Rate     int64         // bytes a second, 0 for no limit
 	MaxAge   time.Duration // files verified within this time are not read again; 0: all are read
 }
-
-// Bandwidth limits what is received; a *downloader.Bandwidth does.
-var _ = downloader.ParseTimetable

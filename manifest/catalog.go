@@ -107,7 +107,7 @@ func Nearest(slug string) (string, bool) {
 	given := simplify(slug)
 	best, bestDistance := "", min(tooFar, 1+len(given)/4)
 	for _, d := range catalog() {
-		if distance := editDistance(given, simplify(d.Slug)); distance < bestDistance {
+		if distance := EditDistance(given, simplify(d.Slug)); distance < bestDistance {
 			best, bestDistance = d.Slug, distance
 		}
 	}
@@ -118,8 +118,8 @@ var simplifier = strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "3", "i
 
 func simplify(slug string) string { return simplifier.Replace(strings.ToLower(slug)) }
 
-// editDistance counts the bytes to insert, delete or replace that turn a into b.
-func editDistance(a, b string) int {
+// EditDistance counts the bytes to insert, delete or replace that turn a into b.
+func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1) // distances from the prefix of a to every prefix of b
 	for j := range row {
 		row[j] = j
