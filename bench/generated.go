@@ -44,7 +44,7 @@ type announcement struct {
 }
 
 // generatedServer is a look-alike, of PhysioNet or of a store, with files that exist only as descriptions, in a process of its
-// own: hundreds of thousands of them need no disk.
+// own: hundreds of thousands of them need no disk. Or it is a store's emulator.
 type generatedServer struct {
 	about   announcement
 	process *exec.Cmd
@@ -53,7 +53,7 @@ type generatedServer struct {
 	mu      sync.Mutex // held while the server is asked
 }
 
-// startGenerated starts the look-alike that the flags of serve describe.
+// startGenerated starts the server that the flags of serve describe.
 func startGenerated(ctx context.Context, s *stage, flags ...string) (g *generatedServer, err error) {
 	g = &generatedServer{process: s.command(ctx, s.self, append([]string{"serve", "-dir", s.dir}, flags...)...)}
 	if g.ask, err = g.process.StdinPipe(); err != nil {
@@ -98,15 +98,21 @@ func (g *generatedServer) close() {
 	_ = g.process.Wait() // its work is done, whatever it says
 }
 
-// generated is a look-alike and what it serves.
+// generated is a look-alike or an emulator, and what it serves.
 type generated struct {
 	http.Handler
 
-	host  *lookalike.Host
+	host  counter
 	sums  []byte
 	next  []byte // the manifest of nextVersion
 	files int64
 	bytes int64 // without the manifest
+}
+
+// counter knows what a server has served, once it is attached to it.
+type counter interface {
+	Attach(*http.Server)
+	Counters() lookalike.Counters
 }
 
 // generatedSite is PhysioNet with n tiny files, for the demo's name, and perhaps their next version.
@@ -133,13 +139,14 @@ func generatedProject(ref manifest.Ref, list []lookalike.GeneratedFile, next boo
 }
 
 // serve answers as PhysioNet or a store does until its standard input ends.
-func serve(_ context.Context, args []string) error {
+func serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	n := flags.Int("n", 600_000, "files of PhysioNet")
 	next := flags.Bool("next", false, "have their next version too, of which one file in 100 is another")
 	store := flags.String("store", "", "be this source, with a corpus: physionet, gcs or s3")
 	corpus := flags.String("corpus", "small", "what the store has")
 	scale := flags.Float64("scale", 1, "of it")
+	emulators := flags.String("emulators", "", "be the emulator that others wrote of the store, with its corpus in this folder")
 	dir := flags.String("dir", ".", "where the certificate is and the manifest goes")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -152,7 +159,11 @@ func serve(_ context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		g = generatedStore(*store, c)
+		if *emulators == "" {
+			g = generatedStore(*store, c)
+		} else if g, err = emulatedStore(ctx, *store, c, *emulators); err != nil {
+			return err
+		}
 	}
 	about := announcement{Manifest: filepath.Join(*dir, manifest.Name), Files: g.files, Bytes: g.bytes}
 	if err := os.WriteFile(about.Manifest, g.sums, 0o600); err != nil {
@@ -183,9 +194,12 @@ func (g *generated) serve(dir string, about announcement) error {
 	return closeServer()
 }
 
-// listenTLS serves a look-alike on loopback, with the certificate that lies in dir.
-func listenTLS(dir string, h http.Handler, host *lookalike.Host) (url string, closeServer func() error, err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+// loopback is where all but nginx listens.
+const loopback = "127.0.0.1"
+
+// listenTLS serves on loopback, with the certificate that lies in dir.
+func listenTLS(dir string, h http.Handler, host counter) (url string, closeServer func() error, err error) {
+	listener, err := net.Listen("tcp", loopback+":0") //nolint:noctx // listening waits for nobody
 	if err != nil {
 		return "", nil, err
 	}
@@ -209,7 +223,7 @@ func listenTLS(dir string, h http.Handler, host *lookalike.Host) (url string, cl
 }
 
 // answer prints a tally for each line on standard input.
-func answer(host *lookalike.Host) error {
+func answer(host counter) error {
 	lines, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	for lines.Scan() {
 		var used syscall.Rusage

@@ -19,7 +19,8 @@ type scenario struct {
 	port    string
 	lag     time.Duration
 	few     bool   // two big files
-	store   string // the server is a look-alike of this source, physionet, gcs or s3; empty for nginx
+	store   string // the server is this source, physionet, gcs or s3; empty for nginx
+	emulate bool   // by the emulator that others wrote, and not by the look-alike
 	clients []contender
 	judge   []func(*comparison)
 }
@@ -48,13 +49,19 @@ func all(connections int, peers ...string) (list []contender) {
 	return list
 }
 
-// storeScenario is a corpus fetched from a store.
-func storeScenario(store, corpus string) scenario {
-	return scenario{name: store + "-" + corpus, corpus: corpus, store: store, clients: all(16, "rclone"), judge: []func(*comparison){byLoop(1.15), byPeers(1)}}
+// storeScenarios are a corpus fetched from a store: from its emulator, and from its look-alike.
+func storeScenarios(store, corpus string) []scenario {
+	emulator := scenario{
+		name: store + "-" + corpus, corpus: corpus, store: store, emulate: true,
+		clients: all(16, "rclone"), judge: []func(*comparison){byLoop(1.15), byPeers(1)},
+	}
+	similar := emulator
+	similar.name, similar.emulate = emulator.name+"-lookalike", false
+	return []scenario{emulator, similar}
 }
 
 // scenarios are the rows of the tables that issues 2, 3 and 4 ask for, in their order. README.md says which peers are left out, and why.
-var scenarios = []scenario{
+var scenarios = slices.Concat([]scenario{
 	{
 		name: "small", corpus: "small", port: portPlain,
 		clients: all(16, plainLoopName, syncLoopName, "curl", "rclone", "wget2", "wget"),
@@ -125,8 +132,7 @@ var scenarios = []scenario{
 		},
 		judge: []func(*comparison){memoryBelow(120_000_000)},
 	},
-	storeScenario(gcs.Name, "small"), storeScenario(gcs.Name, "medium"), storeScenario(s3.Name, "small"), storeScenario(s3.Name, "medium"),
-}
+}, storeScenarios(gcs.Name, "small"), storeScenarios(gcs.Name, "medium"), storeScenarios(s3.Name, "small"), storeScenarios(s3.Name, "medium"))
 
 func scenarioNamed(name string) (scenario, bool) {
 	i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })

@@ -65,7 +65,11 @@ func (s *stage) compareStore(ctx context.Context, sc scenario, o speedOptions) (
 	if err != nil {
 		return nil, err
 	}
-	server, err := startGenerated(ctx, s, "-store", sc.store, "-corpus", sc.corpus, "-scale", strconv.FormatFloat(o.scale, 'g', -1, 64))
+	flags := []string{"-store", sc.store, "-corpus", sc.corpus, "-scale", strconv.FormatFloat(o.scale, 'g', -1, 64)}
+	if sc.emulate {
+		flags = append(flags, "-emulators", o.corpora)
+	}
+	server, err := startGenerated(ctx, s, flags...)
 	if err != nil {
 		return nil, err
 	}
