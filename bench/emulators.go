@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ import (
 
 // emulatedStore is a store's emulator that others wrote, with a corpus and its manifest, for everybody to read. What PhysioNet
 // would be asked is in no bucket of it, and answered with 404.
-func emulatedStore(ctx context.Context, store string, c corpus, root string) (g generated, err error) {
+func emulatedStore(ctx context.Context, store string, c corpus, root, url string) (g generated, err error) {
 	p, err := publish(ctx, root, c)
 	if err != nil {
 		return g, err
@@ -43,7 +44,7 @@ func emulatedStore(ctx context.Context, store string, c corpus, root string) (g 
 	var m meter
 	bucket, prefix := bucketOf(store, c.ref())
 	if store == gcs.Name {
-		m.Handler, err = fakeGCS(ctx, p.dir, filepath.Join(root, "gcs"), bucket)
+		m.Handler, err = fakeGCS(ctx, p.dir, filepath.Join(root, "gcs"), bucket, url)
 	} else {
 		m.Handler, err = goFakeS3(ctx, p.dir, bucket, prefix)
 	}
@@ -53,15 +54,17 @@ func emulatedStore(ctx context.Context, store string, c corpus, root string) (g 
 
 // fakeGCS is fake-gcs-server over a folder, below which buckets are folders and objects files. It would take time that grows with
 // the square of their number to be told of the objects, so they are put there before.
-func fakeGCS(ctx context.Context, from, root, bucket string) (http.Handler, error) {
+func fakeGCS(ctx context.Context, from, root, bucket, url string) (http.Handler, error) {
 	put := func(name string, buf []byte) error {
 		return linkObject(filepath.Join(from, name), filepath.Join(root, bucket, name), buf)
 	}
 	if err := forEach(ctx, os.DirFS(from), put); err != nil {
 		return nil, err
 	}
-	// It reads objects under its public host only, on whatever port.
-	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{StorageRoot: root, NoListener: true, PublicHost: loopback})
+	// Its public host is where it answers the XML API, its external URL what its answers link to.
+	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{
+		StorageRoot: root, NoListener: true, PublicHost: strings.TrimPrefix(url, "https://"), ExternalURL: url,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +178,7 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // ReadFrom copies as net/http does where it has TLS to write to, so that counting costs the server nothing.
 func (w *metered) ReadFrom(src io.Reader) (int64, error) {
-	buf := copyBuffers.Get().(*[32 << 10]byte) //nolint:errcheck,forcetypeassert // the pool makes no other
+	buf := copyBuffers.Get().(*[32 << 10]byte) // the pool makes no other
 	defer copyBuffers.Put(buf)
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, buf[:])
 }

@@ -151,6 +151,10 @@ func serve(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	listener, url, err := listen()
+	if err != nil {
+		return err
+	}
 	var g generated
 	if *store == "" {
 		g = generatedSite(*n, *next)
@@ -161,11 +165,11 @@ func serve(ctx context.Context, args []string) error {
 		}
 		if *emulators == "" {
 			g = generatedStore(*store, c)
-		} else if g, err = emulatedStore(ctx, *store, c, *emulators); err != nil {
+		} else if g, err = emulatedStore(ctx, *store, c, *emulators, url); err != nil {
 			return err
 		}
 	}
-	about := announcement{Manifest: filepath.Join(*dir, manifest.Name), Files: g.files, Bytes: g.bytes}
+	about := announcement{URL: url, Manifest: filepath.Join(*dir, manifest.Name), Files: g.files, Bytes: g.bytes}
 	if err := os.WriteFile(about.Manifest, g.sums, 0o600); err != nil {
 		return err
 	}
@@ -175,16 +179,7 @@ func serve(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	return g.serve(*dir, about)
-}
-
-// serve announces the address, and answers until standard input ends.
-func (g *generated) serve(dir string, about announcement) error {
-	url, closeServer, err := listenTLS(dir, g, g.host)
-	if err != nil {
-		return err
-	}
-	about.URL = url
+	closeServer := serveTLS(listener, *dir, g, g.host)
 	if err := json.NewEncoder(os.Stdout).Encode(about); err != nil {
 		return err
 	}
@@ -194,15 +189,17 @@ func (g *generated) serve(dir string, about announcement) error {
 	return closeServer()
 }
 
-// loopback is where all but nginx listens.
-const loopback = "127.0.0.1"
-
-// listenTLS serves on loopback, with the certificate that lies in dir.
-func listenTLS(dir string, h http.Handler, host counter) (url string, closeServer func() error, err error) {
-	listener, err := net.Listen("tcp", loopback+":0") //nolint:noctx // listening waits for nobody
+// listen opens a port on loopback.
+func listen() (listener net.Listener, url string, err error) {
+	listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
 	if err != nil {
-		return "", nil, err
+		return nil, "", err
 	}
+	return listener, "https://" + listener.Addr().String(), nil
+}
+
+// serveTLS answers on a port, with the certificate that lies in dir.
+func serveTLS(listener net.Listener, dir string, h http.Handler, host counter) (closeServer func() error) {
 	hs := &http.Server{
 		Handler: h, ReadHeaderTimeout: time.Minute,
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
@@ -213,13 +210,13 @@ func listenTLS(dir string, h http.Handler, host counter) (url string, closeServe
 	go func() {
 		served <- hs.ServeTLS(listener, filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem"))
 	}()
-	return "https://" + listener.Addr().String(), func() error {
+	return func() error {
 		_ = hs.Close() // who still asks gets no answer
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
-	}, nil
+	}
 }
 
 // answer prints a tally for each line on standard input.

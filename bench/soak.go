@@ -75,10 +75,11 @@ func (s *stage) soak(ctx context.Context, o soakOptions) (_ *soakResult, err err
 	}
 	server := lookalike.New()
 	server.APIPerHour = 1 << 30 // how often it is asked is no concern here
-	url, closeServer, err := listenTLS(s.dir, server, &server.Host)
+	listener, url, err := listen()
 	if err != nil {
 		return nil, err
 	}
+	closeServer := serveTLS(listener, s.dir, server, &server.Host)
 	defer func() {
 		server.Close()
 		err = errors.Join(err, closeServer())
