@@ -52,8 +52,8 @@ func emulatedStore(ctx context.Context, store string, c corpus, root, url string
 	return g, err
 }
 
-// fakeGCS is fake-gcs-server over a folder, below which buckets are folders and objects files. It would take time that grows with
-// the square of their number to be told of the objects, so they are put there before.
+// fakeGCS is fake-gcs-server over a folder, below which buckets are folders and objects files. It syncs and replaces two files for
+// each object that it is sent, so they are put there before.
 func fakeGCS(ctx context.Context, from, root, bucket, url string) (http.Handler, error) {
 	put := func(name string, buf []byte) error {
 		return linkObject(filepath.Join(from, name), filepath.Join(root, bucket, name), buf)

@@ -8,8 +8,8 @@
 //	go run ./bench soak        a daemon that refreshes for two hours while things change and fail: whether it stays the same
 //
 // A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second`, `newversion` and `huge` is the look-alike of
-// PhysioNet, that of the cloud's scenarios the look-alike of the store. Each client runs in a fresh process, so that processor time and memory are its own. README.md says how to
-// read the tables.
+// PhysioNet, that of the cloud's scenarios an emulator of the store, or its look-alike. Each client runs in a fresh process, so that
+// processor time and memory are its own. README.md says how to read the tables.
 package main
 
 import (
