@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -152,93 +151,6 @@ func TestCopiesAcrossVersions(t *testing.T) {
 	}
 }
 
-func TestChangedManifest(t *testing.T) {
-	m := newMirror(t)
-	first := m.put(demo, "a")
-	other := m.put(demo2, "b")
-	m.commit(store.Batch{ID: first.ID, Put: verifiedRange(0, 100)})
-	m.commit(store.Batch{ID: other.ID, Put: verifiedRange(1000, 5)})
-
-	if again := m.put(demo, "a"); again.ID != first.ID || len(again.Former) != 0 {
-		t.Errorf("PutVersion of the same manifest = id %d, former %v, want id %d", again.ID, again.Former, first.ID)
-	}
-	second := m.put(demo, "a2")
-	if second.ID == first.ID || second.ID == other.ID {
-		t.Errorf("PutVersion of a changed manifest = id %d, want a new one", second.ID)
-	}
-	third := m.put(demo, "a3")
-	want := []store.Former{{ID: first.ID, Digest: digest("a")}, {ID: second.ID, Digest: digest("a2")}}
-	if diff := cmp.Diff(want, third.Former); diff != "" {
-		t.Errorf("Former (-want +got):\n%s", diff)
-	}
-	m.commit(store.Batch{ID: second.ID, Put: verifiedRange(50, 3)})
-	m.commit(store.Batch{ID: third.ID, Put: verifiedRange(0, 10)})
-	if got := len(m.offsets(first.ID)); got != 100 {
-		t.Errorf("%d records of the former manifest, want its 100", got)
-	}
-	stored, ok, err := m.Version(demo)
-	must(t, err)
-	if diff := cmp.Diff(third, stored); diff != "" || !ok {
-		t.Errorf("Version (-want +got):\n%s", diff)
-	}
-
-	must(t, m.DropFormer(demo))
-	must(t, m.DropFormer(demo)) // it may be repeated
-	must(t, m.DropFormer(manifest.Ref{Dataset: "none", Version: "1.0"}))
-	stored, _, err = m.Version(demo)
-	if err != nil || stored.ID != third.ID || len(stored.Former) != 0 {
-		t.Errorf("Version after DropFormer = id %d, former %v, %v, want %d and none", stored.ID, stored.Former, err, third.ID)
-	}
-	for id, n := range map[uint32]int{first.ID: 0, second.ID: 0, third.ID: 10, other.ID: 5} {
-		if got := len(m.offsets(id)); got != n {
-			t.Errorf("%d records of id %d, want %d", got, id, n)
-		}
-	}
-	file := m.place.File()
-	m.close()
-	got := keys(t, file)
-	// A nested bucket counts for one key, besides its own.
-	if got["digests"] != 15 || got["records"] != 15+2 {
-		t.Errorf("%d digests and %d records are left, want 15 and 15 in 2 buckets", got["digests"], got["records"]-2)
-	}
-}
-
-func TestDropFormerOfMany(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 50,000 records")
-	}
-	m := newMirror(t)
-	first := m.put(demo, "a")
-	m.commit(store.Batch{ID: first.ID, Put: verifiedRange(0, 50_000)}) // more than one transaction drops
-	second := m.put(demo, "a2")
-	m.commit(store.Batch{ID: second.ID, Put: verifiedRange(0, 100)})
-	must(t, m.DropFormer(demo))
-	file := m.place.File()
-	m.close()
-	if got := keys(t, file)["digests"]; got != 100 {
-		t.Errorf("%d digests are left, want 100", got)
-	}
-}
-
-func TestVersionsAreSortedByName(t *testing.T) {
-	m := newMirror(t)
-	if _, ok, err := m.Version(demo); ok || err != nil {
-		t.Errorf("Version of an empty store = %t, %v, want false", ok, err)
-	}
-	m.put(demo2, "b")
-	m.put(manifest.Ref{Dataset: "a", Version: "1.0"}, "c")
-	m.put(demo, "a")
-	versions, err := m.Versions()
-	must(t, err)
-	var got []string
-	for _, v := range versions {
-		got = append(got, v.Ref.String())
-	}
-	if diff := cmp.Diff([]string{"a@1.0", "demo@1.0", "demo@2.0"}, got); diff != "" {
-		t.Errorf("Versions (-want +got):\n%s", diff)
-	}
-}
-
 func TestPartials(t *testing.T) {
 	m := newMirror(t)
 	p := store.Partial{
@@ -266,60 +178,6 @@ func TestPartials(t *testing.T) {
 	must(t, m.DropPartial(p.Digest))
 	if _, ok, err := m.Partial(p.Digest); ok || err != nil {
 		t.Errorf("Partial after DropPartial = %t, %v, want false", ok, err)
-	}
-}
-
-func TestHistoryKeeps400Passes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 405 transactions")
-	}
-	m := newMirror(t)
-	start := func(i int) time.Time { return noon.AddDate(0, 0, i) }
-	for i := range 405 {
-		must(t, m.AddPass(demo, store.Pass{Start: start(i), State: store.Running}))
-	}
-	last := store.Pass{
-		Start: start(404), Elapsed: time.Minute, State: store.Incomplete, Files: store.Files{Total: 3, Failed: 1}, Bytes: store.Bytes{Fetched: 5},
-		Error: "1 of 3 failed", Failures: []store.Failure{{Path: "x", Reason: "checksum", Source: "physionet", Detail: "d"}},
-	}
-	must(t, m.AddPass(demo, last)) // it ended
-	must(t, m.AddPass(demo2, store.Pass{Start: noon}))
-
-	all, err := m.Passes(demo, 1000)
-	must(t, err)
-	if len(all) != 400 {
-		t.Fatalf("%d passes, want 400", len(all))
-	}
-	if diff := cmp.Diff(last, all[0]); diff != "" {
-		t.Errorf("the newest pass (-want +got):\n%s", diff)
-	}
-	for i, p := range all {
-		if want := start(404 - i); !p.Start.Equal(want) {
-			t.Errorf("pass %d started %v, want %v", i, p.Start, want)
-		}
-	}
-	if some, err := m.Passes(demo, 3); err != nil || len(some) != 3 {
-		t.Errorf("Passes(3) = %d, %v, want 3", len(some), err)
-	}
-	if none, err := m.Passes(manifest.Ref{Dataset: "none", Version: "1.0"}, 3); err != nil || len(none) != 0 {
-		t.Errorf("Passes of an unknown version = %v, %v, want none", none, err)
-	}
-}
-
-func TestStateText(t *testing.T) {
-	for s := store.Running; s <= store.Failed; s++ {
-		text, err := s.MarshalText()
-		var back store.State
-		if err != nil || back.UnmarshalText(text) != nil || back != s {
-			t.Errorf("UnmarshalText(%q) = %v, want %v", text, back, s)
-		}
-	}
-	var s store.State
-	if err := s.UnmarshalText([]byte("done")); err == nil {
-		t.Errorf("UnmarshalText(done) = %v, want an error", s)
-	}
-	if got := store.State(9).String(); got != "State(9)" {
-		t.Errorf("State(9) = %q, want State(9)", got)
 	}
 }
 
