@@ -59,8 +59,7 @@ func TestVictim(t *testing.T) {
 	defer cancel()
 	l := crashLibrary(t, newest)
 	l.onFetch = func(name string) { fmt.Println("fetch", name) }
-	r := newRig(t, l, daemon.Settings{Datasets: []daemon.Dataset{{Ref: ref(t, "demo"), Schedule: schedule(t, "* * * * *")}}})
-	r.dir = dir
+	r := newRigIn(t, dir, l, daemon.Settings{Datasets: []daemon.Dataset{{Ref: ref(t, "demo"), Schedule: schedule(t, "* * * * *")}}})
 	r.startIn(ctx)
 	changed, stop := r.Watch()
 	defer stop()
@@ -135,8 +134,7 @@ func TestKillsAtRandom(t *testing.T) {
 	}
 	l := crashLibrary(t, (kills-1)/5)
 	l.onFetch = func(name string) { wantAbsent(t, have, "fetch "+name) }
-	r := newRig(t, l, daemon.Settings{})
-	r.dir = dir
+	r := newRigIn(t, dir, l, daemon.Settings{})
 	r.start()
 	changed, stop := r.Watch()
 	defer stop()
@@ -184,8 +182,7 @@ func checkMirror(t *testing.T, dir string, have map[string]bool) {
 		}
 		have[string(got)] = true
 	}
-	r := newRig(t, newLibrary(), daemon.Settings{})
-	r.dir = dir
+	r := newRigIn(t, dir, newLibrary(), daemon.Settings{})
 	r.open()
 	r.close() // checks that each record has its file
 }

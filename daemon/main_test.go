@@ -219,7 +219,13 @@ type rig struct {
 
 // newRig makes a rig whose daemon has not begun.
 func newRig(t testing.TB, l *library, s daemon.Settings) *rig {
-	r := &rig{t: t, dir: t.TempDir(), library: l, settings: s, inbox: &inbox{}}
+	return newRigIn(t, t.TempDir(), l, s)
+}
+
+// newRigIn does so over a mirror that is there, and makes no folder: a process
+// that is killed would leave it.
+func newRigIn(t testing.TB, dir string, l *library, s daemon.Settings) *rig {
+	r := &rig{t: t, dir: dir, library: l, settings: s, inbox: &inbox{}}
 	r.settings.Notifiers = append(r.settings.Notifiers, r.inbox)
 	return r
 }

@@ -38,12 +38,14 @@ func newBrowser(t *testing.T) *browser {
 	if path == "" {
 		t.Skip("no Chromium is installed (Debian: apt-get install chromium)")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	// A test's context ends before its cleanups, and kills the browser: it would
+	// leave its folders.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-background-networking", true))...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
+	ctx, _ = chromedp.NewContext(ctx)
 	b := &browser{t: t, ctx: ctx}
 	heard := make(chan struct{})
 	console := chromedp.Console(ctx)
@@ -60,7 +62,12 @@ func newBrowser(t *testing.T) *browser {
 			}
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-heard })
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("the browser does not close: %v", err)
+		}
+		<-heard
+	})
 	return b
 }
 
