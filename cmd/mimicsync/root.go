@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"runtime/debug"
 	"time"
@@ -218,32 +217,6 @@ func first(values ...string) string {
 		}
 	}
 	return ""
-}
-
-// logger writes to stderr, past the progress display.
-func (a *app) logger() *slog.Logger {
-	level := slog.LevelDebug
-	switch {
-	case a.verbose:
-	case a.serves && a.quiet:
-		level = slog.LevelWarn
-	case a.serves:
-		level = slog.LevelInfo
-		_ = level.UnmarshalText([]byte(a.file.Log.Level)) // which is a level, or empty
-	default:
-		return slog.New(slog.DiscardHandler)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if a.logsText() {
-		return slog.New(slog.NewTextHandler(a.ui.log(), options))
-	}
-	return slog.New(slog.NewJSONHandler(a.ui.log(), options))
-}
-
-// logsText reports whether the log is for people.
-func (a *app) logsText() bool {
-	format := first(a.logFormat, a.file.Log.Format)
-	return format == "text" || format == "" && isTerminal(a.ui.stderr)
 }
 
 func isTerminal(w io.Writer) bool {
