@@ -170,12 +170,15 @@ func alive(pid int) bool {
 type ownerFile struct {
 	path  string
 	text  []byte
+	late  bool // it is still to be written; beat's
 	close sync.Once
 	stop  chan struct{}
 	done  chan struct{}
 }
 
-// own writes the owner file and keeps its time fresh until release.
+// own writes the owner file and keeps its time fresh until release. On a full disk
+// the file may come later, so that a daemon can wait for room there: the lock of a
+// state in the mirror keeps others out. A state elsewhere has no such lock.
 func (p Place) own(command string) (*ownerFile, error) {
 	host, _ := os.Hostname() // an empty name still tells the pid
 	b, err := json.Marshal(Owner{Host: host, PID: os.Getpid(), Command: command, Started: time.Now(), State: p.State})
@@ -185,7 +188,11 @@ func (p Place) own(command string) (*ownerFile, error) {
 	b = append(b, '\n')
 	f := &ownerFile{path: p.ownerPath(), text: b, stop: make(chan struct{}), done: make(chan struct{})}
 	if err := durable.WriteFile(f.path, b); err != nil {
-		return nil, fmt.Errorf("name the owner of the mirror: %w", err)
+		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+		if !full || p.State != filepath.Join(p.Mirror, Dir) {
+			return nil, fmt.Errorf("name the owner of the mirror: %w", err)
+		}
+		f.late = true
 	}
 	go f.beat()
 	return f, nil
@@ -200,7 +207,10 @@ func (f *ownerFile) beat() {
 		case <-f.stop:
 			return
 		case now := <-t.C:
-			if f.ours() {
+			switch {
+			case f.late:
+				f.late = durable.WriteFile(f.path, f.text) != nil
+			case f.ours():
 				_ = os.Chtimes(f.path, now, now) // a missed beat is made good by the next
 			}
 		}

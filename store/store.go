@@ -62,10 +62,15 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"mimicsync/internal/durable"
 )
 
 // schema is the layout that this package reads and writes.
 const schema = 1
+
+// newBytes is what a state file takes to begin with.
+const newBytes = 2 << 20
 
 var (
 	bucketMeta     = []byte("meta")
@@ -105,6 +110,9 @@ func Open(place Place, command string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
+	if err := roomForNew(path); err != nil {
+		return nil, err
+	}
 	db, err := openDB(path, place)
 	if err != nil {
 		return nil, err
@@ -120,6 +128,19 @@ func Open(place Place, command string) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// roomForNew refuses to begin a state file where it cannot be made whole: what
+// a full disk cut short would look like a damaged one.
+func roomForNew(path string) error {
+	if fi, err := os.Stat(path); err == nil && fi.Size() > 0 {
+		return nil
+	}
+	space, err := durable.Free(filepath.Dir(path))
+	if err != nil || space.Bytes >= newBytes { // who does not know tries
+		return nil
+	}
+	return &Error{path, fmt.Errorf("%w: it takes %d KiB to begin with, and %d KiB are free", syscall.ENOSPC, newBytes>>10, space.Bytes>>10)}
 }
 
 func openDB(path string, place Place) (db *bolt.DB, err error) {

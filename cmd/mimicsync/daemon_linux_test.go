@@ -237,6 +237,33 @@ func TestADiskThatFillsUp(t *testing.T) {
 	}
 }
 
+// The machine starts while the disk is full to its last byte: the daemon waits as
+// one does that met it, says what is missing, and goes on when there is room.
+func TestADaemonStartsOnAFullDisk(t *testing.T) {
+	s := newBench(t)
+	mount(t, "mimicsync-test", s.mirror, "tmpfs", 0, "size=4m")
+	d := s.start()
+	d.reachable("daemon started")
+	d.stop()
+	fillDisk(t, s.mirror)
+
+	s.configure("datasets: [{name: demo, schedule: '@daily'}]\n")
+	d = s.start()
+	d.reachable("daemon started")
+	client := s.dial()
+	s.status(client, "it waits for room", func(d daemon.DatasetStatus) bool { return d.Condition == daemon.NoSpace })
+	d.wantGet("/readyz", 503, "no space left")
+
+	if err := syscall.Mount("mimicsync-test", s.mirror, "tmpfs", syscall.MS_REMOUNT, "size=200m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Resume(t.Context(), ""); err != nil { // makes it look at once, and not within a minute
+		t.Fatal(err)
+	}
+	s.status(client, "all is here", func(d daemon.DatasetStatus) bool { return d.Condition == daemon.Idle && d.Files == 4 })
+	d.stop()
+}
+
 // fillDisk takes what is left of a disk.
 func fillDisk(t *testing.T, dir string) {
 	t.Helper()

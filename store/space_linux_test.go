@@ -1,0 +1,92 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mimicsync/store"
+)
+
+// smallDisk mounts a file system of 4 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("cannot mount a small disk here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
+	return dir
+}
+
+// fillDisk leaves some bytes of a disk free, and returns what frees the others.
+func fillDisk(t *testing.T, dir string, free int64) (empty func()) {
+	t.Helper()
+	ballast := filepath.Join(dir, "ballast")
+	_ = os.WriteFile(ballast, make([]byte, 4<<20), 0o600) // as much as there is room for
+	fi, err := os.Stat(ballast)
+	must(t, err)
+	must(t, os.Truncate(ballast, fi.Size()-free))
+	return func() { must(t, os.Remove(ballast)) }
+}
+
+// On a disk without a free byte the state can be read, so that a command can
+// tell what is there and a daemon can wait for room. The owner leaves its name when it can.
+func TestAStateOnAFullDiskIsOpened(t *testing.T) {
+	dir := smallDisk(t)
+	elsewhere := locate(t, dir, t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		m := openMirror(t, locate(t, dir, ""))
+		m.put(demo, "a")
+		m.close()
+		empty := fillDisk(t, dir, 0)
+		m.open()
+		if _, ok, err := m.Version(demo); !ok || err != nil {
+			t.Errorf("Version on a full disk = %t, %v, want it", ok, err)
+		}
+		if _, err := store.Open(m.place, "another"); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("a second Open = %v, want ErrLocked", err)
+		}
+		if _, ok := store.OwnerOf(dir); ok {
+			t.Error("the owner left its name on a full disk")
+		}
+		empty()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if owner, ok := store.OwnerOf(dir); !ok || owner.Command != "test" {
+			t.Errorf("OwnerOf = %+v, %t with room again, want this process", owner, ok)
+		}
+		m.close()
+		if _, ok := store.OwnerOf(dir); ok {
+			t.Error("the owner's name is there after Close")
+		}
+	})
+
+	// Another process with another state would not know of this one.
+	fillDisk(t, dir, 0)
+	if _, err := store.Open(elsewhere, "test"); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Open with a state outside of the full mirror = %v, want ENOSPC", err)
+	}
+}
+
+// A state file that was cut short when it was begun would be taken for a damaged
+// one, even when there is room again.
+func TestAStateIsNotBegunOnAFullDisk(t *testing.T) {
+	for _, free := range []int64{0, 4 << 10, 8 << 10, 12 << 10, 64 << 10} {
+		place := locate(t, smallDisk(t), "")
+		empty := fillDisk(t, place.Mirror, free)
+		_, err := store.Open(place, "test")
+		if _, ok := errors.AsType[*store.Error](err); !ok || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("Open with %d bytes free = %v, want ENOSPC of the state file", free, err)
+		}
+		empty()
+		openMirror(t, place)
+	}
+}
