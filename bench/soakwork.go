@@ -140,7 +140,7 @@ func (w *soakWorker) do(ctx context.Context, a act) {
 	}
 }
 
-// tidy empties the dataset's quarantine, as people do: nothing else does. The folders stay, a pass may be about to use them.
+// tidy empties the dataset's quarantine, which prune would do if no daemon ran. The folders stay, a pass may be about to use them.
 func (w *soakWorker) tidy() error {
 	root, err := os.OpenRoot(filepath.Join(w.mirror, store.Dir, "quarantine", w.slug))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -5,8 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"strconv"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -136,25 +134,4 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 			return err
 		}
 	}
-}
-
-// quarantine moves a file of the mirror aside, where it is neither data nor
-// lost, and returns its new place relative to the mirror.
-func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
-	to := quarantineDir + "/" + t.name(ref, p)
-	if err := t.root.MkdirAll(path.Dir(to), 0o700); err != nil {
-		return "", err
-	}
-	free := to
-	for n := 1; ; n++ {
-		_, err := t.root.Lstat(free)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		free = to + "." + strconv.Itoa(n)
-	}
-	return free, t.root.Rename(from, free)
 }

@@ -14,7 +14,7 @@ import (
 
 func (a *app) pruneCommand() *cobra.Command {
 	var keep int
-	var yes bool
+	var yes, quarantine bool
 	cmd := &cobra.Command{
 		Use:   "prune [DATASET[@VERSION]]",
 		Short: "Remove old versions from the mirror",
@@ -24,17 +24,27 @@ frees, and asks.
 
 A file that a newer version has too is one file with two names: to remove one of them
 frees nothing. Files that mimicsync has no record of stay where they are, and so do the
-newest complete version, what is newer, and .mimicsync/quarantine.`,
+newest complete version, and what is newer.
+
+With --quarantine it removes, instead, what was moved aside to .mimicsync/quarantine:
+files that were not what a manifest says. They may be somebody's own; status counts them.`,
 		Example: `  mimicsync prune
   mimicsync prune mimic-cxr-jpg --keep 1
-  mimicsync prune mimic-cxr-jpg@2.0.0 --yes`,
+  mimicsync prune mimic-cxr-jpg@2.0.0 --yes
+  mimicsync prune --quarantine`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if keep < 0 {
+			given := cmd.Flags().Changed("keep")
+			switch {
+			case keep < 0:
 				return usagef("--keep %d: it must not be below 0", keep)
+			case quarantine && given:
+				return usagef("--keep is about old versions, which --quarantine leaves alone")
+			case quarantine:
+				return a.emptyQuarantine(cmd.Context(), args, yes)
 			}
 			kept := a.keptVersions
-			if cmd.Flags().Changed("keep") {
+			if given {
 				kept = func(string) int { return keep }
 			}
 			return a.prune(cmd.Context(), args, kept, yes)
@@ -43,19 +53,13 @@ newest complete version, what is newer, and .mimicsync/quarantine.`,
 	a.mirrorFlags(cmd.Flags())
 	cmd.Flags().IntVar(&keep, "keep", 0, "keep the newest `N` of the old versions, too (default: as the configuration file says, else none)")
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove them without asking")
+	cmd.Flags().BoolVar(&quarantine, "quarantine", false, "remove what was moved aside, instead of old versions")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object; needs --yes")
 	return cmd
 }
 
 func (a *app) prune(ctx context.Context, args []string, keep func(dataset string) int, yes bool) (err error) {
-	if a.json && !yes {
-		return usagef("--json asks nobody: add --yes")
-	}
-	refs, err := parseRefs(args)
-	if err != nil {
-		return err
-	}
-	m, err := a.openMirror(ctx, "prune", false)
+	m, ref, err := a.openToPrune(ctx, args, yes)
 	if err != nil {
 		return err
 	}
@@ -63,7 +67,7 @@ func (a *app) prune(ctx context.Context, args []string, keep func(dataset string
 	if _, err := m.known(args); err != nil {
 		return err
 	}
-	old, err := m.syncer.Prunable(append(refs, manifest.Ref{})[0], keep)
+	old, err := m.syncer.Prunable(ref, keep)
 	if err != nil {
 		return err
 	}
@@ -93,6 +97,52 @@ func (a *app) prune(ctx context.Context, args []string, keep func(dataset string
 	return nil
 }
 
+// openToPrune opens the mirror, and reads what is to be removed: an empty part
+// stands for all.
+func (a *app) openToPrune(ctx context.Context, args []string, yes bool) (*mirror, manifest.Ref, error) {
+	if a.json && !yes {
+		return nil, manifest.Ref{}, usagef("--json asks nobody: add --yes")
+	}
+	refs, err := parseRefs(args)
+	if err != nil {
+		return nil, manifest.Ref{}, err
+	}
+	m, err := a.openMirror(ctx, "prune", false)
+	return m, append(refs, manifest.Ref{})[0], err
+}
+
+// emptyQuarantine removes what was moved aside.
+func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err error) {
+	m, ref, err := a.openToPrune(ctx, args, yes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	if !a.json {
+		q, err := downloader.QuarantineOf(a.mirror, ref)
+		if err != nil {
+			return err
+		}
+		if q.Files == 0 {
+			a.ui.print("Nothing to remove: no file was moved aside.\n")
+			return nil
+		}
+		a.ui.quarantine(q)
+		if sure, err := a.confirm(ctx, yes); err != nil || !sure {
+			return err
+		}
+	}
+	q, err := m.syncer.EmptyQuarantine(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.ui.json(map[string]any{"quarantine": q})
+	}
+	a.ui.print("removed %s (%s)\n", count(q.Files, "file"), size(q.Bytes))
+	return nil
+}
+
 // keptVersions is how many old versions of a dataset the configuration keeps.
 func (a *app) keptVersions(dataset string) int {
 	for _, d := range a.file.Datasets {
@@ -116,6 +166,11 @@ func (a *app) confirmPrune(ctx context.Context, m *mirror, old []manifest.Ref, y
 		}
 		a.ui.prunePlan(plan)
 	}
+	return a.confirm(ctx, yes)
+}
+
+// confirm asks whether what was shown is to be removed, unless yes says so.
+func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	switch {
 	case yes:
 		return true, nil
@@ -127,6 +182,19 @@ func (a *app) confirmPrune(ctx context.Context, m *mirror, old []manifest.Ref, y
 		a.ui.note("nothing was removed")
 	}
 	return answer == "yes", err
+}
+
+func (u *ui) quarantine(q downloader.Quarantine) {
+	u.print("%s (%s) in .mimicsync/quarantine: moved aside, for not being what a manifest says\n", count(q.Files, "file"), size(q.Bytes))
+}
+
+// aside tells what lies in quarantine, and how it goes.
+func (u *ui) aside(q downloader.Quarantine) {
+	if q.Files > 0 {
+		u.print("\n")
+		u.quarantine(q)
+		u.print("  once nobody needs any of it, remove it with: mimicsync prune --quarantine\n")
+	}
 }
 
 func (u *ui) prunePlan(p *downloader.Pruned) {

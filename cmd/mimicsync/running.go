@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/daemon"
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -34,10 +35,15 @@ func (o *owner) status(ctx context.Context, args []string) error {
 	for _, d := range status.Datasets {
 		all = append(all, newStanding(d))
 	}
+	aside, err := downloader.QuarantineOf(o.a.mirror, manifest.Ref{})
+	if err != nil {
+		return err
+	}
 	if o.a.json {
-		return o.a.ui.json(map[string]any{"mirror": o.a.mirror, "datasets": all, "daemon": status})
+		return o.a.ui.json(map[string]any{"mirror": o.a.mirror, "datasets": all, "quarantine": aside, "daemon": status})
 	}
 	o.a.ui.status(all, o.a.mirror)
+	o.a.ui.aside(aside)
 	o.a.ui.running(status)
 	return nil
 }

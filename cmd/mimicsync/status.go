@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -16,9 +17,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status [DATASET[@VERSION]]",
 		Short: "Say what the mirror has, and what its daemon does",
 		Long: `Status says, for each dataset version of the mirror, how much of it is here and
-verified, and how the last pass ended. It reads the state file only. Where a daemon
-runs it asks that, which also says what runs now, what is next, and what a person
-must do.`,
+verified, how the last pass ended, and how much was moved aside to quarantine. It reads
+the state file, not the data. Where a daemon runs it asks that, which also says what
+runs now, what is next, and what a person must do.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },
@@ -77,10 +78,15 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 		}
 		all = append(all, s)
 	}
+	aside, err := downloader.QuarantineOf(a.mirror, manifest.Ref{})
+	if err != nil {
+		return err
+	}
 	if a.json {
-		return a.ui.json(map[string]any{"mirror": a.mirror, "datasets": all})
+		return a.ui.json(map[string]any{"mirror": a.mirror, "datasets": all, "quarantine": aside})
 	}
 	a.ui.status(all, a.mirror)
+	a.ui.aside(aside)
 	return nil
 }
 

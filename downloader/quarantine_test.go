@@ -1,0 +1,52 @@
+package downloader_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// What was moved aside is removed with its folders, for the version that is named
+// or for all, and what a link there points to stays.
+func TestQuarantineIsEmptied(t *testing.T) {
+	r := newRig(t, rigOptions{site: newSite(t, nil, project(file("a", 1000)))})
+	outside := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(outside, "own"), []byte("mine"), 0o600))
+	aside := filepath.Join(r.dir, store.Dir, "quarantine")
+	for _, name := range []string{"demo/1.0/f/x", "demo/1.0/y", "demo/2.0/z"} {
+		must(t, os.MkdirAll(filepath.Join(aside, filepath.Dir(name)), 0o700))
+		must(t, os.WriteFile(filepath.Join(aside, name), make([]byte, 1000), 0o600))
+	}
+	must(t, os.Symlink(outside, filepath.Join(aside, "demo", "1.0", "link")))
+	link := int64(len(outside))
+
+	for _, step := range []struct {
+		ref  manifest.Ref
+		want downloader.Quarantine
+	}{
+		{manifest.Ref{Dataset: "other"}, downloader.Quarantine{}},
+		{demo2, downloader.Quarantine{Files: 1, Bytes: 1000}},
+		{manifest.Ref{}, downloader.Quarantine{Files: 3, Bytes: 2000 + link}},
+		{manifest.Ref{}, downloader.Quarantine{}},
+	} {
+		if got, err := downloader.QuarantineOf(r.dir, step.ref); got != step.want || err != nil {
+			t.Errorf("QuarantineOf(%v) = %+v, %v, want %+v", step.ref, got, err, step.want)
+		}
+		if got, err := r.syncer.EmptyQuarantine(t.Context(), step.ref); got != step.want || err != nil {
+			t.Errorf("EmptyQuarantine(%v) = %+v, %v, want %+v", step.ref, got, err, step.want)
+		}
+	}
+	if left, err := os.ReadDir(aside); err != nil || len(left) > 0 {
+		t.Errorf("quarantine has %v (%v), want nothing", left, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(outside, "own")); err != nil || string(b) != "mine" {
+		t.Errorf("the file behind a link = %q, %v, want it as it was", b, err)
+	}
+	if got, err := downloader.QuarantineOf(t.TempDir(), manifest.Ref{}); got != (downloader.Quarantine{}) || err != nil {
+		t.Errorf("QuarantineOf a folder that is no mirror = %+v, %v, want none", got, err)
+	}
+}
