@@ -188,7 +188,9 @@ func (z *publishedSize) fetch() int64 {
 	}
 	ctx, dog := watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
 	defer dog.end()
+	z.p.progress.Connections.Add(1)
 	n, err := publisher.PublishedSize(ctx, z.p.ref)
+	z.p.progress.Connections.Add(-1)
 	z.p.s.answered(z.from.Name(), err)
 	if err != nil && z.ctx.Err() == nil {
 		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
@@ -205,8 +207,10 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
+	p.progress.Connections.Add(1)
 	received := &heardReader{}
 	defer func() {
+		p.progress.Connections.Add(-1)
 		p.s.Observer.Received(b.Name(), received.n)
 		p.s.release(b, err)
 	}()

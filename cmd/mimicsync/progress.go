@@ -150,7 +150,7 @@ const barRoom = 52
 func (b *bar) describe() string {
 	switch b.phase {
 	case downloader.PhaseManifest:
-		return b.title + "  asking for the manifest"
+		return b.title + "  " + asking(b.p.Connections.Load(), b.p.Retries.Load())
 	case downloader.PhaseSurvey:
 		return b.title + "  comparing with the mirror"
 	}
@@ -174,6 +174,18 @@ func (b *bar) describe() string {
 		text = strings.TrimRight(b.title+"  "+text, " ")
 	}
 	return text
+}
+
+// asking is what a pass does that has no manifest yet: without a request on its
+// way it waits, for a connection, in the queue of a daemon, or to try again.
+func asking(connections, retries int64) string {
+	switch {
+	case connections > 0:
+		return "asking for the manifest"
+	case retries > 0:
+		return "waiting to ask for the manifest again, after " + plural(retries, "try", "tries")
+	}
+	return "waiting for its turn"
 }
 
 // terminalWidth is how many columns a line has, 80 where that is unknown.
@@ -231,7 +243,7 @@ func (p *plain) draw() {
 	rate, files := p.meter.rates()
 	total, done := progress.Total.Load(), progress.Done.Load()
 	if total == 0 {
-		_, _ = fmt.Fprintf(p.w, "%s: asking for the manifest\n", p.title)
+		_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, asking(progress.Connections.Load(), progress.Retries.Load()))
 		return
 	}
 	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}

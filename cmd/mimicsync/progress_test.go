@@ -25,9 +25,20 @@ func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 			return screen.String()
 		}
 		time.Sleep(time.Second + barEvery/2) // between two ticks, then and from then on
-		if text := shown(); !strings.Contains(text, "demo  asking for the manifest") {
-			t.Errorf("the screen: %q", text)
+		want := func(what string) {
+			t.Helper()
+			if text := shown(); !strings.Contains(text, "demo  "+what) {
+				t.Errorf("the screen: %q, want it to say %q", text, what)
+			}
 		}
+		want("waiting for its turn")
+		p.Connections.Store(1)
+		time.Sleep(barEvery)
+		want("asking for the manifest")
+		p.Connections.Store(0)
+		p.Retries.Store(1)
+		time.Sleep(barEvery)
+		want("waiting to ask for the manifest again, after 1 try")
 		p.Total.Store(10)
 		p.Expected.Store(1e6)
 		p.Phase.Store(int32(downloader.PhaseTransfer))

@@ -108,7 +108,7 @@ func standingNow(d daemon.DatasetStatus) []string {
 // progressNow is how far a pass has come, in the words of the plain progress.
 func progressNow(p *daemon.PassStatus) []string {
 	if p.Total == 0 {
-		return []string{"asking for the manifest"}
+		return []string{asking(p.Connections, p.Retries)}
 	}
 	got := size(p.Fetched)
 	if p.Expected > p.Fetched {

@@ -172,6 +172,10 @@ func phase(p *daemon.PassStatus) string {
 		return "Running"
 	case verifies(p):
 		return "Verifying"
+	case p.Phase == downloader.PhaseManifest && p.Connections == 0 && p.Retries > 0:
+		return "Waiting to ask for the manifest again"
+	case p.Phase == downloader.PhaseManifest && p.Connections == 0:
+		return "Waiting for its turn"
 	case p.Phase == downloader.PhaseManifest:
 		return "Asking for the manifest"
 	case p.Phase == downloader.PhaseSurvey:

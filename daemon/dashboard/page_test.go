@@ -82,6 +82,12 @@ func TestHeadline(t *testing.T) {
 	halfCome := one(fetching(2 * time.Minute))
 	halfCome.Datasets[0].Published, halfCome.Datasets[0].Bytes = 0, 30e9
 	halfCome.Datasets[0].Pass.Expected, halfCome.Datasets[0].Pass.Fetched = 50e9, 20e9
+	beginning := func(connections, retries int64) daemon.Status {
+		s := one(fetching(0))
+		p := s.Datasets[0].Pass
+		p.Phase, p.Connections, p.Retries = downloader.PhaseManifest, connections, retries
+		return s
+	}
 
 	for _, c := range []struct {
 		status daemon.Status
@@ -94,6 +100,9 @@ func TestHeadline(t *testing.T) {
 		{one(fetching(10 * time.Hour)), "MIMIC-CXR is 61 % here and will be done tomorrow at about 01:45 ."},
 		{one(fetching(90 * 24 * time.Hour)), "MIMIC-CXR is 61 % here and will be done around 21 February 2027 ."},
 		{one(fetching(0)), "MIMIC-CXR is 61 % here. Downloading."},
+		{beginning(0, 0), "MIMIC-CXR is 61 % here. Waiting for its turn."},
+		{beginning(1, 2), "MIMIC-CXR is 61 % here. Asking for the manifest."},
+		{beginning(0, 2), "MIMIC-CXR is 61 % here. Waiting to ask for the manifest again."},
 		{closing, "MIMIC-CXR is 61 % here. It goes on after 22:42 , when the run window has closed and opened again."},
 		{selection, "MIMIC-CXR is 25 % here and will be done in about 2 minutes ."},
 		{halfCome, "MIMIC-CXR is 50 % here and will be done in about 2 minutes ."},
