@@ -53,7 +53,7 @@ func all(connections int, peers ...string) (list []contender) {
 func storeScenarios(store, corpus string) []scenario {
 	emulator := scenario{
 		name: store + "-" + corpus, corpus: corpus, store: store, emulate: true,
-		clients: all(16, "rclone"), judge: []func(*comparison){byLoop(1.15), byPeers(1)},
+		clients: all(16, syncLoopName, "rclone"), judge: []func(*comparison){byLoop(1.15), bySyncLoop, byPeers(1)},
 	}
 	similar := emulator
 	similar.name, similar.emulate = emulator.name+"-lookalike", false

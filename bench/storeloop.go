@@ -37,6 +37,7 @@ func storeLoop(ctx context.Context, args []string) (err error) {
 	prefix := flags.String("prefix", "", "of its keys")
 	dir := flags.String("dir", "", "where the files go")
 	connections := flags.Int("connections", 16, "workers")
+	sync := flags.Bool("sync", false, "make all durable at the end")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -63,11 +64,11 @@ func storeLoop(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return (&loop{dir: *dir}).runOver(ctx, get, *connections)
+	return (&loop{dir: *dir}).runOver(ctx, get, *connections, *sync)
 }
 
-// runOver is the loop with another way to get files.
-func (l *loop) runOver(ctx context.Context, get getter, workers int) error {
+// runOver is the loop with another way to get files. With sync, it makes them durable at its end.
+func (l *loop) runOver(ctx context.Context, get getter, workers int, sync bool) error {
 	body, _, err := get(ctx, manifest.Name)
 	if err != nil {
 		return err
@@ -90,6 +91,11 @@ func (l *loop) runOver(ctx context.Context, get getter, workers int) error {
 	}
 	if err := group.Wait(); err != nil {
 		return err
+	}
+	if sync {
+		if err := l.sync(); err != nil {
+			return err
+		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(&l.result)
 }

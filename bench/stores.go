@@ -99,9 +99,9 @@ func (t *trial) storeCommand(ctx context.Context, who contender, dir string) (*e
 		return cmd, filepath.Join(dir, work.name, version)
 	}
 	bucket, prefix := bucketOf(store, work.ref())
-	if who.client == bareLoopName {
+	if who.client == bareLoopName || who.client == syncLoopName {
 		return t.s.command(ctx, t.s.self, "store", "-store", store, "-url", url, "-bucket", bucket, "-prefix", prefix, "-dir", dir,
-			"-connections", strconv.Itoa(who.connections)), dir
+			"-connections", strconv.Itoa(who.connections), "-sync="+strconv.FormatBool(who.client == syncLoopName)), dir
 	}
 	args := rcloneStoreArgs(store, url, bucket+"/"+prefix, dir, t.s.certificate.file, who.connections)
 	if t.scenario.emulate && store == gcs.Name && strings.HasPrefix(t.scenario.corpus, "small") {
