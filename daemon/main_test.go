@@ -209,8 +209,9 @@ type rig struct {
 	tree     *downloader.Tree
 	syncer   *downloader.Syncer
 	inbox    *inbox
-	closed   atomic.Int64 // calls of CloseIdle
-	free     atomic.Int64 // bytes on the disk; 0: plenty
+	closed   atomic.Int64              // calls of CloseIdle
+	free     atomic.Int64              // bytes on the disk; 0: plenty
+	adjust   func(*downloader.Options) // before the mirror is opened; may be nil
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -255,9 +256,13 @@ func (r *rig) open() {
 	must(r.t, err)
 	r.tree, err = downloader.OpenTree(r.dir, downloader.TreeOptions{Durability: downloader.NoDurability})
 	must(r.t, err)
-	r.syncer, err = downloader.New(downloader.Options{
+	o := downloader.Options{
 		Tree: r.tree, Store: r.store, Sources: []downloader.Budgeted{{Source: r.library, Budget: downloader.NewBudget(4)}},
-	})
+	}
+	if r.adjust != nil {
+		r.adjust(&o)
+	}
+	r.syncer, err = downloader.New(o)
 	must(r.t, err)
 	r.Daemon, err = daemon.New(daemon.Options{
 		Program: "test", Mirror: r.dir, Syncer: r.syncer, Settings: r.settings,

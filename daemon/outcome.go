@@ -39,8 +39,10 @@ func judge(p *pass) outcome {
 	case p.err == nil:
 		o.condition, o.why = Failing, failuresInWords(p.report)
 		o.key = o.why
-	case access, cost, errors.Is(p.err, downloader.ErrLimit), errors.Is(p.err, downloader.ErrSources):
+	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources):
 		o.condition = Parked
+	case errors.Is(p.err, downloader.ErrLimit):
+		o.condition = Limited
 	case isFull(p.err):
 		o.condition, o.soon, o.key = NoSpace, needed(p.err) == 0, string(NoSpace)
 	case errors.Is(p.err, downloader.ErrManifest):
@@ -156,6 +158,9 @@ func (d *Daemon) trouble(s *dataset, p *pass, o outcome, now time.Time) {
 		t.Condition, t.Since = string(o.condition), now
 	}
 	t.Why, t.Cure = o.why, o.cure
+	if o.condition == Limited {
+		return // as a person wanted it
+	}
 	if o.soon {
 		s.retryAt = now.Add(retryWait(s.retries))
 		s.retries++

@@ -148,6 +148,11 @@ func unchanged(known []version, p *pass) []version {
 
 // pull is a pass that fetches.
 func (d *Daemon) pull(ctx context.Context, p *pass) error {
+	d.mu.Lock()
+	limit := d.settings.MaxDuration
+	d.mu.Unlock()
+	ctx, stop := downloader.Within(ctx, limit)
+	defer stop()
 	ref, err := d.o.Syncer.Resolve(ctx, p.request.Ref)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -12,7 +12,9 @@ type Settings struct {
 	Datasets []Dataset // one a name
 	Windows  Windows   // when passes may run; always if empty
 	BWLimit  string    // as downloader.ParseTimetable reads it; empty for no limit
-	Scrub    Scrub
+	// MaxDuration is how long a pass that fetches may take; 0: as long as it takes.
+	MaxDuration time.Duration
+	Scrub       Scrub
 	// Notifiers hear of every Event: hooks, webhooks, mail.
 	Notifiers []notify.Notifier
 }

@@ -115,8 +115,8 @@ func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure st
 		return Closed, "the run window is closed", ""
 	case waits:
 		return Queued, "", ""
-	case t != nil:
-		return Failing, t.Why, t.Cure
+	case t != nil: // Failing, Limited
+		return Condition(t.Condition), t.Why, t.Cure
 	}
 	return Idle, "", ""
 }

@@ -21,6 +21,7 @@ const (
 	Paused  Condition = "paused"   // by a person, until resumed
 	Parked  Condition = "parked"   // a person must act first, see Why and Cure; tried again on schedule
 	Failing Condition = "failing"  // the last pass failed, and is tried again by itself
+	Limited Condition = "limited"  // the last pass came to its limit on bytes or time; the next refresh goes on
 	NoSpace Condition = "no_space" // a pass is due, and waits for room on the disk
 )
 

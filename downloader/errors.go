@@ -42,6 +42,8 @@ var (
 	// or on time. It is the cause to cancel a pass with for the latter. The pass
 	// ends as if interrupted, but is incomplete.
 	ErrLimit = errors.New("the limit is reached")
+	// ErrSpent is the ErrLimit of Options.MaxCost.
+	ErrSpent = fmt.Errorf("%w", ErrLimit)
 	// ErrManifest means that what the source serves as SHA256SUMS.txt cannot be
 	// used. The one in force before stays.
 	ErrManifest = errors.New("the manifest cannot be used")

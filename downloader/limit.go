@@ -4,7 +4,24 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
+	"time"
 )
+
+// Within ends passes in good order, with ErrLimit, when some time is over; 0 is no
+// limit.
+func Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %s have passed", ErrLimit, limit))
+}
+
+// spending is what passes have taken of Options.MaxTransfer and MaxCost.
+type spending struct {
+	transferred atomic.Int64 // bytes of entries that came
+	bill        bill         // for them
+}
 
 // open asks a source for an entry. What comes of it counts towards
 // Options.MaxTransfer and MaxCost; manifests do not, or a pass whose limit is
@@ -31,7 +48,7 @@ type countedBody struct {
 
 func (b *countedBody) Read(to []byte) (int, error) {
 	s := b.p.s
-	if s.MaxTransfer > 0 && s.transferred.Load() > s.MaxTransfer {
+	if s.MaxTransfer > 0 && b.p.spent.transferred.Load() > s.MaxTransfer {
 		err := fmt.Errorf("%w: %s fetched", ErrLimit, size(s.MaxTransfer))
 		b.p.stop(err) // not by the error alone: the entry has not failed
 		return 0, err
@@ -40,7 +57,7 @@ func (b *countedBody) Read(to []byte) (int, error) {
 		return 0, err
 	}
 	n, err := b.ReadCloser.Read(to)
-	s.transferred.Add(int64(n))
+	b.p.spent.transferred.Add(int64(n))
 	if n > 0 {
 		_ = b.p.afford(b.from, int64(n), 0) // these bytes are paid for: they are used, and the next read says it
 	}

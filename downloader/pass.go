@@ -38,6 +38,7 @@ type pass struct {
 	crowd       *crowd
 	tally       tally
 	throttle    *throttle // of reading the mirror, nil: none
+	spent       *spending // by those that share the limits
 	cancel      context.CancelCauseFunc
 }
 
@@ -88,7 +89,10 @@ func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.R
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
 		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(sources, ref),
-		checkpoints: newCheckpoints(), crowd: newCrowd(), cancel: cancel,
+		checkpoints: newCheckpoints(), crowd: newCrowd(), spent: &s.spent, cancel: cancel,
+	}
+	if s.LimitEachPass {
+		p.spent = new(spending)
 	}
 	p.copies = &copies{p: p}
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version

@@ -132,7 +132,7 @@ type CostError struct {
 	Source string // that costs it
 	Ref    manifest.Ref
 	Cost   Money // of the pass
-	Spent  Money // before it, by the same Syncer
+	Spent  Money // of the same limit, before it
 	Limit  Money
 }
 
@@ -153,11 +153,11 @@ func (p *pass) afford(c *candidate, bytes, requests int64) error {
 		return nil
 	}
 	c.bill.add(c.price, bytes, requests)
-	spent := p.s.bill.add(c.price, bytes, requests)
+	spent := p.spent.bill.add(c.price, bytes, requests)
 	if p.s.MaxCost == nil || spent < *p.s.MaxCost || spent == *p.s.MaxCost && requests == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%w: %s spent at %s", ErrLimit, *p.s.MaxCost, c.Name())
+	err := fmt.Errorf("%w: %s spent at %s", ErrSpent, *p.s.MaxCost, c.Name())
 	if p.hasFreeSource() {
 		p.drop(c.ctx, c, err)
 	} else {
@@ -174,7 +174,7 @@ func (p *pass) checkCost(ctx context.Context) error {
 		return nil
 	}
 	e, err := p.estimate(ctx, first)
-	spent := p.s.bill.add(first.price, 0, 0)
+	spent := p.spent.bill.add(first.price, 0, 0)
 	if err != nil || e.Cost < 0 || e.Basis == BasisShare || p.plan.Examine > 0 || e.Cost <= *p.s.MaxCost-spent {
 		return err
 	}

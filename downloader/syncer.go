@@ -49,7 +49,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -73,10 +72,13 @@ type Options struct {
 	// 0: as many as there are. The pass that comes to it ends with ErrLimit.
 	MaxTransfer int64
 	// MaxCost is what may be spent at sources that have a price, over all passes;
-	// nil: as much as it takes. A pass goes on without them, or ends with ErrLimit;
+	// nil: as much as it takes. A pass goes on without them, or ends with ErrSpent;
 	// one that is known to cost more, and could not go on without, does not start,
 	// with a *CostError.
-	MaxCost  *Money
+	MaxCost *Money
+	// LimitEachPass makes MaxTransfer and MaxCost what each pass may take.
+	LimitEachPass bool
+
 	Observer Observer     // nil: nobody counts
 	Logger   *slog.Logger // nil: nothing is logged
 }
@@ -87,8 +89,7 @@ type Syncer struct {
 	Options
 	boot string
 
-	transferred atomic.Int64 // bytes of entries that came, over all passes
-	bill        bill         // for them
+	spent spending // over all passes
 
 	mu      sync.Mutex
 	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up

@@ -105,6 +105,9 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 			}
 			a.ui.print("%s is right\n", path)
 			a.ui.settings(settings, a.mirror, a.file.Windows)
+			if limits := a.limits.ofPass(); limits != "" {
+				a.ui.print("limits    of each pass: %s\n", limits)
+			}
 			a.checkSurroundings(settings)
 			return nil
 		},

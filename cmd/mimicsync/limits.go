@@ -1,8 +1,7 @@
 package main
 
 import (
-	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -56,10 +55,17 @@ func (l *limits) settle(file configs.Config) error {
 	return nil
 }
 
-// within ends a command's work when its time is over.
-func (l *limits) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if l.duration == 0 {
-		return context.WithCancel(ctx)
+// ofPass says what a pass may take, empty if all.
+func (l *limits) ofPass() string {
+	var all []string
+	if l.transfer > 0 {
+		all = append(all, size(l.transfer)+" of files")
 	}
-	return context.WithTimeoutCause(ctx, l.duration, fmt.Errorf("%w: %s have passed", downloader.ErrLimit, l.duration))
+	if l.duration > 0 {
+		all = append(all, l.duration.String())
+	}
+	if l.cost != nil {
+		all = append(all, l.cost.String())
+	}
+	return strings.Join(all, ", ")
 }

@@ -64,7 +64,8 @@ func (a *app) equip(ctx context.Context, m *mirror, place store.Place) error {
 	}
 	m.syncer, err = downloader.New(downloader.Options{
 		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout,
-		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, Observer: a.observer, Logger: a.logger(),
+		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, LimitEachPass: a.serves, // a daemon's passes are many
+		Observer: a.observer, Logger: a.logger(),
 	})
 	return err
 }

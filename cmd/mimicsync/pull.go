@@ -65,7 +65,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	ctx, stop := a.limits.within(ctx)
+	ctx, stop := downloader.Within(ctx, a.limits.duration)
 	defer stop()
 	for i, ref := range refs { // one that cannot be had does not keep the others away
 		report, err := one(ctx, ref)

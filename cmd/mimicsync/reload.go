@@ -62,6 +62,7 @@ func restartNotes(was, is configs.Config) []string {
 		{"state", was.State, is.State},
 		{"connections", was.Connections, is.Connections},
 		{"idle_timeout", was.IdleTimeout, is.IdleTimeout},
+		{"max_transfer", was.MaxTransfer, is.MaxTransfer},
 		{"max_cost", was.MaxCost, is.MaxCost},
 		{"durability", was.Durability, is.Durability},
 		{"file_mode", was.FileMode, is.FileMode},

@@ -46,7 +46,6 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	a.mirror = mirror
 	a.credentialsFile = first(a.credentialsFile, systemCredentials())
 	a.serves = true
-	a.limits.transfer = 0 // is for one pull, and a daemon's are many
 	a.sources, a.billingProject = daemonSources(a.file), a.file.GCS.BillingProject
 	s := &serving{
 		app: a, listen: listen, logger: a.logger(), metrics: metrics.New(), served: servedMirror(mirror), hangups: hangups, poll: 30 * time.Second,

@@ -83,7 +83,7 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 		}
 	}
 	d.Tone, d.State = condition(s)
-	if d.Tone == toneBad || d.Tone == toneWarn { // else the state says it all
+	if d.Tone == toneBad || d.Tone == toneWarn || s.Condition == daemon.Limited { // else the state says it all
 		d.Why, d.Cures = sentenceOf(s.Why), cures(s.Cure)
 	}
 	d.fetching = s.Pass != nil && !verifies(s.Pass) && s.Pass.State == store.Running && s.Condition == daemon.Running
@@ -155,6 +155,8 @@ func condition(s *daemon.DatasetStatus) (tone, state string) {
 		return toneBad, "Waits for room on the disk"
 	case daemon.Failing:
 		return toneWarn, "Failed, will be tried again"
+	case daemon.Limited:
+		return toneWait, "Stopped at its limit"
 	case daemon.Idle:
 	}
 	switch {
@@ -227,6 +229,8 @@ func (d *dataset) story(c clock, s *daemon.DatasetStatus) sentence {
 		return sentence{Text: "It is refreshed when somebody asks."}
 	case s.Next.IsZero():
 		return sentence{}
+	case s.Condition == daemon.Limited:
+		return sentence{"The next refresh goes on ", c.at(s.Next), "."}
 	case s.Condition == daemon.Idle:
 		return sentence{"The next refresh is ", c.at(s.Next), "."}
 	}

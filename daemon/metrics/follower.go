@@ -38,7 +38,7 @@ var (
 )
 
 var conditions = []daemon.Condition{
-	daemon.Idle, daemon.Queued, daemon.Running, daemon.Closed, daemon.Paused, daemon.Parked, daemon.Failing, daemon.NoSpace,
+	daemon.Idle, daemon.Queued, daemon.Running, daemon.Closed, daemon.Paused, daemon.Parked, daemon.Failing, daemon.Limited, daemon.NoSpace,
 }
 
 var kinds = []daemon.Kind{daemon.RefreshPass, daemon.PullPass, daemon.VerifyPass, daemon.ScrubPass}
