@@ -149,6 +149,9 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 		if err == nil {
 			return &committed{entry: e, how: linked, record: at.Record}, nil
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // pruned meanwhile
+		}
 		if !cannotLink(err) {
 			return nil, err
 		}

@@ -65,9 +65,33 @@ const listingTime = time.Minute
 // stays in .mimicsync for the pull to come. Sources that can are asked for a
 // listing.
 func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
-	p, ctx := s.newPass(ctx, s.Sources, ref, selection, new(Progress))
+	return s.PlanFrom(ctx, nil, ref, selection)
+}
+
+// PlanFrom is Plan for PullFrom.
+func (s *Syncer) PlanFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
+	return s.plan(ctx, sources, ref, selection, (*pass).renewManifest)
+}
+
+// PlanAsKnown is PlanFrom by the manifest in force, which makes it safe while a
+// pass over the version runs. The error is ErrNoManifest if there is none.
+func (s *Syncer) PlanAsKnown(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
+	return s.plan(ctx, sources, ref, selection, (*pass).takeKnown)
+}
+
+func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection,
+	getManifest func(*pass, context.Context) error,
+) (*Plan, error) {
+	chosen, err := s.choose(sources)
+	if err != nil {
+		return nil, err
+	}
+	p, ctx := s.newPass(ctx, chosen, ref, selection, new(Progress))
 	defer p.cancel(nil)
-	if err := p.prepare(ctx); err != nil {
+	if err := getManifest(p, ctx); err != nil {
+		return nil, err
+	}
+	if err := p.compare(ctx); err != nil {
 		return nil, err
 	}
 	for _, c := range p.sources {
@@ -77,9 +101,16 @@ func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.
 		}
 		p.plan.Sources = append(p.plan.Sources, estimate)
 	}
-	var err error
 	p.plan.Free, err = s.Tree.free()
 	return &p.plan, err
+}
+
+// takeKnown uses the manifest in force as it is.
+func (p *pass) takeKnown(context.Context) (err error) {
+	if p.version, err = p.s.known(p.ref); p.selection.All() {
+		p.published = p.version.Bytes
+	}
+	return err
 }
 
 // estimate says what fetching from a source takes.
@@ -136,11 +167,11 @@ func (p *pass) askListing(ctx context.Context, c *candidate, e *SourcePlan) erro
 	if err != nil {
 		return err
 	}
-	if err := c.Budget.Acquire(ctx); err != nil {
-		return err
-	}
 	listing, stop := context.WithTimeout(ctx, listingTime)
 	defer stop()
+	if err := c.Budget.Acquire(listing); err != nil {
+		return context.Cause(ctx) // nil if transfers have all connections
+	}
 	var files, bytes int64
 	for object, lerr := range lister.List(listing, p.ref) {
 		if err = lerr; err != nil {

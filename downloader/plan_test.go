@@ -1,6 +1,7 @@
 package downloader_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -58,6 +59,26 @@ func TestAPlanComparesTheSources(t *testing.T) {
 		downloader.SourcePlan{Name: "s3", Basis: downloader.BasisPublished},
 		downloader.SourcePlan{Name: "gcs", Basis: downloader.BasisPublished, Price: price},
 		downloader.SourcePlan{Name: "physionet", Basis: downloader.BasisPublished})
+}
+
+// Beside a pass a plan goes by the manifest that is known, and asks nobody.
+func TestAPlanByWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, project(file("a", 1000), file("b", 500)))
+	r := newRig(t, rigOptions{site: s})
+	if _, err := r.syncer.PlanAsKnown(t.Context(), nil, demo, selectAll); !errors.Is(err, downloader.ErrNoManifest) {
+		t.Errorf("PlanAsKnown() = %v, want %v", err, downloader.ErrNoManifest)
+	}
+	r.pull("a")
+	s.Reset()
+	plan, err := r.syncer.PlanAsKnown(t.Context(), []string{"physionet"}, demo, selectAll)
+	must(t, err)
+	if plan.Present != 1 || plan.Fetch != 1 || plan.Sources[0].Bytes < 400 || plan.Sources[0].Bytes > 600 {
+		t.Errorf("PlanAsKnown() = %+v, want the 500 bytes of b to fetch", plan)
+	}
+	if n := s.Counters().Requests; n != 0 {
+		t.Errorf("%d requests, want none", n)
+	}
 }
 
 // Nobody knows the size: neither time nor money is made up.

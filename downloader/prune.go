@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -34,12 +35,18 @@ const (
 	maxLeft    = 20
 )
 
+// Kept is which old versions of a dataset a person wants to keep.
+type Kept struct {
+	Old     int    // the newest so many of them
+	Version string // and this one, if it is not empty
+}
+
 // Prunable returns the versions that pruning may remove, the oldest first: of each
-// dataset those that are older than the newest complete one, but for as many of
-// the newest of them as keep says. Of want, an empty part stands for all. A version that is named
-// must not be the newest one, nor the newest complete one; the error then wraps
-// ErrKept.
-func (s *Syncer) Prunable(want manifest.Ref, keep func(dataset string) int) ([]manifest.Ref, error) {
+// dataset those that are older than the newest complete one, but for those that
+// are kept. Of want, an empty part stands for all. A version that is named must
+// not be the newest one, nor the newest complete one, nor Kept.Version; the error
+// then wraps ErrKept.
+func (s *Syncer) Prunable(want manifest.Ref, kept func(dataset string) Kept) ([]manifest.Ref, error) {
 	all, err := s.Store.Versions()
 	if err != nil {
 		return nil, err
@@ -59,7 +66,7 @@ func (s *Syncer) Prunable(want manifest.Ref, keep func(dataset string) int) ([]m
 	slices.Sort(datasets)
 	var refs []manifest.Ref
 	for _, dataset := range datasets {
-		old, err := s.prunable(of[dataset], want.Version, keep(dataset))
+		old, err := s.prunable(of[dataset], want.Version, kept(dataset))
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +76,7 @@ func (s *Syncer) Prunable(want manifest.Ref, keep func(dataset string) int) ([]m
 }
 
 // prunable is Prunable for the versions of one dataset, the newest first.
-func (s *Syncer) prunable(versions []store.Version, version string, keep int) (refs []manifest.Ref, err error) {
+func (s *Syncer) prunable(versions []store.Version, version string, kept Kept) (refs []manifest.Ref, err error) {
 	complete := len(versions)
 	for i, v := range versions {
 		files, _, err := s.Store.Totals(v.ID)
@@ -83,7 +90,10 @@ func (s *Syncer) prunable(versions []store.Version, version string, keep int) (r
 	}
 	for i, v := range slices.Backward(versions) {
 		switch {
-		case version == "" && i > complete+keep, version == v.Ref.Version && i > 0 && i != complete:
+		case v.Ref.Version == kept.Version && version == "":
+		case v.Ref.Version == kept.Version && version == kept.Version:
+			return nil, fmt.Errorf("%w: %s is the version that the configuration names", ErrKept, v.Ref)
+		case version == "" && i > complete+kept.Old, version == v.Ref.Version && i > 0 && i != complete:
 			refs = append(refs, v.Ref)
 		case version == v.Ref.Version && i == complete:
 			return nil, fmt.Errorf("%w: %s is the newest version that is complete here", ErrKept, v.Ref)
@@ -114,7 +124,7 @@ func (s *Syncer) PlanPrune(ctx context.Context, ref manifest.Ref) (*Pruned, erro
 // first, then what the store knows of the version and manifests that no version
 // has in force. Files without a record stay, and so does quarantine; nothing is
 // removed through a symlink. It may be repeated after it ended early, by whatever
-// cause. No pass may run meanwhile.
+// cause. No pass over the dataset may run meanwhile.
 func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
 	p, err := s.newPruner(ctx, ref)
 	if err != nil {
@@ -148,12 +158,9 @@ type pruner struct {
 }
 
 func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, error) {
-	v, known, err := s.Store.Version(ref)
+	v, err := s.known(ref)
 	if err != nil {
 		return nil, err
-	}
-	if !known {
-		return nil, ErrNoManifest
 	}
 	pass, _ := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
 	pass.version = v
@@ -287,13 +294,29 @@ func (p *pruner) removeManifest() error {
 	return nil
 }
 
-// dropUnusedManifests removes all kept manifests that no version uses.
+// dropUnusedManifests removes the version's manifests, and those that an earlier
+// end left behind, unless some version uses them. One that has just come may be
+// that of a pass over another dataset.
 func (p *pruner) dropUnusedManifests() error {
-	var kept []manifest.Digest
-	if err := p.tree.sweep(manifestDir, func(d manifest.Digest, _ fs.FileInfo) { kept = append(kept, d) }); err != nil {
+	entries, err := fs.ReadDir(p.tree.root.FS(), manifestDir)
+	if err != nil {
 		return err
 	}
+	var kept []manifest.Digest
+	for _, e := range entries {
+		d, derr := manifest.ParseDigest(e.Name())
+		fi, ierr := e.Info()
+		if derr == nil && ierr == nil && (p.used(d) || time.Since(fi.ModTime()) > time.Hour) {
+			kept = append(kept, d)
+		}
+	}
 	return p.pass.s.dropManifests(kept)
+}
+
+// used reports whether the version had a manifest in force.
+func (p *pruner) used(d manifest.Digest) bool {
+	v := p.pass.version
+	return d == v.Manifest.Digest || slices.ContainsFunc(v.Former, func(f store.Former) bool { return f.Digest == d })
 }
 
 // findLeft looks for files that stay in the version's folder.

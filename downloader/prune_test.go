@@ -35,7 +35,7 @@ func twoVersions(t *testing.T) (r *rig, s *site, old, shared []lookalike.Generat
 
 func (r *rig) prunable(want manifest.Ref, keep int) []manifest.Ref {
 	r.t.Helper()
-	refs, err := r.syncer.Prunable(want, func(string) int { return keep })
+	refs, err := r.syncer.Prunable(want, func(string) downloader.Kept { return downloader.Kept{Old: keep} })
 	must(r.t, err)
 	return refs
 }
@@ -211,6 +211,7 @@ func TestWhatMayBePruned(t *testing.T) {
 	for _, tt := range []struct {
 		want manifest.Ref
 		keep int
+		kept string
 		refs []manifest.Ref
 		err  error
 	}{
@@ -219,13 +220,16 @@ func TestWhatMayBePruned(t *testing.T) {
 		{keep: 2},
 		{want: ref(""), refs: []manifest.Ref{ref("1.0"), ref("2.0")}},
 		{want: ref("2.0"), keep: 5, refs: []manifest.Ref{ref("2.0")}},
+		{kept: "1.0", refs: []manifest.Ref{ref("2.0")}},
+		{want: ref("2.0"), kept: "1.0", refs: []manifest.Ref{ref("2.0")}},
+		{want: ref("1.0"), kept: "1.0", err: downloader.ErrKept},
 		{want: ref("3.0"), err: downloader.ErrKept},
 		{want: ref("4.0"), err: downloader.ErrKept},
 		{want: manifest.Ref{Dataset: "other"}},
 	} {
-		got, err := r.syncer.Prunable(tt.want, func(string) int { return tt.keep })
+		got, err := r.syncer.Prunable(tt.want, func(string) downloader.Kept { return downloader.Kept{Old: tt.keep, Version: tt.kept} })
 		if !slices.Equal(got, tt.refs) || !errors.Is(err, tt.err) {
-			t.Errorf("Prunable(%v, %d) = %v, %v, want %v, %v", tt.want, tt.keep, got, err, tt.refs, tt.err)
+			t.Errorf("Prunable(%v, %d, %s) = %v, %v, want %v, %v", tt.want, tt.keep, tt.kept, got, err, tt.refs, tt.err)
 		}
 	}
 	// A file of the newest complete version is lost: there is none any more.
@@ -234,6 +238,31 @@ func TestWhatMayBePruned(t *testing.T) {
 	must(t, err)
 	if got := r.prunable(manifest.Ref{}, 0); !slices.Equal(got, []manifest.Ref{ref("1.0")}) {
 		t.Errorf("Prunable = %v, want what is older than 2.0", got)
+	}
+}
+
+// A manifest that has just come is that of a pass over another dataset, which has
+// not said so yet; an older one that nobody uses is what an earlier end left.
+func TestPruneLeavesAManifestThatHasJustCome(t *testing.T) {
+	t.Parallel()
+	r, _, _, _ := twoVersions(t)
+	kept := func(d manifest.Digest) string { return filepath.Join(r.dir, store.Dir, "manifests", d.String()) }
+	fresh, old := kept(manifest.Digest{1}), kept(manifest.Digest{2})
+	for _, path := range []string{fresh, old} {
+		must(t, os.WriteFile(path, nil, 0o600))
+	}
+	before := time.Now().Add(-2 * time.Hour)
+	must(t, os.Chtimes(old, before, before))
+	_, err := r.syncer.Prune(t.Context(), demo)
+	must(t, err)
+	if _, err := os.Stat(fresh); err != nil {
+		t.Errorf("the fresh one: %v", err)
+	}
+	if _, err := os.Stat(old); !os.IsNotExist(err) {
+		t.Errorf("the old one: %v, want it gone", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(old)); err != nil || len(left) != 2 { // that of 1.1, too
+		t.Errorf("manifests: %v, %v, want 2", left, err)
 	}
 }
 

@@ -166,6 +166,15 @@ func (s *Syncer) AcceptManifest(ref manifest.Ref) {
 	s.accept[ref] = true
 }
 
+// known is a version by the manifest in force, ErrNoManifest if there is none.
+func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
+	v, known, err := s.Store.Version(ref)
+	if err == nil && !known {
+		err = ErrNoManifest
+	}
+	return v, err
+}
+
 // takeAcceptance reports whether AcceptManifest was called for this pass.
 func (s *Syncer) takeAcceptance(ref manifest.Ref) bool {
 	s.mu.Lock()

@@ -46,13 +46,9 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 	defer p.cancel(nil)
 	defer p.copies.close()
 	p.throttle = newThrottle(o.Rate, rereadBuffer)
-	var known bool
 	var err error
-	if p.version, known, err = s.Store.Version(ref); err != nil {
+	if p.version, err = s.known(ref); err != nil {
 		return nil, err
-	}
-	if !known {
-		return nil, ErrNoManifest
 	}
 	if !s.Tree.manifestIntact(p.version.Manifest.Digest) {
 		return nil, errors.Join(ErrManifest, errors.New("the mirror's copy of it is damaged; pull fetches it again"))

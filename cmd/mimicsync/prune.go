@@ -45,7 +45,7 @@ files that were not what a manifest says. They may be somebody's own; status cou
 			}
 			kept := a.keptVersions
 			if given {
-				kept = func(string) int { return keep }
+				kept = func(string) downloader.Kept { return downloader.Kept{Old: keep} }
 			}
 			return a.prune(cmd.Context(), args, kept, yes)
 		},
@@ -58,7 +58,7 @@ files that were not what a manifest says. They may be somebody's own; status cou
 	return cmd
 }
 
-func (a *app) prune(ctx context.Context, args []string, keep func(dataset string) int, yes bool) (err error) {
+func (a *app) prune(ctx context.Context, args []string, keep func(dataset string) downloader.Kept, yes bool) (err error) {
 	m, ref, err := a.openToPrune(ctx, args, yes)
 	if err != nil {
 		return err
@@ -144,13 +144,13 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err
 }
 
 // keptVersions is how many old versions of a dataset the configuration keeps.
-func (a *app) keptVersions(dataset string) int {
+func (a *app) keptVersions(dataset string) downloader.Kept {
 	for _, d := range a.file.Datasets {
 		if ref, err := d.Ref(); err == nil && ref.Dataset == dataset {
-			return d.KeepOldVersions
+			return downloader.Kept{Old: d.KeepOldVersions, Version: ref.Version}
 		}
 	}
-	return 0
+	return downloader.Kept{}
 }
 
 // confirmPrune shows what would be removed, and asks.
