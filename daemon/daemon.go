@@ -21,7 +21,8 @@
 //
 // # What it does not do
 //
-// It knows nothing of HTTP or of configuration files, and it deletes nothing.
+// It knows nothing of HTTP or of configuration files, and it deletes nothing but
+// what a person wants pruned.
 package daemon
 
 import (
@@ -42,6 +43,7 @@ import (
 // Errors that callers tell apart.
 var (
 	ErrMirrorGone  = errors.New("the mirror's folder is gone or is another one")
+	ErrBusy        = errors.New("the dataset is in use")
 	ErrUnknown     = errors.New("the daemon does not know this dataset")
 	ErrNotRunning  = errors.New("no pass runs")
 	ErrNoSuchPass  = errors.New("no such pass")
@@ -74,7 +76,7 @@ type Daemon struct {
 	started time.Time
 	wake    chan struct{}  // holds a value when there is something to decide
 	told    chan struct{}  // the same for events to deliver
-	passes  sync.WaitGroup // their goroutines
+	passes  sync.WaitGroup // their goroutines, and errands
 	// free asks for the room on the mirror's disk. Tests have another one.
 	free func(path string) (durable.Space, error)
 
@@ -86,6 +88,7 @@ type Daemon struct {
 	recent   []*pass // the last ones asked for, the oldest first
 	lastID   int64
 	running  bool
+	ending   bool
 	fatal    error // ends Run
 	shortage *shortage
 	space    durable.Space // on the mirror's disk, a minute ago at most
@@ -243,10 +246,11 @@ func (d *Daemon) setRunning(running bool) {
 	d.change()
 }
 
-// stopAll breaks off every pass.
+// stopAll breaks off every pass, and lets no errand begin any more.
 func (d *Daemon) stopAll(why *stop) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.ending = true
 	for _, s := range d.datasets {
 		if s.running != nil {
 			s.running.stop(why)

@@ -16,6 +16,7 @@ type dataset struct {
 	versions []version // that the mirror has, the newest first
 
 	running  *pass
+	errand   bool    // something else is done with it, and passes wait
 	queue    []*pass // asked for by people, in order
 	last     *PassStatus
 	success  time.Time // end of the last complete pass

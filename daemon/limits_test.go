@@ -47,7 +47,7 @@ func TestEachRefreshKeepsToMaxTransfer(t *testing.T) {
 			after(2 * time.Hour)
 			r.want("demo", daemon.Limited)
 			s := r.dataset("demo")
-			if s.Why != "the limit is reached: 150 kB fetched" || s.Complete || s.Last.State != store.Incomplete || s.Next.Sub(time.Now()) > day {
+			if s.Why != "the limit is reached: 150 kB fetched" || s.Complete || s.Last.State != store.Incomplete || time.Until(s.Next) > day {
 				t.Errorf("the dataset: %+v", s)
 			}
 			got := r.library.served()

@@ -41,6 +41,7 @@ type library struct {
 	latest   map[string]string
 	trouble  func(manifest.Ref) error // what a request is answered with; nil, or nothing: normally
 	rate     int64                    // bytes a second of an answer with data, 0: at once
+	think    time.Duration            // before a manifest is answered
 	diary    []string                 // requests for manifests, as "02 03:00 demo@1.0", one for all in a minute
 	bytes    int64                    // of data that was served, manifests left out
 	onFetch  func(name string)        // is told of each request for data, as "demo@1.0/a.csv"; may be nil
@@ -119,7 +120,11 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	if l.trouble != nil {
 		err = l.trouble(r.Ref)
 	}
+	think := l.think
 	l.mu.Unlock()
+	if isManifest {
+		time.Sleep(think)
+	}
 	if err != nil {
 		return nil, err
 	}

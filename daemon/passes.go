@@ -226,7 +226,11 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 	}
 	d.traffic.unsaved = true
 	d.decideSoon()
-	return !slices.ContainsFunc(d.sorted(), func(s *dataset) bool { return s.running != nil })
+	return !d.passRuns()
+}
+
+func (d *Daemon) passRuns() bool {
+	return slices.ContainsFunc(d.sorted(), func(s *dataset) bool { return s.running != nil })
 }
 
 // state is how a pass ended. A verification is complete too if all that it found

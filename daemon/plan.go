@@ -71,7 +71,7 @@ func (d *Daemon) choose(ctx context.Context, now time.Time) []func() {
 	open, _ := d.settings.Windows.Open(now)
 	var start []func()
 	for _, s := range d.sorted() {
-		if s.running != nil {
+		if s.running != nil || s.errand {
 			continue
 		}
 		p := s.takeAsked(d.mayGoOn(s))

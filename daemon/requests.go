@@ -21,12 +21,7 @@ func (d *Daemon) Pull(r PullRequest) (id int64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.dataset(r.Ref.Dataset)
-	if s.settings != nil && r.Selection.All() {
-		r.Selection = s.settings.Selection
-	}
-	if s.settings != nil && len(r.Sources) == 0 {
-		r.Sources = s.settings.Sources
-	}
+	r = d.filledIn(r)
 	if p := s.running; p != nil && p.fetches() && !p.stopping && p.request.equal(r) {
 		p.asked = true
 		return p.id, nil
@@ -39,6 +34,18 @@ func (d *Daemon) Pull(r PullRequest) (id int64, err error) {
 		}
 	}
 	return d.enqueue(s, d.newPass(PullPass, r)), nil
+}
+
+// filledIn is a request with what the configuration says about its dataset.
+func (d *Daemon) filledIn(r PullRequest) PullRequest {
+	s := d.datasets[r.Ref.Dataset]
+	if s != nil && s.settings != nil && r.Selection.All() {
+		r.Selection = s.settings.Selection
+	}
+	if s != nil && s.settings != nil && len(r.Sources) == 0 {
+		r.Sources = s.settings.Sources
+	}
+	return r
 }
 
 // enqueue lines up a pass that a person asked for. A scrub makes way for it.

@@ -25,6 +25,7 @@ type Dataset struct {
 	Sources   []string     // names in order of preference; all of the Syncer's if empty
 	Selection manifest.Selection
 	Schedule  *Schedule // of refreshes; nil: only when asked
+	KeepOld   int       // how many old versions Prune leaves
 }
 
 // Scrub is how the mirror is read again and compared with its manifests.

@@ -23,8 +23,8 @@ func (a *app) daemonCommand() *cobra.Command {
 		Use:   "daemon",
 		Short: "Keep the mirror fresh: run the schedule, the control API and the page",
 		Long: `Daemon runs until it is stopped. It refreshes datasets when the configuration file
-says so, and is steered by its page, by its API and by pull, status and verify, which
-go through it while it owns the mirror. Without a configuration file nothing is
+says so, and is steered by its page, by its API and by pull, plan, status, verify and
+prune, which go through it while it owns the mirror. Without a configuration file nothing is
 scheduled.
 
 SIGHUP reads the configuration file again; a bad one leaves the running configuration

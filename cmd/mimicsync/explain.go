@@ -87,6 +87,12 @@ func advise(err error) advice {
 	return advice{code: exitUnexpected}
 }
 
+// adviseClient is advise for who asked a daemon.
+func adviseClient(err error) (exitCode int, hint string) {
+	a := advise(err)
+	return a.code, a.hint
+}
+
 func adviseUsage(err error) (advice, bool) {
 	var usage *usageError
 	var config *configError
@@ -118,7 +124,12 @@ func adviseOwner(err error) (advice, bool) {
 	}
 	if refused, ok := errors.AsType[*api.Error](err); ok {
 		code := exitUnexpected
-		if refused.Code < http.StatusInternalServerError {
+		switch {
+		case refused.ExitCode != 0:
+			code = refused.ExitCode
+		case refused.Code == http.StatusLocked:
+			code = exitOwned
+		case refused.Code < http.StatusInternalServerError:
 			code = exitUsage
 		}
 		return advice{code, refused.Hint}, true

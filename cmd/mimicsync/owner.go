@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -74,16 +75,36 @@ type leftError struct{ ref manifest.Ref }
 
 func (e *leftError) Error() string { return "the daemon goes on with " + e.ref.String() }
 
-// pull has the daemon run a pass, and shows it as if it were one of this process.
-func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*downloader.Report, error) {
-	request := api.PullRequest{
+// close ends the connection. The error is there for those who close a mirror.
+func (o *owner) close() error {
+	o.Close()
+	return nil
+}
+
+// request is what the command line asks of a version.
+func (o *owner) request(ref manifest.Ref) api.PullRequest {
+	r := api.PullRequest{
 		Dataset: ref.Dataset, Version: ref.Version, Include: o.a.include, Exclude: o.a.exclude, AcceptManifest: o.a.acceptManifest,
 	}
 	if o.a.flags.Changed("source") {
-		request.Sources = o.a.sources
+		r.Sources = o.a.sources
 	}
+	return r
+}
+
+// plan has the daemon say what it would do.
+func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
+	waits := time.AfterFunc(5*time.Second, func() {
+		o.a.ui.note("the daemon plans %s; where its transfers have all connections, that waits for one of them", ref)
+	})
+	defer waits.Stop()
+	return o.Plan(ctx, o.request(ref))
+}
+
+// pull has the daemon run a pass, and shows it as if it were one of this process.
+func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*downloader.Report, error) {
 	failed := &downloader.Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed}
-	id, err := o.Pull(context.WithoutCancel(ctx), request) // it is answered at once, and must be known to have begun
+	id, err := o.Pull(context.WithoutCancel(ctx), o.request(ref)) // it is answered at once, and must be known to have begun
 	if err != nil {
 		failed.Err = err
 		return failed, err
@@ -139,6 +160,7 @@ func newPassError(p api.Pass) error {
 		e.cause = downloader.ErrInterrupted
 	case store.Incomplete:
 		e.cause = downloader.ErrLimit
+		e.cure = first(e.cure, "run the same command again to go on")
 	}
 	return e
 }
@@ -169,6 +191,30 @@ func (o *owner) known(ctx context.Context, args []string) ([]manifest.Ref, error
 		}
 	}
 	return wanted(all, args)
+}
+
+// planPrune has the daemon say what of the arguments it would remove.
+func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error) {
+	if _, err := o.known(ctx, args); err != nil {
+		return nil, err
+	}
+	var want manifest.Ref
+	if len(args) > 0 {
+		want, _ = manifest.ParseRef(args[0]) // it is known
+	}
+	return o.Prune(ctx, api.PruneRequest{Dataset: want.Dataset, Version: want.Version, Keep: keep, DryRun: true})
+}
+
+// prune has the daemon remove a version.
+func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error) {
+	results, err := o.Prune(ctx, api.PruneRequest{Dataset: ref.Dataset, Version: ref.Version})
+	if err != nil {
+		return nil, err
+	}
+	if len(results) == 0 { // somebody else was quicker
+		return nil, &unknownHereError{ref}
+	}
+	return results[0], nil
 }
 
 // verifyAll does for verify what the daemon can.

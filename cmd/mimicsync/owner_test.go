@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func newOwned(t *testing.T, serve bool) *owned {
 		Explain: func(err error) (string, string) { return err.Error(), advise(err).hint },
 	})
 	try(t, err)
-	server := api.New(d, api.Options{Mirror: o.mirror, ExitCode: func(err error) int { return advise(err).code }})
+	server := api.New(d, api.Options{Mirror: o.mirror, Advise: adviseClient})
 	if serve {
 		try(t, server.Listen(t.Context()))
 	}
@@ -154,6 +155,39 @@ func TestFailuresOfTheDaemonAreTold(t *testing.T) {
 	command(t, 2, "verify nothing", "the mirror has nothing of nothing")
 }
 
+// Each flag of a command that a daemon does is handed to it, or is about what the
+// person sees, or is refused by its name: none is ignored.
+func TestNoFlagIsLostOnTheWayToTheDaemon(t *testing.T) {
+	newOwned(t, true)
+	handed := []string{"include", "exclude", "source", "accept-manifest", "dry-run", "repair", "keep"}
+	ours := []string{"mirror", "config", "json", "yes", "progress", "quiet", "verbose", "log-format", "help"}
+	const needsTheMirror = "rebuild" // which the lock refuses
+	values := map[string]string{"string": "1", "int": "3", "duration": "2m0s", "bool": "true"}
+	a := newApp(io.Discard, io.Discard)
+	for _, cmd := range a.rootCommand().Commands() {
+		line, ok := map[string]string{"pull": "pull demo", "plan": "plan demo", "status": "status", "verify": "verify", "prune": "prune --yes"}[cmd.Name()]
+		if !ok {
+			continue
+		}
+		cmd.InheritedFlags() // adds them to those of the command
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if slices.Contains(slices.Concat(handed, ours, []string{needsTheMirror}), f.Name) {
+				return
+			}
+			value := values[f.Value.Type()]
+			switch f.Name {
+			case "max-duration":
+				value = "8h"
+			case "durability":
+				value = "none"
+			}
+			command(t, 2, line+" --"+f.Name+"="+value, "--"+f.Name+": a daemon owns this mirror")
+		})
+	}
+	command(t, 7, "verify --rebuild", "the mirror is in use by another process", "the daemon must rest for this")
+	command(t, 2, "pull demo --dry-run --accept-manifest", "--accept-manifest: a dry run takes nothing over")
+}
+
 // Ctrl-C leaves the pass to the daemon, which goes on.
 func TestInterruptLeavesThePassToTheDaemon(t *testing.T) {
 	o := newOwned(t, true)
@@ -183,7 +217,7 @@ func TestInterruptLeavesThePassToTheDaemon(t *testing.T) {
 // Where nobody answers behind the lock, it is as ever.
 func TestOwnerThatIsNoDaemon(t *testing.T) {
 	newOwned(t, false)
-	for _, line := range []string{"pull demo", "status", "verify"} {
+	for _, line := range []string{"pull demo", "plan demo", "status", "verify", "prune"} {
 		command(t, 7, line, "the mirror is in use by another process")
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/manifest"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -47,104 +49,57 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := a.openMirror(ctx, "plan", true)
+	one, done, err := a.planner(ctx, selection)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, m.close()) }()
-	var plans []planned
+	defer func() { err = errors.Join(err, done()) }()
+	var plans []api.Plan
 	for _, ref := range refs {
-		if ref, err = m.syncer.Resolve(ctx, ref); err != nil {
-			return err
-		}
-		p, err := m.syncer.Plan(ctx, ref, selection)
+		p, err := one(ctx, ref)
 		if err != nil {
 			return err
 		}
-		plans = append(plans, newPlanned(p))
+		plans = append(plans, p)
 	}
 	if a.json {
-		return a.ui.json(map[string][]planned{"plans": plans})
+		return a.ui.json(map[string][]api.Plan{"plans": plans})
 	}
 	a.ui.plans(plans, a.mirror, a.limits.cost)
 	return nil
 }
 
-// planned is a plan as it is printed.
-type planned struct {
-	Dataset      string          `json:"dataset"`
-	Version      string          `json:"version"`
-	Total        int64           `json:"files_total"`
-	Present      int64           `json:"files_present"`
-	Examine      int64           `json:"files_to_examine"`
-	Fetch        int64           `json:"files_to_fetch"`
-	Unsafe       int64           `json:"files_unsafe"`
-	PresentBytes int64           `json:"bytes_present"`
-	FetchBytes   int64           `json:"bytes_to_fetch"` // at most about, 0 when unknown
-	Free         int64           `json:"disk_free"`
-	Missing      int64           `json:"disk_missing"` // 0 when it fits, or when that is unknown
-	Sources      []plannedSource `json:"sources"`      // in order of preference
-}
-
-// plannedSource is what fetching all from one source would take. What is unknown
-// is null.
-type plannedSource struct {
-	Name    string            `json:"name"`
-	Files   int64             `json:"files"`
-	Lacks   int64             `json:"files_lacking"` // to fetch, and not in its listing
-	Bytes   *int64            `json:"bytes"`
-	Basis   downloader.Basis  `json:"bytes_from"` // listing, published, share or unknown
-	Cost    *downloader.Money `json:"cost_usd"`
-	Seconds *float64          `json:"seconds"`
-	Rate    *plannedRate      `json:"rate"` // that was seen last, of files like these if there was one
-
-	free bool
-}
-
-type plannedRate struct {
-	Bytes float64   `json:"bytes_per_s"`
-	Files float64   `json:"files_per_s"`
-	Seen  time.Time `json:"seen"`
-}
-
-func newPlanned(p *downloader.Plan) planned {
-	out := planned{
-		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
-		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, FetchBytes: p.FetchBytes(), Free: p.Free.Bytes,
+// planner returns what makes one plan: over the mirror, or by the daemon that owns
+// it.
+func (a *app) planner(ctx context.Context, selection manifest.Selection) (
+	one func(context.Context, manifest.Ref) (api.Plan, error), done func() error, err error,
+) {
+	o, err := a.findOwner(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, s := range p.Sources {
-		if s.Basis == downloader.BasisListing && s.Lacks == 0 {
-			out.FetchBytes = s.Bytes
+	if o != nil {
+		return o.plan, o.close, nil
+	}
+	m, err := a.openMirror(ctx, "plan", true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
+		ref, err := m.syncer.Resolve(ctx, ref)
+		if err != nil {
+			return api.Plan{}, err
 		}
-		out.Sources = append(out.Sources, newPlannedSource(s))
-	}
-	if p.Fetch+p.Examine == 0 {
-		out.FetchBytes = 0
-	}
-	out.Missing = max(out.FetchBytes-out.Free, 0)
-	return out
-}
-
-func newPlannedSource(s downloader.SourcePlan) plannedSource {
-	out := plannedSource{Name: s.Name, Files: s.Files, Lacks: s.Lacks, Basis: s.Basis, free: s.Price.IsFree()}
-	if s.Bytes >= 0 {
-		out.Bytes = &s.Bytes
-	}
-	if s.Cost >= 0 {
-		out.Cost = &s.Cost
-	}
-	if took := s.Rate.Elapsed.Seconds(); took > 0 {
-		out.Rate = &plannedRate{math.Round(float64(s.Rate.Bytes) / took), math.Round(float64(s.Rate.Files)/took*1000) / 1000, s.Rate.At}
-		if s.Bytes >= 0 {
-			seconds := math.Round(s.Time.Seconds())
-			out.Seconds = &seconds
+		p, err := m.syncer.Plan(ctx, ref, selection)
+		if err != nil {
+			return api.Plan{}, err
 		}
-	}
-	return out
+		return api.NewPlan(p), nil
+	}, m.close, nil
 }
 
 // plans tells them; limit is what may be spent, nil if all.
-func (u *ui) plans(plans []planned, mirror string, limit *downloader.Money) {
+func (u *ui) plans(plans []api.Plan, mirror string, limit *downloader.Money) {
 	for _, p := range plans {
 		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 		row := func(name string, n int64, note string) {
@@ -178,12 +133,12 @@ func (u *ui) plans(plans []planned, mirror string, limit *downloader.Money) {
 }
 
 // plannedSources is a table that fits into 80 columns.
-func (u *ui) plannedSources(all []plannedSource, limit *downloader.Money) {
+func (u *ui) plannedSources(all []api.SourcePlan, limit *downloader.Money) {
 	u.print("\n")
 	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "  SOURCE\tFILES\tSIZE\tCOST\tTIME")
 	for _, s := range all {
-		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", s.Name, humanize.Comma(s.Files), s.size(), s.cost(), s.time())
+		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", s.Name, humanize.Comma(s.Files), plannedSize(s), plannedCost(s), plannedTime(s))
 	}
 	_ = w.Flush()
 	for _, s := range all {
@@ -196,7 +151,7 @@ func (u *ui) plannedSources(all []plannedSource, limit *downloader.Money) {
 	}
 }
 
-func (s *plannedSource) size() string {
+func plannedSize(s api.SourcePlan) string {
 	switch s.Basis {
 	case downloader.BasisListing:
 		return size(*s.Bytes)
@@ -208,17 +163,17 @@ func (s *plannedSource) size() string {
 	return "unknown"
 }
 
-func (s *plannedSource) cost() string {
+func plannedCost(s api.SourcePlan) string {
 	switch {
-	case s.free:
-		return "free"
 	case s.Cost == nil:
 		return "unknown"
+	case *s.Cost == 0:
+		return "free"
 	}
 	return s.Cost.String()
 }
 
-func (s *plannedSource) time() string {
+func plannedTime(s api.SourcePlan) string {
 	switch {
 	case s.Rate == nil:
 		return "unknown: nothing came from there yet"

@@ -24,7 +24,7 @@ frees, and asks.
 
 A file that a newer version has too is one file with two names: to remove one of them
 frees nothing. Files that mimicsync has no record of stay where they are, and so do the
-newest complete version, and what is newer.
+newest complete version, what is newer, and a version that the configuration file names.
 
 With --quarantine it removes, instead, what was moved aside to .mimicsync/quarantine:
 files that were not what a manifest says. They may be somebody's own; status counts them.`,
@@ -34,20 +34,19 @@ files that were not what a manifest says. They may be somebody's own; status cou
   mimicsync prune --quarantine`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given := cmd.Flags().Changed("keep")
+			given := &keep
+			if !cmd.Flags().Changed("keep") {
+				given = nil
+			}
 			switch {
 			case keep < 0:
 				return usagef("--keep %d: it must not be below 0", keep)
-			case quarantine && given:
+			case quarantine && given != nil:
 				return usagef("--keep is about old versions, which --quarantine leaves alone")
 			case quarantine:
 				return a.emptyQuarantine(cmd.Context(), args, yes)
 			}
-			kept := a.keptVersions
-			if given {
-				kept = func(string) downloader.Kept { return downloader.Kept{Old: keep} }
-			}
-			return a.prune(cmd.Context(), args, kept, yes)
+			return a.prune(cmd.Context(), args, given, yes)
 		},
 	}
 	a.mirrorFlags(cmd.Flags())
@@ -58,31 +57,59 @@ files that were not what a manifest says. They may be somebody's own; status cou
 	return cmd
 }
 
-func (a *app) prune(ctx context.Context, args []string, keep func(dataset string) downloader.Kept, yes bool) (err error) {
-	m, ref, err := a.openToPrune(ctx, args, yes)
+// pruner removes versions: from the mirror, or by the daemon that owns it.
+type pruner interface {
+	// planPrune says what of the arguments would be removed; keep is nil if that is
+	// for the configuration to say.
+	planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error)
+	prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error)
+	close() error
+}
+
+// pruner returns the one for the mirror.
+func (a *app) pruner(ctx context.Context) (pruner, error) {
+	o, err := a.findOwner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o != nil {
+		return o, nil
+	}
+	m, err := a.openMirror(ctx, "prune", false)
+	if err != nil {
+		return nil, err
+	}
+	return &localPruner{m, a}, nil
+}
+
+func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (err error) {
+	if a.json && !yes {
+		return usagef("--json asks nobody: add --yes")
+	}
+	if _, err := parseRefs(args); err != nil {
+		return err
+	}
+	p, err := a.pruner(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, m.close()) }()
-	if _, err := m.known(args); err != nil {
-		return err
-	}
-	old, err := m.syncer.Prunable(ref, keep)
+	defer func() { err = errors.Join(err, p.close()) }()
+	old, err := p.planPrune(ctx, args, keep)
 	if err != nil {
 		return err
 	}
 	if !a.json {
-		sure, err := a.confirmPrune(ctx, m, old, yes)
+		sure, err := a.confirmPrune(ctx, old, yes)
 		if err != nil || !sure {
 			return err
 		}
 	}
 	results := []*downloader.Pruned{}
-	for _, ref := range old {
+	for _, planned := range old {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		result, err := m.syncer.Prune(ctx, ref)
+		result, err := p.prune(ctx, manifest.Ref{Dataset: planned.Dataset, Version: planned.Version})
 		if err != nil {
 			return err
 		}
@@ -97,26 +124,68 @@ func (a *app) prune(ctx context.Context, args []string, keep func(dataset string
 	return nil
 }
 
-// openToPrune opens the mirror, and reads what is to be removed: an empty part
-// stands for all.
-func (a *app) openToPrune(ctx context.Context, args []string, yes bool) (*mirror, manifest.Ref, error) {
-	if a.json && !yes {
-		return nil, manifest.Ref{}, usagef("--json asks nobody: add --yes")
+// localPruner works over the mirror.
+type localPruner struct {
+	*mirror
+
+	a *app
+}
+
+func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error) {
+	if _, err := p.known(args); err != nil {
+		return nil, err
 	}
-	refs, err := parseRefs(args)
+	var want manifest.Ref
+	if len(args) > 0 {
+		want, _ = manifest.ParseRef(args[0]) // it is known
+	}
+	old, err := p.syncer.Prunable(want, func(dataset string) downloader.Kept { return p.a.keptVersions(dataset, keep) })
 	if err != nil {
-		return nil, manifest.Ref{}, err
+		return nil, err
 	}
-	m, err := a.openMirror(ctx, "prune", false)
-	return m, append(refs, manifest.Ref{})[0], err
+	var plans []*downloader.Pruned
+	for _, ref := range old {
+		plan, err := p.syncer.PlanPrune(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, plan)
+	}
+	return plans, nil
+}
+
+func (p *localPruner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error) {
+	return p.syncer.Prune(ctx, ref)
+}
+
+// keptVersions is what the configuration keeps of a dataset, and what --keep does
+// in its place.
+func (a *app) keptVersions(dataset string, keep *int) (kept downloader.Kept) {
+	for _, d := range a.file.Datasets {
+		if ref, err := d.Ref(); err == nil && ref.Dataset == dataset {
+			kept = downloader.Kept{Old: d.KeepOldVersions, Version: ref.Version}
+		}
+	}
+	if keep != nil {
+		kept.Old = *keep
+	}
+	return kept
 }
 
 // emptyQuarantine removes what was moved aside.
 func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err error) {
-	m, ref, err := a.openToPrune(ctx, args, yes)
+	if a.json && !yes {
+		return usagef("--json asks nobody: add --yes")
+	}
+	refs, err := parseRefs(args)
 	if err != nil {
 		return err
 	}
+	m, err := a.openMirror(ctx, "prune", false)
+	if err != nil {
+		return err
+	}
+	ref := append(refs, manifest.Ref{})[0]
 	defer func() { err = errors.Join(err, m.close()) }()
 	if !a.json {
 		q, err := downloader.QuarantineOf(a.mirror, ref)
@@ -143,27 +212,13 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err
 	return nil
 }
 
-// keptVersions is how many old versions of a dataset the configuration keeps.
-func (a *app) keptVersions(dataset string) downloader.Kept {
-	for _, d := range a.file.Datasets {
-		if ref, err := d.Ref(); err == nil && ref.Dataset == dataset {
-			return downloader.Kept{Old: d.KeepOldVersions, Version: ref.Version}
-		}
-	}
-	return downloader.Kept{}
-}
-
 // confirmPrune shows what would be removed, and asks.
-func (a *app) confirmPrune(ctx context.Context, m *mirror, old []manifest.Ref, yes bool) (bool, error) {
+func (a *app) confirmPrune(ctx context.Context, old []*downloader.Pruned, yes bool) (bool, error) {
 	if len(old) == 0 {
 		a.ui.print("Nothing to remove: the mirror has no version that is older than a complete one, but for those that are kept.\n")
 		return false, nil
 	}
-	for _, ref := range old {
-		plan, err := m.syncer.PlanPrune(ctx, ref)
-		if err != nil {
-			return false, err
-		}
+	for _, plan := range old {
 		a.ui.prunePlan(plan)
 	}
 	return a.confirm(ctx, yes)

@@ -31,6 +31,9 @@ moved to .mimicsync/quarantine in the mirror, never deleted.`,
   mimicsync pull mimic-cxr --bwlimit '08:00,2M 19:00,off' --max-transfer 50G`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.dryRun && a.acceptManifest {
+				return usagef("--accept-manifest: a dry run takes nothing over; leave it out")
+			}
 			if a.dryRun {
 				return a.plan(cmd.Context(), args)
 			}
@@ -101,7 +104,7 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 		return nil, nil, err
 	}
 	if o != nil {
-		return o.pull, func() error { o.Close(); return nil }, nil
+		return o.pull, o.close, nil
 	}
 	m, err := a.openMirror(ctx, "pull", true)
 	if err != nil {

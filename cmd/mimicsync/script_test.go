@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -22,6 +23,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"mimicsync/daemon"
+	"mimicsync/daemon/api"
+	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/manifest"
 )
@@ -46,6 +50,8 @@ func TestMain(m *testing.M) {
 //	jsonpass STATE TOTAL FAILED  wants stdout to be a report of one pass, as DESIGN 6 has it
 //	jsonkeys KEY...              wants stdout to be one JSON object with just these keys
 //	waitowner                    waits until a process owns the mirror
+//	waitdaemon                   waits until a daemon answers for it
+//	waitpass                     waits until a pass of the daemon fetches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -72,8 +78,16 @@ func TestScripts(t *testing.T) {
 			"deafbus":   startDeafBus,
 			"code":      wantCode,
 			"waitowner": waitForOwner,
-			"jsonpass":  wantPass,
-			"jsonkeys":  wantKeys,
+			"waitdaemon": func(ts *testscript.TestScript, _ bool, _ []string) {
+				waitForDaemon(ts, func(daemon.Status) bool { return true })
+			},
+			"waitpass": func(ts *testscript.TestScript, _ bool, _ []string) {
+				waitForDaemon(ts, func(s daemon.Status) bool {
+					return slices.ContainsFunc(s.Datasets, func(d daemon.DatasetStatus) bool { return d.Pass != nil && d.Pass.Phase == downloader.PhaseTransfer })
+				})
+			},
+			"jsonpass": wantPass,
+			"jsonkeys": wantKeys,
 		},
 	})
 }
@@ -240,6 +254,24 @@ func waitForOwner(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 	}
 	ts.Fatalf("no process took the mirror")
+}
+
+// waitForDaemon waits until the daemon of the mirror is in a state.
+func waitForDaemon(ts *testscript.TestScript, until func(daemon.Status) bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		client, err := api.Dial(ctx, ts.MkAbs("mirror"))
+		if err != nil {
+			continue
+		}
+		status, err := client.Status(ctx)
+		client.Close()
+		if err == nil && until(status) {
+			return
+		}
+	}
+	ts.Fatalf("no daemon came so far")
 }
 
 // only decodes stdout, which must be one JSON object and nothing else.

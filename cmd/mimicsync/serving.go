@@ -149,7 +149,7 @@ func (s *serving) server(d *daemon.Daemon) (*api.Server, error) {
 	page := s.beside(d.Ready, dashboard.New(dashboard.Options{Daemon: d, MayChange: api.MayChange, Logger: s.logger}))
 	return api.New(d, api.Options{
 		Mirror: s.app.mirror, Listen: s.listen, Hosts: s.app.file.Hosts, Token: s.token, Page: page, Logger: s.logger,
-		ExitCode: func(err error) int { return advise(err).code },
+		Advise: adviseClient,
 	}), nil
 }
 

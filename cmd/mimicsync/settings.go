@@ -47,7 +47,7 @@ func (a *app) daemonDataset(c configs.Config, d configs.Dataset) (daemon.Dataset
 	}
 	schedule, err := c.ScheduleOf(d, a.jitterKey(ref.Dataset))
 	return daemon.Dataset{
-		Ref: ref, Selection: selection, Schedule: schedule,
+		Ref: ref, Selection: selection, Schedule: schedule, KeepOld: d.KeepOldVersions,
 		Sources: firstOf(d.Sources, c.Sources, []string{physionet.Name}),
 	}, err
 }

@@ -48,10 +48,10 @@ type Options struct {
 	// Page answers on TCP what is neither the API nor the login. The Guard has let
 	// through what it gets, and MayChange says what for. May be nil.
 	Page http.Handler
-	// ExitCode is that of the command line for an error that ended a pass; may be
-	// nil.
-	ExitCode func(error) int
-	Logger   *slog.Logger // nil: nothing is logged
+	// Advise returns what the command line does about an error of a pass or a
+	// plan: its exit code, and what it tells a person to do. May be nil.
+	Advise func(error) (exitCode int, hint string)
+	Logger *slog.Logger // nil: nothing is logged
 }
 
 // Server is the control API of one daemon.
@@ -70,8 +70,8 @@ func New(d *daemon.Daemon, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.ExitCode == nil {
-		o.ExitCode = func(error) int { return 1 }
+	if o.Advise == nil {
+		o.Advise = func(error) (int, string) { return 1, "" }
 	}
 	return &Server{daemon: d, o: o, streams: make(chan struct{}, maxStreams)}
 }

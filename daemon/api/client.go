@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
+	"mimicsync/downloader"
 	"mimicsync/store"
 )
 
@@ -37,6 +38,8 @@ type Error struct {
 	Code int    // HTTP status
 	Text string // what happened
 	Hint string // what to do next, empty where Text says it
+	// ExitCode is that of the command line for it, 0 where Code says enough.
+	ExitCode int
 }
 
 // Error returns Text.
@@ -90,6 +93,18 @@ func (c *Client) Pull(ctx context.Context, r PullRequest) (id int64, err error) 
 	var accepted Accepted
 	err = c.call(ctx, http.MethodPost, "/pull", r, &accepted)
 	return accepted.ID, err
+}
+
+// Plan says what a pass would do.
+func (c *Client) Plan(ctx context.Context, r PullRequest) (p Plan, err error) {
+	return p, c.call(ctx, http.MethodPost, "/plan", r, &p)
+}
+
+// Prune removes old versions, or says what would go.
+func (c *Client) Prune(ctx context.Context, r PruneRequest) ([]*downloader.Pruned, error) {
+	var answer Prunes
+	err := c.call(ctx, http.MethodPost, "/prune", r, &answer)
+	return answer.Pruned, err
 }
 
 // Verify starts to read a dataset again.
@@ -193,7 +208,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		if err := json.NewDecoder(response.Body).Decode(&p); err != nil || p.Error == "" {
 			p.Error = "the daemon answered " + response.Status
 		}
-		return &Error{response.StatusCode, p.Error, p.Hint}
+		return &Error{response.StatusCode, p.Error, p.Hint, p.ExitCode}
 	}
 	if out == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"mimicsync/daemon"
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -17,6 +18,8 @@ const maxBody = 1 << 20
 type problem struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
+	// ExitCode is that of Options.Advise, 0 where the status says what it is about.
+	ExitCode int `json:"exit_code,omitempty"`
 }
 
 // requestError is about what the client sent.
@@ -26,7 +29,7 @@ func (e *requestError) Error() string { return e.err.Error() }
 func (e *requestError) Unwrap() error { return e.err }
 
 // answer is the status and the words for an error.
-func answer(err error) (int, problem) {
+func (s *Server) answer(err error) (int, problem) {
 	p := problem{Error: err.Error()}
 	var bad *requestError
 	switch {
@@ -42,6 +45,14 @@ func answer(err error) (int, problem) {
 	case errors.Is(err, daemon.ErrNotRunning):
 		p.Hint = "see what runs with: mimicsync status"
 		return http.StatusConflict, p
+	case errors.Is(err, daemon.ErrBusy):
+		p.Hint = "wait until its pass has ended, see: mimicsync status; or end it with: mimicsync daemon pause DATASET, and go on afterwards with: mimicsync daemon resume DATASET"
+		return http.StatusLocked, p
+	case errors.Is(err, downloader.ErrSources):
+		p.Hint = "name others, or add them to the configuration and start the daemon again"
+		return http.StatusConflict, p
+	case errors.Is(err, downloader.ErrKept):
+		return http.StatusConflict, p
 	case errors.Is(err, daemon.ErrBadSettings):
 		p.Hint = "the configuration in force stays; mend the file, try it with: mimicsync config check, and reload again"
 		return http.StatusConflict, p
@@ -49,6 +60,7 @@ func answer(err error) (int, problem) {
 		p.Hint = "close pages and programs that listen to this daemon, or ask for GET " + Prefix + "/status from time to time"
 		return http.StatusServiceUnavailable, p
 	}
+	p.ExitCode, p.Hint = s.o.Advise(err)
 	return http.StatusInternalServerError, p
 }
 

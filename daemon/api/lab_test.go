@@ -84,7 +84,7 @@ func (l *lab) run(t *testing.T) (*Server, *Client) {
 func start(t *testing.T, d *daemon.Daemon, mirror string) (s *Server, stop func()) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Join(mirror, store.Dir), 0o700))
-	s = New(d, Options{Mirror: mirror, Listen: []string{"127.0.0.1:0"}, Token: testToken, ExitCode: func(error) int { return 4 }})
+	s = New(d, Options{Mirror: mirror, Listen: []string{"127.0.0.1:0"}, Token: testToken, Advise: func(error) (int, string) { return 4, "sign it" }})
 	must(t, s.Listen(t.Context()))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)

@@ -40,6 +40,6 @@ func refuse(w http.ResponseWriter, r *http.Request, code int, text, hint string)
 		if code == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="mimicsync"`)
 		}
-		writeJSON(w, code, problem{text, hint})
+		writeJSON(w, code, problem{Error: text, Hint: hint})
 	}
 }

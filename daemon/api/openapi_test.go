@@ -36,13 +36,24 @@ type document struct {
 
 type schema struct {
 	Ref        string            `json:"$ref"`
-	Type       string            `json:"type"`
+	Type       kinds             `json:"type"`
 	Format     string            `json:"format"`
 	Enum       []string          `json:"enum"`
 	Items      *schema           `json:"items"`
 	Properties map[string]schema `json:"properties"`
 	Required   []string          `json:"required"`
 	AllOf      []schema          `json:"allOf"`
+}
+
+// kinds are those that a value may have.
+type kinds []string
+
+func (k *kinds) UnmarshalJSON(data []byte) error {
+	if data[0] == '[' {
+		return json.Unmarshal(data, (*[]string)(k))
+	}
+	*k = kinds{""}
+	return json.Unmarshal(data, &(*k)[0])
 }
 
 func readDocument(t *testing.T) document {
@@ -91,6 +102,8 @@ func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
 		"Report": downloader.Report{}, "SourceReport": downloader.SourceReport{}, "Quarantined": downloader.Quarantined{},
 		"Collision": manifest.Collision{}, "Verification": downloader.Verification{},
+		"Plan": Plan{Sources: []SourcePlan{}}, "SourcePlan": SourcePlan{}, "Rate": Rate{},
+		"PruneRequest": PruneRequest{}, "Prunes": Prunes{}, "Pruned": downloader.Pruned{},
 		"PullRequest": PullRequest{}, "VerifyRequest": VerifyRequest{}, "DatasetRequest": DatasetRequest{},
 		"BWLimitRequest": BWLimitRequest{}, "Accepted": Accepted{}, "Reloaded": Reloaded{}, "History": History{}, "Throughput": Throughput{},
 	}
@@ -173,7 +186,7 @@ func (d document) check(t *testing.T, at string, s schema, v any) {
 	case bool:
 		kind["boolean"] = true
 	}
-	if !kind[s.Type] {
+	if !slices.ContainsFunc(s.Type, func(name string) bool { return kind[name] }) {
 		t.Errorf("%s: %v, want the type %q", at, v, s.Type)
 	}
 }

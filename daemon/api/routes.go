@@ -28,6 +28,8 @@ var table = []route{
 	{"GET", "/status", (*Server).status},
 	{"GET", "/events", (*Server).events},
 	{"POST", "/pull", (*Server).pull},
+	{"POST", "/plan", unhurried((*Server).plan)},
+	{"POST", "/prune", unhurried((*Server).prune)},
 	{"POST", "/verify", (*Server).verify},
 	{"GET", "/passes/{id}", (*Server).pass},
 	{"POST", "/passes/{id}/cancel", (*Server).cancel},
@@ -48,7 +50,7 @@ func (s *Server) routes() http.Handler {
 	for _, e := range table {
 		mux.HandleFunc(e.method+" "+Prefix+e.path, func(w http.ResponseWriter, r *http.Request) {
 			if err := e.serve(s, w, r); err != nil {
-				code, p := answer(err)
+				code, p := s.answer(err)
 				writeJSON(w, code, p)
 			}
 		})
@@ -58,11 +60,11 @@ func (s *Server) routes() http.Handler {
 		allow := strings.Join(allowed, ", ")
 		mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow)
-			writeJSON(w, http.StatusMethodNotAllowed, problem{r.Method + " is not for " + r.URL.Path, "use " + allow})
+			writeJSON(w, http.StatusMethodNotAllowed, problem{Error: r.Method + " is not for " + r.URL.Path, Hint: "use " + allow})
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusNotFound, problem{"there is no " + r.URL.Path, "see what there is in " + Prefix + "/openapi.json"})
+		writeJSON(w, http.StatusNotFound, problem{Error: "there is no " + r.URL.Path, Hint: "see what there is in " + Prefix + "/openapi.json"})
 	})
 	return mux
 }
@@ -72,14 +74,15 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// PullRequest is the body of POST pull.
+// PullRequest is the body of POST pull and POST plan.
 type PullRequest struct {
 	Dataset string   `json:"dataset"`
 	Version string   `json:"version,omitempty"` // empty: the newest
 	Include []string `json:"include,omitempty"` // patterns, as manifest.Selection has them
 	Exclude []string `json:"exclude,omitempty"`
 	Sources []string `json:"sources,omitempty"` // in order of preference; empty: those of the configuration
-	// AcceptManifest takes over a manifest that lists far fewer files than before.
+	// AcceptManifest takes over a manifest that lists far fewer files than before;
+	// a plan does not.
 	AcceptManifest bool `json:"accept_manifest,omitempty"`
 }
 
@@ -89,20 +92,27 @@ type Accepted struct {
 }
 
 func (s *Server) pull(w http.ResponseWriter, r *http.Request) error {
-	var body PullRequest
-	if err := readJSON(w, r, &body); err != nil {
+	request, err := readPullRequest(w, r)
+	if err != nil {
 		return err
-	}
-	request := daemon.PullRequest{Sources: body.Sources, AcceptManifest: body.AcceptManifest}
-	var err error
-	if request.Ref, err = parseRef(body.Dataset, body.Version); err != nil {
-		return err
-	}
-	if request.Selection, err = manifest.NewSelection(body.Include, body.Exclude); err != nil {
-		return &requestError{err}
 	}
 	id, err := s.daemon.Pull(request)
 	return accepted(w, id, err)
+}
+
+func readPullRequest(w http.ResponseWriter, r *http.Request) (request daemon.PullRequest, err error) {
+	var body PullRequest
+	if err := readJSON(w, r, &body); err != nil {
+		return request, err
+	}
+	request.Sources, request.AcceptManifest = body.Sources, body.AcceptManifest
+	if request.Ref, err = parseRef(body.Dataset, body.Version); err != nil {
+		return request, err
+	}
+	if request.Selection, err = manifest.NewSelection(body.Include, body.Exclude); err != nil {
+		return request, &requestError{err}
+	}
+	return request, nil
 }
 
 // VerifyRequest is the body of POST verify.
@@ -142,7 +152,7 @@ func parseRef(dataset, version string) (manifest.Ref, error) {
 // Pass is the answer to GET passes/{id}.
 type Pass struct {
 	daemon.PassStatus
-	// ExitCode is that of Options, 0 where the pass came to its end.
+	// ExitCode is that of Options.Advise, 0 where the pass came to its end.
 	ExitCode int `json:"exit_code,omitempty"`
 }
 
@@ -157,7 +167,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := Pass{PassStatus: p}
 	if p.Report != nil && p.Report.Err != nil {
-		answer.ExitCode = s.o.ExitCode(p.Report.Err)
+		answer.ExitCode, _ = s.o.Advise(p.Report.Err)
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil

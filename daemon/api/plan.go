@@ -1,0 +1,152 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+// Plan is a downloader.Plan in JSON: the answer to POST plan, and what plan --json
+// prints.
+type Plan struct {
+	Dataset      string       `json:"dataset"`
+	Version      string       `json:"version"`
+	Total        int64        `json:"files_total"`
+	Present      int64        `json:"files_present"`
+	Examine      int64        `json:"files_to_examine"`
+	Fetch        int64        `json:"files_to_fetch"`
+	Unsafe       int64        `json:"files_unsafe"`
+	PresentBytes int64        `json:"bytes_present"`
+	FetchBytes   int64        `json:"bytes_to_fetch"` // at most about, 0 when unknown
+	Free         int64        `json:"disk_free"`
+	Missing      int64        `json:"disk_missing"` // 0 when it fits, or when that is unknown
+	Sources      []SourcePlan `json:"sources"`      // in order of preference
+}
+
+// SourcePlan is what fetching all from one source would take. What is unknown is
+// null.
+type SourcePlan struct {
+	Name    string            `json:"name"`
+	Files   int64             `json:"files"`
+	Lacks   int64             `json:"files_lacking"` // to fetch, and not in its listing
+	Bytes   *int64            `json:"bytes"`
+	Basis   downloader.Basis  `json:"bytes_from"` // listing, published, share or unknown
+	Cost    *downloader.Money `json:"cost_usd"`
+	Seconds *float64          `json:"seconds"`
+	Rate    *Rate             `json:"rate"` // that was seen last, of files like these if there was one
+}
+
+// Rate is how fast files came from a source.
+type Rate struct {
+	Bytes float64   `json:"bytes_per_s"`
+	Files float64   `json:"files_per_s"`
+	Seen  time.Time `json:"seen"`
+}
+
+// NewPlan is the JSON form of a plan.
+func NewPlan(p *downloader.Plan) Plan {
+	out := Plan{
+		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
+		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, FetchBytes: p.FetchBytes(), Free: p.Free.Bytes,
+	}
+	for _, s := range p.Sources {
+		if s.Basis == downloader.BasisListing && s.Lacks == 0 {
+			out.FetchBytes = s.Bytes
+		}
+		out.Sources = append(out.Sources, newSourcePlan(s))
+	}
+	if p.Fetch+p.Examine == 0 {
+		out.FetchBytes = 0
+	}
+	out.Missing = max(out.FetchBytes-out.Free, 0)
+	return out
+}
+
+func newSourcePlan(s downloader.SourcePlan) SourcePlan {
+	out := SourcePlan{Name: s.Name, Files: s.Files, Lacks: s.Lacks, Basis: s.Basis}
+	if s.Bytes >= 0 {
+		out.Bytes = &s.Bytes
+	}
+	if s.Cost >= 0 {
+		out.Cost = &s.Cost
+	}
+	if took := s.Rate.Elapsed.Seconds(); took > 0 {
+		out.Rate = &Rate{math.Round(float64(s.Rate.Bytes) / took), math.Round(float64(s.Rate.Files)/took*1000) / 1000, s.Rate.At}
+		if s.Bytes >= 0 {
+			seconds := math.Round(s.Time.Seconds())
+			out.Seconds = &seconds
+		}
+	}
+	return out
+}
+
+func (s *Server) plan(w http.ResponseWriter, r *http.Request) error {
+	request, err := readPullRequest(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := s.daemon.Plan(r.Context(), request)
+	if err == nil {
+		writeJSON(w, http.StatusOK, NewPlan(p))
+	}
+	return err
+}
+
+// PruneRequest is the body of POST prune.
+type PruneRequest struct {
+	Dataset string `json:"dataset,omitempty"` // empty: all
+	Version string `json:"version,omitempty"` // empty: all that are older than the newest complete one
+	Keep    *int   `json:"keep,omitempty"`    // the newest of those that stay; nil: as the configuration says
+	DryRun  bool   `json:"dry_run,omitempty"` // say what would go
+}
+
+// Prunes is the answer to POST prune.
+type Prunes struct {
+	Pruned []*downloader.Pruned `json:"pruned"`
+}
+
+func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
+	var body PruneRequest
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	var want manifest.Ref
+	var err error
+	if body.Dataset != "" || body.Version != "" {
+		if want, err = parseRef(body.Dataset, body.Version); err != nil {
+			return err
+		}
+	}
+	old, err := s.daemon.Prunable(want, body.Keep)
+	if err != nil {
+		return err
+	}
+	do := s.daemon.Prune
+	if body.DryRun {
+		do = s.daemon.PlanPrune
+	}
+	answer := Prunes{Pruned: []*downloader.Pruned{}}
+	for _, ref := range old {
+		result, err := do(r.Context(), ref)
+		if err != nil {
+			return err
+		}
+		answer.Pruned = append(answer.Pruned, result)
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// unhurried is for what takes its time: it ends with the client, or the server.
+func unhurried(serve func(*Server, http.ResponseWriter, *http.Request) error) func(*Server, http.ResponseWriter, *http.Request) error {
+	return func(s *Server, w http.ResponseWriter, r *http.Request) error {
+		c := http.NewResponseController(w)
+		_ = c.SetReadDeadline(time.Time{}) // where there are none, there is nothing to undo
+		_ = c.SetWriteDeadline(time.Time{})
+		defer func() { _ = c.SetWriteDeadline(time.Now().Add(writeWait)) }()
+		return serve(s, w, r)
+	}
+}
