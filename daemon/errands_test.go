@@ -149,9 +149,17 @@ func (r *rig) pruned(keep *int) (versions []string, err error) {
 	return versions, nil
 }
 
+// versions are those that the mirror has, the newest first.
+func (r *rig) versions(name string) (all []string) {
+	for _, v := range r.dataset(name).Versions {
+		all = append(all, v.Version)
+	}
+	return all
+}
+
 func (r *rig) wantVersions(name string, want ...string) {
 	r.t.Helper()
-	if got := r.dataset(name).Versions; !slices.Equal(got, want) {
+	if got := r.versions(name); !slices.Equal(got, want) {
 		r.t.Errorf("%s has the versions %v, want %v", name, got, want)
 	}
 }

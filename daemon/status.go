@@ -101,7 +101,16 @@ type DatasetStatus struct {
 	Pass        *PassStatus `json:"pass,omitempty"`        // the one that runs
 	Last        *PassStatus `json:"last_pass,omitempty"`   // the one that ended last
 	// Versions are all that the mirror has, the newest first.
-	Versions []string `json:"versions,omitempty"`
+	Versions []VersionStatus `json:"versions,omitempty"`
+}
+
+// VersionStatus is what the mirror has of one version.
+type VersionStatus struct {
+	Version   string `json:"version"`
+	Entries   int64  `json:"entries"`         // of the manifest
+	Files     int64  `json:"files"`           // verified
+	Bytes     int64  `json:"bytes"`           // verified
+	Published int64  `json:"published_bytes"` // of the whole version, 0 when unknown
 }
 
 // PassStatus is a pass, while it runs or after.

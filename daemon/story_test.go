@@ -165,7 +165,7 @@ func aNewVersion(r *rig) {
 	}
 	r.has("demo/1.0/042.csv", "demo 42 first\n")
 	r.has("demo/2.0/042.csv", "demo 42 second\n")
-	if s := r.dataset("demo"); s.Version != "2.0" || s.Files != 100 || !slices.Equal(s.Versions, []string{"2.0", "1.0"}) {
+	if s := r.dataset("demo"); s.Version != "2.0" || s.Files != 100 || !slices.Equal(r.versions("demo"), []string{"2.0", "1.0"}) {
 		r.t.Errorf("the dataset: %+v", s)
 	}
 }

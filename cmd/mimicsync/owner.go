@@ -186,8 +186,8 @@ func (o *owner) known(ctx context.Context, args []string) ([]manifest.Ref, error
 	}
 	var all []manifest.Ref
 	for _, d := range status.Datasets {
-		for _, version := range d.Versions {
-			all = append(all, manifest.Ref{Dataset: d.Dataset, Version: version})
+		for _, v := range d.Versions {
+			all = append(all, manifest.Ref{Dataset: d.Dataset, Version: v.Version})
 		}
 	}
 	return wanted(all, args)

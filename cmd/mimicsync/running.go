@@ -21,19 +21,23 @@ func (o *owner) status(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	var want manifest.Ref
 	if len(args) > 0 {
-		want, err := manifest.ParseRef(args[0])
-		if err != nil {
+		if want, err = manifest.ParseRef(args[0]); err != nil {
 			return err
 		}
 		status.Datasets = slices.DeleteFunc(status.Datasets, func(d daemon.DatasetStatus) bool { return d.Dataset != want.Dataset })
-		if len(status.Datasets) == 0 {
-			return &unknownHereError{want}
-		}
 	}
 	all := []standing{}
 	for _, d := range status.Datasets {
-		all = append(all, newStanding(d))
+		for _, s := range standings(d) {
+			if want.Version == "" || want.Version == s.Version {
+				all = append(all, s)
+			}
+		}
+	}
+	if len(args) > 0 && len(all) == 0 {
+		return &unknownHereError{want}
 	}
 	aside, err := downloader.QuarantineOf(o.a.mirror, manifest.Ref{})
 	if err != nil {
@@ -48,10 +52,22 @@ func (o *owner) status(ctx context.Context, args []string) error {
 	return nil
 }
 
-// newStanding is what a daemon says of a dataset, in the form of the state file's.
-func newStanding(d daemon.DatasetStatus) standing {
-	s := standing{Dataset: d.Dataset, Version: d.Version, Entries: d.Entries, Files: d.Files, Bytes: d.Bytes, Published: d.Published}
-	if p := d.Last; p != nil {
+// standings are what a daemon says of a dataset's versions, the oldest first, in
+// the form of the state file's. Of the one that it works on it knows more.
+func standings(d daemon.DatasetStatus) (all []standing) {
+	shown := daemon.VersionStatus{Version: d.Version, Entries: d.Entries, Files: d.Files, Bytes: d.Bytes, Published: d.Published}
+	versions := slices.DeleteFunc(slices.Clone(d.Versions), func(v daemon.VersionStatus) bool { return v.Version == d.Version })
+	versions = append(versions, shown)
+	slices.SortFunc(versions, func(a, b daemon.VersionStatus) int { return manifest.CompareVersions(a.Version, b.Version) })
+	for _, v := range versions {
+		all = append(all, newStanding(d, v))
+	}
+	return all
+}
+
+func newStanding(d daemon.DatasetStatus, v daemon.VersionStatus) standing {
+	s := standing{Dataset: d.Dataset, Version: v.Version, Entries: v.Entries, Files: v.Files, Bytes: v.Bytes, Published: v.Published}
+	if p := d.Last; p != nil && (p.Version == v.Version || p.Version == "" && v.Version == d.Version) {
 		s.Last = &lastPass{
 			Kind: string(p.Kind), Start: p.Start, Elapsed: p.Elapsed, State: p.State, Error: p.Error, Failures: p.Failures,
 			Files: store.Files{Total: p.Total, Failed: p.Failed},

@@ -262,7 +262,11 @@ func facts(c clock, s *daemon.DatasetStatus) []fact {
 		all = append(all, fact{Label: "Next scrub", Note: sentence{When: c.short(s.NextScrub)}})
 	}
 	if len(s.Versions) > 1 {
-		all = append(all, fact{Label: "Versions here", Value: strings.Join(s.Versions, ", ")})
+		var here []string
+		for _, v := range s.Versions {
+			here = append(here, v.Version)
+		}
+		all = append(all, fact{Label: "Versions here", Value: strings.Join(here, ", ")})
 	}
 	return all
 }

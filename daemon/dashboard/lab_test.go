@@ -36,7 +36,7 @@ func labStatus() daemon.Status {
 						{Path: "files/p11/p11004218/s53118890/e4f1ab2c-91d0a7c3.dcm", Reason: "network", Source: "gcs", Detail: "no byte for 60 s, 5 times"},
 					},
 				},
-				Versions: []string{"2.1.0", "2.0.0"},
+				Versions: []daemon.VersionStatus{{Version: "2.1.0"}, {Version: "2.0.0"}},
 			},
 			{
 				Dataset: "mimic-iv-demo", Version: "2.2", Scheduled: true, Condition: daemon.Idle, Entries: 34, Files: 34, Bytes: 16_034_127,
