@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -18,7 +17,9 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
+	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -132,30 +133,14 @@ func draw(random *rand.Rand) act {
 }
 
 func (w *soakWorker) do(ctx context.Context, a act) {
-	err := errors.Join(a.do(w, ctx), w.tidy())
+	err := a.do(w, ctx)
+	_, terr := downloader.EmptyQuarantine(context.WithoutCancel(ctx), w.mirror, manifest.Ref{Dataset: w.slug}) // as a person does with prune
+	err = errors.Join(err, terr)
 	struck := w.heal()
 	w.ledger.note(func() { w.ledger.Acts[a.name]++; w.ledger.Faults += struck })
 	if err != nil && ctx.Err() == nil {
 		w.ledger.surprise("%s, %s: %v", w.ref(), a.name, err)
 	}
-}
-
-// tidy empties the dataset's quarantine, which prune would do if no daemon ran. The folders stay, a pass may be about to use them.
-func (w *soakWorker) tidy() error {
-	root, err := os.OpenRoot(filepath.Join(w.mirror, store.Dir, "quarantine", w.slug))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // nothing was ever wrong
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }() // a folder
-	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		return root.Remove(name)
-	})
 }
 
 // pull has the dataset refreshed, and returns how a pass ended that began after the call: a refresh that runs already knows

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"mimicsync/manifest"
 )
@@ -22,36 +23,82 @@ type Quarantine struct {
 // quarantine moves a file of the mirror aside, where it is neither data nor
 // lost, and returns its new place relative to the mirror.
 func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
-	to := quarantineDir + "/" + t.name(ref, p)
-	if err := t.root.MkdirAll(path.Dir(to), 0o700); err != nil {
+	for {
+		to, err := t.moveTo(quarantineDir+"/"+t.name(ref, p), from)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return to, err
+		}
+		if _, gone := t.root.Lstat(from); gone != nil {
+			return "", err
+		}
+		// EmptyQuarantine has just removed the folder.
+	}
+}
+
+// moveTo gives a file another name or, where that is taken, the name with a number.
+func (t *Tree) moveTo(name, from string) (string, error) {
+	if err := t.root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return "", err
 	}
-	free := to
+	free := name
 	for n := 1; ; n++ {
 		_, err := t.root.Lstat(free)
 		if errors.Is(err, fs.ErrNotExist) {
-			break
+			return free, t.root.Rename(from, free)
 		}
 		if err != nil {
 			return "", err
 		}
-		free = to + "." + strconv.Itoa(n)
+		free = name + "." + strconv.Itoa(n)
 	}
-	return free, t.root.Rename(from, free)
 }
 
 // QuarantineOf counts what a mirror has in quarantine. Of ref, an empty part stands
 // for all.
 func QuarantineOf(mirror string, ref manifest.Ref) (q Quarantine, err error) {
-	root, err := os.OpenRoot(filepath.Join(mirror, filepath.FromSlash(quarantineDir)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return q, nil
-	}
+	root, err := openQuarantine(mirror)
 	if err != nil {
-		return q, err
+		return q, notGone(err)
 	}
 	defer func() { _ = root.Close() }() // a folder
-	err = fs.WalkDir(root.FS(), path.Join(".", ref.Dataset, ref.Version), func(_ string, d fs.DirEntry, err error) error {
+	return q, q.count(root, ref)
+}
+
+// EmptyQuarantine removes what QuarantineOf counts, and returns that. Passes may
+// run meanwhile, also those of other processes: nothing in there is theirs.
+func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Quarantine, err error) {
+	root, err := openQuarantine(mirror)
+	if err != nil {
+		return q, notGone(err)
+	}
+	defer func() { _ = root.Close() }() // a folder
+	if err := q.count(root, ref); err != nil {
+		return q, err
+	}
+	dir := path.Join(".", ref.Dataset, ref.Version)
+	entries, err := fs.ReadDir(root.FS(), dir)
+	if err != nil {
+		return q, notGone(err)
+	}
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return q, context.Cause(ctx)
+		}
+		err := root.RemoveAll(path.Join(dir, e.Name()))
+		if err != nil && !errors.Is(err, syscall.ENOTEMPTY) { // what was moved there meanwhile is for the next time
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+func openQuarantine(mirror string) (*os.Root, error) {
+	return os.OpenRoot(filepath.Join(mirror, filepath.FromSlash(quarantineDir)))
+}
+
+// count adds what lies below a root.
+func (q *Quarantine) count(root *os.Root, ref manifest.Ref) error {
+	return fs.WalkDir(root.FS(), path.Join(".", ref.Dataset, ref.Version), func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return notGone(err)
 		}
@@ -62,7 +109,6 @@ func QuarantineOf(mirror string, ref manifest.Ref) (q Quarantine, err error) {
 		}
 		return notGone(err)
 	})
-	return q, err
 }
 
 // notGone is an error, unless it says that a file was removed meanwhile.
@@ -71,28 +117,4 @@ func notGone(err error) error {
 		return nil
 	}
 	return err
-}
-
-// EmptyQuarantine removes what QuarantineOf counts, and returns that. No pass may
-// run meanwhile.
-func (s *Syncer) EmptyQuarantine(ctx context.Context, ref manifest.Ref) (Quarantine, error) {
-	t := s.Tree
-	q, err := QuarantineOf(t.path, ref)
-	if err != nil {
-		return q, err
-	}
-	dir := path.Join(quarantineDir, ref.Dataset, ref.Version)
-	entries, err := fs.ReadDir(t.root.FS(), dir)
-	if err != nil {
-		return q, notGone(err)
-	}
-	for _, e := range entries {
-		if ctx.Err() != nil {
-			return q, context.Cause(ctx)
-		}
-		if err := t.root.RemoveAll(path.Join(dir, e.Name())); err != nil {
-			return q, err
-		}
-	}
-	return q, nil
 }

@@ -1,11 +1,13 @@
 package downloader_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/lookalike"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -36,7 +38,7 @@ func TestQuarantineIsEmptied(t *testing.T) {
 		if got, err := downloader.QuarantineOf(r.dir, step.ref); got != step.want || err != nil {
 			t.Errorf("QuarantineOf(%v) = %+v, %v, want %+v", step.ref, got, err, step.want)
 		}
-		if got, err := r.syncer.EmptyQuarantine(t.Context(), step.ref); got != step.want || err != nil {
+		if got, err := downloader.EmptyQuarantine(t.Context(), r.dir, step.ref); got != step.want || err != nil {
 			t.Errorf("EmptyQuarantine(%v) = %+v, %v, want %+v", step.ref, got, err, step.want)
 		}
 	}
@@ -49,4 +51,38 @@ func TestQuarantineIsEmptied(t *testing.T) {
 	if got, err := downloader.QuarantineOf(t.TempDir(), manifest.Ref{}); got != (downloader.Quarantine{}) || err != nil {
 		t.Errorf("QuarantineOf a folder that is no mirror = %+v, %v, want none", got, err)
 	}
+}
+
+// Somebody empties quarantine again and again while a pass moves file after file
+// aside, each in a folder of its own: that stops neither of them.
+func TestQuarantineIsEmptiedBesideAPass(t *testing.T) {
+	const n = 200
+	var files []lookalike.GeneratedFile
+	for i := range n {
+		files = append(files, file(fmt.Sprintf("p%03d/a.csv", i), 1000))
+	}
+	r := newRig(t, rigOptions{site: newSite(t, nil, project(files...))})
+	for _, f := range files {
+		r.plant(f.Path, []byte("no such bytes"))
+	}
+	over, emptied := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			if _, err := downloader.EmptyQuarantine(t.Context(), r.dir, manifest.Ref{}); err != nil {
+				emptied <- err
+				return
+			}
+			select {
+			case <-over:
+				emptied <- nil
+				return
+			default:
+			}
+		}
+	}()
+	report := r.pull()
+	close(over)
+	must(t, <-emptied)
+	wantFiles(t, report, store.Complete, store.Files{Total: n, Fetched: n})
+	r.has(files...)
 }

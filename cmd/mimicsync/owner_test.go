@@ -159,7 +159,7 @@ func TestFailuresOfTheDaemonAreTold(t *testing.T) {
 // person sees, or is refused by its name: none is ignored.
 func TestNoFlagIsLostOnTheWayToTheDaemon(t *testing.T) {
 	newOwned(t, true)
-	handed := []string{"include", "exclude", "source", "accept-manifest", "dry-run", "repair", "keep"}
+	handed := []string{"include", "exclude", "source", "accept-manifest", "dry-run", "repair", "keep", "quarantine"}
 	ours := []string{"mirror", "config", "json", "yes", "progress", "quiet", "verbose", "log-format", "help"}
 	const needsTheMirror = "rebuild" // which the lock refuses
 	values := map[string]string{"string": "1", "int": "3", "duration": "2m0s", "bool": "true"}
@@ -184,6 +184,7 @@ func TestNoFlagIsLostOnTheWayToTheDaemon(t *testing.T) {
 			command(t, 2, line+" --"+f.Name+"="+value, "--"+f.Name+": a daemon owns this mirror")
 		})
 	}
+	command(t, 0, "prune --quarantine --yes", "Nothing to remove") // it goes past the daemon
 	command(t, 7, "verify --rebuild", "the mirror is in use by another process", "the daemon must rest for this")
 	command(t, 2, "pull demo --dry-run --accept-manifest", "--accept-manifest: a dry run takes nothing over")
 }

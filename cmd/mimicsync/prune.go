@@ -172,8 +172,9 @@ func (a *app) keptVersions(dataset string, keep *int) (kept downloader.Kept) {
 	return kept
 }
 
-// emptyQuarantine removes what was moved aside.
-func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err error) {
+// emptyQuarantine removes what was moved aside: from the mirror itself, whoever
+// owns it.
+func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) error {
 	if a.json && !yes {
 		return usagef("--json asks nobody: add --yes")
 	}
@@ -181,12 +182,10 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err
 	if err != nil {
 		return err
 	}
-	m, err := a.openMirror(ctx, "prune", false)
-	if err != nil {
+	if err := checkMirror(a.mirror, false); err != nil {
 		return err
 	}
 	ref := append(refs, manifest.Ref{})[0]
-	defer func() { err = errors.Join(err, m.close()) }()
 	if !a.json {
 		q, err := downloader.QuarantineOf(a.mirror, ref)
 		if err != nil {
@@ -201,7 +200,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) (err
 			return err
 		}
 	}
-	q, err := m.syncer.EmptyQuarantine(ctx, ref)
+	q, err := downloader.EmptyQuarantine(ctx, a.mirror, ref)
 	if err != nil {
 		return err
 	}
