@@ -29,7 +29,7 @@ func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error 
 		d.addVerification(p, found)
 		err = errors.Join(err, d.recordVerification(v.ref, start, p.kind, found, err))
 		if err == nil && p.repair && found.Wrong+found.Missing > 0 {
-			err = d.fetchAgain(ctx, v.ref, p, found)
+			err = d.fetchAgain(ctx, v.ref, p)
 		}
 		if ctx.Err() != nil || isStoreError(err) {
 			return err
@@ -62,13 +62,13 @@ func (d *Daemon) beginStep(p *pass, version string) {
 
 // fetchAgain pulls just what was found wrong or missing, so that a mirror of a
 // part of a dataset stays one.
-func (d *Daemon) fetchAgain(ctx context.Context, ref manifest.Ref, p *pass, found *downloader.Verification) error {
+func (d *Daemon) fetchAgain(ctx context.Context, ref manifest.Ref, p *pass) error {
 	d.beginStep(p, ref.Version)
-	paths := make([]string, 0, len(found.Failures))
-	for _, f := range found.Failures {
-		paths = append(paths, f.Path)
+	lost, err := d.o.Syncer.SelectLost(ref)
+	if err != nil {
+		return err
 	}
-	report, err := d.o.Syncer.PullFrom(ctx, p.request.Sources, ref, manifest.SelectPaths(paths), p.progress)
+	report, err := d.o.Syncer.PullFrom(ctx, p.request.Sources, ref, lost, p.progress)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.report = addReport(p.report, report)

@@ -41,6 +41,45 @@ func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifes
 	return s.reread(ctx, ref, selection, ScrubOptions{Keep: true}, progress)
 }
 
+// SelectLost selects what the store has as lost: the files that Verify or Scrub
+// found wrong or missing, however many, and that no pass has mended since. A pass
+// over these mends a mirror of a part of a dataset, and leaves it that part.
+func (s *Syncer) SelectLost(ref manifest.Ref) (manifest.Selection, error) {
+	v, known, err := s.Store.Version(ref)
+	if err != nil {
+		return manifest.Selection{}, err
+	}
+	if !known {
+		return manifest.Selection{}, ErrNoManifest
+	}
+	selection := manifest.SelectPaths(func(yield func(string) bool) { err = s.eachLost(v, yield) })
+	return selection, err
+}
+
+// eachLost visits the paths of what is recorded as lost, until one is not wanted.
+func (s *Syncer) eachLost(v store.Version, visit func(path string) bool) error {
+	f, err := s.Tree.openManifest(v.Manifest.Digest)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	var page []store.Located
+	for from := int64(0); ; from = page[len(page)-1].Offset + 1 {
+		if page, err = s.Store.Records(v.ID, from, surveyChunk, page[:0]); err != nil || len(page) == 0 {
+			return err
+		}
+		for _, at := range page {
+			if !at.Record.Lost {
+				continue
+			}
+			e, err := manifest.EntryAt(f, at.Offset)
+			if err != nil || !visit(e.Path) {
+				return err
+			}
+		}
+	}
+}
+
 func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, progress *Progress) (*Verification, error) {
 	p, ctx := s.newPass(ctx, s.Sources, ref, selection, progress)
 	defer p.cancel(nil)

@@ -2,6 +2,7 @@ package downloader_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -95,4 +96,33 @@ func TestALostStateIsRebuiltFromTheTree(t *testing.T) {
 		t.Errorf("%d requests were made", got)
 	}
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Present: 10})
+}
+
+// A folder with more files than a verification lists is gone, and the repair
+// brings back all of them, and none that was never wanted.
+func TestARepairMendsMoreThanIsListed(t *testing.T) {
+	slow(t)
+	const wanted = 10_020
+	one := same("one", "the same everywhere")
+	names := []string{one.Path, "unwanted"}
+	for i := range wanted {
+		names = append(names, fmt.Sprintf("d/%05d", i))
+	}
+	s := newSite(t, nil, handmade(lines(t, one, names...), one))
+	r := newRig(t, rigOptions{site: s})
+	r.pull(one.Path) // the others are links to it
+	r.pull("d/")
+	must(t, os.RemoveAll(r.path("d")))
+	r.reopen()
+	if v := r.verify(); v.Missing != wanted || int64(len(v.Failures)) >= v.Missing {
+		t.Fatalf("%d files are missing and %d listed, want %d and less", v.Missing, len(v.Failures), wanted)
+	}
+	lost, err := r.syncer.SelectLost(demo)
+	must(t, err)
+	report, err := r.syncer.Pull(t.Context(), demo, lost, new(downloader.Progress))
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: wanted, Linked: wanted})
+	if v := r.verify(); v.Verified != wanted+1 || v.Absent != 1 {
+		t.Errorf("after the repair: %+v, want %d right and 1 never fetched", v, wanted+1)
+	}
 }

@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"maps"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,7 +31,7 @@ import (
 //	files/p10        no wildcard: that file, or everything beneath that folder
 type Selection struct {
 	include, exclude []pattern
-	only             map[string]struct{} // nil: any path
+	only             []uint64 // hashes of paths, sorted; nil: any path
 }
 
 type pattern struct {
@@ -52,8 +54,10 @@ func NewSelection(include, exclude []string) (Selection, error) {
 
 // Match reports whether the entry with this path is selected.
 func (s Selection) Match(path string) bool {
-	if _, ok := s.only[path]; s.only != nil && !ok {
-		return false
+	if s.only != nil {
+		if _, ok := slices.BinarySearch(s.only, hashPath(path)); !ok {
+			return false
+		}
 	}
 	return (len(s.include) == 0 || anyMatch(s.include, path)) && !anyMatch(s.exclude, path)
 }
@@ -65,16 +69,23 @@ func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 
 func (s Selection) Equal(other Selection) bool {
 	same := func(a, b pattern) bool { return a.onName == b.onName && a.match.String() == b.match.String() }
 	return slices.EqualFunc(s.include, other.include, same) && slices.EqualFunc(s.exclude, other.exclude, same) &&
-		(s.only == nil) == (other.only == nil) && maps.Equal(s.only, other.only)
+		(s.only == nil) == (other.only == nil) && slices.Equal(s.only, other.only)
 }
 
-// SelectPaths selects the entries with just these paths.
-func SelectPaths(paths []string) Selection {
-	only := make(map[string]struct{}, len(paths))
-	for _, p := range paths {
-		only[p] = struct{}{}
+// SelectPaths selects the entries with just these paths, in 8 bytes for each: they may be those of a whole dataset.
+// Another path that has the hash of one of them is selected too, once in 2^64 times the number of paths.
+func SelectPaths(paths iter.Seq[string]) Selection {
+	only := []uint64{}
+	for p := range paths {
+		only = append(only, hashPath(p))
 	}
-	return Selection{only: only}
+	slices.Sort(only)
+	return Selection{only: slices.Compact(only)}
+}
+
+func hashPath(path string) uint64 {
+	sum := sha256.Sum256([]byte(path))
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 func anyMatch(patterns []pattern, path string) bool {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -165,8 +166,8 @@ func TestSelectionsAreEqualIfMadeAlike(t *testing.T) {
 	}
 	all := []Selection{
 		{},
-		made("*.dcm", ""), made("", "*.dcm"), made("*.dcm", "*.dcm"), made("/*.dcm", ""), SelectPaths(nil),
-		SelectPaths([]string{"a"}), SelectPaths([]string{"b"}),
+		made("*.dcm", ""), made("", "*.dcm"), made("*.dcm", "*.dcm"), made("/*.dcm", ""), SelectPaths(slices.Values([]string{})),
+		SelectPaths(slices.Values([]string{"a"})), SelectPaths(slices.Values([]string{"b"})),
 	}
 	for i, a := range all {
 		for j, b := range all {
@@ -177,5 +178,22 @@ func TestSelectionsAreEqualIfMadeAlike(t *testing.T) {
 	}
 	if !made("*.dcm", "a/").Equal(made("*.dcm", "a/")) {
 		t.Error("selections of the same patterns differ")
+	}
+}
+
+func TestSelectPaths(t *testing.T) {
+	s := SelectPaths(slices.Values([]string{"b/c", "a", "b/c"}))
+	for _, p := range []string{"a", "b/c"} {
+		if !s.Match(p) {
+			t.Errorf("Match(%q) = false, want true", p)
+		}
+	}
+	for _, p := range []string{"", "b", "c", "A", "b/c/d"} {
+		if s.Match(p) {
+			t.Errorf("Match(%q) = true, want false", p)
+		}
+	}
+	if none := SelectPaths(slices.Values([]string{})); none.Match("a") || none.All() {
+		t.Error("the selection of no path selects")
 	}
 }

@@ -109,7 +109,11 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 		results = append(results, v)
 		a.tellFound(v, repair)
 		if v.Wrong+v.Missing > 0 && repair {
-			a.tellRepaired(a.repair(ctx, m, ref, v))
+			r, err := a.repair(ctx, m, ref)
+			if r == nil {
+				return results, err
+			}
+			a.tellRepaired(r, err)
 		} else {
 			a.code = worse(a.code, verificationCode(v))
 		}
@@ -126,12 +130,12 @@ func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*down
 
 // repair pulls just what was found wrong or missing, so that a mirror of a part
 // of a dataset stays one.
-func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref, v *downloader.Verification) (*downloader.Report, error) {
-	paths := make([]string, 0, len(v.Failures))
-	for _, f := range v.Failures {
-		paths = append(paths, f.Path)
+func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Report, error) {
+	lost, err := m.syncer.SelectLost(ref)
+	if err != nil {
+		return nil, err
 	}
-	return a.pullOne(ctx, m, ref, manifest.SelectPaths(paths))
+	return a.pullOne(ctx, m, ref, lost)
 }
 
 func (a *app) tellFound(v *downloader.Verification, repair bool) {
