@@ -89,12 +89,39 @@ type found struct {
 	path string
 }
 
-// of returns the places that the store knows of an entry's digest.
+// of returns the places that the store knows of an entry's digest, or the first
+// of them.
 func (c *copies) of(d manifest.Digest) ([]found, error) {
-	located, err := c.p.s.Store.Copies(d, maxCopies)
+	located, err := c.p.s.Store.Copies(d, store.Located{}, maxCopies)
 	if err != nil {
 		return nil, err
 	}
+	return c.find(d, located)
+}
+
+// each visits all of them.
+func (c *copies) each(d manifest.Digest, visit func(found) error) error {
+	var after store.Located
+	for {
+		located, err := c.p.s.Store.Copies(d, after, surveyChunk)
+		if err != nil || len(located) == 0 {
+			return err
+		}
+		after = located[len(located)-1]
+		places, err := c.find(d, located)
+		if err != nil {
+			return err
+		}
+		for _, at := range places {
+			if err := visit(at); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// find says where files are of which the store has records.
+func (c *copies) find(d manifest.Digest, located []store.Located) ([]found, error) {
 	var all []found
 	for _, at := range located {
 		l, err := c.manifestOf(at.ID)

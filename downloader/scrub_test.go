@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -116,6 +117,32 @@ func TestARottenFileIsNotLinkedFromItsTwin(t *testing.T) {
 	if string(twin) != string(both.Data) {
 		t.Errorf("a of 2.0 is %q, want it mended", twin)
 	}
+}
+
+// However many they are: a pass looks at some places of a digest, and a verification
+// at all.
+func TestARottenFileOfManyNamesIsWrongUnderAll(t *testing.T) {
+	t.Parallel()
+	one := same("a", "the same everywhere\n")
+	all := []lookalike.GeneratedFile{one}
+	for i := range 40 {
+		all = append(all, same(fmt.Sprintf("z%02d", i), string(one.Data)))
+	}
+	s := newSite(t, nil, versions(all, []lookalike.GeneratedFile{one}))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	must(t, err)
+	r.rot("a")
+
+	_, err = r.syncer.Scrub(t.Context(), demo2, downloader.ScrubOptions{}, new(downloader.Progress))
+	must(t, err)
+	r.checkTree()
+	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+	r.pull()
+	r.has(all...)
 }
 
 // A cycle that is interrupted goes on: what was read in it is not read again.

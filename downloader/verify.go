@@ -183,24 +183,23 @@ func (v *verifier) recent(e *surveyed) bool {
 	return e.standing == present && !v.options.Before.IsZero() && !e.record.Verified.Before(v.options.Before)
 }
 
-// disown forgets all records of a wrong file, which may have names in other
-// versions: the next pass would take it from there.
+// disown forgets all records of a wrong file, which may have any number of names,
+// also in other versions: the next pass would take it from there.
 func (v *verifier) disown(e *surveyed, wrong fs.FileInfo) error {
-	places, err := v.p.copies.of(e.Digest)
-	if err != nil {
-		return err
-	}
-	for _, at := range places {
+	var lost store.Batch
+	err := v.p.copies.each(e.Digest, func(at found) error {
 		fi, err := v.p.s.Tree.stat(at.ref, at.path)
 		if err != nil || !os.SameFile(fi, wrong) {
-			continue
+			return nil // nothing that is wrong here
 		}
-		lost := store.Batch{ID: at.ID, Lost: []store.Verified{{Offset: at.Offset, Digest: e.Digest}}}
-		if err := v.p.s.Store.Commit(lost); err != nil {
-			return err
+		if at.ID != lost.ID || len(lost.Lost) == rereadFiles {
+			err = v.p.s.Store.Commit(lost)
+			lost = store.Batch{ID: at.ID}
 		}
-	}
-	return nil
+		lost.Lost = append(lost.Lost, store.Verified{Offset: at.Offset, Digest: e.Digest})
+		return err
+	})
+	return errors.Join(err, v.p.s.Store.Commit(lost))
 }
 
 // note counts an entry and writes what was learned to the store, in batches.

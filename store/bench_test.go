@@ -78,7 +78,7 @@ func BenchmarkCopies(b *testing.B) {
 	fillCXR(b, m, cxr/6, large)
 	i := int64(0)
 	for b.Loop() {
-		found, err := m.Copies(digestOf(i*7919%(cxr/6)), 4)
+		found, err := m.Copies(digestOf(i*7919%(cxr/6)), store.Located{}, 4)
 		if err != nil || len(found) != 1 {
 			b.Fatalf("Copies = %v, %v, want one", found, err)
 		}

@@ -344,7 +344,7 @@ func probe(dir string) error {
 		all = append(all, err)
 	}
 	for n := range int64(50) {
-		_, err := s.Copies(digestOf(n*100), 10)
+		_, err := s.Copies(digestOf(n*100), store.Located{}, 10)
 		all = append(all, err)
 	}
 	_, err = s.Versions()

@@ -190,12 +190,14 @@ func (s *Store) Records(id uint32, from int64, limit int, buf []Located) ([]Loca
 // Copies returns records of files that may have this digest, in any version of
 // any dataset, at most limit of them: the first 8 bytes of the digest agree. The
 // line at Offset of the version's manifest has the whole digest and the path.
-func (s *Store) Copies(d manifest.Digest, limit int) ([]Located, error) {
+// They come after a place that an earlier call returned; after the zero Located
+// are all.
+func (s *Store) Copies(d manifest.Digest, after Located, limit int) ([]Located, error) {
 	var found []Located
 	err := s.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketDigests).Cursor()
 		prefix := d[:digestPrefix]
-		for k, _ := c.Seek(prefix); len(k) == digestKeySize && bytes.HasPrefix(k, prefix) && len(found) < limit; k, _ = c.Next() {
+		for k, _ := c.Seek(digestKey(d, after.ID, after.Offset+1)); len(k) == digestKeySize && bytes.HasPrefix(k, prefix) && len(found) < limit; k, _ = c.Next() {
 			records := tx.Bucket(bucketRecords).Bucket(k[digestPrefix : digestPrefix+4])
 			if records == nil {
 				continue // the id is being dropped

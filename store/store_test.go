@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -90,7 +91,7 @@ func TestCommitPutsLosesAndEndsPartials(t *testing.T) {
 	if files, size, err := m.Totals(id); err != nil || files != 3 || size != 3005 {
 		t.Errorf("Totals = %d, %d, %v, want 3, 3005", files, size, err)
 	}
-	if found, err := m.Copies(digestOf(1), 10); err != nil || len(found) != 0 {
+	if found, err := m.Copies(digestOf(1), store.Located{}, 10); err != nil || len(found) != 0 {
 		t.Errorf("Copies of a lost file = %v, %v, want none", found, err)
 	}
 	partials, err := m.Partials()
@@ -103,7 +104,7 @@ func TestCommitPutsLosesAndEndsPartials(t *testing.T) {
 	m.commit(store.Batch{ID: id, Lost: []store.Verified{verified(2)}, Put: []store.Verified{verified(2), verified(1)}})
 	expect("0 lost: false", "1 lost: false", "2 lost: false", "3 lost: false")
 	for n := range int64(4) {
-		if found, err := m.Copies(digestOf(n), 10); err != nil || len(found) != 1 {
+		if found, err := m.Copies(digestOf(n), store.Located{}, 10); err != nil || len(found) != 1 {
 			t.Errorf("Copies(%d) = %v, %v, want one", n, found, err)
 		}
 	}
@@ -121,8 +122,8 @@ func TestCopiesAcrossVersions(t *testing.T) {
 	m.commit(store.Batch{ID: a, Put: []store.Verified{at(10), verified(11)}})
 	m.commit(store.Batch{ID: b, Put: []store.Verified{at(20), at(30), verified(31)}})
 
-	places := func(limit int) []string {
-		found, err := m.Copies(same, limit)
+	places := func(limit int, after ...store.Located) []string {
+		found, err := m.Copies(same, append(after, store.Located{})[0], limit)
 		must(t, err)
 		var all []string
 		for _, f := range found {
@@ -137,6 +138,11 @@ func TestCopiesAcrossVersions(t *testing.T) {
 	if got := places(2); len(got) != 2 {
 		t.Errorf("Copies with limit 2 = %v, want two", got)
 	}
+	for i, after := range []store.Located{{ID: a, Offset: 10}, {ID: b, Offset: 20}, {ID: b, Offset: 30}} {
+		if diff := cmp.Diff(want[i+1:], places(10, after), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("Copies after place %d (-want +got):\n%s", i, diff)
+		}
+	}
 	m.commit(store.Batch{ID: b, Lost: []store.Verified{at(20)}})
 	if diff := cmp.Diff([]string{want[0], want[2]}, places(10)); diff != "" {
 		t.Errorf("Copies after a loss (-want +got):\n%s", diff)
@@ -146,7 +152,7 @@ func TestCopiesAcrossVersions(t *testing.T) {
 	if diff := cmp.Diff(want[2:], places(10)); diff != "" {
 		t.Errorf("Copies after the manifest's drop (-want +got):\n%s", diff)
 	}
-	if found, err := m.Copies(digest("other bytes"), 10); err != nil || len(found) != 0 {
+	if found, err := m.Copies(digest("other bytes"), store.Located{}, 10); err != nil || len(found) != 0 {
 		t.Errorf("Copies of unknown bytes = %v, %v, want none", found, err)
 	}
 }
