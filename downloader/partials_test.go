@@ -2,7 +2,10 @@ package downloader_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -183,4 +186,46 @@ func openFiles(t *testing.T) int {
 		t.Error(err)
 	}
 	return len(entries)
+}
+
+// The state file was lost while another dataset's file was half there. A pass that
+// completes its own dataset cannot tell whose it is: it stays for the other's, but
+// not for years.
+func TestALostStateKeepsThePartialsOfAllDatasets(t *testing.T) {
+	t.Parallel()
+	big := file("big", 4*mega)
+	mine, theirs := project(file("a", 1000)), project(big)
+	theirs.Slug = "other"
+	s := newSite(t, nil, mine, theirs)
+	r := newRig(t, rigOptions{site: s})
+	begin := func(f lookalike.GeneratedFile) (name string) {
+		b := content(t, f)
+		name = filepath.Join(r.dir, store.Dir, "partial", manifest.Digest(sha256.Sum256(b)).String())
+		must(t, os.WriteFile(name, b[:f.Size*3/4], 0o600))
+		return name
+	}
+	begin(big)
+	abandoned := begin(file("nobody's", 1000))
+	r.reopen()
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
+	progress := new(downloader.Progress)
+	report, err := r.run(t.Context(), manifest.Ref{Dataset: "other", Version: "1.0"}, progress)
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+	if got := progress.Fetched.Load(); got != mega {
+		t.Errorf("%d bytes were fetched of %d, want the last quarter", got, big.Size)
+	}
+
+	left, err := r.store.Partials()
+	must(t, err)
+	if len(left) != 1 {
+		t.Fatalf("partials = %+v, want nobody's", left)
+	}
+	left[0].Updated = left[0].Updated.AddDate(0, 0, -31)
+	must(t, r.store.PutPartials(left...))
+	r.reopen()
+	r.pull()
+	if _, err := os.Stat(abandoned); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what nobody asked for in a month is there yet (%v)", err)
+	}
 }

@@ -317,6 +317,9 @@ func (p *pass) writeHistory(r *Report) error {
 	return p.s.Store.AddPass(p.ref, pass)
 }
 
+// keptStray is how long a partial is kept that nobody knows the version of.
+const keptStray = 30 * 24 * time.Hour
+
 // tidy drops what is too old and, after a complete pass, what that left behind:
 // former manifests with their records, and partials that no entry wants any more.
 func (p *pass) tidy(r *Report) error {
@@ -336,6 +339,10 @@ func (p *pass) tidy(r *Report) error {
 	if err := p.s.dropManifests(former); err != nil {
 		return err
 	}
-	// What is left belongs to entries of a former manifest, or to nobody knows whom.
-	return p.s.dropPartials(func(of manifest.Ref) bool { return of == p.ref || of == manifest.Ref{} })
+	return p.s.dropPartials(func(left store.Partial) bool {
+		if left.Ref == (manifest.Ref{}) { // it may be another dataset's, whose next pass finds it by its digest
+			return time.Since(left.Updated) > keptStray
+		}
+		return left.Ref == p.ref // of an entry of a former manifest
+	})
 }

@@ -140,7 +140,7 @@ func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
 	if err := p.removeManifest(); err != nil {
 		return &p.result, err
 	}
-	if err := s.dropPartials(func(of manifest.Ref) bool { return of == ref }); err != nil {
+	if err := s.dropPartials(func(left store.Partial) bool { return left.Ref == ref }); err != nil {
 		return &p.result, err
 	}
 	if err := s.Store.DropVersion(ref); err != nil {

@@ -300,13 +300,12 @@ func (s *Syncer) dropManifests(kept []manifest.Digest) error {
 	return nil
 }
 
-// dropPartials gives up the partials of versions that a function chooses; the zero
-// Ref stands for nobody knows which.
-func (s *Syncer) dropPartials(of func(manifest.Ref) bool) error {
+// dropPartials gives up the partials that a function chooses.
+func (s *Syncer) dropPartials(choose func(store.Partial) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d, left := range s.partial {
-		if !of(left.Ref) {
+		if !choose(left) {
 			continue
 		}
 		if left.Seed > 0 {
