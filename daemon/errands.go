@@ -73,11 +73,11 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 // Prunable returns the versions that Prune may remove, see Syncer.Prunable: of
 // what the configuration keeps, keep is in the place of Dataset.KeepOld if it is
 // not nil.
-func (d *Daemon) Prunable(want manifest.Ref, keep *int) ([]manifest.Ref, error) {
+func (d *Daemon) Prunable(ctx context.Context, want manifest.Ref, keep *int) ([]manifest.Ref, error) {
 	d.mu.Lock()
 	settings := d.settings.Datasets
 	d.mu.Unlock()
-	return d.o.Syncer.Prunable(want, func(dataset string) (kept downloader.Kept) {
+	return d.o.Syncer.Prunable(ctx, want, func(dataset string) (kept downloader.Kept) {
 		for _, c := range settings {
 			if c.Ref.Dataset == dataset {
 				kept = downloader.Kept{Old: c.KeepOld, Version: c.Ref.Version}

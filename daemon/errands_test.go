@@ -132,7 +132,7 @@ func TestAPassWaitsForAPlan(t *testing.T) {
 // pruned removes what may go, and returns which versions that was.
 func (r *rig) pruned(keep *int) (versions []string, err error) {
 	r.t.Helper()
-	old, err := r.Prunable(manifest.Ref{}, keep)
+	old, err := r.Prunable(r.t.Context(), manifest.Ref{}, keep)
 	must(r.t, err)
 	for _, o := range old {
 		plan, err := r.PlanPrune(r.t.Context(), o)
@@ -205,7 +205,7 @@ func TestADaemonPrunes(t *testing.T) {
 		}
 		r.wantVersions("demo", "1.3", "1.2", "1.1")
 		r.wantVersions("pinned", "1.2", "1.0")
-		if _, err := r.Prunable(ref(t, "pinned@1.0"), nil); !errors.Is(err, downloader.ErrKept) {
+		if _, err := r.Prunable(t.Context(), ref(t, "pinned@1.0"), nil); !errors.Is(err, downloader.ErrKept) {
 			t.Errorf("Prunable(pinned@1.0) = %v, want %v", err, downloader.ErrKept)
 		}
 		if got, err = r.pruned(&none); err != nil || len(got) != 1 || got[0] != "demo@1.1" {

@@ -45,8 +45,9 @@ type Kept struct {
 // dataset those that are older than the newest complete one, but for those that
 // are kept. Of want, an empty part stands for all. A version that is named must
 // not be the newest one, nor the newest complete one, nor Kept.Version; the error
-// then wraps ErrKept.
-func (s *Syncer) Prunable(want manifest.Ref, kept func(dataset string) Kept) ([]manifest.Ref, error) {
+// then wraps ErrKept. Complete is a version of which all is recorded, and in the
+// mirror yet.
+func (s *Syncer) Prunable(ctx context.Context, want manifest.Ref, kept func(dataset string) Kept) ([]manifest.Ref, error) {
 	all, err := s.Store.Versions()
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func (s *Syncer) Prunable(want manifest.Ref, kept func(dataset string) Kept) ([]
 	slices.Sort(datasets)
 	var refs []manifest.Ref
 	for _, dataset := range datasets {
-		old, err := s.prunable(of[dataset], want.Version, kept(dataset))
+		old, err := s.prunable(ctx, of[dataset], want.Version, kept(dataset))
 		if err != nil {
 			return nil, err
 		}
@@ -76,14 +77,14 @@ func (s *Syncer) Prunable(want manifest.Ref, kept func(dataset string) Kept) ([]
 }
 
 // prunable is Prunable for the versions of one dataset, the newest first.
-func (s *Syncer) prunable(versions []store.Version, version string, kept Kept) (refs []manifest.Ref, err error) {
+func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version string, kept Kept) (refs []manifest.Ref, err error) {
 	complete := len(versions)
 	for i, v := range versions {
-		files, _, err := s.Store.Totals(v.ID)
+		all, err := s.isComplete(ctx, v)
 		if err != nil {
 			return nil, err
 		}
-		if files == v.Manifest.Entries && files > 0 {
+		if all {
 			complete = i
 			break
 		}
@@ -102,6 +103,26 @@ func (s *Syncer) prunable(versions []store.Version, version string, kept Kept) (
 		}
 	}
 	return refs, nil
+}
+
+// isComplete reports whether all files of a version are recorded, and as their
+// records say: a person may have removed them since.
+func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) {
+	recorded, _, err := s.Store.Totals(v.ID)
+	if err != nil || recorded == 0 || recorded < v.Manifest.Entries {
+		return false, err
+	}
+	p, ctx := s.newPass(ctx, s.Sources, v.Ref, manifest.Selection{}, new(Progress))
+	defer p.cancel(nil)
+	p.version = v
+	var here int64
+	err = p.survey(ctx, func(e *surveyed) error {
+		if e.standing == present {
+			here++
+		}
+		return nil
+	})
+	return here == v.Manifest.Entries, err
 }
 
 // PlanPrune says what Prune would remove. It changes nothing.

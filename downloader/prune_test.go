@@ -35,7 +35,7 @@ func twoVersions(t *testing.T) (r *rig, s *site, old, shared []lookalike.Generat
 
 func (r *rig) prunable(want manifest.Ref, keep int) []manifest.Ref {
 	r.t.Helper()
-	refs, err := r.syncer.Prunable(want, func(string) downloader.Kept { return downloader.Kept{Old: keep} })
+	refs, err := r.syncer.Prunable(r.t.Context(), want, func(string) downloader.Kept { return downloader.Kept{Old: keep} })
 	must(r.t, err)
 	return refs
 }
@@ -227,7 +227,7 @@ func TestWhatMayBePruned(t *testing.T) {
 		{want: ref("4.0"), err: downloader.ErrKept},
 		{want: manifest.Ref{Dataset: "other"}},
 	} {
-		got, err := r.syncer.Prunable(tt.want, func(string) downloader.Kept { return downloader.Kept{Old: tt.keep, Version: tt.kept} })
+		got, err := r.syncer.Prunable(t.Context(), tt.want, func(string) downloader.Kept { return downloader.Kept{Old: tt.keep, Version: tt.kept} })
 		if !slices.Equal(got, tt.refs) || !errors.Is(err, tt.err) {
 			t.Errorf("Prunable(%v, %d, %s) = %v, %v, want %v, %v", tt.want, tt.keep, tt.kept, got, err, tt.refs, tt.err)
 		}
@@ -263,6 +263,30 @@ func TestPruneLeavesAManifestThatHasJustCome(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Dir(old)); err != nil || len(left) != 2 { // that of 1.1, too
 		t.Errorf("manifests: %v, %v, want 2", left, err)
+	}
+}
+
+// A person has removed the newest version by hand, or a file of it: what is left is
+// all there is.
+func TestPruneKeepsTheOnlyCopy(t *testing.T) {
+	t.Parallel()
+	r, _, _, shared := twoVersions(t)
+	newest := filepath.Join(r.dir, "demo", "2.0")
+	must(t, os.Remove(filepath.Join(newest, shared[3].Path)))
+	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
+		t.Errorf("Prunable = %v without a file of 2.0, want none", got)
+	}
+	must(t, os.RemoveAll(newest))
+	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
+		t.Errorf("Prunable = %v without 2.0, want none", got)
+	}
+	if _, err := r.syncer.Prunable(t.Context(), demo, func(string) downloader.Kept { return downloader.Kept{} }); !errors.Is(err, downloader.ErrKept) {
+		t.Errorf("Prunable(%v) = %v, want %v", demo, err, downloader.ErrKept)
+	}
+	_, err := r.syncer.Verify(t.Context(), demo2, selectAll, new(downloader.Progress))
+	must(t, err)
+	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
+		t.Errorf("Prunable = %v when the store knows, too, want none", got)
 	}
 }
 

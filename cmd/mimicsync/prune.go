@@ -139,7 +139,7 @@ func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) (
 	if len(args) > 0 {
 		want, _ = manifest.ParseRef(args[0]) // it is known
 	}
-	old, err := p.syncer.Prunable(want, func(dataset string) downloader.Kept { return p.a.keptVersions(dataset, keep) })
+	old, err := p.syncer.Prunable(ctx, want, func(dataset string) downloader.Kept { return p.a.keptVersions(dataset, keep) })
 	if err != nil {
 		return nil, err
 	}

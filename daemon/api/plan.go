@@ -120,7 +120,7 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	old, err := s.daemon.Prunable(want, body.Keep)
+	old, err := s.daemon.Prunable(r.Context(), want, body.Keep)
 	if err != nil {
 		return err
 	}
