@@ -68,6 +68,23 @@ func TestFilesHaveTheServersTime(t *testing.T) {
 	}
 }
 
+// A source dates a file where a count of nanoseconds does not reach: fetched or
+// adopted, it is read once.
+func TestAFileOfAnotherCenturyIsPresent(t *testing.T) {
+	t.Parallel()
+	p := project(file("a", 100))
+	p.Versions[0].ModTime = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := newSite(t, nil, p)
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Present: 1})
+	r.close()
+	must(t, os.Remove(filepath.Join(r.dir, store.Dir, "state.db")))
+	r.open()
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Adopted: 1})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Present: 1})
+}
+
 // The folder of a version was removed while its names are remembered.
 func TestAFolderRemovedInMidLifeIsMadeAgain(t *testing.T) {
 	t.Parallel()

@@ -169,9 +169,10 @@ func (t *Tree) lstatRoot(name string) (isDir, isLink bool, err error) {
 	return fi.IsDir(), fi.Mode()&fs.ModeSymlink != 0, nil
 }
 
-// matches reports whether a file is still as its record says.
+// matches reports whether a file is still as its record says. A record keeps no
+// more of a time than its UnixNano.
 func matches(fi fs.FileInfo, r store.Record) bool {
-	return !r.Lost && fi.Mode().IsRegular() && fi.Size() == r.Size && fi.ModTime().Equal(r.ModTime)
+	return !r.Lost && fi.Mode().IsRegular() && fi.Size() == r.Size && fi.ModTime().UnixNano() == r.ModTime.UnixNano()
 }
 
 // maxDirs bounds what a Tree remembers. Entries come folder by folder, so a few

@@ -20,7 +20,7 @@ import (
 type Record struct {
 	Lost     bool      // then the other fields are zero
 	Size     int64     // bytes
-	ModTime  time.Time // to the nanosecond
+	ModTime  time.Time // its UnixNano is kept, which is of another time before 1678 and after 2262
 	Verified time.Time // to the second
 }
 
