@@ -62,6 +62,9 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	defer p.cancel(nil)
 	err = p.prepare(ctx)
 	if err == nil {
+		err = s.Tree.showManifest(p.version.Manifest.Digest, ref)
+	}
+	if err == nil {
 		err = p.checkSpace(ctx)
 	}
 	if err == nil {

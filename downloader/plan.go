@@ -61,8 +61,8 @@ const (
 const listingTime = time.Minute
 
 // Plan gets the manifest, compares it with the mirror and says what Pull would
-// do. It fetches no data and changes no file of the dataset; the manifest it got
-// stays in .mimicsync for the pull to come. Sources that can are asked for a
+// do. It fetches no data and leaves the version's folder as it is; the manifest it
+// got stays in .mimicsync, and is in force. Sources that can are asked for a
 // listing.
 func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
 	return s.PlanFrom(ctx, nil, ref, selection)

@@ -2,6 +2,9 @@ package downloader_test
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -78,6 +81,27 @@ func TestAPlanByWhatIsKnown(t *testing.T) {
 	}
 	if n := s.Counters().Requests; n != 0 {
 		t.Errorf("%d requests, want none", n)
+	}
+}
+
+// A plan looks at the mirror: what lies in the version's folder stays, and nothing
+// comes into it.
+func TestAPlanLeavesTheFolderAsItIs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, project(file("a", 1000)))
+	r := newRig(t, rigOptions{site: s})
+	r.plan()
+	if _, err := os.Lstat(filepath.Join(r.dir, "demo")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a plan made the dataset's folder (%v)", err)
+	}
+	r.plant(manifest.Name, []byte("of wget"))
+	r.plan()
+	if got := string(r.read(manifest.Name)); got != "of wget" {
+		t.Errorf("a plan replaced the manifest by %q", got)
+	}
+	r.pull()
+	if got := string(r.read(manifest.Name)); got != sums(file("a", 1000)) {
+		t.Errorf("the manifest is %q after a pull, want the published one", got)
 	}
 }
 

@@ -30,8 +30,7 @@ const leastKept = 9
 // published one, and takes over a new one if that is whole. Where the authority
 // cannot be heard, what it said last counts; if it never said anything, the
 // sources are asked, and that is said. A manifest that came and is of no use is
-// not replaced by that of a copy. Then p.version is the one in force, and its
-// manifest is in the version's folder.
+// not replaced by that of a copy. Then p.version is the one in force.
 func (p *pass) renewManifest(ctx context.Context) error {
 	v, known, err := p.s.Store.Version(p.ref)
 	if err != nil {
@@ -72,7 +71,10 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
 	}
-	return p.inForce()
+	if p.selection.All() {
+		p.published = p.version.Bytes
+	}
+	return nil
 }
 
 // isDone reports whether the mirror had all of a manifest that is in force still,
@@ -146,14 +148,6 @@ func (p *pass) manifestRequest(b Budgeted, known store.Manifest) Request {
 		r.NoneMatch = known.Validator
 	}
 	return r
-}
-
-// inForce uses p.version's manifest.
-func (p *pass) inForce() error {
-	if p.selection.All() {
-		p.published = p.version.Bytes
-	}
-	return p.s.Tree.showManifest(p.version.Manifest.Digest, p.ref)
 }
 
 // publishedSize asks for the size of the version, while its manifest comes. A
