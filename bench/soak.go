@@ -198,8 +198,9 @@ func (k *soak) agree(ctx context.Context) (files int64, err error) {
 	}
 	for _, v := range found.Verified {
 		files += v.Verified
-		if v.Wrong+v.Missing+v.Absent > 0 {
-			k.result.Ledger.surprise("at the end %s@%s has %d wrong, %d missing and %d absent files", v.Dataset, v.Version, v.Wrong, v.Missing, v.Absent)
+		if v.Wrong+v.Missing+v.Unreadable+v.Absent > 0 {
+			k.result.Ledger.surprise("at the end %s@%s has %d wrong, %d missing, %d unreadable and %d absent files",
+				v.Dataset, v.Version, v.Wrong, v.Missing, v.Unreadable, v.Absent)
 		}
 	}
 	for _, w := range k.workers {

@@ -115,13 +115,14 @@ func (d *soakDaemon) stop() (time.Duration, error) {
 // soakFindings is what `mimicsync verify --json` prints.
 type soakFindings struct {
 	Verified []struct {
-		Dataset  string `json:"dataset"`
-		Version  string `json:"version"`
-		Verified int64  `json:"verified"`
-		Wrong    int64  `json:"wrong"`
-		Missing  int64  `json:"missing"`
-		Absent   int64  `json:"absent"`
-		Failures []struct {
+		Dataset    string `json:"dataset"`
+		Version    string `json:"version"`
+		Verified   int64  `json:"verified"`
+		Wrong      int64  `json:"wrong"`
+		Missing    int64  `json:"missing"`
+		Unreadable int64  `json:"unreadable"`
+		Absent     int64  `json:"absent"`
+		Failures   []struct {
 			Path string `json:"path"`
 		} `json:"failures"`
 	} `json:"verified"`

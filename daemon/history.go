@@ -39,7 +39,7 @@ func (d *Daemon) record(p *pass) error {
 func (d *Daemon) recordVerification(ref manifest.Ref, start time.Time, kind Kind, v *downloader.Verification, err error) error {
 	entry := store.Pass{
 		Kind: string(kind), Start: start, Elapsed: time.Since(start), State: rereadState(v, err),
-		Files:    store.Files{Total: v.Total, Present: v.Verified, Failed: v.Wrong + v.Missing},
+		Files:    store.Files{Total: v.Total, Present: v.Verified, Failed: v.Failed()},
 		Bytes:    store.Bytes{Present: v.Bytes},
 		Failures: v.Failures[:min(len(v.Failures), shownFailures)],
 	}

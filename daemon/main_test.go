@@ -303,7 +303,7 @@ func (r *rig) check() {
 	for _, v := range versions {
 		found, err := r.syncer.Verify(context.Background(), v.Ref, manifest.Selection{}, new(downloader.Progress))
 		must(r.t, err)
-		if found.Wrong+found.Missing > 0 {
+		if found.Failed() > 0 {
 			r.t.Errorf("%s: %d files are wrong and %d missing that the store has records of: %+v", v.Ref, found.Wrong, found.Missing, found.Failures)
 		}
 	}

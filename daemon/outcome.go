@@ -218,10 +218,13 @@ func filesInWords(f store.Files) string {
 // tellRot is about a verification that found files which are no longer right.
 func (d *Daemon) tellRot(s *dataset, p *pass) {
 	v := p.verification
-	if v == nil || v.Wrong+v.Missing == 0 {
+	if v == nil || v.Failed() == 0 {
 		return
 	}
 	text := fmt.Sprintf("%d files of %s are not what they were, and %d are gone", v.Wrong, s.name, v.Missing)
+	if v.Unreadable > 0 {
+		text += fmt.Sprintf("; %d cannot be read", v.Unreadable)
+	}
 	cure := "fetch them again with: mimicsync pull " + s.name
 	if p.repair && p.err == nil && p.report != nil && p.report.State == store.Complete {
 		text, cure = text+"; they were fetched again", ""

@@ -258,7 +258,7 @@ func rereadState(v *downloader.Verification, err error) store.State {
 		return store.Interrupted
 	case err != nil:
 		return store.Failed
-	case v.Wrong+v.Missing > 0:
+	case v.Failed() > 0:
 		return store.Incomplete
 	}
 	return store.Complete

@@ -28,7 +28,7 @@ func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error 
 		}
 		d.addVerification(p, found)
 		err = errors.Join(err, d.recordVerification(v.ref, start, p.kind, found, err))
-		if err == nil && p.repair && found.Wrong+found.Missing > 0 {
+		if err == nil && p.repair && found.Failed() > 0 {
 			err = d.fetchAgain(ctx, v.ref, p)
 		}
 		if ctx.Err() != nil || isStoreError(err) {
@@ -88,10 +88,13 @@ func (d *Daemon) addVerification(p *pass, found *downloader.Verification) {
 	sum.Total += found.Total
 	sum.Verified += found.Verified
 	sum.Bytes += found.Bytes
+	sum.Recent += found.Recent
 	sum.Wrong += found.Wrong
 	sum.Missing += found.Missing
+	sum.Unreadable += found.Unreadable
 	sum.Absent += found.Absent
 	sum.Failures = slices.Concat(sum.Failures, found.Failures)
+	sum.Quarantined = slices.Concat(sum.Quarantined, found.Quarantined)
 	sum.Elapsed += found.Elapsed
 	p.verification = &sum
 }

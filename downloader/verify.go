@@ -18,20 +18,27 @@ import (
 
 // Verification is what Verify or Scrub found.
 type Verification struct {
-	Dataset  string          `json:"dataset"`
-	Version  string          `json:"version"`
-	Total    int64           `json:"total"`            // selected entries of the manifest
-	Verified int64           `json:"verified"`         // read, and right
-	Bytes    int64           `json:"bytes"`            // of those
-	Recent   int64           `json:"recent,omitempty"` // not read, for they were since ScrubOptions.Before
-	Wrong    int64           `json:"wrong"`            // read, and not what the manifest says
-	Missing  int64           `json:"missing"`          // recorded, and gone
-	Absent   int64           `json:"absent"`           // never fetched
-	Failures []store.Failure `json:"failures"`         // the wrong, the missing, and those that could not be read
+	Dataset  string `json:"dataset"`
+	Version  string `json:"version"`
+	Total    int64  `json:"total"`            // selected entries of the manifest
+	Verified int64  `json:"verified"`         // read, and right
+	Bytes    int64  `json:"bytes"`            // of those
+	Recent   int64  `json:"recent,omitempty"` // not read, for they were since ScrubOptions.Before
+	Wrong    int64  `json:"wrong"`            // read, and not what the manifest says
+	Missing  int64  `json:"missing"`          // recorded, and gone
+	// Unreadable are those that the disk or the system does not let be read, and
+	// what is no file.
+	Unreadable int64           `json:"unreadable"`
+	Absent     int64           `json:"absent"`   // never fetched
+	Failures   []store.Failure `json:"failures"` // the first of the wrong, the missing and the unreadable
 	// Quarantined are the wrong ones that were moved aside.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
 	Elapsed     time.Duration `json:"-"` // elapsed_s
 }
+
+// Failed counts what is to be fetched again: the wrong, the missing and the
+// unreadable.
+func (v *Verification) Failed() int64 { return v.Wrong + v.Missing + v.Unreadable }
 
 // Verify re-reads the files of a version and compares them with the manifest in
 // force. It makes no request and moves no file: a wrong or missing one is recorded
@@ -251,7 +258,7 @@ func (v *verifier) reject(e *surveyed, err error) {
 		r.Missing++
 		failure.Reason, failure.Detail = string(ReasonNotFound), "it was in the mirror and is gone"
 	default:
-		r.Wrong++
+		r.Unreadable++
 		failure.Detail = err.Error()
 	}
 	if len(r.Failures) < maxFailures {

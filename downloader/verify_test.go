@@ -64,6 +64,24 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What cannot be read need not be wrong: it is told apart, and the next pass has to
+// do with it.
+func TestVerifyTellsWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	a, b := file("a", 1000), file("b", 1000)
+	s := newSite(t, nil, project(a, b))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	must(t, os.Remove(r.path("a")))
+	must(t, os.Mkdir(r.path("a"), 0o700)) // which root cannot read as a file, either
+	v := r.verify()
+	if v.Verified != 1 || v.Wrong != 0 || v.Unreadable != 1 || v.Failed() != 1 || len(v.Failures) != 1 || v.Failures[0].Reason != "io" {
+		t.Errorf("verification = %+v, want 1 right and 1 unreadable", v)
+	}
+	must(t, os.Remove(r.path("a")))
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 1, Fetched: 1})
+}
+
 func TestVerifyOfNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, project(file("a", 10), file("b", 10)))

@@ -246,7 +246,7 @@ func verificationCode(v *downloader.Verification) int {
 	switch {
 	case v.Wrong > 0:
 		return exitIntegrity
-	case v.Missing > 0:
+	case v.Failed() > 0:
 		return exitIncomplete
 	}
 	return exitOK

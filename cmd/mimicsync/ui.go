@@ -210,15 +210,15 @@ func (u *ui) verification(v *downloader.Verification, repair bool) {
 	for _, p := range []struct {
 		n    int64
 		what string
-	}{{v.Recent, "read before in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Absent, "never fetched"}} {
+	}{{v.Recent, "read before in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "never fetched"}} {
 		if p.n > 0 {
 			u.print(", %s %s", humanize.Comma(p.n), p.what)
 		}
 	}
 	u.print(", in %s\n", elapsed(v.Elapsed))
 	u.quarantined(v.Quarantined)
-	u.failures(v.Failures, v.Wrong+v.Missing)
-	if v.Wrong+v.Missing > 0 && !repair {
+	u.failures(v.Failures, v.Failed())
+	if v.Failed() > 0 && !repair {
 		u.lines("hint", fmt.Sprintf("fetch them again with: mimicsync verify %s@%s --repair", v.Dataset, v.Version))
 	}
 }

@@ -108,7 +108,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 		}
 		results = append(results, v)
 		a.tellFound(v, repair)
-		if v.Wrong+v.Missing > 0 && repair {
+		if v.Failed() > 0 && repair {
 			r, err := a.repair(ctx, m, ref)
 			if r == nil {
 				return results, err
