@@ -195,7 +195,7 @@ func (t *transfer) reserve(object *Object) error {
 	if space, err := t.p.s.Tree.free(); err == nil && space.Bytes+reserved < left {
 		return &SpaceError{Need: left - reserved, Free: space.Bytes}
 	}
-	if err := durable.Preallocate(t.file.File, object.Size); err != nil && !errors.Is(err, durable.ErrUnsupported) {
+	if err := durable.Preallocate(t.file.File, object.Size); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return t.p.spaceError(err, left)
 	}
 	if left < registerFrom {

@@ -31,8 +31,6 @@ var (
 var (
 	// ErrNoSpace means that the disk is full, or will be before the pass ends.
 	ErrNoSpace = errors.New("no space left on the mirror's disk")
-	// ErrStalled means that no byte came for the idle time-out.
-	ErrStalled = errors.New("no data came")
 	// ErrUnreachable means that a host could not be connected to for so long
 	// that the pass gave up.
 	ErrUnreachable = errors.New("the server cannot be reached")
@@ -49,6 +47,14 @@ var (
 	ErrManifest = errors.New("the manifest cannot be used")
 	// ErrSources means that the sources that a pass was to ask are not usable.
 	ErrSources = errors.New("the sources cannot be used")
+)
+
+// ErrStalled means that no byte came for the idle time-out. What waited for it is
+// tried again.
+var ErrStalled = errors.New("no data came")
+
+// Why a version is not verified or pruned.
+var (
 	// ErrKept means that a version is not for pruning.
 	ErrKept = errors.New("not an old version")
 	// ErrNoManifest means that the mirror has no manifest of the version yet.

@@ -62,16 +62,6 @@ type Quarantined struct {
 	To   string `json:"to"`   // relative to the mirror
 }
 
-// Has reports whether an entry failed for a reason.
-func (r *Report) Has(reason Reason) bool {
-	for _, f := range r.Failures {
-		if f.Reason == string(reason) {
-			return true
-		}
-	}
-	return false
-}
-
 // tally is a Report in the making. Guarded by mu.
 type tally struct {
 	mu      sync.Mutex

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"iter"
+	"net"
+	"net/url"
 	"time"
 
 	"mimicsync/manifest"
@@ -76,6 +78,14 @@ type Lister interface {
 type Listed struct {
 	Path string
 	Size int64 // bytes as they are stored
+}
+
+// MayCarrySecrets reports whether a Source may send a password or a token to a
+// URL: over https, or to this machine itself.
+func MayCarrySecrets(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && local
 }
 
 // Idler is a Source that keeps connections for requests to come.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -90,7 +91,8 @@ func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
 			if space := wantNoSpace(t, err); space.Need <= 0 {
 				t.Errorf("error = %+v, want to read how much is missing", space)
 			}
-			if report.State != store.Failed || !report.Has(downloader.ReasonNoSpace) {
+			noSpace := func(f store.Failure) bool { return f.Reason == string(downloader.ReasonNoSpace) }
+			if report.State != store.Failed || !slices.ContainsFunc(report.Failures, noSpace) {
 				t.Errorf("report = %+v, want failed by no_space", report)
 			}
 			here := 0

@@ -60,19 +60,6 @@ func (s *Store) PutPartials(partials ...Partial) error {
 	})
 }
 
-// Partial returns the partial of a digest, and whether there is one.
-func (s *Store) Partial(d manifest.Digest) (p Partial, ok bool, err error) {
-	err = s.view(func(tx *bolt.Tx) error {
-		data := tx.Bucket(bucketPartials).Get(d[:])
-		ok = data != nil
-		if !ok {
-			return nil
-		}
-		return unmarshal(d[:], data, &p)
-	})
-	return p, ok, err
-}
-
 // Partials returns all partials. There are few: those in flight and those that
 // an interrupted pass left.
 func (s *Store) Partials() ([]Partial, error) {

@@ -80,7 +80,7 @@ type Files struct {
 
 // Bytes adds up sizes by what became of the entries.
 type Bytes struct {
-	Fetched   int64 `json:"fetched"` // body bytes of data that arrived and were used
+	Fetched   int64 `json:"fetched"` // of files fetched, with what of them had come in earlier passes
 	Present   int64 `json:"present"`
 	Adopted   int64 `json:"adopted"`
 	Linked    int64 `json:"linked"`

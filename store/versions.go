@@ -76,7 +76,7 @@ func (s *Store) Version(ref manifest.Ref) (v Version, ok bool, err error) {
 
 // PutVersion stores v under its Ref and returns it. When its manifest is not
 // the one stored so far, it gets a new ID without records; those under the
-// former id stay for the caller to carry over, until DropRecords.
+// former id stay for the caller to carry over, until DropFormer.
 func (s *Store) PutVersion(v Version) (Version, error) {
 	err := s.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketVersions)

@@ -108,7 +108,7 @@ func New(o Options) (*Source, error) {
 		o.Endpoint = DefaultEndpoint
 	}
 	base, err := url.Parse(strings.TrimSuffix(o.Endpoint, "/"))
-	if err != nil || base.Host == "" || base.User != nil || base.Path != "" || base.RawQuery != "" || !trusted(base) {
+	if err != nil || base.Host == "" || base.User != nil || base.Path != "" || base.RawQuery != "" || !downloader.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the endpoint of Google Cloud Storage must be a URL like %s, without user and path (http:// is for this machine itself)", DefaultEndpoint)
 	}
 	if o.Bucket == nil {
@@ -159,15 +159,6 @@ func transport(o Options) *http.Transport {
 		IdleConnTimeout:     90 * time.Second,
 		ReadBufferSize:      64 << 10,
 	}
-}
-
-// trusted reports whether tokens may go to a URL.
-func trusted(u *url.URL) bool {
-	if u.Scheme == "https" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // Name implements downloader.Source.

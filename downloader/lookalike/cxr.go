@@ -5,13 +5,7 @@ import "fmt"
 // CXR returns n images in the layout of MIMIC-CXR-JPG, files/p10/p10000032/s50414267/<id>.jpg, sorted by path: some 1.655 images
 // to a study and 3.5 studies to a patient, patients spread evenly over p10 to p19. It is the same list for the same n. sizes gives
 // the size of the i-th image; a nil one makes them 4 KiB each.
-func CXR(n int, sizes func(i int) int64) []GeneratedFile { return cxr(n, sizes, false) }
-
-// CXRWithReports is [CXR] with the report of each study beside its folder, as in MIMIC-CXR: files/p10/p10000032/s50414267.txt, of
-// one to three kilobytes.
-func CXRWithReports(n int, sizes func(i int) int64) []GeneratedFile { return cxr(n, sizes, true) }
-
-func cxr(n int, sizes func(i int) int64, reports bool) []GeneratedFile {
+func CXR(n int, sizes func(i int) int64) []GeneratedFile {
 	if sizes == nil {
 		sizes = func(int) int64 { return 4 << 10 }
 	}
@@ -26,9 +20,6 @@ func cxr(n int, sizes func(i int) int64, reports bool) []GeneratedFile {
 		for range 1 + (draw>>32)%6 {
 			study += 1 + int(splitmix(uint64(study))%1_000_000)
 			folder := fmt.Sprintf("files/p%02d/p%08d/s%08d", subject/1_000_000, subject, study)
-			if reports {
-				files = append(files, GeneratedFile{Path: folder + ".txt", Size: 1000 + int64(splitmix(uint64(study))>>32%2000)})
-			}
 			views := 1
 			if splitmix(uint64(study))%1000 < 655 {
 				views = 2

@@ -95,23 +95,20 @@ func TestManifestIsSortedByBytes(t *testing.T) {
 
 func TestCXRShape(t *testing.T) {
 	const n = 50_000
-	files := lookalike.CXRWithReports(n, func(i int) int64 { return int64(i) })
-	patients, studies, images := map[string]bool{}, map[string]bool{}, 0
+	files := lookalike.CXR(n, func(i int) int64 { return int64(i) })
+	patients, studies := map[string]bool{}, map[string]bool{}
 	for _, f := range files {
-		if ok, _ := path.Match("files/p1[0-9]/p1[0-9][0-9][0-9][0-9][0-9][0-9][0-9]/s[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*", strings.TrimSuffix(f.Path, "/"+path.Base(f.Path))); !ok && !strings.HasSuffix(f.Path, ".txt") {
+		study := path.Dir(f.Path)
+		if ok, _ := path.Match("files/p1[0-9]/p1[0-9][0-9][0-9][0-9][0-9][0-9][0-9]/s[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]", study); !ok {
 			t.Fatalf("path %s", f.Path)
 		}
-		if strings.HasSuffix(f.Path, ".txt") {
-			studies[f.Path] = true
-			patients[path.Dir(f.Path)] = true
-		} else {
-			images++
-		}
+		studies[study] = true
+		patients[path.Dir(study)] = true
 	}
-	if images != n {
-		t.Errorf("images = %d, want %d", images, n)
+	if len(files) != n {
+		t.Errorf("images = %d, want %d", len(files), n)
 	}
-	if r := float64(images) / float64(len(studies)); r < 1.6 || r > 1.7 {
+	if r := float64(len(files)) / float64(len(studies)); r < 1.6 || r > 1.7 {
 		t.Errorf("images per study = %.3f, want about 1.655", r)
 	}
 	if r := float64(len(studies)) / float64(len(patients)); r < 3.4 || r > 3.6 {

@@ -98,7 +98,7 @@ func New(o Options) (*Source, error) {
 	if base.User != nil {
 		return nil, errors.New("the address of PhysioNet must not contain a user or password; type them into `mimicsync login`, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
 	}
-	if !trusted(base) {
+	if !downloader.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
 	}
 	jar, err := cookiejar.New(nil)
@@ -135,20 +135,11 @@ func transport(o Options) *http.Transport {
 	}
 }
 
-// trusted reports whether secrets may go to a URL.
-func trusted(u *url.URL) bool {
-	if u.Scheme == "https" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
-}
-
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > 5 {
 		return errors.New("too many redirects")
 	}
-	if !trusted(r.URL) || via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
+	if !downloader.MayCarrySecrets(r.URL) || via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
 		return fmt.Errorf("the server redirects to %s, which is not https", redact(r.URL.String()))
 	}
 	if r.URL.Host != via[0].URL.Host { // net/http would keep it for a subdomain

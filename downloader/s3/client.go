@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -124,9 +125,7 @@ func checkEndpoint(endpoint *string, plain bool) error {
 	if u.User != nil || u.RawQuery != "" {
 		return errors.New("the endpoint of S3 must not contain a user, password or query; the AWS configuration has places for credentials")
 	}
-	ip := net.ParseIP(u.Hostname())
-	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	if u.Scheme == "http" && !plain && !loopback {
+	if !plain && !downloader.MayCarrySecrets(u) {
 		return fmt.Errorf("the endpoint of S3, %q, must begin with https://, or http:// must be allowed for it", *endpoint)
 	}
 	return nil

@@ -22,7 +22,6 @@ type Memory struct {
 	mu      sync.Mutex
 	objects map[string]memoryObject
 	faults  map[string]fault // what befalls the next request for a path
-	opens   int
 }
 
 type memoryObject struct {
@@ -90,13 +89,6 @@ func (m *Memory) Objects() map[string][]byte {
 	return all
 }
 
-// Opens counts the calls of Open so far.
-func (m *Memory) Opens() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.opens
-}
-
 // Cut makes the body of the next answer for a path end after so many bytes
 // with io.ErrUnexpectedEOF.
 func (m *Memory) Cut(path string, after int64) { m.inject(path, fault{faultCut, after}) }
@@ -151,7 +143,6 @@ func (m *Memory) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 func (m *Memory) take(path string) (memoryObject, fault, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.opens++
 	f := m.faults[path]
 	delete(m.faults, path)
 	object, ok := m.objects[path]

@@ -3,18 +3,14 @@
 // space, kind of file system. It knows files and folders, nothing of datasets.
 //
 // Each call has a portable form; where a platform lacks one, the call says so
-// by ErrUnsupported or by a false result, never by doing less than its name.
+// by errors.ErrUnsupported or by a false result, never by doing less than its name.
 package durable
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 )
-
-// ErrUnsupported means that this platform or file system has no such call.
-var ErrUnsupported = errors.New("not supported by this platform or file system")
 
 // SyncDir makes the names in a folder durable: what was created in it, renamed
 // into it or removed from it before the call survives a power cut after it.

@@ -40,17 +40,17 @@ func syncDir(d *os.File) error { return d.Sync() }
 
 // Preallocate reserves size bytes for f without changing its length, so that a
 // full disk shows now and not after the bytes were paid for. It returns
-// ErrUnsupported where the file system cannot.
+// errors.ErrUnsupported where the file system cannot.
 func Preallocate(f *os.File, size int64) error {
 	err := retry(func() error { return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size) })
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-		return ErrUnsupported
+		return errors.ErrUnsupported
 	}
 	return os.NewSyscallError("fallocate", err)
 }
 
 // Clone makes the empty file dst share the blocks of src (reflink), see
-// ioctl_ficlone(2). It returns ErrUnsupported where the file system cannot, or
+// ioctl_ficlone(2). It returns errors.ErrUnsupported where the file system cannot, or
 // where the two lie on different ones.
 func Clone(dst, src *os.File) error {
 	err := unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
@@ -58,7 +58,7 @@ func Clone(dst, src *os.File) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EXDEV), errors.Is(err, unix.EINVAL):
-		return ErrUnsupported
+		return errors.ErrUnsupported
 	}
 	return os.NewSyscallError("ioctl FICLONE", err)
 }

@@ -26,7 +26,7 @@ func must(t *testing.T, err error) {
 // supported skips the rest of a test where the platform has no such call.
 func supported(t *testing.T, call string, err error) {
 	t.Helper()
-	if errors.Is(err, durable.ErrUnsupported) {
+	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skipf("%s: %v", call, err)
 	}
 	if err != nil {
@@ -136,7 +136,7 @@ func TestSync(t *testing.T) {
 	fd, err := os.Open(closed.Name())
 	must(t, err)
 	must(t, fd.Close())
-	if err := durable.SyncFS(fd); err == nil || errors.Is(err, durable.ErrUnsupported) {
+	if err := durable.SyncFS(fd); err == nil || errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("SyncFS of a closed file = %v, want an error", err)
 	}
 }

@@ -3,6 +3,7 @@
 package durable
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,7 @@ import (
 const HasSyncFS = false
 
 // SyncFS is not available here: callers sync each file and its folder.
-func SyncFS(*os.File) error { return ErrUnsupported }
+func SyncFS(*os.File) error { return errors.ErrUnsupported }
 
 // SyncData makes the bytes of f durable.
 func SyncData(f *os.File) error { return f.Sync() }
@@ -20,10 +21,10 @@ func SyncData(f *os.File) error { return f.Sync() }
 func syncDir(d *os.File) error { return d.Sync() }
 
 // Preallocate is not available here.
-func Preallocate(*os.File, int64) error { return ErrUnsupported }
+func Preallocate(*os.File, int64) error { return errors.ErrUnsupported }
 
 // Clone is not available here.
-func Clone(_, _ *os.File) error { return ErrUnsupported }
+func Clone(_, _ *os.File) error { return errors.ErrUnsupported }
 
 func free(path string) (Space, error) {
 	var st unix.Statfs_t

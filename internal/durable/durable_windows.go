@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -10,7 +11,7 @@ import (
 const HasSyncFS = false
 
 // SyncFS is not available here: callers sync each file and its folder.
-func SyncFS(*os.File) error { return ErrUnsupported }
+func SyncFS(*os.File) error { return errors.ErrUnsupported }
 
 // SyncData makes the bytes of f durable.
 func SyncData(f *os.File) error { return f.Sync() }
@@ -19,10 +20,10 @@ func SyncData(f *os.File) error { return f.Sync() }
 func syncDir(*os.File) error { return nil }
 
 // Preallocate is not available here.
-func Preallocate(*os.File, int64) error { return ErrUnsupported }
+func Preallocate(*os.File, int64) error { return errors.ErrUnsupported }
 
 // Clone is not available here.
-func Clone(_, _ *os.File) error { return ErrUnsupported }
+func Clone(_, _ *os.File) error { return errors.ErrUnsupported }
 
 func free(path string) (Space, error) {
 	p, err := windows.UTF16PtrFromString(path)
