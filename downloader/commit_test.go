@@ -13,6 +13,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -85,16 +86,38 @@ func TestAFileOfAnotherCenturyIsPresent(t *testing.T) {
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Present: 1})
 }
 
-// The folder of a version was removed while its names are remembered.
+// A person removes folders that a process which goes on, as a daemon does, has
+// made and remembers: they are made again, for whatever comes into them.
 func TestAFolderRemovedInMidLifeIsMadeAgain(t *testing.T) {
-	t.Parallel()
-	f := file("hosp/deep/a", 1000)
-	s := newSite(t, nil, project(f))
-	r := newRig(t, rigOptions{site: s})
-	r.pull()
-	must(t, os.RemoveAll(r.path("hosp")))
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
-	r.has(f)
+	for _, tt := range []struct {
+		name, made, removed string
+		elsewhere           bool // another version has the same files
+		again               store.Files
+	}{
+		{"of a file that is fetched", "**", "hosp/deep", false, store.Files{Total: 2, Present: 1, Fetched: 1}},
+		{"of a file that is linked", "**", "hosp/deep", true, store.Files{Total: 2, Present: 1, Linked: 1}},
+		{"with another in it", "**", "hosp", false, store.Files{Total: 2, Fetched: 2}},
+		{"before another came into it", "hosp/b", "hosp", false, store.Files{Total: 2, Fetched: 2}},
+		{"of the whole version", "**", "", true, store.Files{Total: 2, Linked: 2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			files := []lookalike.GeneratedFile{same("hosp/deep/a", "a\n"), same("hosp/b", "b\n")}
+			s := newSite(t, nil, versions(files, files))
+			r := newRig(t, rigOptions{site: s})
+			if tt.elsewhere {
+				_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+				must(t, err)
+			}
+			r.pull(tt.made)
+			must(t, os.RemoveAll(r.path(tt.removed)))
+			wantFiles(t, r.pull(), store.Complete, tt.again)
+			r.has(files...)
+			if _, err := os.Stat(r.path(manifest.Name)); err != nil {
+				t.Errorf("the version has no manifest again: %v", err)
+			}
+		})
+	}
 }
 
 // Programs read the report: DESIGN section 6 is its form.

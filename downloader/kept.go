@@ -72,9 +72,6 @@ func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 // `sha256sum -c` looks for it: as a second name of the same file where the file
 // system has links, as a copy where not.
 func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
-	if err := t.ensureDir(versionDir(ref)); err != nil {
-		return err
-	}
 	from, to := manifestName(d), t.name(ref, manifest.Name)
 	a, err := t.root.Stat(from)
 	if err != nil {
@@ -90,5 +87,5 @@ func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
 			return err
 		}
 	}
-	return t.root.Rename(fresh, to)
+	return t.into(versionDir(ref), func() error { return t.root.Rename(fresh, to) })
 }

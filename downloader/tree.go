@@ -179,6 +179,21 @@ func matches(fi fs.FileInfo, r store.Record) bool {
 // thousand are as good as all.
 const maxDirs = 8192
 
+// into does something in a folder, which it makes first. Should one be gone that
+// was known, because somebody removed it, it is made again.
+func (t *Tree) into(dir string, do func() error) error {
+	for try := 0; ; try++ {
+		err := t.ensureDir(dir)
+		if err == nil {
+			err = do()
+		}
+		if try > 0 || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		t.forget()
+	}
+}
+
 // ensureDir makes a folder and those above it, and refuses any that is a
 // symlink.
 func (t *Tree) ensureDir(dir string) error {
@@ -245,7 +260,7 @@ func (t *Tree) share(f *os.File) error {
 
 // ensureDirOf makes the folder of an entry.
 func (t *Tree) ensureDirOf(ref manifest.Ref, p string) error {
-	return t.ensureDir(path.Dir(t.name(ref, p)))
+	return t.into(path.Dir(t.name(ref, p)), func() error { return nil })
 }
 
 func (t *Tree) knows(dir string) bool {
@@ -266,17 +281,7 @@ func (t *Tree) forget() {
 // closed.
 func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) error {
 	to := t.name(ref, p)
-	for try := 0; ; try++ {
-		if err := t.ensureDir(path.Dir(to)); err != nil {
-			return err
-		}
-		err := t.placeAt(f, to)
-		if try == 0 && errors.Is(err, fs.ErrNotExist) {
-			t.forget() // somebody removed a folder that was known
-			continue
-		}
-		return err
-	}
+	return t.into(path.Dir(to), func() error { return t.placeAt(f, to) })
 }
 
 func (t *Tree) placeAt(f *partialFile, to string) error {
@@ -292,10 +297,7 @@ func (t *Tree) placeAt(f *partialFile, to string) error {
 // link gives a file of the mirror a second name, at an entry's place.
 func (t *Tree) link(from string, ref manifest.Ref, p string) error {
 	to := t.name(ref, p)
-	if err := t.ensureDir(path.Dir(to)); err != nil {
-		return err
-	}
-	return t.linkFile(from, to)
+	return t.into(path.Dir(to), func() error { return t.linkFile(from, to) })
 }
 
 func (t *Tree) copyFile(from, to string) error {
