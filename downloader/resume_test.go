@@ -1,13 +1,18 @@
 package downloader_test
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/sourcetest"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -225,4 +230,20 @@ func TestWhatWasBegunComesFirst(t *testing.T) {
 			t.Errorf("the big file was asked for in request %d, want it first", i+1)
 		}
 	}
+}
+
+// Two objects were whole when an earlier process died. Nobody reads along with
+// them any more when the pass has ended: a bubble does not end before.
+func TestAWholePartialLeavesNobodyAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := file("a", 2*mega), file("b", 2*mega)
+		source := sourcetest.NewMemory(demo, map[string][]byte{manifest.Name: []byte(sums(a, b))}) // of the files it has none
+		r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudgetAt(1)}}})
+		for _, f := range []lookalike.GeneratedFile{a, b} {
+			name := manifest.Digest(sha256.Sum256(content(t, f))).String()
+			must(t, os.WriteFile(filepath.Join(r.dir, store.Dir, "partial", name), content(t, f), 0o600))
+		}
+		r.reopen()
+		wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Fetched: 2})
+	})
 }

@@ -65,13 +65,10 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done
 		}
 	}()
 	whole, err := t.wasWhole()
-	if err != nil {
-		return nil, err
-	}
-	if !whole {
+	if err == nil && !whole {
 		err = t.run(ctx, work.buf)
-		t.settle()
 	}
+	t.settle()
 	if err != nil {
 		return nil, err
 	}
