@@ -113,19 +113,23 @@ func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifes
 // one shows when the source is asked for the rest; see transfer.accept.
 func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
 	size := fi.Size()
-	if size == 0 || p.s.hasPartial(e.Digest) {
+	if size == 0 {
 		return p.setAside(e, name)
 	}
 	if _, mine := p.s.takeOff(e.Digest); !mine {
 		return p.setAside(e, name) // another entry with these bytes is on its way
 	}
 	defer p.s.land(e.Digest)
+	if known, ok := p.s.takePartial(e.Digest); ok && p.s.Tree.partialHolds(e.Digest, known.Seed) {
+		p.s.keepPartial(known)
+		return p.setAside(e, name)
+	}
 	partial := store.Partial{
 		Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: "found in the mirror",
 		Size: -1, Durable: size, Boot: p.s.boot, Seed: size, Updated: time.Now(),
 	}
-	// Recorded first: a crash between the two leaves a record without a file,
-	// which counts as no bytes, and the file where it was.
+	// Recorded first: a crash between the two leaves a record without a file, or
+	// with less of one than it says, and the whole where it was.
 	if err := p.s.Store.PutPartials(partial); err != nil {
 		return err
 	}

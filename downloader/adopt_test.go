@@ -2,10 +2,15 @@ package downloader_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -110,4 +115,38 @@ func TestABeginningOfATwinIsContinued(t *testing.T) {
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 2, Fetched: 1, Linked: 1})
 	r.has(same("a", data), same("b", data))
+}
+
+// The process dies between the record of a file's start and its move. The start
+// is where it was, and the next pass goes on with it.
+func TestABeginningOutlivesACrash(t *testing.T) {
+	big := file("big.csv", 4*mega)
+	data := content(t, big)
+	d := manifest.Digest(sha256.Sum256(data))
+	for name, moved := range map[string][]byte{"before it is renamed": nil, "while it is copied": data[:mega]} {
+		t.Run(name, func(t *testing.T) {
+			slow(t)
+			s := newSite(t, nil, project(big))
+			r := newRig(t, rigOptions{site: s})
+			r.plant("big.csv", data[:3*mega])
+			must(t, r.store.PutPartials(store.Partial{
+				Digest: d, Ref: demo, Path: "big.csv", Source: "found in the mirror",
+				Size: -1, Durable: 3 * mega, Seed: 3 * mega, Updated: time.Now(),
+			}))
+			if moved != nil {
+				must(t, os.WriteFile(filepath.Join(r.dir, store.Dir, "partial", d.String()), moved, 0o600))
+			}
+			r.reopen()
+
+			report := r.pull()
+			wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+			r.has(big)
+			if len(report.Quarantined) > 0 {
+				t.Errorf("quarantined %v, want nothing", report.Quarantined)
+			}
+			if got := s.gets("big.csv"); len(got) != 1 || got[0].Bytes > mega+128<<10 {
+				t.Errorf("requests for the file: %+v, want one for its last MB", got)
+			}
+		})
+	}
 }

@@ -48,6 +48,13 @@ func (t *Tree) removePartial(d manifest.Digest) error {
 	return err
 }
 
+// partialHolds reports whether there is an unfinished file of a digest with at
+// least n bytes.
+func (t *Tree) partialHolds(d manifest.Digest, n int64) bool {
+	fi, err := t.partials.Lstat(d.String())
+	return err == nil && fi.Size() >= n
+}
+
 // takeOver makes a file of the mirror the unfinished file of a digest. One that
 // has other names is copied: what is appended to it would show under those too.
 func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
