@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -149,4 +150,25 @@ func TestABeginningOutlivesACrash(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wget's files are for others to read. One that is finished is what mimicsync
+// writes: for its user alone.
+func TestAFinishedFileIsForItsOwnerAlone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has other permissions")
+	}
+	t.Parallel()
+	big := file("big.csv", 2*mega)
+	s := newSite(t, nil, project(big))
+	r := newRig(t, rigOptions{site: s})
+	r.plant("big.csv", content(t, big)[:mega])
+	must(t, os.Chmod(r.path("big.csv"), 0o644)) // whatever the umask is
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
+	fi, err := os.Stat(r.path("big.csv"))
+	must(t, err)
+	if fi.Mode().Perm() != 0o600 {
+		t.Errorf("it has mode %v, want 0600", fi.Mode())
+	}
+	s.wantGets(t, "big.csv", 1)
 }

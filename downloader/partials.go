@@ -95,7 +95,17 @@ func (t *Tree) stamp(f *partialFile, modified time.Time) (fs.FileInfo, error) {
 			return nil, err
 		}
 	}
-	return f.Stat()
+	fi, err := f.Stat()
+	if err != nil || fi.Mode().Perm() == t.options.FileMode {
+		return fi, err
+	}
+	// Another tool made it, or this one under other settings; or the file system
+	// has no permissions, and may say so.
+	err = f.Chmod(t.options.FileMode)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return fi, err
 }
 
 // strays returns the unfinished files that known does not speak of, with their
