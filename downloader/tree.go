@@ -300,6 +300,7 @@ func (t *Tree) link(from string, ref manifest.Ref, p string) error {
 	return t.into(path.Dir(to), func() error { return t.linkFile(from, to) })
 }
 
+// copyFile makes a durable copy of a file of the mirror.
 func (t *Tree) copyFile(from, to string) error {
 	src, err := t.root.Open(from)
 	if err != nil {
@@ -310,11 +311,14 @@ func (t *Tree) copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(dst, src); err != nil {
-		_ = dst.Close()
-		return err
+	_, err = io.Copy(dst, src)
+	if err == nil {
+		err = t.share(dst)
 	}
-	return dst.Close()
+	if err == nil {
+		err = dst.Sync()
+	}
+	return errors.Join(err, dst.Close())
 }
 
 // free asks for the room on the mirror's disk.
