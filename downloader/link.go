@@ -200,7 +200,8 @@ func cannotLink(err error) bool {
 	return false
 }
 
-// copy makes a verified partial out of a file of the mirror.
+// copy makes a verified partial out of a file of the mirror. What came of the entry
+// before stays until the copy is known to be right.
 func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error) {
 	tree := c.p.s.Tree
 	src, err := tree.root.Open(from)
@@ -208,28 +209,27 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	dst, err := tree.createNamed(e.Digest)
+	info, err := src.Stat()
+	if err != nil {
+		return nil, err
+	}
+	dst, err := tree.createCopy(e.Digest)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		if cerr := dst.Close(); cerr != nil && err == nil {
+		if cerr := tree.closeCopy(dst); cerr != nil && err == nil {
 			done, err = nil, cerr
 		}
 	}()
-	to := io.Writer(dst)
-	if durable.Clone(dst.File, src) == nil {
-		to = io.Discard // the blocks are shared already
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(to, sum), src); err != nil {
+	got, err := cloneOrCopy(dst.File, src)
+	if err != nil {
 		return nil, err
 	}
-	var got manifest.Digest
-	if sum.Sum(got[:0]); got != e.Digest {
-		return nil, &MismatchError{Path: e.Path, Want: e.Digest, Got: got}
+	if got != e.Digest {
+		return nil, &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: info.Size()}
 	}
-	info, err := src.Stat()
+	recorded, err := c.replace(dst)
 	if err != nil {
 		return nil, err
 	}
@@ -238,9 +238,41 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	return &committed{
-		entry: e, how: linked, partial: dst,
+		entry: e, how: linked, partial: dst, recorded: recorded,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
 	}, nil
+}
+
+// cloneOrCopy fills dst with src, and returns the digest of that.
+func cloneOrCopy(dst, src *os.File) (got manifest.Digest, err error) {
+	to := io.Writer(dst)
+	if durable.Clone(dst, src) == nil {
+		to = io.Discard // the blocks are shared already
+	}
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(to, sum), src)
+	sum.Sum(got[:0])
+	return got, err
+}
+
+// replace makes a copy the partial of its digest, and reports whether the store
+// knows one. A start that another tool had left of it is moved aside.
+func (c *copies) replace(with *partialFile) (recorded bool, err error) {
+	s := c.p.s
+	before, recorded := s.takePartial(with.digest)
+	if before.Seed > 0 {
+		var to string
+		if to, err = s.Tree.quarantine(partialName(before.Digest), before.Ref, before.Path); err == nil {
+			c.p.quarantined(before.Path, to)
+		}
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = s.Tree.nameCopy(with)
+	}
+	if err != nil && recorded {
+		s.keepPartial(before)
+	}
+	return recorded, err
 }
 
 // linkable adds up the sizes of the entries to fetch that can be linked instead.

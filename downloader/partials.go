@@ -26,6 +26,29 @@ func (t *Tree) createNamed(d manifest.Digest) (*partialFile, error) {
 	return &partialFile{File: f, digest: d}, err
 }
 
+// createCopy makes an unfinished file beside that of the digest.
+func (t *Tree) createCopy(d manifest.Digest) (*partialFile, error) {
+	f, err := t.openFile(copyName(d), os.O_TRUNC)
+	return &partialFile{File: f, digest: d}, err
+}
+
+// nameCopy puts it in the place of that.
+func (t *Tree) nameCopy(f *partialFile) error {
+	return t.partials.Rename(copyName(f.digest), f.digest.String())
+}
+
+// closeCopy closes it, and removes it unless it has come to that place.
+func (t *Tree) closeCopy(f *partialFile) error {
+	closed := f.Close()
+	err := t.partials.Remove(copyName(f.digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(closed, err)
+}
+
+func copyName(d manifest.Digest) string { return d.String() + ".copy" }
+
 // dropPartial closes the unfinished file and removes it.
 func (t *Tree) dropPartial(f *partialFile) error {
 	err := f.Close()

@@ -5,14 +5,12 @@ package downloader_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"mimicsync/downloader"
-	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -61,38 +59,4 @@ func anotherGroup(t *testing.T) int {
 	}
 	t.Skip("this user is in one group only")
 	return 0
-}
-
-// Where the kept manifest cannot be linked, its copy in the version's folder is
-// shared like the rest.
-func TestACopiedManifestBelongsToTheGroup(t *testing.T) {
-	old := syscall.Umask(0o077) // as above
-	t.Cleanup(func() { syscall.Umask(old) })
-	group := anotherGroup(t)
-	s := newSite(t, nil, project(file("a", 100)))
-	r := newRig(t, rigOptions{site: s, tree: downloader.TreeOptions{FileMode: 0o640, DirMode: 0o750, Group: group}})
-	r.pull()
-	kept, err := filepath.Glob(filepath.Join(r.dir, store.Dir, "manifests", "*"))
-	must(t, err)
-	must(t, os.Remove(r.path(manifest.Name)))
-	unlinkable(t, kept[0])
-	r.pull()
-	fi, err := os.Stat(r.path(manifest.Name))
-	must(t, err)
-	if gid := int(fi.Sys().(*syscall.Stat_t).Gid); fi.Mode().Perm() != 0o640 || gid != group {
-		t.Errorf("%s has %v of group %d, want 0640 of %d", manifest.Name, fi.Mode(), gid, group)
-	}
-}
-
-// unlinkable makes a file one that can be read and has no second name.
-func unlinkable(t *testing.T, name string) {
-	t.Helper()
-	if out, err := exec.Command("chattr", "+i", name).CombinedOutput(); err != nil {
-		t.Skipf("cannot forbid links to a file here: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("chattr", "-i", name).CombinedOutput(); err != nil {
-			t.Errorf("chattr -i %s: %v: %s", name, err, out)
-		}
-	})
 }
