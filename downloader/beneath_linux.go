@@ -22,15 +22,16 @@ import (
 // os.Root does the work.
 var noOpenat2 atomic.Bool
 
-// parent opens the folder of a name in the mirror without following a symlink.
-// ok is false where openat2 is missing.
-func (t *Tree) parent(name string) (fd int, ok bool, err error) {
+// parent opens the folder of a name in the mirror without following a symlink,
+// and to write to, where resolve says so, not on another disk. ok is false where
+// openat2 is missing.
+func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) {
 	if noOpenat2.Load() {
 		return 0, false, nil
 	}
 	how := unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | resolve,
 	}
 	dir := path.Dir(name)
 	for {
@@ -43,6 +44,8 @@ func (t *Tree) parent(name string) (fd int, ok bool, err error) {
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EINVAL):
 		noOpenat2.Store(true)
 		return 0, false, nil
+	case errors.Is(err, unix.EXDEV) && resolve&unix.RESOLVE_NO_XDEV != 0:
+		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: errOtherDisk}
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
 		return 0, true, fmt.Errorf("%w: a folder of %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, name)
 	case err != nil:
@@ -52,7 +55,7 @@ func (t *Tree) parent(name string) (fd int, ok bool, err error) {
 }
 
 func (t *Tree) mkdir(name string) error {
-	fd, ok, err := t.parent(name)
+	fd, ok, err := t.parent(name, unix.RESOLVE_NO_XDEV)
 	if !ok {
 		return t.root.Mkdir(name, t.options.DirMode)
 	}
@@ -68,7 +71,7 @@ func (t *Tree) mkdir(name string) error {
 
 // lstat looks at a name in the mirror without following a symlink.
 func (t *Tree) lstat(name string) (isDir, isLink bool, err error) {
-	fd, ok, err := t.parent(name)
+	fd, ok, err := t.parent(name, 0)
 	if !ok {
 		return t.lstatRoot(name)
 	}
@@ -120,7 +123,7 @@ func (t *Tree) setTime(f *partialFile, modified time.Time) error {
 func (t *Tree) createNameless(name string) (*os.File, error) {
 	how := unix.OpenHow{
 		Flags: unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC, Mode: uint64(t.options.FileMode.Perm()),
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
 	}
 	for {
 		fd, err := unix.Openat2(t.folderFD, path.Dir(name), &how)
@@ -136,7 +139,7 @@ func (t *Tree) createNameless(name string) (*os.File, error) {
 // giveName gives a file without a name one in the mirror. Unlike a rename, it
 // fails where there is a file of that name.
 func (t *Tree) giveName(f *os.File, to string) error {
-	folder, ok, err := t.parent(to)
+	folder, ok, err := t.parent(to, unix.RESOLVE_NO_XDEV)
 	if err == nil && !ok {
 		err = unix.ENOSYS
 	}
@@ -181,7 +184,7 @@ func (t *Tree) probeNameless() bool {
 
 // linkFile gives a file of the mirror a second name in it.
 func (t *Tree) linkFile(from, to string) error {
-	source, ok, err := t.parent(from)
+	source, ok, err := t.parent(from, 0)
 	if !ok {
 		return t.root.Link(from, to)
 	}
@@ -189,7 +192,7 @@ func (t *Tree) linkFile(from, to string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(source) }() // nothing was written through it
-	target, _, err := t.parent(to)
+	target, _, err := t.parent(to, unix.RESOLVE_NO_XDEV)
 	if err != nil {
 		return err
 	}
@@ -202,7 +205,7 @@ func (t *Tree) linkFile(from, to string) error {
 
 // renamePartial moves an unfinished file to a name in the mirror.
 func (t *Tree) renamePartial(from, to string) error {
-	fd, ok, err := t.parent(to)
+	fd, ok, err := t.parent(to, unix.RESOLVE_NO_XDEV)
 	if !ok {
 		return t.root.Rename(partialDir+"/"+from, to)
 	}

@@ -186,6 +186,7 @@ func (p *pass) transfer(ctx context.Context) error {
 		return nil
 	}
 	p.progress.enter(PhaseTransfer)
+	p.s.Tree.forget() // a person may have moved folders since the last pass, or mounted a disk over one
 	p.transfers = time.Now()
 	defer p.copies.close()
 	p.committer = newCommitter(p)

@@ -58,6 +58,7 @@ type Tree struct {
 	folder, partialFolder *os.File
 	folderFD, partialFD   int // of the two: os.File.Fd makes system calls of its own
 	partials              *os.Root
+	device                uint64 // of the file system
 	// canNameless says that partials can do without a name, see createPartial.
 	canNameless bool
 	nameless    nameless
@@ -97,6 +98,11 @@ func (t *Tree) prepare() error {
 		return err
 	}
 	t.folderFD, t.partialFD = int(t.folder.Fd()), int(t.partialFolder.Fd())
+	fi, err := t.folder.Stat()
+	if err != nil {
+		return err
+	}
+	t.device = durable.Device(fi)
 	if t.partials, err = t.root.OpenRoot(partialDir); err != nil {
 		return err
 	}
@@ -195,7 +201,7 @@ func (t *Tree) into(dir string, do func() error) error {
 }
 
 // ensureDir makes a folder and those above it, and refuses any that is a
-// symlink.
+// symlink, or on another disk.
 func (t *Tree) ensureDir(dir string) error {
 	if dir == "." || t.knows(dir) {
 		return nil
@@ -204,23 +210,14 @@ func (t *Tree) ensureDir(dir string) error {
 		return err
 	}
 	err := t.mkdir(dir)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = t.shareDir(dir)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	case errors.Is(err, fs.ErrExist):
+		err = t.checkDir(dir)
 	}
 	if err != nil {
-		isDir, isLink, err := t.lstat(dir)
-		if err != nil {
-			return err
-		}
-		if isLink {
-			return fmt.Errorf("%w: %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, dir)
-		}
-		if !isDir {
-			return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
-		}
+		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -230,6 +227,29 @@ func (t *Tree) ensureDir(dir string) error {
 	t.dirs[dir] = struct{}{}
 	return nil
 }
+
+// checkDir says why a name that is there is not a folder to write to.
+func (t *Tree) checkDir(dir string) error {
+	isDir, isLink, err := t.lstat(dir)
+	switch {
+	case err != nil:
+		return err
+	case isLink:
+		return fmt.Errorf("%w: %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, dir)
+	case !isDir:
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
+	}
+	fi, err := os.Lstat(t.dir(dir))
+	if err == nil && durable.Device(fi) != t.device {
+		err = &fs.PathError{Op: "open", Path: dir, Err: errOtherDisk}
+	}
+	return err
+}
+
+// errOtherDisk refuses a disk that is mounted inside the mirror: nothing can be
+// renamed to it, and the syncs that go before a record do not reach it.
+var errOtherDisk = errors.New("it is on another file system than the mirror's folder; " +
+	"make the whole mirror one file system, mounted at the mirror's folder or above")
 
 // shareDir gives a folder that was just made to the group, and the permissions
 // that the umask took away.
@@ -270,7 +290,7 @@ func (t *Tree) knows(dir string) bool {
 	return ok
 }
 
-// forget drops what is remembered of folders, after one turned out to be gone.
+// forget drops what is remembered of folders, which may have changed.
 func (t *Tree) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

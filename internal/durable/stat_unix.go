@@ -22,3 +22,11 @@ func Allocated(fi os.FileInfo) int64 {
 	}
 	return fi.Size()
 }
+
+// Device tells file systems apart.
+func Device(fi os.FileInfo) uint64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Dev) //nolint:unconvert // its type differs between platforms
+	}
+	return 0
+}

@@ -1,0 +1,94 @@
+package downloader_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/lookalike"
+	"mimicsync/store"
+)
+
+// mountAt puts a file system of its own at a folder.
+func mountAt(t *testing.T, dir string) {
+	t.Helper()
+	must(t, os.MkdirAll(dir, 0o700))
+	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("cannot mount a disk here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
+}
+
+// A folder of the version is another disk, which the mirror's syncs do not reach:
+// nothing is recorded of it, be it fetched, linked or found there, no byte of it
+// is paid for, and a person reads what to do. All else is fetched.
+func TestADiskMountedInsideTheMirror(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		late  bool // it is mounted while a process remembers the folder
+		setup func(*testing.T)
+	}{
+		{"before the start", false, func(*testing.T) {}},
+		{"before the start, with an old kernel", false, downloader.WithoutOpenat2},
+		{"while a daemon runs", true, func(*testing.T) {}},
+		{"while a daemon runs, with an old kernel", true, downloader.WithoutOpenat2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.setup(t)
+			here := file("d/here", 1000)
+			files := []lookalike.GeneratedFile{
+				file("d/small", 1000), file("d/big", 2*mega), here, same("d/twin", "x"), same("twin", "x"), file("e", 1000),
+			}
+			dir := t.TempDir()
+			d := filepath.Join(dir, "demo", "1.0", "d")
+			s := newSite(t, nil, project(files...))
+			if !tt.late {
+				mountAt(t, d)
+			}
+			r := newRig(t, rigOptions{site: s, dir: dir})
+			if tt.late {
+				r.pull("d/small")
+				mountAt(t, d)
+			}
+			r.plant("d/here", content(t, here))
+			s.Reset()
+
+			report := r.pull()
+			wantFiles(t, report, store.Incomplete, store.Files{Total: 6, Fetched: 2, Failed: 4})
+			for _, f := range report.Failures {
+				if f.Reason != string(downloader.ReasonIO) || !strings.Contains(f.Detail, "demo/1.0/d") || !strings.Contains(f.Detail, "make the whole mirror one file system") {
+					t.Errorf("%s failed by %s: %s; want io, and what to do", f.Path, f.Reason, f.Detail)
+				}
+			}
+			if got := s.Counters().Files; got != 2 {
+				t.Errorf("%d files were asked for, want the 2 outside", got)
+			}
+			r.has(here)
+			if entries, err := os.ReadDir(d); err != nil || len(entries) != 1 {
+				t.Errorf("on the other disk are %v, %v, want what was there", entries, err)
+			}
+		})
+	}
+}
+
+// A version that somebody moved to a disk of its own still has its files, for another
+// version to take.
+func TestATwinOnAnotherDiskIsCopied(t *testing.T) {
+	x := []lookalike.GeneratedFile{same("x", "the same in both versions\n")}
+	s := newSite(t, nil, versions(x, x))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	one := filepath.Join(r.dir, "demo", "1.0")
+	fi, err := os.Stat(r.path("x"))
+	must(t, err)
+	mountAt(t, one)
+	r.plant("x", x[0].Data)
+	must(t, os.Chtimes(r.path("x"), fi.ModTime(), fi.ModTime()))
+	s.Reset()
+	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: 1, Linked: 1})
+}
