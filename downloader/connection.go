@@ -193,7 +193,7 @@ func (t *transfer) reserve(object *Object) error {
 	}
 	reserved := max(durable.Allocated(fi)-t.segs.have(), 0) // by an attempt before
 	if space, err := t.p.s.Tree.free(); err == nil && space.Bytes+reserved < left {
-		return &SpaceError{Need: left - reserved, Free: space.Bytes}
+		return t.p.tooLarge(object.Size, left-reserved, space)
 	}
 	if err := durable.Preallocate(t.file.File, object.Size); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return t.p.spaceError(err, left)
@@ -202,6 +202,20 @@ func (t *transfer) reserve(object *Object) error {
 		return nil
 	}
 	return t.p.checkpointOne(t)
+}
+
+// tooLarge judges what a source says of an object that there is no room for. It
+// may say anything: the pass ends for what is likely, and else goes on with the
+// other entries.
+func (p *pass) tooLarge(size, need int64, room durable.Space) error {
+	if published := p.version.Bytes; published > 0 && size/2 > published { // that is rounded
+		return &SizeError{Want: published, Got: size}
+	}
+	lack := &SpaceError{Need: need, Free: room.Bytes}
+	if size > room.Total {
+		lack.Disk = room.Total
+	}
+	return lack
 }
 
 // copy writes a body to the partial until its segment is complete. The body

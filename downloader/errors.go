@@ -235,13 +235,16 @@ func (e *ShrunkError) Error() string {
 // Unwrap makes errors.Is(err, ErrManifest) true.
 func (e *ShrunkError) Unwrap() error { return ErrManifest }
 
-// SizeError means that an object ended early, or did not end where it said.
+// SizeError means that an object ended early, or is longer than it can be.
 type SizeError struct {
 	Want, Got int64
 }
 
 // Error names both sizes.
 func (e *SizeError) Error() string {
+	if e.Got > e.Want {
+		return fmt.Sprintf("the object has at least %d bytes, and cannot have more than %d", e.Got, e.Want)
+	}
 	return fmt.Sprintf("the object ended after %d of %d bytes", e.Got, e.Want)
 }
 
@@ -249,6 +252,7 @@ func (e *SizeError) Error() string {
 type SpaceError struct {
 	Need, Free int64 // bytes; Need is 0 when unknown
 	Inodes     bool  // it is the number of files that is exhausted
+	Disk       int64 // bytes of the whole disk where a single object is said to have more, else 0
 	Err        error // what the file system said, nil when it was asked beforehand
 }
 
@@ -257,6 +261,8 @@ func (e *SpaceError) Error() string {
 	switch {
 	case e.Inodes:
 		return "the mirror's file system has no inode left for another file"
+	case e.Disk > 0:
+		return fmt.Sprintf("%v: this file is said to need %s more, and the whole disk has %s", ErrNoSpace, size(e.Need), size(e.Disk))
 	case e.Need > e.Free:
 		return fmt.Sprintf("%v: %s more are needed and %s are free, so %s are missing", ErrNoSpace,
 			size(e.Need), size(e.Free), size(e.Need-e.Free))

@@ -66,6 +66,7 @@ func classify(err error) (verdict, Reason) {
 	var access *AccessError
 	var mismatch *MismatchError
 	var size *SizeError
+	var space *SpaceError
 	var status *StatusError
 	var state *store.Error
 	switch {
@@ -82,6 +83,8 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonNotFound
 	case errors.Is(err, ErrNotModified):
 		return permanent, ReasonNetwork // an answer to a question about the manifest
+	case errors.As(err, &space) && space.Disk > 0:
+		return permanent, ReasonNoSpace // for this object there is no hope, and for others there is
 	case errors.Is(err, ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fatal, ReasonNoSpace
 	case errors.As(err, &state), errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
@@ -90,6 +93,8 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonUnsafePath
 	case errors.As(err, &mismatch), errors.Is(err, ErrWebPage):
 		return wrong, ReasonChecksum
+	case errors.As(err, &size) && size.Got > size.Want:
+		return wrong, ReasonSize
 	case errors.As(err, &size):
 		return transient, ReasonSize
 	case errors.As(err, &status) && status.answer() == TooFast:

@@ -253,7 +253,7 @@ func (e unservedError) Unwrap() error { return e.foremost().err }
 // byCure are the reasons why a source does not give an entry, those first that
 // a person or another pass can cure. A wrong digest is the reason only if all
 // who have the entry have it wrong.
-var byCure = []Reason{ReasonUnauthorized, ReasonDenied, ReasonNetwork, ReasonSize, ReasonChecksum, ReasonNotFound}
+var byCure = []Reason{ReasonUnauthorized, ReasonDenied, ReasonNetwork, ReasonSize, ReasonNoSpace, ReasonChecksum, ReasonNotFound}
 
 func (e unservedError) foremost() miss {
 	return slices.MinFunc(e, func(a, b miss) int { return rank(a.err) - rank(b.err) })

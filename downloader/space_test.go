@@ -1,6 +1,7 @@
 package downloader_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,9 +10,11 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -221,4 +224,54 @@ func TestANewVersionThatFitsByLinks(t *testing.T) {
 		t.Fatalf("Pull = %v: 20 of its 20 MB are here", err)
 	}
 	wantFiles(t, report, store.Complete, store.Files{Total: 2, Linked: 1, Fetched: 1})
+}
+
+// boaster says of one file that it is a petabyte long.
+type boaster struct {
+	*sourcetest.Memory
+
+	published int64 // what it says of the whole version, 0: nothing
+}
+
+func (b boaster) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	o, err := b.Memory.Open(ctx, r)
+	if err == nil && r.Path == "a" {
+		o.Size = 1 << 50
+	}
+	return o, err
+}
+
+func (boaster) Latest(context.Context, string) (string, error) { return "1.0", nil }
+
+func (b boaster) PublishedSize(context.Context, manifest.Ref) (int64, error) { return b.published, nil }
+
+// An absurd length is one entry's trouble: what it says of the disk is not to be
+// believed, and the others are fetched.
+func TestAnAbsurdLengthEndsNoPass(t *testing.T) {
+	files := []lookalike.GeneratedFile{file("a", 1000), file("b", 1000), file("c", 1000)}
+	for _, tt := range []struct {
+		name      string
+		published int64
+		reason    downloader.Reason
+	}{
+		{"the version is known to be smaller", 4000, downloader.ReasonSize},
+		{"nothing is known but the disk", 0, downloader.ReasonNoSpace},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				objects := map[string][]byte{manifest.Name: []byte(sums(files...))}
+				for _, f := range files {
+					objects[f.Path] = content(t, f)
+				}
+				source := boaster{sourcetest.NewMemory(demo, objects), tt.published}
+				r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(2)}}})
+				report := r.pull()
+				wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Fetched: 2, Failed: 1})
+				if got := reasonOf(report, "a"); got != string(tt.reason) {
+					t.Errorf("a failed by %q, want %q: %+v", got, tt.reason, report.Failures)
+				}
+				r.has(files[1:]...)
+			})
+		})
+	}
 }
