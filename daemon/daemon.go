@@ -94,7 +94,7 @@ type Daemon struct {
 	space    durable.Space // on the mirror's disk, a minute ago at most
 	traffic  traffic
 	watchers map[chan struct{}]struct{}
-	events   []notify.Event // to be delivered
+	lines    map[addressee]*line // events to be delivered
 
 	lastDecision time.Time // by the monotonic clock
 }
@@ -122,7 +122,7 @@ func New(o Options) (*Daemon, error) {
 	d := &Daemon{
 		o: o, host: host, started: time.Now(), wake: make(chan struct{}, 1), told: make(chan struct{}, 1),
 		free:     durable.Free,
-		datasets: map[string]*dataset{}, watchers: map[chan struct{}]struct{}{},
+		datasets: map[string]*dataset{}, watchers: map[chan struct{}]struct{}{}, lines: map[addressee]*line{},
 	}
 	if err := d.recall(); err != nil {
 		return nil, err
@@ -173,17 +173,20 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.setRunning(true)
 	defer d.setRunning(false)
 	quiet := make(chan struct{})
+	delivery, cutOff := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cutOff(nil)
 	var postman sync.WaitGroup
-	postman.Go(func() { d.deliver(ctx, quiet) })
+	postman.Go(func() { d.deliver(delivery, quiet) })
 
 	err := d.decide(ctx)
-	d.stopAll(stopDaemon)
-	d.passes.Wait()
+	defer time.AfterFunc(lastWords, func() { cutOff(errLastWords) }).Stop()
 	if errors.Is(err, ErrMirrorGone) {
 		d.mu.Lock()
 		d.tell(notify.Event{Kind: notify.Mirror, Text: err.Error()})
 		d.mu.Unlock()
 	}
+	d.stopAll(stopDaemon)
+	d.passes.Wait()
 	err = errors.Join(err, d.save(), d.saveTraffic())
 	close(quiet)
 	postman.Wait()

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"mimicsync/daemon/notify"
@@ -10,6 +12,38 @@ import (
 // lastWords is how long the delivery of events may go on after Run's end was asked
 // for.
 const lastWords = 5 * time.Second
+
+// errLastWords is why a delivery is cut off then.
+var errLastWords = errors.New("the daemon stopped")
+
+// mostWaiting is how many events wait for one notifier. It misses the oldest ones
+// when there are more: a hook may hang for days.
+const mostWaiting = 100
+
+// line is what one notifier is yet to be told, the oldest first. Each has its own:
+// a hook that imports for hours keeps no mail waiting.
+type line struct {
+	events []notify.Event
+	served bool // by a goroutine, until it is empty
+}
+
+// addressee is a notifier across reloads: the n-th one of its name.
+type addressee struct {
+	name string
+	nth  int
+}
+
+func addressees(notifiers []notify.Notifier) map[addressee]notify.Notifier {
+	all := make(map[addressee]notify.Notifier, len(notifiers))
+	for _, n := range notifiers {
+		to := addressee{name: n.Name()}
+		for all[to] != nil {
+			to.nth++
+		}
+		all[to] = n
+	}
+	return all
+}
 
 // tellOf lines up an event about a pass.
 func (d *Daemon) tellOf(kind notify.Kind, p *pass, text, cure string) {
@@ -22,51 +56,90 @@ func (d *Daemon) tellOf(kind notify.Kind, p *pass, text, cure string) {
 	d.tell(e)
 }
 
-// tell lines up an event. The caller holds mu.
+// tell lines up an event for all who want it. The caller holds mu.
 func (d *Daemon) tell(e notify.Event) {
 	e.Time, e.Host, e.Mirror = time.Now(), d.host, d.o.Mirror
-	d.events = append(d.events, e)
+	for to, n := range addressees(d.settings.Notifiers) {
+		if !n.Wants(e.Kind) {
+			continue
+		}
+		l := d.lines[to]
+		if l == nil {
+			l = &line{}
+			d.lines[to] = l
+		}
+		if len(l.events) == mostWaiting {
+			d.o.Logger.Warn("notification dropped: too many wait", "to", to.name, "event", string(l.events[0].Kind), "dataset", l.events[0].Dataset)
+			l.events = l.events[1:]
+		}
+		l.events = append(l.events, e)
+	}
 	select {
 	case d.told <- struct{}{}:
 	default: // the postman comes anyway
 	}
 }
 
-// deliver tells the notifiers of events, one at a time, until quiet is closed and
-// none is left.
+// deliver tells the notifiers of events until quiet is closed and none is left,
+// or ctx ends.
 func (d *Daemon) deliver(ctx context.Context, quiet <-chan struct{}) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
+	var postmen sync.WaitGroup
+	defer postmen.Wait()
 	for last := false; !last; {
 		select {
 		case <-d.told:
 		case <-quiet:
 			last = true
-			timer := time.AfterFunc(lastWords, cancel)
-			defer timer.Stop()
 		}
-		d.deliverAll(ctx)
+		for _, to := range d.unserved() {
+			postmen.Go(func() { d.serve(ctx, to) })
+		}
 	}
 }
 
-func (d *Daemon) deliverAll(ctx context.Context) {
-	for {
-		d.mu.Lock()
-		events, notifiers := d.events, d.settings.Notifiers
-		d.events = nil
-		d.mu.Unlock()
-		if len(events) == 0 {
-			return
-		}
-		for _, e := range events {
-			for _, n := range notifiers {
-				if !n.Wants(e.Kind) {
-					continue
-				}
-				if err := n.Notify(ctx, e); err != nil {
-					d.o.Logger.WarnContext(ctx, "notification", "to", n.Name(), "event", string(e.Kind), "dataset", e.Dataset, "err", err)
-				}
-			}
+// unserved returns whose lines nobody serves; from then on somebody does.
+func (d *Daemon) unserved() (all []addressee) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for to, l := range d.lines {
+		if !l.served {
+			l.served, all = true, append(all, to)
 		}
 	}
+	return all
+}
+
+// serve tells one notifier all that waits for it.
+func (d *Daemon) serve(ctx context.Context, to addressee) {
+	for {
+		n, e := d.next(to)
+		if n == nil {
+			return
+		}
+		err := n.Notify(ctx, e)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			d.o.Logger.WarnContext(ctx, "notification", "to", n.Name(), "event", string(e.Kind), "dataset", e.Dataset, "err", err)
+		}
+	}
+}
+
+// next takes an event out of a line, and ends the line when it is empty. Whom to
+// tell is a question to the settings in force: a reload may have changed or removed
+// the notifier since.
+func (d *Daemon) next(to addressee) (notify.Notifier, notify.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, l := addressees(d.settings.Notifiers)[to], d.lines[to]
+	for n != nil && len(l.events) > 0 {
+		e := l.events[0]
+		l.events = l.events[1:]
+		if n.Wants(e.Kind) {
+			return n, e
+		}
+	}
+	delete(d.lines, to)
+	return nil, notify.Event{}
 }

@@ -1,6 +1,16 @@
 package daemon
 
-import "mimicsync/internal/durable"
+import (
+	"mimicsync/daemon/notify"
+	"mimicsync/internal/durable"
+)
+
+// Tell lets a test tell of what would take many passes.
+func (d *Daemon) Tell(e notify.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tell(e)
+}
 
 // SetFree lets a test say how much room there is, before Run.
 func (d *Daemon) SetFree(bytes func() int64) {
