@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,6 +138,13 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 
 func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	s := newBench(t)
+	told := make(chan string, 1)
+	chat := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- string(body)
+	}))
+	t.Cleanup(chat.Close)
+	s.configure(fmt.Sprintf("hooks: {on_failure: [sleep, 1h]}\nwebhooks: [{url: %q}]\n", chat.URL))
 	d := s.start()
 	d.reachable("daemon started")
 	d.stop()
@@ -151,6 +160,14 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	d.wantGet("/readyz", http.StatusServiceUnavailable, "not be mounted")
 	d.wantGet("/", http.StatusServiceUnavailable, "not be mounted")
 	d.wantGetAs("evil.example", "/metrics", http.StatusForbidden, "not one of this daemon")
+	select { // the hook that runs keeps no chat waiting
+	case text := <-told:
+		if !strings.Contains(text, `"event":"mirror"`) || !strings.Contains(text, "not be mounted") {
+			t.Errorf("the chat was told %s", text)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the chat was told nothing")
+	}
 	d.stop()
 	if entries, err := os.ReadDir(s.mirror); err != nil || len(entries) > 0 {
 		t.Errorf("the mount point has %v (%v), want nothing", entries, err)

@@ -200,7 +200,9 @@ func (s *serving) await(ctx context.Context, gone error) error {
 	s.logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", server.Addresses(), "err", gone)
 	if away, ok := errors.AsType[*awayError](gone); ok {
 		s.app.ui.lines("hint", away.cure())
-		g.Go(func() error { s.notify(ctx, away); return nil })
+		for _, n := range s.settings.Load().Notifiers {
+			g.Go(func() error { s.notify(ctx, n, away); return nil })
+		}
 	}
 	line := "waiting for the mirror: " + gone.Error()
 	s.manager.ready(line)
@@ -250,17 +252,15 @@ func (s *serving) excuse(gone error) (*api.Server, error) {
 	}), nil
 }
 
-// notify tells people that the mirror is away. A daemon does so by itself; here
+// notify tells somebody that the mirror is away. A daemon does so by itself; here
 // there is none yet.
-func (s *serving) notify(ctx context.Context, away *awayError) {
+func (s *serving) notify(ctx context.Context, n notify.Notifier, away *awayError) {
+	if !n.Wants(notify.Mirror) {
+		return
+	}
 	host, _ := os.Hostname() // an empty name still tells the rest
 	e := notify.Event{Kind: notify.Mirror, Time: time.Now(), Host: host, Mirror: s.app.mirror, Text: away.Error(), Cure: away.cure()}
-	for _, n := range s.settings.Load().Notifiers {
-		if !n.Wants(e.Kind) {
-			continue
-		}
-		if err := n.Notify(ctx, e); err != nil {
-			s.logger.WarnContext(ctx, "nobody was told", "notifier", n.Name(), "err", err)
-		}
+	if err := n.Notify(ctx, e); err != nil {
+		s.logger.WarnContext(ctx, "nobody was told", "notifier", n.Name(), "err", err)
 	}
 }
