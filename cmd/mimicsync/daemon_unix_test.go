@@ -187,7 +187,8 @@ func TestADaemonGoesOnWhenItsMirrorIsBack(t *testing.T) {
 	if err := a.settle(a.daemonCommand().Flags()); err != nil {
 		t.Fatal(err)
 	}
-	serving, err := a.newServing([]string{"127.0.0.1:0"}, nil)
+	hangups := make(chan struct{})
+	serving, err := a.newServing([]string{"127.0.0.1:0"}, hangups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +209,14 @@ func TestADaemonGoesOnWhenItsMirrorIsBack(t *testing.T) {
 	if entries, err := os.ReadDir(s.mirror); err != nil || len(entries) > 0 {
 		t.Errorf("the mount point has %v (%v), want nothing", entries, err)
 	}
+	// Meanwhile the configuration changes, first for the worse.
+	s.configure("conections: 3\n")
+	hangups <- struct{}{}
+	log.loggedWith("configuration not reloaded", "conections")
+	s.configure("datasets: [{name: demo, schedule: off}]\nlisten: [127.0.0.1:1]\n")
+	hangups <- struct{}{}
+	log.logged("configuration reloaded")
+	log.loggedWith("configuration change needs a restart", "listen has changed")
 	if err := errors.Join(os.Remove(s.mirror), os.Rename(disk, s.mirror)); err != nil {
 		t.Fatal(err)
 	}
@@ -216,8 +225,9 @@ func TestADaemonGoesOnWhenItsMirrorIsBack(t *testing.T) {
 	for ; err != nil && t.Context().Err() == nil; client, err = api.Dial(t.Context(), s.mirror) {
 		time.Sleep(5 * time.Millisecond) // until it listens
 	}
-	if _, err := client.Status(t.Context()); err != nil {
-		t.Error(err)
+	status, err := client.Status(t.Context())
+	if err != nil || len(status.Datasets) != 1 || status.Datasets[0].Dataset != "demo" {
+		t.Errorf("status %+v (%v), want the dataset of the new configuration", status, err)
 	}
 	client.Close()
 	cancel()

@@ -131,7 +131,10 @@ func (s *serving) serve(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return server.Serve(ctx) })
-	g.Go(func() error { s.reload(ctx, d); return nil })
+	g.Go(func() error {
+		s.reload(ctx, d.Reload, func() string { return statusLine(d.Status()) })
+		return nil
+	})
 	s.manager.ready(statusLine(d.Status()))
 	s.announce(d, server.Addresses())
 	g.Go(func() error {
@@ -163,8 +166,9 @@ func (s *serving) beside(ready func() error, page http.Handler) http.Handler {
 	return mux
 }
 
-// reload takes the configuration over at each SIGHUP.
-func (s *serving) reload(ctx context.Context, d *daemon.Daemon) {
+// reload takes the configuration over at each SIGHUP, and says again how things
+// are.
+func (s *serving) reload(ctx context.Context, take func(context.Context) (notes []string, err error), status func() string) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -172,15 +176,24 @@ func (s *serving) reload(ctx context.Context, d *daemon.Daemon) {
 		case <-s.hangups:
 		}
 		s.manager.reloading()
-		notes, err := d.Reload(ctx)
+		notes, err := take(ctx)
 		if err != nil {
 			s.logger.ErrorContext(ctx, "configuration not reloaded", "err", err)
 		}
 		for _, note := range notes {
 			s.logger.WarnContext(ctx, "configuration change needs a restart", "why", note)
 		}
-		s.manager.ready(statusLine(d.Status()))
+		s.manager.ready(status())
 	}
+}
+
+// loadForLater reads the configuration for the next daemon, while there is none.
+func (s *serving) loadForLater(ctx context.Context) (notes []string, err error) {
+	settings, notes, err := s.load()
+	if err == nil {
+		s.logger.InfoContext(ctx, "configuration reloaded", "datasets", len(settings.Datasets))
+	}
+	return notes, err
 }
 
 // await returns nil when a mirror that is away is back. Meanwhile the addresses
@@ -211,6 +224,10 @@ func (s *serving) await(ctx context.Context, gone error) error {
 		return nil
 	})
 	g.Go(func() error {
+		s.reload(ctx, s.loadForLater, func() string { return line })
+		return nil
+	})
+	g.Go(func() error {
 		defer stop()
 		return s.untilBack(ctx)
 	})
@@ -224,7 +241,6 @@ func (s *serving) untilBack(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-s.hangups: // there is nothing to reload; the file is read when the mirror is back
 		case <-ticker.C:
 		}
 		if s.served.here() {
