@@ -168,7 +168,11 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("the chat was told nothing")
 	}
+	d.loggedWith("mirror away", `"cure":"mount it, `)
 	d.stop()
+	if log := d.log.String(); strings.Contains(log, "hint:") {
+		t.Errorf("not all of the log is JSON:\n%s", log)
+	}
 	if entries, err := os.ReadDir(s.mirror); err != nil || len(entries) > 0 {
 		t.Errorf("the mount point has %v (%v), want nothing", entries, err)
 	}

@@ -210,9 +210,8 @@ func (s *serving) await(ctx context.Context, gone error) error {
 	defer stop()
 	g, ctx := errgroup.WithContext(stopped)
 	g.Go(func() error { return server.Serve(ctx) })
-	s.logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", server.Addresses(), "err", gone)
+	s.sayAway(ctx, gone, server.Addresses())
 	if away, ok := errors.AsType[*awayError](gone); ok {
-		s.app.ui.lines("hint", away.cure())
 		for _, n := range s.settings.Load().Notifiers {
 			g.Go(func() error { s.notify(ctx, n, away); return nil })
 		}
@@ -232,6 +231,20 @@ func (s *serving) await(ctx context.Context, gone error) error {
 		return s.untilBack(ctx)
 	})
 	return g.Wait()
+}
+
+// sayAway is the log's word, with the cure: a line of its own in a log for people,
+// a field in one for programs.
+func (s *serving) sayAway(ctx context.Context, gone error, addresses []string) {
+	logger, text := s.logger, s.app.logsText()
+	away, ok := errors.AsType[*awayError](gone)
+	if ok && !text {
+		logger = logger.With("cure", away.cure())
+	}
+	logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", addresses, "err", gone)
+	if ok && text {
+		s.app.ui.lines("hint", away.cure())
+	}
 }
 
 func (s *serving) untilBack(ctx context.Context) error {
