@@ -161,6 +161,19 @@ func (d *Daemon) Pass(id int64) (PassStatus, error) {
 	return PassStatus{}, fmt.Errorf("%w: %d", ErrNoSuchPass, id)
 }
 
+// Open returns the passes that have not ended, those that wait for another one too,
+// and the last id that was given.
+func (d *Daemon) Open() (ids []int64, last int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.recent {
+		if !p.ended {
+			ids = append(ids, p.id)
+		}
+	}
+	return ids, d.lastID
+}
+
 // Ready reports whether the daemon serves its purpose: it runs, the mirror is
 // there, and there is room. The error says why not.
 func (d *Daemon) Ready() error {

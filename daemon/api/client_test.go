@@ -2,7 +2,6 @@ package api
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/store"
@@ -55,7 +53,11 @@ func TestPull(t *testing.T) {
 	if p.State != store.Complete || p.Phase != downloader.PhaseEnd || p.ExitCode != 0 || p.Report == nil || p.Report.Files.Fetched != demoFiles {
 		t.Errorf("the pass ended as %+v", p)
 	}
-	ended := readPass(t, events.Body)
+	stream := bufio.NewReader(events.Body)
+	if event, _ := readEvent(t, stream); event != "status" {
+		t.Errorf("the first event is %s, want a status", event)
+	}
+	ended := readPass(t, stream)
 	if ended.ID != id || ended.Report == nil || ended.Report.Files != p.Report.Files {
 		t.Errorf("event pass: %+v, want %+v", ended, p.PassStatus)
 	}
@@ -69,33 +71,6 @@ func TestPull(t *testing.T) {
 	if len(history) != 1 || history[0].ID != id {
 		t.Errorf("history: %+v", history)
 	}
-}
-
-// readPass reads events up to the first pass, and wants one of status before it.
-func readPass(t *testing.T, r io.Reader) (p daemon.PassStatus) {
-	t.Helper()
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	event, statuses := "", 0
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), ": ")
-		switch {
-		case name == "event":
-			event = value
-		case name == "data" && event == "status":
-			var status daemon.Status
-			must(t, json.Unmarshal([]byte(value), &status))
-			statuses++
-		case name == "data" && event == "pass":
-			must(t, json.Unmarshal([]byte(value), &p))
-			if statuses == 0 {
-				t.Error("there was no status before the end of the pass")
-			}
-			return p
-		}
-	}
-	t.Fatalf("the events ended: %v", lines.Err())
-	return p
 }
 
 // A pass that cannot be had says why, and with which code the command ends.

@@ -59,34 +59,20 @@ type stream struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
 
-	open []int64 // passes that have not ended
-	next int64   // the first one that was not there yet
+	open []int64 // passes that have not ended, as far as it knows
+	last int64   // the last one that it knows of
 }
 
 // begin takes note of what is there already.
-func (t *stream) begin() {
-	for _, d := range t.s.daemon.Status().Datasets {
-		if d.Pass != nil {
-			t.open = append(t.open, d.Pass.ID)
-			t.next = max(t.next, d.Pass.ID)
-		}
-		if d.Last != nil {
-			t.next = max(t.next, d.Last.ID)
-		}
-	}
-	t.next++
-}
+func (t *stream) begin() { t.open, t.last = t.s.daemon.Open() }
 
 // update sends what is, and the passes that have ended. It finds them by their
 // numbers, which follow each other: a pass may begin and end between two changes
 // that the stream hears of.
 func (t *stream) update() error {
-	for {
-		if _, err := t.s.daemon.Pass(t.next); err != nil {
-			break
-		}
-		t.open = append(t.open, t.next)
-		t.next++
+	for _, last := t.s.daemon.Open(); t.last < last; {
+		t.last++
+		t.open = append(t.open, t.last)
 	}
 	var failed error
 	t.open = slices.DeleteFunc(t.open, func(id int64) bool {
