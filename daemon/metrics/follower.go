@@ -12,10 +12,11 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("mimicsync_"+name, help, labels, nil)
 }
 
-// What a status says. Timestamps that are not known, and sizes that are not
-// published, have no series: an alert on 0 would be about the year 1970.
+// What a status says. What is not known has no series, as all of a mirror that is
+// away: an alert on 0 would be about the year 1970, or a disk that is full.
 var (
 	buildInfo = describe("build_info", "1, with the program's version.", "version")
+	present   = describe("mirror_present", "Whether the mirror is there; it is not while its disk is not mounted.")
 	started   = describe("start_timestamp_seconds", "When the daemon began.")
 	paused    = describe("paused", "Whether a person paused all datasets.")
 	open      = describe("window_open", "Whether passes may run by the clock.")
@@ -49,7 +50,7 @@ type follower struct{ status func() daemon.Status }
 // Describe implements prometheus.Collector.
 func (follower) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, started, paused, open, free, rate, limit, running, hostUsed, hostLimit, hostCeiling,
+		buildInfo, present, started, paused, open, free, rate, limit, running, hostUsed, hostLimit, hostCeiling,
 		condition, files, failed, bytesHere, published, lastSuccess, nextRefresh,
 	} {
 		ch <- d
@@ -60,6 +61,10 @@ func (follower) Describe(ch chan<- *prometheus.Desc) {
 func (f follower) Collect(ch chan<- prometheus.Metric) {
 	s, g := f.status(), gauges(ch)
 	g.set(buildInfo, 1, s.Program)
+	g.set(present, truth(!s.Started.IsZero()))
+	if s.Started.IsZero() {
+		return
+	}
 	g.since(started, s.Started)
 	g.set(paused, truth(s.Paused))
 	g.set(open, truth(s.Window.Open))

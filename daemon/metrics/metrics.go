@@ -77,7 +77,7 @@ func (m *Metrics) Committed(files int, took time.Duration) {
 func (m *Metrics) Retried(source string) { m.retries.WithLabelValues(source).Inc() }
 
 // Follow adds what a daemon's status says. It is called once, and status at each
-// scrape.
+// scrape. A status with no Started is of a daemon that waits for its mirror.
 func (m *Metrics) Follow(status func() daemon.Status) {
 	m.registry.MustRegister(follower{status})
 }

@@ -54,11 +54,14 @@ func get(t *testing.T, h http.Handler, path string) (code int, body string) {
 	return w.Code, string(b)
 }
 
-// scrape is what Prometheus reads of a busy daemon.
-func scrape(t *testing.T) string {
+// away is what is known while the mirror's disk is not mounted.
+func away() daemon.Status { return daemon.Status{Program: "1.4.0", Mirror: "/data/physionet"} }
+
+// scrape is what Prometheus reads of a daemon.
+func scrape(t *testing.T, status func() daemon.Status) string {
 	t.Helper()
 	m := metrics.New()
-	m.Follow(busy)
+	m.Follow(status)
 	feed(m)
 	code, body := get(t, m.Handler(func() error { return nil }), "/metrics")
 	if code != http.StatusOK {
@@ -68,9 +71,10 @@ func scrape(t *testing.T) string {
 }
 
 func TestScrape(t *testing.T) {
-	body := scrape(t)
+	body := scrape(t, busy)
 	for _, want := range []string{
 		`mimicsync_build_info{version="1.4.0"} 1`,
+		`mimicsync_mirror_present 1`,
 		`mimicsync_source_requests_total{outcome="refused",source="physionet"} 1`,
 		`mimicsync_source_received_bytes_total{source="physionet"} 1024`,
 		`mimicsync_source_retries_total{source="physionet"} 1`,
@@ -99,6 +103,24 @@ func TestScrape(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+	}
+}
+
+// While the mirror is away nobody knows how full its disk is, nor what would run.
+func TestScrapeWithoutAMirror(t *testing.T) {
+	body := scrape(t, away)
+	for _, want := range []string{`mimicsync_build_info{version="1.4.0"} 1`, `mimicsync_mirror_present 0`} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+	for name := range exposed(t, away) {
+		switch {
+		case !strings.HasPrefix(name, "mimicsync_"), name == "mimicsync_build_info", name == "mimicsync_mirror_present":
+		case strings.HasPrefix(name, "mimicsync_source_"), strings.HasPrefix(name, "mimicsync_commit"): // of the process
+		default:
+			t.Errorf("%s is known of a mirror that is away", name)
+		}
 	}
 }
 

@@ -2,20 +2,24 @@ package metrics_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"mimicsync/daemon"
 )
 
 // exposed are the names of all series that Prometheus has of a daemon.
-func exposed(t *testing.T) map[string]bool {
+func exposed(t *testing.T, status func() daemon.Status) map[string]bool {
 	t.Helper()
 	names := map[string]bool{"up": true} // made by Prometheus itself
-	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+)(?:\{| )`).FindAllStringSubmatch(scrape(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+)(?:\{| )`).FindAllStringSubmatch(scrape(t, status), -1) {
 		names[m[1]] = true
 	}
 	return names
@@ -40,9 +44,23 @@ func mustExist(t *testing.T, names map[string]bool, where, query string) {
 	}
 }
 
+var rulesFile = filepath.Join("..", "..", "configs", "prometheus-alerts.yaml")
+
+// promtool runs that program of Prometheus's.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Log("promtool is not installed (Debian: apt-get install prometheus): its check is left out")
+		return
+	}
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
 func TestAlertRules(t *testing.T) {
-	path := filepath.Join("..", "..", "configs", "prometheus-alerts.yaml")
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(rulesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +75,7 @@ func TestAlertRules(t *testing.T) {
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	names, alerts := exposed(t), 0
+	names, alerts := exposed(t, busy), 0
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
 			alerts++
@@ -70,14 +88,68 @@ func TestAlertRules(t *testing.T) {
 	if alerts == 0 {
 		t.Error("there are no alerts")
 	}
-	promtool, err := exec.LookPath("promtool")
+	promtool(t, "check", "rules", rulesFile)
+}
+
+// What the rules make of two hours with scrapes that all say the same.
+func TestAlertsOfTwoHours(t *testing.T) {
+	full, failing := busy(), busy()
+	full.Free = 5e9
+	failing.Datasets = failing.Datasets[:1]
+	failing.Datasets[0].Last = nil
+	for name, test := range map[string]struct {
+		status daemon.Status
+		want   []string
+	}{
+		"a mirror that is away":           {away(), []string{"MimicsyncMirrorAway"}},
+		"a disk with little room":         {full, []string{"MimicsyncDiskNearlyFull", "MimicsyncParked", "MimicsyncWrongDigests"}},
+		"a dataset that is being fetched": {failing, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alerts(t, scrape(t, func() daemon.Status { return test.status }), test.want)
+		})
+	}
+}
+
+// alerts fails the test unless just these fire.
+func alerts(t *testing.T, scrape string, want []string) {
+	type series struct {
+		Series string `yaml:"series"`
+		Values string `yaml:"values"`
+	}
+	type sample struct {
+		Labels string  `yaml:"labels"`
+		Value  float64 `yaml:"value"`
+	}
+	type query struct {
+		Expr    string   `yaml:"expr"`
+		At      string   `yaml:"eval_time"`
+		Samples []sample `yaml:"exp_samples"`
+	}
+	var input []series
+	for _, m := range regexp.MustCompile(`(?m)^(mimicsync_\S+) (\S+)$`).FindAllStringSubmatch(scrape, -1) {
+		input = append(input, series{m[1], m[2] + "x120"})
+	}
+	firing := query{Expr: `count by (alertname) (ALERTS{alertstate="firing"})`, At: "2h"}
+	for _, name := range want {
+		firing.Samples = append(firing.Samples, sample{fmt.Sprintf("{alertname=%q}", name), 1})
+	}
+	rules, err := filepath.Abs(rulesFile)
 	if err != nil {
-		t.Log("promtool is not installed (Debian: apt-get install prometheus): its check is left out")
-		return
+		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", path).CombinedOutput(); err != nil {
-		t.Errorf("promtool check rules: %v\n%s", err, out)
+	text, err := yaml.Marshal(map[string]any{
+		"rule_files": []string{rules}, "evaluation_interval": "1m",
+		"tests": []any{map[string]any{"interval": "1m", "input_series": input, "promql_expr_test": []query{firing}}},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	path := filepath.Join(t.TempDir(), "test.yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "test", "rules", path)
 }
 
 func TestGrafanaDashboard(t *testing.T) {
@@ -95,7 +167,7 @@ func TestGrafanaDashboard(t *testing.T) {
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
-	names, seen := exposed(t), map[int]bool{}
+	names, seen := exposed(t, busy), map[int]bool{}
 	for _, p := range board.Panels {
 		if seen[p.ID] {
 			t.Errorf("two panels have the id %d", p.ID)
