@@ -40,6 +40,7 @@ type library struct {
 	versions map[manifest.Ref]*sourcetest.Memory
 	latest   map[string]string
 	trouble  func(manifest.Ref) error // what a request is answered with; nil, or nothing: normally
+	broken   map[string]error         // what requests for a file are answered with, by names as "demo@1.0/a.csv"
 	rate     int64                    // bytes a second of an answer with data, 0: at once
 	think    time.Duration            // before a manifest is answered
 	diary    []string                 // requests for manifests, as "02 03:00 demo@1.0", one for all in a minute
@@ -78,6 +79,16 @@ func (l *library) befall(trouble func(manifest.Ref) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.trouble = trouble
+}
+
+// breaks sets what requests for a file are answered with; nil is the end of it.
+func (l *library) breaks(name string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.broken = map[string]error{}
+	}
+	l.broken[name] = err
 }
 
 func (l *library) slow(rate int64) {
@@ -142,6 +153,9 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	defer l.mu.Unlock()
 	if isManifest {
 		return o, nil
+	}
+	if err := l.broken[r.Ref.String()+"/"+r.Path]; err != nil {
+		return nil, errors.Join(err, o.Body.Close())
 	}
 	if l.onFetch != nil {
 		l.onFetch(r.Ref.String() + "/" + r.Path)

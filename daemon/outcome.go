@@ -36,6 +36,8 @@ func judge(p *pass) outcome {
 	switch {
 	case p.err == nil && p.report.State == store.Complete:
 		o.condition = Idle
+	case p.err == nil && isOutage(p.report):
+		o.condition, o.why, o.soon, o.key = Failing, failuresInWords(p.report), true, outage
 	case p.err == nil:
 		o.condition, o.why = Failing, failuresInWords(p.report)
 		o.key = o.why
@@ -51,6 +53,12 @@ func judge(p *pass) outcome {
 		o.condition, o.soon, o.key = Failing, true, outage
 	}
 	return o
+}
+
+// isOutage reports whether all that failed did so on the way. A file that is not
+// there, or has the wrong digest everywhere, is not asked for again by the hour.
+func isOutage(r *downloader.Report) bool {
+	return !slices.ContainsFunc(r.Failures, func(f store.Failure) bool { return f.Reason != string(downloader.ReasonNetwork) })
 }
 
 // failuresInWords says how many entries failed, and what became of the first ones,

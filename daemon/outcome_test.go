@@ -60,6 +60,47 @@ func TestAnIncompleteDatasetIsToldOnce(t *testing.T) {
 	})
 }
 
+// A server answers a request in forty with 502 for a while. That is an outage, as if
+// it had not answered at all: it is tried again soon, and people hear of it when it
+// lasts. What else fails waits for the schedule.
+func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
+	weekly := func(t *testing.T) daemon.Settings {
+		return daemon.Settings{Datasets: []daemon.Dataset{{Ref: ref(t, "demo"), Schedule: schedule(t, "@weekly")}}}
+	}
+	scene(t, weekly, func(t *testing.T, r *rig) {
+		badGateway := &downloader.StatusError{URL: "https://physionet.org/files", Code: 502}
+		r.library.slow(0)
+		r.library.breaks("demo@1.0/07.dat", badGateway)
+		after(time.Hour)
+		r.want("demo", daemon.Failing)
+		if s := r.dataset("demo"); !strings.Contains(s.Why, "07.dat (network)") || s.Next.After(time.Now().Add(2*time.Hour)) {
+			t.Errorf("it fails because %q, and is tried again at %s", s.Why, s.Next)
+		}
+		r.wantEvents()
+		r.library.breaks("demo@1.0/07.dat", nil)
+		after(2 * time.Hour)
+		r.want("demo", daemon.Idle)
+		r.wantEvents("complete demo")
+
+		r.library.publish(ref(t, "demo@2.0"), numbered("demo", 10, "second"))
+		r.library.breaks("demo@2.0/007.csv", badGateway)
+		after(8 * 24 * time.Hour)
+		r.wantEvents("failure demo")
+		r.library.breaks("demo@2.0/007.csv", nil)
+		after(3 * time.Hour)
+		r.wantEvents("complete demo", "recovery demo")
+
+		r.library.publish(ref(t, "demo@3.0"), numbered("demo", 10, "third"))
+		r.library.breaks("demo@3.0/007.csv", badGateway)
+		r.library.remove(ref(t, "demo@3.0"), "008.csv")
+		after(7 * 24 * time.Hour)
+		r.wantEvents("failure demo")
+		if s := r.dataset("demo"); s.Next.Before(time.Now().Add(5 * 24 * time.Hour)) {
+			t.Errorf("what is not there is asked for again at %s", s.Next)
+		}
+	})
+}
+
 // A server in trouble serves a web page, or half a list, as the manifest. It is told
 // once, and nothing follows from it.
 func TestADamagedManifestIsNotActedOn(t *testing.T) {
