@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
@@ -229,13 +230,19 @@ func (d *Daemon) tellRot(s *dataset, p *pass) {
 	if v == nil || v.Failed() == 0 {
 		return
 	}
-	text := fmt.Sprintf("%d files of %s are not what they were, and %d are gone", v.Wrong, s.name, v.Missing)
-	if v.Unreadable > 0 {
-		text += fmt.Sprintf("; %d cannot be read", v.Unreadable)
+	var found []string
+	for _, part := range []struct {
+		n   int64
+		are string
+	}{{v.Wrong, "damaged"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}} {
+		if part.n > 0 {
+			found = append(found, english.Plural(int(part.n), "file", "")+" "+part.are)
+		}
 	}
+	text := s.name + ": " + strings.Join(found, ", ")
 	cure := "fetch them again with: mimicsync pull " + s.name
 	if p.repair && p.err == nil && p.report != nil && p.report.State == store.Complete {
-		text, cure = text+"; they were fetched again", ""
+		text, cure = text+"; fetched again", ""
 	}
 	d.tellOf(notify.Rot, p, text, cure)
 }

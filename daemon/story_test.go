@@ -243,6 +243,9 @@ func aRottenFile(r *rig) {
 	must(r.t, os.WriteFile(name, []byte("waves 5 f?rst\n"), 0o600))
 	must(r.t, os.Chtimes(name, time.Time{}, fi.ModTime()))
 	r.until("16 06:00")
+	if want := "waves: 1 file damaged; fetched again"; r.inbox.last().Text != want {
+		r.t.Errorf("people were told %q, want %q", r.inbox.last().Text, want)
+	}
 	r.wantEvents("rot waves")
 	r.has("waves/1.0/005.csv", "waves 5 first\n")
 	r.want("waves", daemon.Idle)
