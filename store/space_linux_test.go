@@ -69,11 +69,46 @@ func TestAStateOnAFullDiskIsOpened(t *testing.T) {
 		}
 	})
 
-	// Another process with another state would not know of this one.
-	fillDisk(t, dir, 0)
-	if _, err := store.Open(elsewhere, "test"); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("Open with a state outside of the full mirror = %v, want ENOSPC", err)
-	}
+	// Another process with another state would not know of this one. It may be faster
+	// when there is room again.
+	synctest.Test(t, func(t *testing.T) {
+		empty := fillDisk(t, dir, 0)
+		m := openMirror(t, locate(t, dir, ""))
+		if _, err := store.Open(elsewhere, "test"); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("Open with a state outside of the full mirror = %v, want ENOSPC", err)
+		}
+		empty()
+		faster, err := store.Open(elsewhere, "faster")
+		must(t, err)
+		if err := m.AwaitLoss(t.Context()); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("AwaitLoss = %v, want ErrLocked", err)
+		}
+		m.close()
+		if owner, ok := store.OwnerOf(dir); !ok || owner.Command != "faster" {
+			t.Errorf("OwnerOf = %+v, %t, want the faster one", owner, ok)
+		}
+		must(t, faster.Close())
+	})
+}
+
+// A process is killed, and meanwhile the disk is full: the name that it left is
+// replaced when there is room.
+func TestADeadOwnersNameOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t)
+	place := locate(t, dir, "")
+	openMirror(t, place).close()
+	elsewhere(t, dir, time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		empty := fillDisk(t, dir, 0)
+		m := openMirror(t, place)
+		time.Sleep(time.Hour)
+		empty()
+		time.Sleep(time.Minute)
+		if owner, ok := store.OwnerOf(dir); !ok || owner.Command != "test" {
+			t.Errorf("OwnerOf = %+v, %t with room again, want this process", owner, ok)
+		}
+		m.close()
+	})
 }
 
 // A state file that was cut short when it was begun would be taken for a damaged

@@ -5,9 +5,9 @@
 // # Guarantees
 //
 // A call that writes is one transaction: after a crash all of it is there or
-// none. Whoever opens the store owns the mirror until Close; a second Open, in
-// this or another process, returns a *LockedError. A file that cannot be read
-// is never overwritten. It does not guarantee that the disk still has what a
+// none. Whoever opens the store owns the mirror until Close, or until AwaitLoss says
+// otherwise; a second Open, in this or another process, returns a *LockedError. A file
+// that cannot be read is never overwritten. It does not guarantee that the disk still has what a
 // record says: people edit files; compare size and time before trusting one.
 //
 // All methods may be called from several goroutines. Writers queue; readers
@@ -46,6 +46,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -103,7 +104,7 @@ type Store struct {
 // The error is ErrDamaged, ErrNewerSchema, a *LockedError, or what the file
 // system said. Close the store to give the mirror back.
 func Open(place Place, command string) (*Store, error) {
-	if err := place.otherOwner(); err != nil {
+	if err := place.otherOwner(); err != nil { // its file is not touched
 		return nil, err
 	}
 	path := place.file()
@@ -117,13 +118,13 @@ func Open(place Place, command string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, place: place}
+	s := &Store{db: db, place: place, owner: newOwnerFile(place)}
 	// An owner file that is still there was left by a process that died.
 	if err := s.prepare(place.ownerExists()); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if s.owner, err = place.own(command); err != nil {
+	if err := s.owner.take(command); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
@@ -176,7 +177,8 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 		db.AllocSize = 1 << 20 // the file grows in steps of this
 		return db, nil
 	case errors.Is(err, berrors.ErrTimeout):
-		return nil, &LockedError{Path: path, Owner: place.readOwner()}
+		seen, _ := look(place.ownerPath()) // an owner without a name owns it too
+		return nil, &LockedError{Path: path, Owner: seen.owner}
 	case errors.As(err, &system):
 		return nil, fmt.Errorf("open the state file: %w", err)
 	}
@@ -288,6 +290,19 @@ func checkBucket(b *bolt.Bucket) error {
 	return err
 }
 
+// AwaitLoss returns an error that is ErrLocked once another process has taken the
+// mirror, as it may when this one gave no sign of life for two minutes: its machine
+// slept, or was cut off from the mirror's file server. Whoever runs passes has to end
+// them then; nothing can be written to the store any more. It returns nil when ctx ends.
+func (s *Store) AwaitLoss(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.owner.lost:
+		return s.owner.loss
+	}
+}
+
 // Close gives the mirror back. It waits for running transactions, and may be
 // called again.
 func (s *Store) Close() error {
@@ -303,6 +318,11 @@ func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 
 // update runs fn in the one write transaction that there can be at a time.
 func (s *Store) update(fn func(*bolt.Tx) error) (err error) {
+	select {
+	case <-s.owner.lost:
+		return s.named(s.owner.loss)
+	default:
+	}
 	defer recoverDamage(s.db.Path(), &err)()
 	return s.named(s.db.Update(fn))
 }

@@ -7,7 +7,9 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -26,30 +28,69 @@ func SyncDir(path string) error {
 // WriteFile writes a small file so that after a crash path holds either its
 // former content or all of data: a temporary file beside it is filled, synced
 // and renamed, and the folder is synced. The file's mode is 0600.
-func WriteFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+func WriteFile(path string, data []byte) error {
+	temp, err := writeBeside(path, data)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err := os.Rename(temp, path); err != nil {
+		_ = os.Remove(temp)
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// CreateFile is WriteFile for a name that must be free: of several processes, on
+// whatever machines, one makes the file, and the others get fs.ErrExist. Whoever
+// sees the file sees all of it; only where there are no hard links, it may be cut
+// short for a moment.
+func CreateFile(path string, data []byte) error {
+	temp, err := writeBeside(path, data)
+	if err != nil {
+		return err
+	}
+	err = os.Link(temp, path) // one step on every file server, which an exclusive open is not, see open(2)
+	_ = os.Remove(temp)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = createInPlace(path, data)
+	}
+	if err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// createInPlace makes a file where there are no hard links, as on exFAT.
+func createInPlace(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return fill(f, data)
+}
+
+// writeBeside writes a temporary file beside path, and returns its name.
+func writeBeside(path string, data []byte) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), fill(f, data)
+}
+
+// fill writes, syncs and closes a file, and removes it if that fails.
+func fill(f *os.File, data []byte) error {
+	_, err := f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
 }
 
 // Space is the room left on a file system for an ordinary user.

@@ -124,6 +124,35 @@ func TestWriteFileFails(t *testing.T) {
 	}
 }
 
+// Of several that make a file at once, one does; the others leave it as it is.
+func TestCreateFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "owner")
+	const writers = 8
+	errs := make([]error, writers)
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() { errs[i] = durable.CreateFile(path, []byte(fmt.Sprint(i))) })
+	}
+	all.Wait()
+	got, err := os.ReadFile(path)
+	must(t, err)
+	for i, err := range errs {
+		if made := string(got) == fmt.Sprint(i); made != (err == nil) || !made && !errors.Is(err, fs.ErrExist) {
+			t.Errorf("CreateFile(%d) = %v, and the file is %q, want <nil> for its writer and ErrExist for others", i, err, got)
+		}
+	}
+	if diff := cmp.Diff([]string{"owner"}, names(t, dir)); diff != "" {
+		t.Errorf("CreateFile left (-want +got):\n%s", diff)
+	}
+	if fi, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o600 {
+		t.Errorf("CreateFile made mode %v, %v, want 0600", fi.Mode(), err)
+	}
+	if err := durable.CreateFile(filepath.Join(dir, "none", "x"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("CreateFile in no folder = %v, want ErrNotExist", err)
+	}
+}
+
 func TestSync(t *testing.T) {
 	f := create(t, "bytes")
 	must(t, durable.SyncData(f))

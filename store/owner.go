@@ -1,0 +1,302 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"mimicsync/internal/durable"
+)
+
+// Owner says which process has a mirror open. It is for people, and for processes
+// that do not see the lock of its state file: on other machines, or with a state in
+// another folder.
+type Owner struct {
+	Host    string
+	PID     int
+	Command string // as in "pull"
+	Started time.Time
+	State   string // the folder of its state file
+}
+
+const (
+	ownerBeat  = 30 * time.Second // how often an owner shows that it lives
+	ownerStale = 4 * ownerBeat    // an owner that was silent for so long is dead
+)
+
+func (p Place) ownerPath() string { return filepath.Join(p.Mirror, Dir, "owner") }
+
+func (p Place) ownerExists() bool {
+	_, err := os.Lstat(p.ownerPath())
+	return err == nil
+}
+
+// sighting is what was seen of an owner file.
+type sighting struct {
+	path     string
+	text     []byte
+	owner    Owner     // zero if it names none
+	whole    bool      // where there are no hard links, a file may be seen before it is
+	modified time.Time // by the clock of the file system
+}
+
+// look opens the file, for then an NFS client asks the server for its content and
+// its time, see "close-to-open" in nfs(5).
+func look(path string) (sighting, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return sighting{}, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	return lookAt(f)
+}
+
+func lookAt(f *os.File) (sighting, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return sighting{}, err
+	}
+	s := sighting{path: f.Name(), modified: fi.ModTime()}
+	if s.text, err = io.ReadAll(io.LimitReader(f, 64<<10)); err != nil {
+		return s, err
+	}
+	s.whole = json.Unmarshal(s.text, &s.owner) == nil
+	return s, nil
+}
+
+// isAt reports whether a file has just this text.
+func isAt(path string, text []byte) bool {
+	s, err := look(path)
+	return err == nil && bytes.Equal(s.text, text)
+}
+
+// living returns a *LockedError unless the owner that was seen is dead. Both times
+// are the file system's: clocks of machines differ. A file from the future is a dead
+// owner's too, or the clock of the file server was set back, and a living one would
+// never again seem dead.
+func (p Place) living(s sighting) error {
+	o := s.owner
+	host, err := os.Hostname()
+	here := err == nil && o.Host == host
+	switch {
+	case s.whole && o.PID == 0:
+		return nil
+	case s.whole && here && (o.State == p.State || !alive(o.PID)): // the lock of the state has been tried, or will be
+		return nil
+	case p.now().Sub(s.modified).Abs() > ownerStale:
+		return nil
+	}
+	return &LockedError{Path: s.path, Owner: o}
+}
+
+// now is the time by the clock of the mirror's file system. Whoever cannot make a file
+// there cannot take the mirror either, and gets the time of this machine.
+func (p Place) now() time.Time {
+	f, err := os.CreateTemp(filepath.Join(p.Mirror, Dir), ".owner.*")
+	if err != nil {
+		return time.Now()
+	}
+	fi, err := f.Stat()
+	_, _ = f.Close(), os.Remove(f.Name()) // nothing was written to it
+	if err != nil {
+		return time.Now()
+	}
+	return fi.ModTime()
+}
+
+// otherOwner returns a *LockedError when the mirror has a living owner whose lock
+// cannot be seen from here.
+func (p Place) otherOwner() error {
+	s, err := look(p.ownerPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.living(s)
+}
+
+// OwnerOf returns the living owner that a mirror names, as far as that can be
+// told without opening anything.
+func OwnerOf(mirror string) (Owner, bool) {
+	locked, ok := errors.AsType[*LockedError](Place{Mirror: mirror}.otherOwner())
+	if !ok {
+		return Owner{}, false
+	}
+	return locked.Owner, locked.Owner.PID != 0
+}
+
+// alive reports whether a process of this machine may still run.
+func alive(pid int) bool {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0))
+	return !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH)
+}
+
+// claim puts the text of an owner at path, where there may be a dead one. Of several
+// processes, on whatever machines, one succeeds; the others get a *LockedError:
+//
+//	create path                whoever makes it has it
+//	claim path.next            of a dead owner's heirs one gets it; one that died here has heirs too
+//	look at path               it may have gone to an heir that was faster, or its owner was not dead
+//	rename path.next to path   which takes path and gives path.next back
+//	look at path               an heir that slept before it renamed may have moved the file of its own heir
+func (p Place) claim(path string, text []byte) error {
+	for {
+		err := durable.CreateFile(path, text)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err = p.inherit(path, text); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+}
+
+// inherit is claim where there is an owner, and fs.ErrNotExist where it is gone.
+func (p Place) inherit(path string, text []byte) error {
+	s, err := look(path)
+	if err != nil || bytes.Equal(s.text, text) { // a file server says that it exists if its first answer was lost
+		return err
+	}
+	if err := p.living(s); err != nil {
+		return err
+	}
+	next := path + ".next"
+	if err := p.claim(next, text); err != nil {
+		return err
+	}
+	if s, err = look(path); err == nil {
+		err = p.living(s)
+	}
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if isAt(path, text) {
+		return durable.SyncDir(filepath.Dir(path))
+	}
+	if err == nil {
+		return fs.ErrNotExist // what was renamed was another's: see who has it
+	}
+	if isAt(next, text) {
+		_ = os.Remove(next) // if it stays, it is a dead one's
+	}
+	return err
+}
+
+// ownerFile is this process's name in the mirror.
+type ownerFile struct {
+	place Place
+	path  string
+	text  []byte
+	late  bool          // it is still to be made; beat's
+	lost  chan struct{} // closed when another has the mirror
+	loss  error         // why, from then on
+	close sync.Once
+	stop  chan struct{}
+	done  chan struct{}
+}
+
+func newOwnerFile(p Place) *ownerFile {
+	return &ownerFile{
+		place: p, path: p.ownerPath(), lost: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// take makes the file, and keeps its time fresh until release. On a full disk it may
+// come later, so that a daemon can wait for room there: the lock of a state in the
+// mirror keeps others out. A state elsewhere has no such lock.
+func (f *ownerFile) take(command string) error {
+	host, _ := os.Hostname() // an empty name still tells the pid
+	b, err := json.Marshal(Owner{Host: host, PID: os.Getpid(), Command: command, Started: time.Now(), State: f.place.State})
+	if err != nil {
+		return err
+	}
+	f.text = append(b, '\n')
+	if err := f.place.claim(f.path, f.text); err != nil {
+		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+		switch {
+		case errors.Is(err, ErrLocked):
+			return err
+		case !full || f.place.State != filepath.Join(f.place.Mirror, Dir):
+			return fmt.Errorf("name the owner of the mirror: %w", err)
+		}
+		f.late = true
+	}
+	go f.beat()
+	return nil
+}
+
+func (f *ownerFile) beat() {
+	defer close(f.done)
+	t := time.NewTicker(ownerBeat)
+	defer t.Stop()
+	for {
+		select {
+		case <-f.stop:
+			return
+		case <-t.C:
+		}
+		if err := f.show(); errors.Is(err, ErrLocked) { // after any other error, the next beat makes it good
+			f.loss = fmt.Errorf("this process gave no sign of life for some time, and lost the mirror: %w", err)
+			close(f.lost)
+			return
+		}
+	}
+}
+
+// show proves that the owner lives, and returns a *LockedError if another has its
+// place. It writes what the file has already, by which the file server sets its time:
+// to the file that it has read, which cannot be another's.
+func (f *ownerFile) show() error {
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) { // a person has removed it, or it is late
+		return f.appear()
+	}
+	if err != nil {
+		return err
+	}
+	s, err := lookAt(file)
+	mine := err == nil && bytes.Equal(s.text, f.text)
+	if mine {
+		_, err = file.WriteAt(f.text[:1], 0)
+	}
+	err = errors.Join(err, file.Close())
+	switch {
+	case mine || err != nil:
+		return err
+	case f.late: // it is of somebody who died before
+		return f.appear()
+	}
+	return &LockedError{Path: f.path, Owner: s.owner}
+}
+
+func (f *ownerFile) appear() error {
+	err := f.place.claim(f.path, f.text)
+	f.late = f.late && err != nil
+	return err
+}
+
+func (f *ownerFile) release() error {
+	f.close.Do(func() { close(f.stop) })
+	<-f.done
+	if !isAt(f.path, f.text) {
+		return nil
+	}
+	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
