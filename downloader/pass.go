@@ -82,7 +82,7 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	err = p.spaceError(err, 0)
 	report := p.close(err)
 	p.progress.enter(PhaseEnd)
-	if p.version.ID != 0 {
+	if p.version.ID != 0 && !errors.Is(err, store.ErrLocked) { // the mirror, and its history, are another's
 		err = errors.Join(err, p.writeHistory(report), p.noteRates(), p.tidy(report))
 	}
 	return report, err

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
@@ -136,6 +137,18 @@ func (a *app) findCredentials(ctx context.Context) (physionet.Credentials, error
 		err = &configError{err}
 	}
 	return found, err
+}
+
+// whileOwned returns a context that ends, with the reason as its cause, when another
+// process has taken the mirror.
+func (m *mirror) whileOwned(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { cancel(m.store.AwaitLoss(ctx)) })
+	return ctx, func() {
+		cancel(nil)
+		watch.Wait()
+	}
 }
 
 func (m *mirror) close() error {

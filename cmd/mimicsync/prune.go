@@ -155,6 +155,8 @@ func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) (
 }
 
 func (p *localPruner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error) {
+	ctx, release := p.whileOwned(ctx)
+	defer release()
 	return p.syncer.Prune(ctx, ref)
 }
 

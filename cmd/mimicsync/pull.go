@@ -86,7 +86,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 			code = a.ui.explainPass(report, err)
 		}
 		a.code = worse(a.code, code)
-		if ctx.Err() != nil || errors.Is(err, downloader.ErrLimit) {
+		if ctx.Err() != nil || errors.Is(err, downloader.ErrLimit) || errors.Is(err, store.ErrLocked) {
 			a.ui.notStarted(refs[i+1:])
 			break
 		}
@@ -116,6 +116,8 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 }
 
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
+	ctx, release := m.whileOwned(ctx)
+	defer release()
 	ref, err := m.syncer.Resolve(ctx, ref)
 	if err != nil {
 		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err

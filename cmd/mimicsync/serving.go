@@ -129,6 +129,7 @@ func (s *serving) serve(ctx context.Context) (err error) {
 	s.daemon.Store(d)
 	defer s.daemon.Store(nil)
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.store.AwaitLoss(ctx) })
 	g.Go(func() error { return d.Run(ctx) })
 	g.Go(func() error { return server.Serve(ctx) })
 	g.Go(func() error {

@@ -72,6 +72,8 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
+	ctx, release := m.whileOwned(ctx)
+	defer release()
 	if rebuild {
 		if err := a.adoptVersions(ctx, m); err != nil {
 			return err
