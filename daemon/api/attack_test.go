@@ -265,6 +265,21 @@ func TestAForgedAddressRemovesNothing(t *testing.T) {
 	}
 }
 
+// Another machine's daemon has taken the mirror: what it wrote of its socket is left
+// when the former one ends.
+func TestAnotherDaemonsAddressStays(t *testing.T) {
+	mirror := filepath.Join(t.TempDir(), strings.Repeat("long", maxSocketPath/4))
+	own := filepath.Join(mirror, store.Dir)
+	must(t, os.MkdirAll(own, 0o700))
+	_, stop := start(t, idleDaemon(t), mirror)
+	address := filepath.Join(own, addressName)
+	must(t, os.WriteFile(address, []byte("/run/other/control.sock\n"), 0o600))
+	stop()
+	if text, err := os.ReadFile(address); err != nil || string(text) != "/run/other/control.sock\n" {
+		t.Errorf("the address of the other is %q, %v, want it left", text, err)
+	}
+}
+
 // A daemon starts while people print its token: all get the same.
 func TestATokenIsMadeOnce(t *testing.T) {
 	for range 20 {

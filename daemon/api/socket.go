@@ -157,6 +157,9 @@ func (s *socket) remove() error {
 		return nil
 	}
 	err := os.Remove(filepath.Dir(path))
+	if b, rerr := os.ReadFile(s.address); rerr == nil && strings.TrimSpace(string(b)) != path {
+		return err // it is of the daemon of another machine, which has taken the mirror
+	}
 	if rerr := os.Remove(s.address); !errors.Is(rerr, fs.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
