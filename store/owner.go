@@ -27,6 +27,12 @@ type Owner struct {
 	State   string // the folder of its state file
 }
 
+// Here reports whether the owner is a process of this machine.
+func (o Owner) Here() bool {
+	host, err := os.Hostname()
+	return err == nil && o.Host == host
+}
+
 const (
 	ownerBeat  = 30 * time.Second // how often an owner shows that it lives
 	ownerStale = 4 * ownerBeat    // an owner that was silent for so long is dead
@@ -84,12 +90,10 @@ func isAt(path string, text []byte) bool {
 // never again seem dead.
 func (p Place) living(s sighting) error {
 	o := s.owner
-	host, err := os.Hostname()
-	here := err == nil && o.Host == host
 	switch {
 	case s.whole && o.PID == 0:
 		return nil
-	case s.whole && here && (o.State == p.State || !alive(o.PID)): // the lock of the state has been tried, or will be
+	case s.whole && o.Here() && (o.State == p.State || !alive(o.PID)): // the lock of the state has been tried, or will be
 		return nil
 	case p.now().Sub(s.modified).Abs() > ownerStale:
 		return nil

@@ -165,6 +165,8 @@ func adviseState(err error) (advice, bool) {
 		locked, ok := errors.AsType[*store.LockedError](err)
 		switch {
 		case !ok || locked.Owner.PID == 0:
+		case !locked.Owner.Here():
+			a.hint = fmt.Sprintf("wait until it ends, or stop it on %s with: kill %d   (its state is saved)", locked.Owner.Host, locked.Owner.PID)
 		case locked.Owner.Command == "daemon": // which does not end by itself
 			a.hint = fmt.Sprintf("the daemon must rest for this: stop it with: kill %d, or as a service with: systemctl stop mimicsync   (its state is saved);\nstart it again afterwards", locked.Owner.PID)
 		default:

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"mimicsync/store"
 )
 
 // A server that hangs up is in trouble, and no error of this program.
@@ -12,6 +14,16 @@ func TestAServerThatHangsUp(t *testing.T) {
 	for _, err := range []error{io.EOF, io.ErrUnexpectedEOF} {
 		if a := advise(fmt.Errorf("the newest version: %w", err)); a.code != exitIncomplete || !strings.Contains(a.hint, "the server has trouble") {
 			t.Errorf("advise(%v) = %+v", err, a)
+		}
+	}
+}
+
+// The pid of an owner on another machine is another process's here.
+func TestAnOwnerElsewhere(t *testing.T) {
+	for _, command := range []string{"pull", "daemon"} {
+		err := &store.LockedError{Owner: store.Owner{Host: "elsewhere.example.com", PID: 42, Command: command}}
+		if a := advise(err); a.code != exitOwned || !strings.Contains(a.hint, "on elsewhere.example.com with: kill 42") {
+			t.Errorf("advise(%v) = %+v, want it stopped there", err, a)
 		}
 	}
 }
