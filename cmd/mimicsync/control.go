@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -47,6 +49,9 @@ func (a *app) control(use, short, long, example string, args cobra.PositionalArg
 		Use: use, Short: short, Long: long, Example: example, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := api.Dial(cmd.Context(), a.mirror)
+			if errors.Is(err, api.ErrNoDaemon) {
+				err = cmp.Or(checkMirror(a.mirror, false), err) // one that waits for its mirror runs, and answers nobody
+			}
 			if err != nil {
 				return err
 			}

@@ -169,6 +169,16 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 		t.Error("the chat was told nothing")
 	}
 	d.loggedWith("mirror away", `"cure":"mount it, `)
+	// No other command makes a mirror there, or says that one may be made.
+	for _, line := range []string{"pull demo", "plan demo", "status", "verify", "prune", "daemon token", "daemon pause", "daemon reload", "doctor --source physionet"} {
+		command := exec.CommandContext(t.Context(), "mimicsync", strings.Fields(line)...)
+		command.Env = s.env
+		text, _ := command.CombinedOutput() // its exit code is looked at
+		if code := command.ProcessState.ExitCode(); !strings.HasPrefix(line, "doctor") && code != exitUnexpected ||
+			!strings.Contains(string(text), "its disk may not be mounted") || !strings.Contains(string(text), "mount it") {
+			t.Errorf("%s: exit code %d, want %d and that the disk may not be mounted:\n%s", line, code, exitUnexpected, text)
+		}
+	}
 	d.stop()
 	if log := d.log.String(); strings.Contains(log, "hint:") {
 		t.Errorf("not all of the log is JSON:\n%s", log)

@@ -156,6 +156,9 @@ func adviseAccess(err error) (advice, bool) {
 }
 
 func adviseState(err error) (advice, bool) {
+	if away, ok := errors.AsType[*awayError](err); ok {
+		return advice{exitUnexpected, away.cure()}, true
+	}
 	if shrunk, ok := errors.AsType[*downloader.ShrunkError](err); ok {
 		return advice{exitUnexpected, "see on the page of the version whether that is meant, and then accept it with: mimicsync pull " + shrunk.Ref.String() + " --accept-manifest"}, true
 	}

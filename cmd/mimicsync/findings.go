@@ -123,12 +123,15 @@ func accessFinding(ref manifest.Ref, err error) finding {
 
 func writableFinding(mirror string, err error) finding {
 	f := finding{Check: "writable", State: isOK, Says: "yes"}
-	if err != nil {
+	none := checkMirror(mirror, false)
+	if _, away := errors.AsType[*awayError](none); away {
+		err = none
+	}
+	switch {
+	case err != nil:
 		f = failure("writable", err)
 		f.Cure = []step{{Do: first(advise(err).hint, "choose another folder with --mirror")}}
-		return f
-	}
-	if checkMirror(mirror, false) != nil {
+	case none != nil:
 		f.Says = "yes; there is no mirror yet, pull makes it"
 	}
 	return f

@@ -162,6 +162,13 @@ func (m *mirror) close() error {
 // checkMirror says what is wrong with a mirror's folder before anything is
 // made in it.
 func checkMirror(path string, create bool) error {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if err := servedMirror(absolute).away(); err != nil {
+		return err
+	}
 	fi, err := os.Stat(path)
 	switch {
 	case err == nil && !fi.IsDir():

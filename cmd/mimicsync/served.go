@@ -69,5 +69,5 @@ func (e *awayError) Error() string {
 }
 
 func (e *awayError) cure() string {
-	return fmt.Sprintf("mount it, and the daemon goes on by itself; if a new mirror is to be made there, stop the daemon and delete %s", e.file)
+	return fmt.Sprintf("mount it, and a daemon that waits for it goes on by itself; if a new mirror is to be made there, stop the daemon and delete %s", e.file)
 }
