@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,8 +168,15 @@ func (u *ui) settings(s daemon.Settings, mirror string, windows []string) {
 	for _, d := range s.Datasets {
 		u.print("dataset   %-24s next refresh: %s\n", d.Ref, when(d.Schedule))
 	}
-	u.print("scrub     %s\n", when(s.Scrub.Schedule))
 	open, changes := s.Windows.Open(now)
+	if slices.ContainsFunc(s.Datasets, func(d daemon.Dataset) bool { return d.Schedule != nil }) {
+		begins := "at once"
+		if !open {
+			begins = "as soon as the window opens"
+		}
+		u.print("first     what the daemon has not refreshed yet begins %s\n", begins)
+	}
+	u.print("scrub     %s\n", when(s.Scrub.Schedule))
 	switch {
 	case changes.IsZero():
 		u.print("windows   always\n")
