@@ -23,7 +23,8 @@ type installation struct {
 	app     *app
 	manager configs.Manager
 	unit    string // path of the unit's file
-	user    string // that the service runs as
+	system  bool   // a service of the system
+	user    string // that such a one runs as
 	dryRun  bool   // print, and change nothing
 	act     bool   // run the commands that follow, instead of naming them
 }
@@ -94,18 +95,18 @@ func (i *installation) settle(p place) error {
 	if p.user && p.system {
 		return usagef("--user and --system: a service is of one or of the other")
 	}
-	system := p.system || !p.user && os.Geteuid() == 0
+	i.system = p.system || !p.user && os.Geteuid() == 0
 	i.user = p.runAs
 	home, err := os.UserHomeDir()
-	if err != nil && !system {
+	if err != nil && !i.system {
 		return err
 	}
 	switch {
-	case runtime.GOOS == "linux" && system:
+	case runtime.GOOS == "linux" && i.system:
 		i.manager, i.unit = configs.Systemd, "/etc/systemd/system/mimicsync.service"
 	case runtime.GOOS == "linux":
 		i.manager, i.unit = configs.SystemdUser, filepath.Join(filepath.Dir(configFolder()), "systemd", "user", "mimicsync.service")
-	case runtime.GOOS == "darwin" && system:
+	case runtime.GOOS == "darwin" && i.system:
 		i.manager, i.unit = configs.Launchd, "/Library/LaunchDaemons/mimicsync.plist"
 	case runtime.GOOS == "darwin":
 		i.manager, i.unit = configs.Launchd, filepath.Join(home, "Library", "LaunchAgents", "mimicsync.plist")
@@ -126,10 +127,8 @@ func (i *installation) install(ctx context.Context) error {
 	if service.Mirror, err = filepath.Abs(i.app.mirror); err != nil {
 		return err
 	}
-	if path := first(i.app.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
-		if service.Config, err = filepath.Abs(path); err != nil {
-			return err
-		}
+	if service.Config, err = i.config(); err != nil {
+		return err
 	}
 	text, err := service.Unit(i.manager)
 	if err != nil {
@@ -137,6 +136,7 @@ func (i *installation) install(ctx context.Context) error {
 	}
 	if i.dryRun {
 		i.app.ui.print("%s", text)
+		i.prepare(service)
 		return nil
 	}
 	if err := i.ours(); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -156,6 +156,42 @@ func (i *installation) install(ctx context.Context) error {
 	return i.finish(ctx, i.starting())
 }
 
+// systemConfig is where a service of the system has its configuration.
+const systemConfig = "/etc/mimicsync/config.yaml"
+
+// config is the configuration file that the unit names: the one that was named, or
+// the one in its usual place, which a service of the user finds by itself. Another
+// user does not see that.
+func (i *installation) config() (string, error) {
+	path, named := i.app.configPath()
+	if named {
+		return filepath.Abs(path)
+	}
+	if !i.system {
+		return "", nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", nil //nolint:nilerr // none is needed
+	}
+	if me, err := user.Current(); err == nil && me.Username == i.user {
+		return path, nil
+	}
+	return "", &usageError{
+		fmt.Errorf("the service runs as %s, which does not see your %s", i.user, path),
+		fmt.Sprintf("give it a copy:\n%smkdir -p %s && install -o %s -m 0600 %s %s\nthen install it with --config %[5]s",
+			i.makeUser(), filepath.Dir(systemConfig), i.user, path, systemConfig),
+	}
+}
+
+// makeUser is the line that makes the user that the service runs as, empty if there
+// is one.
+func (i *installation) makeUser() string {
+	if _, err := user.Lookup(i.user); err == nil || i.manager != configs.Systemd {
+		return ""
+	}
+	return "useradd --system --home-dir /var/lib/mimicsync --shell /usr/sbin/nologin " + i.user + "\n"
+}
+
 // log is where launchd lets the daemon write its log.
 func (i *installation) log() string {
 	if strings.HasPrefix(i.unit, "/Library/") {
@@ -166,14 +202,32 @@ func (i *installation) log() string {
 
 // prepare says what the service needs that is not there.
 func (i *installation) prepare(s configs.Service) {
+	i.prepareConfig(s.Config)
 	if i.manager != configs.Systemd {
 		return
 	}
-	if _, err := user.Lookup(s.User); err != nil {
-		i.app.ui.note("there is no user %s yet; make it with:\nuseradd --system --home-dir /var/lib/mimicsync --shell /usr/sbin/nologin %[1]s", s.User)
+	if line := i.makeUser(); line != "" {
+		i.app.ui.note("there is no user %s yet; make it with:\n%s", s.User, line)
 	}
 	if _, err := os.Stat(s.Mirror); err != nil {
 		i.app.ui.note("there is no folder %s yet; mount its disk, or make it with:\ninstall --directory --owner %s --mode 0700 %[1]s", s.Mirror, s.User)
+	}
+}
+
+// prepareConfig is about the configuration file that the unit names, if it does.
+func (i *installation) prepareConfig(path string) {
+	if path != "" {
+		if fi, err := os.Stat(path); i.system && err == nil && fi.Mode().Perm()&0o077 == 0 {
+			i.app.ui.note("only its owner can read %s; let that be the service's user: chown %s %[1]s", path, i.user)
+		}
+		return
+	}
+	usual, _ := i.app.configPath()
+	switch _, err := os.Stat(usual); {
+	case i.system:
+		i.app.ui.note("nothing is scheduled: the service has no configuration file; write one with: mimicsync config init %s\nand install it again with --config %[1]s", systemConfig)
+	case err != nil:
+		i.app.ui.note("nothing is scheduled: there is no configuration file; write one with: mimicsync config init")
 	}
 }
 
