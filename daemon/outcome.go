@@ -42,7 +42,8 @@ func judge(p *pass) outcome {
 	case p.err == nil:
 		o.condition, o.why = Failing, failuresInWords(p.report)
 		o.key = o.why
-	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources):
+	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources),
+		errors.Is(p.err, downloader.ErrNothingSelected):
 		o.condition = Parked
 	case errors.Is(p.err, downloader.ErrLimit):
 		o.condition = Limited

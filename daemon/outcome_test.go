@@ -101,6 +101,33 @@ func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
 	})
 }
 
+// The configuration selects nothing of a dataset: that is no dataset that is complete,
+// and a person hears of it once.
+func TestADatasetOfWhichNothingIsSelected(t *testing.T) {
+	selecting := func(t *testing.T, pattern string) daemon.Settings {
+		s := daily(t)
+		var err error
+		s.Datasets[0].Selection, err = manifest.NewSelection([]string{pattern}, nil)
+		must(t, err)
+		return s
+	}
+	scene(t, func(t *testing.T) daemon.Settings { return selecting(t, "hosp/typo/**") }, func(t *testing.T, r *rig) {
+		r.library.slow(0)
+		after(3 * 24 * time.Hour)
+		r.want("demo", daemon.Parked)
+		r.wantEvents("parked demo")
+		if s := r.dataset("demo"); s.Complete || !strings.Contains(s.Why, "nothing is selected of the 40 files of demo@1.0") || s.Cure == "" {
+			t.Errorf("the dataset: %+v", s)
+		}
+		r.settings.Datasets = selecting(t, "07.dat").Datasets
+		_, err := r.Reload(t.Context())
+		must(t, err)
+		after(time.Second)
+		r.want("demo", daemon.Idle)
+		r.wantEvents("complete demo", "recovery demo")
+	})
+}
+
 // A server in trouble serves a web page, or half a list, as the manifest. It is told
 // once, and nothing follows from it.
 func TestADamagedManifestIsNotActedOn(t *testing.T) {

@@ -47,6 +47,9 @@ var (
 	ErrManifest = errors.New("the manifest cannot be used")
 	// ErrSources means that the sources that a pass was to ask are not usable.
 	ErrSources = errors.New("the sources cannot be used")
+	// ErrNothingSelected means that a selection has none of a manifest's entries,
+	// as by a typo: that is nothing to be called complete.
+	ErrNothingSelected = errors.New("nothing is selected")
 )
 
 // ErrStalled means that no byte came for the idle time-out. What waited for it is

@@ -3,10 +3,12 @@ package downloader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
 	"mimicsync/manifest"
@@ -146,6 +148,9 @@ func (p *pass) compare(ctx context.Context) error {
 	r.Files.Total = p.plan.Total
 	p.progress.Total.Store(p.plan.Total)
 	p.expect(p.published - p.version.Manifest.Size - r.Bytes.Present)
+	if err == nil && p.plan.Total == 0 && n > 0 {
+		err = fmt.Errorf("%w of the %s files of %s", ErrNothingSelected, humanize.Comma(n), p.ref)
+	}
 	return err
 }
 
