@@ -25,6 +25,10 @@ type display interface {
 	clear() // makes room for a line of text; the next draw draws anew
 }
 
+// narrowest is the terminal that a bar fits into with the least text beside it: a
+// line that wraps cannot be drawn over.
+const narrowest = barRoom + 8
+
 // progressStyle decides between bar, plain and none.
 func (a *app) progressStyle() string {
 	switch {
@@ -32,7 +36,7 @@ func (a *app) progressStyle() string {
 		return "none"
 	case a.progress == "bar" || a.progress == "plain":
 		return a.progress
-	case isTerminal(a.ui.stderr):
+	case isTerminal(a.ui.stderr) && terminalWidth(a.ui.stderr) >= narrowest:
 		return "bar"
 	}
 	return "plain"

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/creack/pty"
+)
+
+// A line that is longer than the terminal is wide wraps, and each drawing of the bar
+// would leave one behind.
+func TestANarrowTerminalGetsNoBarUnasked(t *testing.T) {
+	person, line, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = person.Close()
+		_ = line.Close()
+	})
+	for _, test := range []struct {
+		columns uint16
+		asked   string
+		want    string
+	}{{40, "auto", "plain"}, {59, "auto", "plain"}, {60, "auto", "bar"}, {0, "auto", "bar"}, {40, "bar", "bar"}, {120, "plain", "plain"}} {
+		if err := pty.Setsize(line, &pty.Winsize{Rows: 24, Cols: test.columns}); err != nil {
+			t.Fatal(err)
+		}
+		a := newApp(nil, line)
+		a.progress = test.asked
+		if got := a.progressStyle(); got != test.want {
+			t.Errorf("--progress %s on %d columns: %s, want %s", test.asked, test.columns, got, test.want)
+		}
+	}
+}
