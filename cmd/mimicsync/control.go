@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
 	"mimicsync/manifest"
@@ -99,6 +100,12 @@ func (a *app) resume(ctx context.Context, client *api.Client, args []string) err
 	}
 	if status.Paused {
 		a.ui.note("it waits all the same: all datasets are paused; go on with: mimicsync daemon resume")
+		return nil
+	}
+	for _, d := range status.Datasets {
+		if dataset == "" && d.Condition == daemon.Paused {
+			a.ui.note("%s is still paused by its name; go on with: mimicsync daemon resume %[1]s", d.Dataset)
+		}
 	}
 	return nil
 }

@@ -110,6 +110,9 @@ func standingNow(d daemon.DatasetStatus) []string {
 		line += ": " + d.Why
 	}
 	parts := []string{line}
+	if d.Condition == daemon.Paused {
+		return parts
+	}
 	for _, next := range []struct {
 		what string
 		at   time.Time

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
@@ -35,6 +36,18 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 	}
 	if n := strings.Count(text, `no\x1b]0;owned\a\x1b[2A\r\u009b31m\u202etrap\x7f\u0085`); n < 8 {
 		t.Errorf("the words are told %d times, want 8 or more:\n%s", n, text)
+	}
+}
+
+// What is paused does not begin when the schedule would have it begin.
+func TestWhatIsPausedHasNothingNext(t *testing.T) {
+	d := daemon.DatasetStatus{Dataset: "demo", Condition: daemon.Paused, Why: "it is paused", Next: time.Now(), NextScrub: time.Now()}
+	if got, want := strings.Join(standingNow(d), ", "), "demo: paused: it is paused"; got != want {
+		t.Errorf("standingNow = %q, want %q", got, want)
+	}
+	d.Condition = daemon.Idle
+	if got := strings.Join(standingNow(d), ", "); !strings.Contains(got, ", next refresh ") || !strings.Contains(got, ", next verification ") {
+		t.Errorf("standingNow = %q, want what is next", got)
 	}
 }
 
