@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon"
+	"mimicsync/store"
 )
 
 func (a *app) daemonCommand() *cobra.Command {
@@ -50,6 +51,12 @@ To have it started with the machine, see: mimicsync daemon install`,
 	return cmd
 }
 
+// daemonOwner is the command that owns a mirror which a daemon looks after.
+const daemonOwner = "daemon"
+
+// secondDaemonError means that the mirror has a daemon already.
+type secondDaemonError struct{ *store.LockedError }
+
 // endTime is how long a daemon may take to end. Service managers and people kill
 // what takes longer than ten seconds.
 const endTime = 9 * time.Second
@@ -72,6 +79,9 @@ func (a *app) daemon(ctx context.Context, listen []string) error {
 		case <-time.After(endTime): // the process ends here, with all that still runs
 			return fmt.Errorf("the daemon did not come to its end within %s, and is cut off; what was verified is saved", endTime)
 		}
+	}
+	if locked, ok := errors.AsType[*store.LockedError](err); ok && locked.Owner.Command == daemonOwner {
+		return &secondDaemonError{locked}
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, context.Canceled)) {
 		return nil // it was asked to end

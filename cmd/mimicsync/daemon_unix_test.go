@@ -122,7 +122,7 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, exitOwned, "hint: the daemon must rest for this: stop it with: kill "},
+		{nil, exitOwned, "hint: it runs already; see: mimicsync status\n"},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, exitUsage, "hint: another program listens there"},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, exitUsage, `"8765" is not an address such as 127.0.0.1:8765`},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "192.0.2.1:8765"}, exitUsage, "hint: this machine does not have that address"},

@@ -308,15 +308,24 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(place, "pull")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
 	d := &doctor{mirror: mirror, limit: 5 * time.Second}
-	wantFinding(t, diagnosis{Groups: []group{d.examineMirror(t.Context())}}, "mirror", ailment{
-		check: "owner", says: "in use by another process", cures: []string{fmt.Sprintf("kill %d", os.Getpid())},
-	})
+	for _, test := range []struct {
+		command string
+		cures   []string
+	}{{"pull", []string{fmt.Sprintf("kill %d", os.Getpid())}}, {"daemon", nil}} { // a daemon is asked, and in nobody's way
+		s, err := store.Open(place, test.command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := diagnosis{Groups: []group{d.examineMirror(t.Context())}}
+		wantFinding(t, found, "mirror", ailment{check: "owner", says: "in use by another process", cures: test.cures})
+		if checks := found.Groups[0].Checks; len(checks[len(checks)-1].Cure) != len(test.cures) {
+			t.Errorf("the cure of %s is %q, want %q", test.command, checks[len(checks)-1].Cure, test.cures)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	big := manifest.Ref{Dataset: "mimiciv", Version: "3.1"}
 	for _, test := range []struct {

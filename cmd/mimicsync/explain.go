@@ -165,6 +165,9 @@ func adviseState(err error) (advice, bool) {
 	if shrunk, ok := errors.AsType[*downloader.ShrunkError](err); ok {
 		return advice{exitUnexpected, "see on the page of the version whether that is meant, and then accept it with: mimicsync pull " + shrunk.Ref.String() + " --accept-manifest"}, true
 	}
+	if _, ok := errors.AsType[*secondDaemonError](err); ok {
+		return advice{exitOwned, "it runs already; see: mimicsync status"}, true
+	}
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		a := advice{exitOwned, "wait until it ends, or stop it; its state is saved at any moment"}
@@ -173,7 +176,7 @@ func adviseState(err error) (advice, bool) {
 		case !ok || locked.Owner.PID == 0:
 		case !locked.Owner.Here():
 			a.hint = fmt.Sprintf("wait until it ends, or stop it on %s with: kill %d   (its state is saved)", locked.Owner.Host, locked.Owner.PID)
-		case locked.Owner.Command == "daemon": // which does not end by itself
+		case locked.Owner.Command == daemonOwner: // which does not end by itself
 			a.hint = fmt.Sprintf("the daemon must rest for this: stop it with: kill %d, or as a service with: systemctl stop mimicsync   (its state is saved);\nstart it again afterwards", locked.Owner.PID)
 		default:
 			a.hint = fmt.Sprintf("wait until it ends, or stop it with: kill %d   (its state is saved)", locked.Owner.PID)

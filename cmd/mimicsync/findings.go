@@ -183,5 +183,9 @@ func ownerFinding(mirror string) finding {
 		return finding{Check: "owner", State: isOK, Says: "no other process has it"}
 	}
 	locked := &store.LockedError{Owner: owner}
-	return finding{Check: "owner", State: isNote, Says: locked.Error(), Cure: []step{{Do: advise(locked).hint}}}
+	f := finding{Check: "owner", State: isNote, Says: locked.Error()}
+	if owner.Command != daemonOwner { // which does what the commands ask for
+		f.Cure = []step{{Do: advise(locked).hint}}
+	}
+	return f
 }

@@ -104,7 +104,7 @@ func (s *serving) run(ctx context.Context) error {
 // serve opens the mirror and runs a daemon over it. Nothing of the two is left
 // when it returns.
 func (s *serving) serve(ctx context.Context) (err error) {
-	m, err := s.app.openMirror(ctx, "daemon", true)
+	m, err := s.app.openMirror(ctx, daemonOwner, true)
 	if err != nil {
 		return err
 	}
