@@ -26,7 +26,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if !a.started { // cobra did not get as far as running anything
 			err = &usageError{err, "see: " + cmd.CommandPath() + " --help"}
 		}
-		return a.ui.explain(err)
+		code := a.ui.explain(err)
+		if a.json && !a.ui.answered { // for whoever reads it by program, stdout is an object in every case
+			_ = a.ui.json(map[string]string{"error": err.Error()}) // what is wrong is told, the rest is in vain
+		}
+		return code
 	}
 	return a.code
 }

@@ -54,16 +54,22 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	var plans []api.Plan
-	for _, ref := range refs {
+	plans := []api.Plan{}
+	var failed error
+	for _, ref := range refs { // one that cannot be had does not keep the others away
 		p, err := one(ctx, ref)
-		if err != nil {
-			return err
+		if err == nil {
+			plans = append(plans, p)
+			continue
 		}
-		plans = append(plans, p)
+		a.code = worse(a.code, a.ui.explain(err))
+		failed = errors.Join(failed, err)
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	if a.json {
-		return a.ui.json(map[string][]api.Plan{"plans": plans})
+		return a.ui.jsonPart("plans", plans, failed)
 	}
 	a.ui.plans(plans, a.mirror, a.limits.cost)
 	return nil

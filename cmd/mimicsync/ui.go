@@ -29,6 +29,8 @@ import (
 type ui struct {
 	stdout, stderr io.Writer
 
+	answered bool // the JSON object of --json is on stdout
+
 	mu      sync.Mutex // guards stderr and display
 	display display    // the progress display that is on the screen, if any
 }
@@ -105,11 +107,22 @@ func (w logWriter) Write(b []byte) (int, error) {
 	return w.u.stderr.Write(b)
 }
 
+// json prints the answer of a command to --json.
 func (u *ui) json(v any) error {
+	u.answered = true
 	e := json.NewEncoder(u.stdout)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// jsonPart does so for what a command has, of which err may have kept a part away.
+func (u *ui) jsonPart(key string, value any, err error) error {
+	answer := map[string]any{key: value}
+	if err != nil {
+		answer["error"] = err.Error()
+	}
+	return u.json(answer)
 }
 
 func (u *ui) print(format string, args ...any) {

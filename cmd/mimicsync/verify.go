@@ -88,10 +88,10 @@ func (a *app) verified(results []*downloader.Verification, err error) error {
 		a.leave(left)
 		err = nil
 	}
-	if err != nil || !a.json {
+	if !a.json {
 		return err
 	}
-	return a.ui.json(map[string][]*downloader.Verification{"verified": results})
+	return errors.Join(err, a.ui.jsonPart("verified", results, err))
 }
 
 func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bool) ([]*downloader.Verification, error) {
