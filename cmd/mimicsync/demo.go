@@ -25,7 +25,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Long: `Demo starts a look-alike of PhysioNet on this machine, with a generated dataset in
 the layout of MIMIC-CXR, and pulls it: through a connection that stalls, a server
 that is busy, a file that arrives damaged and a Ctrl-C in the middle. It takes
-about 15 seconds and 85 MB of disk, which it gives back.`,
+about 10 seconds and 85 MB of disk, which it gives back.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context()) },
 	}

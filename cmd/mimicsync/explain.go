@@ -45,14 +45,14 @@ func worse(a, b int) int {
 // usageError is about the command line.
 type usageError struct {
 	err  error
-	hint string
+	hint string // empty: to see the help of the command
 }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...), "see: mimicsync help"}
+	return &usageError{err: fmt.Errorf(format, args...)}
 }
 
 // configError is about the configuration: the file, the environment, netrc.

@@ -132,7 +132,7 @@ func (i *installation) install(ctx context.Context) error {
 	}
 	text, err := service.Unit(i.manager)
 	if err != nil {
-		return &usageError{err, "see: mimicsync daemon install --help"}
+		return &usageError{err: err}
 	}
 	if i.dryRun {
 		i.app.ui.print("%s", text)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 )
@@ -24,7 +25,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		if !a.started { // cobra did not get as far as running anything
-			err = &usageError{err, "see: " + cmd.CommandPath() + " --help"}
+			err = &usageError{err: err}
+		}
+		if usage, ok := errors.AsType[*usageError](err); ok && usage.hint == "" {
+			usage.hint = "see: " + cmd.CommandPath() + " --help"
 		}
 		code := a.ui.explain(err)
 		if a.json && !a.ui.answered { // for whoever reads it by program, stdout is an object in every case

@@ -201,7 +201,7 @@ func parseRefs(args []string) ([]manifest.Ref, error) {
 func (a *app) selection() (manifest.Selection, error) {
 	s, err := manifest.NewSelection(a.include, a.exclude)
 	if err != nil {
-		return s, &usageError{err, "see: mimicsync help"}
+		return s, &usageError{err: err}
 	}
 	return s, nil
 }

@@ -192,9 +192,9 @@ func (a *app) settle(f *pflag.FlagSet) error {
 
 func (a *app) check() error {
 	switch {
-	case a.connections < 0 || a.connections > 256:
+	case a.flags.Changed("connections") && (a.connections < 1 || a.connections > 256):
 		return usagef("--connections %d: it must be from 1 to 256", a.connections)
-	case a.idleTimeout < time.Second && a.idleTimeout != 0:
+	case a.idleTimeout < time.Second && (a.idleTimeout != 0 || a.flags.Changed("idle-timeout")):
 		return usagef("--idle-timeout %s: less than a second would cut off a slow but living connection", a.idleTimeout)
 	}
 	switch a.progress {

@@ -259,7 +259,7 @@ func (u *ui) status(all []standing, mirror string) {
 		if s.Last == nil || s.Last.State == store.Complete {
 			continue
 		}
-		u.print("\n%s %s: %s", s.Dataset, s.Version, s.Last.State)
+		u.print("\n%s%s: %s", s.Dataset, after(s.Version), s.Last.State)
 		if s.Last.Error != "" && s.Last.State != store.Interrupted {
 			u.print(": %s", s.Last.Error)
 		}

@@ -51,6 +51,16 @@ func TestWhatIsPausedHasNothingNext(t *testing.T) {
 	}
 }
 
+// A dataset of which no version came is told of by its name alone.
+func TestADatasetWithoutAVersion(t *testing.T) {
+	var out strings.Builder
+	u := &ui{stdout: &out, stderr: &out}
+	u.status([]standing{{Dataset: "closed", Last: &lastPass{State: store.Failed, Error: "denied"}}}, "/data")
+	if !strings.Contains(out.String(), "\nclosed: failed: denied\n") {
+		t.Errorf("status:\n%s", &out)
+	}
+}
+
 // printableText is what those who tell it need.
 var printableText = func() string {
 	var b strings.Builder
