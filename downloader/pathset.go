@@ -16,7 +16,8 @@ type pathSet struct {
 const pathBits = 8
 
 func newPathSet(n int64) *pathSet {
-	return &pathSet{seed: maphash.MakeSeed(), words: make([]uint64, max(n/4, 1)+1)}
+	const least = 64 // words: of few paths, hardly ever one is taken for another
+	return &pathSet{seed: maphash.MakeSeed(), words: make([]uint64, n/4+least)}
 }
 
 func (s *pathSet) add(path string) {
