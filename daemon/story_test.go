@@ -259,6 +259,9 @@ func anOutage(r *rig) {
 		return &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	})
 	r.until("17 23:30")
+	for r.dataset("waves").Condition == daemon.Running { // a try, of which nobody knows the moment
+		after(time.Minute)
+	}
 	r.want("waves", daemon.Failing)
 	r.until("18 04:50")
 	r.wantEvents()

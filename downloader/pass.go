@@ -64,9 +64,6 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	defer p.cancel(nil)
 	err = p.prepare(ctx)
 	if err == nil {
-		err = s.Tree.showManifest(p.version.Manifest.Digest, ref)
-	}
-	if err == nil {
 		err = p.checkSpace(ctx)
 	}
 	if err == nil {
@@ -104,10 +101,14 @@ func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.R
 	return p, ctx
 }
 
-// prepare gets the manifest and compares it with the mirror.
+// prepare gets the manifest, shows it in the version's folder, and compares it with
+// the mirror.
 func (p *pass) prepare(ctx context.Context) error {
 	p.progress.enter(PhaseManifest)
 	if err := p.renewManifest(ctx); err != nil {
+		return err
+	}
+	if err := p.s.Tree.showManifest(p.version.Manifest.Digest, p.ref); err != nil {
 		return err
 	}
 	return p.compare(ctx)

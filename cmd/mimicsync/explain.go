@@ -107,7 +107,7 @@ func adviseUsage(err error) (advice, bool) {
 		return advice{exitUsage, ""}, true
 	case errors.Is(err, downloader.ErrNothingSelected):
 		return advice{exitUsage, "correct --include and --exclude, or include and exclude of the configuration: with a slash, a pattern must match the\n" +
-			"whole path, as 'hosp/**' does; the paths are in SHA256SUMS.txt in the version's folder of the mirror"}, true
+			"whole path, as 'hosp/**' does; the paths are in SHA256SUMS.txt, which a pull puts into the version's folder"}, true
 	case errors.As(err, &none):
 		return advice{exitUsage, "name its folder with --mirror DIR, or make one with: mimicsync pull DATASET --mirror " + none.path}, true
 	case errors.As(err, &unknown):
