@@ -41,6 +41,9 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 // resume takes up what an earlier process left in the partial. Its digest is
 // taken while the rest is fetched.
 func (t *transfer) resume() error {
+	if err := t.p.s.Store.Lost(); err != nil { // as in abandon
+		return err
+	}
 	fi, err := t.file.Stat()
 	if err != nil {
 		return err
@@ -99,6 +102,9 @@ func (t *transfer) accept(ctx context.Context, from Source, object *Object, g *s
 // of a gap go, the start stays for compare to judge.
 func (t *transfer) forsake() error {
 	p := t.p
+	if err := p.s.Store.Lost(); err != nil { // as in abandon
+		return err
+	}
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
 	front, have := t.segs.front(), t.segs.have()
@@ -145,6 +151,9 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, aske
 // another tool had put there go to quarantine instead: they were not ours.
 func (t *transfer) discard(ctx context.Context, why string) error {
 	p := t.p
+	if err := p.s.Store.Lost(); err != nil { // as in abandon
+		return err
+	}
 	p.s.Logger.InfoContext(ctx, "discard what is here", "dataset", p.ref.String(), "object", t.entry.Path, "size", t.segs.have(), "reason", why)
 	have := t.segs.have()
 	seed := min(t.meta.Seed, have)

@@ -321,6 +321,9 @@ func (t *transfer) finish() (*committed, error) {
 // what has come of it for the next pass.
 func (t *transfer) abandon() error {
 	t.p.leave(t)
+	if t.p.s.Store.Lost() != nil { // the file may be what the other one has verified, under its final name
+		return t.file.Close()
+	}
 	if t.segs.have() == 0 {
 		return t.p.s.Tree.dropPartial(t.file)
 	}

@@ -205,12 +205,14 @@ type ownerFile struct {
 	place Place
 	path  string
 	text  []byte
-	late  bool          // it is still to be made; beat's
 	lost  chan struct{} // closed when another has the mirror
 	loss  error         // why, from then on
 	close sync.Once
 	stop  chan struct{}
 	done  chan struct{}
+
+	mu   sync.Mutex // held while the owner shows that it lives; guards what follows
+	late bool       // the file is still to be made
 }
 
 func newOwnerFile(p Place) *ownerFile {
@@ -253,12 +255,29 @@ func (f *ownerFile) beat() {
 			return
 		case <-t.C:
 		}
-		if err := f.show(); errors.Is(err, ErrLocked) { // after any other error, the next beat makes it good
-			f.loss = fmt.Errorf("this process gave no sign of life for some time, and lost the mirror: %w", err)
-			close(f.lost)
+		if f.check() != nil {
 			return
 		}
 	}
+}
+
+// check shows that the owner lives, and returns the loss if another has its place.
+// After any other error, the next beat makes it good.
+func (f *ownerFile) check() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.stop:
+		return nil
+	case <-f.lost:
+		return f.loss
+	default:
+	}
+	if err := f.show(); errors.Is(err, ErrLocked) {
+		f.loss = fmt.Errorf("this process gave no sign of life for some time, and lost the mirror: %w", err)
+		close(f.lost)
+	}
+	return f.loss
 }
 
 // show proves that the owner lives, and returns a *LockedError if another has its
@@ -296,6 +315,8 @@ func (f *ownerFile) appear() error {
 func (f *ownerFile) release() error {
 	f.close.Do(func() { close(f.stop) })
 	<-f.done
+	f.mu.Lock() // a check may be under way
+	defer f.mu.Unlock()
 	if !isAt(f.path, f.text) {
 		return nil
 	}

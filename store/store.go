@@ -303,6 +303,10 @@ func (s *Store) AwaitLoss(ctx context.Context) error {
 	}
 }
 
+// Lost returns what AwaitLoss would, without waiting for it: it asks the mirror whether
+// another process has it. Ask before anything that would destroy what may be that one's.
+func (s *Store) Lost() error { return s.named(s.owner.check()) }
+
 // Close gives the mirror back. It waits for running transactions, and may be
 // called again.
 func (s *Store) Close() error {
