@@ -213,6 +213,7 @@ type ownerFile struct {
 
 	mu   sync.Mutex // held while the owner shows that it lives; guards what follows
 	late bool       // the file is still to be made
+	seen time.Time  // when it showed last, by the wall clock: the other one stands still while a machine sleeps
 }
 
 func newOwnerFile(p Place) *ownerFile {
@@ -230,7 +231,7 @@ func (f *ownerFile) take(command string) error {
 	if err != nil {
 		return err
 	}
-	f.text = append(b, '\n')
+	f.text, f.seen = append(b, '\n'), wallClock()
 	if err := f.place.claim(f.path, f.text); err != nil {
 		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 		switch {
@@ -284,11 +285,14 @@ func (f *ownerFile) check() error {
 // place. It writes what the file has already, by which the file server sets its time:
 // to the file that it has read, which cannot be another's.
 func (f *ownerFile) show() error {
+	now := wallClock()
 	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) { // a person has removed it, or it is late
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.mayHaveHadHeirs(now):
+		return &LockedError{Path: f.path}
+	case errors.Is(err, fs.ErrNotExist): // a person has removed it, or it is late
 		return f.appear()
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	s, err := lookAt(file)
@@ -298,8 +302,11 @@ func (f *ownerFile) show() error {
 	}
 	err = errors.Join(err, file.Close())
 	switch {
-	case mine || err != nil:
+	case err != nil:
 		return err
+	case mine:
+		f.seen = now
+		return nil
 	case f.late: // it is of somebody who died before
 		return f.appear()
 	}
@@ -307,10 +314,27 @@ func (f *ownerFile) show() error {
 }
 
 func (f *ownerFile) appear() error {
+	now := wallClock()
 	err := f.place.claim(f.path, f.text)
-	f.late = f.late && err != nil
+	if err == nil {
+		f.late, f.seen = false, now
+	}
 	return err
 }
+
+// mayHaveHadHeirs reports whether the owner was silent for so long that another may
+// have had its place, and given it back: what is known here of the mirror need not be
+// so any more. A mirror that is gone altogether is none that another had.
+func (f *ownerFile) mayHaveHadHeirs(now time.Time) bool {
+	if f.late || now.Sub(f.seen) <= ownerStale {
+		return false
+	}
+	_, err := os.Stat(filepath.Dir(f.path))
+	return err == nil
+}
+
+// wallClock is the time without its monotonic part.
+func wallClock() time.Time { return time.Now().Round(0) }
 
 func (f *ownerFile) release() error {
 	f.close.Do(func() { close(f.stop) })

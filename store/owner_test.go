@@ -368,3 +368,33 @@ func TestAnOwnerThatSlept(t *testing.T) {
 		must(t, other.Close())
 	})
 }
+
+// A machine is cut off from the file server, and meanwhile another one takes the mirror
+// and gives it back. Nobody owns it, and the former owner knows yet that its time is over:
+// if the mirror was away for no more than two minutes, nobody can have had it.
+func TestAnOwnerWhoseHeirCameAndWent(t *testing.T) {
+	for away, lost := range map[time.Duration]bool{time.Minute: false, 3 * time.Minute: true} {
+		dir := t.TempDir()
+		places := []store.Place{locate(t, dir, t.TempDir()), locate(t, dir, t.TempDir())}
+		synctest.Test(t, func(t *testing.T) {
+			former := openMirror(t, places[0])
+			must(t, os.Rename(dir, dir+".away"))
+			time.Sleep(away + time.Second) // between two beats
+			must(t, os.Rename(dir+".away", dir))
+			age(t, ownerPath(dir), 3*time.Minute)
+			other, err := store.Open(places[1], "other")
+			must(t, err)
+			must(t, other.Close())
+
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := former.AwaitLoss(ctx); errors.Is(err, store.ErrLocked) != lost {
+				t.Errorf("AwaitLoss after %v = %v, want a loss: %t", away, err, lost)
+			}
+			former.close()
+			if left, err := filepath.Glob(filepath.Join(dir, store.Dir, "*owner*")); err != nil || len(left) > 0 {
+				t.Errorf("Close left %v, %v, want nothing of an owner", left, err)
+			}
+		})
+	}
+}
