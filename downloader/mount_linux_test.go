@@ -70,6 +70,12 @@ func TestADiskMountedInsideTheMirror(t *testing.T) {
 			if entries, err := os.ReadDir(d); err != nil || len(entries) != 1 {
 				t.Errorf("on the other disk are %v, %v, want what was there", entries, err)
 			}
+			v := r.verify()
+			if v.Verified != 2 || v.Unreadable != 1 {
+				t.Errorf("verification = %+v, want the 2 outside right, and what is on the other disk unreadable", v)
+			}
+			again := r.pull()
+			wantFiles(t, again, store.Incomplete, store.Files{Total: 6, Present: 2, Failed: 4})
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -168,6 +169,9 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	fi, err := v.p.s.Tree.root.Lstat(name)
 	if err == nil && !fi.Mode().IsRegular() {
 		err = &fs.PathError{Op: "verify", Path: name, Err: errors.New("it is not a regular file")}
+	}
+	if err == nil && e.standing != present && durable.Device(fi) != v.p.s.Tree.device { // flush does not reach it
+		err = &fs.PathError{Op: "verify", Path: name, Err: errOtherDisk}
 	}
 	if err != nil {
 		return v.note(e, nil, err)
