@@ -149,7 +149,7 @@ func (p *pass) compare(ctx context.Context) error {
 	r.Files.Total = p.plan.Total
 	p.progress.Total.Store(p.plan.Total)
 	p.expect(p.published - p.version.Manifest.Size - r.Bytes.Present)
-	if err == nil && p.plan.Total == 0 && n > 0 {
+	if err == nil && p.plan.Total == 0 && n > 0 && p.selection.HasPatterns() { // else what was lost is in no manifest any more
 		err = fmt.Errorf("%w of the %s files of %s", ErrNothingSelected, humanize.Comma(n), p.ref)
 	}
 	return err

@@ -144,3 +144,25 @@ func TestARepairMendsMoreThanIsListed(t *testing.T) {
 		t.Errorf("after the repair: %+v, want %d right and 1 never fetched", v, wanted+1)
 	}
 }
+
+// The manifest was renewed after the verification, and lists the lost file no more:
+// the repair has nothing to do, which is no mistake of the person who asked for it.
+func TestARepairAfterARenewal(t *testing.T) {
+	t.Parallel()
+	a, b, c := file("a", 1000), file("b", 1000), file("c", 1000)
+	s := newSite(t, nil, project(a, b, c))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	r.rot("b")
+	if v := r.verify(); v.Failed() != 1 {
+		t.Fatalf("verification = %+v, want 1 wrong", v)
+	}
+	s.Publish(project(a, c))
+	lost, err := r.syncer.SelectLost(demo)
+	must(t, err)
+	r.syncer.AcceptManifest(demo)
+	report, err := r.syncer.Pull(t.Context(), demo, lost, new(downloader.Progress))
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Adopted: 2})
+}

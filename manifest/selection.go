@@ -65,6 +65,9 @@ func (s Selection) Match(path string) bool {
 // All reports whether s selects everything by having nothing to select by.
 func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 && s.only == nil }
 
+// HasPatterns reports whether s selects by what a person wrote, and not by paths alone.
+func (s Selection) HasPatterns() bool { return len(s.include)+len(s.exclude) > 0 }
+
 // Equal reports whether s and other were made alike.
 func (s Selection) Equal(other Selection) bool {
 	same := func(a, b pattern) bool { return a.onName == b.onName && a.match.String() == b.match.String() }
