@@ -106,11 +106,14 @@ func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version
 }
 
 // isComplete reports whether all files of a version are recorded, and as their
-// records say: a person may have removed them since.
+// records say: a person may have removed them since, or the manifest that lists them.
 func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) {
 	recorded, _, err := s.Store.Totals(v.ID)
 	if err != nil || recorded == 0 || recorded < v.Manifest.Entries {
 		return false, err
+	}
+	if !s.Tree.manifestIntact(v.Manifest.Digest) {
+		return false, nil
 	}
 	p, ctx := s.newPass(ctx, s.Sources, v.Ref, manifest.Selection{}, new(Progress))
 	defer p.cancel(nil)

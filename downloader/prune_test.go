@@ -241,6 +241,31 @@ func TestWhatMayBePruned(t *testing.T) {
 	}
 }
 
+// A person removed a kept manifest. Nobody knows whether that version is complete, so
+// that it makes no other one old, and hinders nobody from pruning another dataset.
+func TestAVersionWithoutItsManifestIsNotComplete(t *testing.T) {
+	t.Parallel()
+	r, _, _, _ := twoVersions(t)
+	other, err := r.store.PutVersion(store.Version{
+		Ref: manifest.Ref{Dataset: "other", Version: "1.0"}, Manifest: store.Manifest{Digest: manifest.Digest{1}, Entries: 1, Size: 80},
+	})
+	must(t, err)
+	must(t, r.store.Commit(store.Batch{ID: other.ID, Put: []store.Verified{{Digest: manifest.Digest{2}, Record: store.Record{Size: 1}}}}))
+	if got := r.prunable(manifest.Ref{}, 0); !slices.Equal(got, []manifest.Ref{demo}) {
+		t.Errorf("Prunable beside a dataset whose manifest is gone = %v, want %v", got, demo)
+	}
+	must(t, r.store.DropVersion(other.Ref))
+
+	v, _, err := r.store.Version(demo2)
+	must(t, err)
+	kept := filepath.Join(r.dir, store.Dir, "manifests", v.Manifest.Digest.String())
+	must(t, os.Rename(kept, kept+".away"))
+	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
+		t.Errorf("Prunable without the manifest of 2.0 = %v, want none", got)
+	}
+	must(t, os.Rename(kept+".away", kept))
+}
+
 // A manifest that has just come is that of a pass over another dataset, which has
 // not said so yet; an older one that nobody uses is what an earlier end left.
 func TestPruneLeavesAManifestThatHasJustCome(t *testing.T) {
