@@ -53,12 +53,9 @@ func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifes
 // found wrong or missing, however many, and that no pass has mended since. A pass
 // over these mends a mirror of a part of a dataset, and leaves it that part.
 func (s *Syncer) SelectLost(ref manifest.Ref) (manifest.Selection, error) {
-	v, known, err := s.Store.Version(ref)
+	v, err := s.known(ref)
 	if err != nil {
 		return manifest.Selection{}, err
-	}
-	if !known {
-		return manifest.Selection{}, ErrNoManifest
 	}
 	selection := manifest.SelectPaths(func(yield func(string) bool) { err = s.eachLost(v, yield) })
 	return selection, err
