@@ -59,7 +59,7 @@ type sighting struct {
 func look(path string) (sighting, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return sighting{}, err
+		return sighting{}, unlessDangling(path, err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
 	return lookAt(f)

@@ -398,3 +398,27 @@ func TestAnOwnerWhoseHeirCameAndWent(t *testing.T) {
 		})
 	}
 }
+
+// A symlink that leads nowhere stands where a file of the mirror's should be made. Who
+// opens the mirror is told, and neither waits for ever nor writes to where it leads.
+func TestDanglingSymlinksAreNamed(t *testing.T) {
+	for _, name := range []string{"owner", "owner.next", "id"} {
+		dir := t.TempDir()
+		link := filepath.Join(dir, store.Dir, name)
+		must(t, os.Mkdir(filepath.Dir(link), 0o700))
+		must(t, os.Symlink("nowhere", link))
+		if name == "owner.next" {
+			elsewhere(t, dir, time.Hour)
+		}
+		place, err := store.Locate(dir, t.TempDir())
+		if err == nil {
+			_, err = store.Open(place, "test")
+		}
+		if failed, ok := errors.AsType[*os.PathError](err); !ok || failed.Path != link || !strings.Contains(err.Error(), "symlink") {
+			t.Errorf("opening with a dangling %s = %v, want an error that names it", name, err)
+		}
+		if _, err := os.Lstat(filepath.Join(filepath.Dir(link), "nowhere")); err == nil {
+			t.Errorf("a file was made where %s leads", name)
+		}
+	}
+}

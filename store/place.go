@@ -77,6 +77,7 @@ func mirrorID(own string) (string, error) {
 		if id := strings.TrimSpace(string(b)); err == nil && len(id) == 16 {
 			return id, nil
 		}
+		err = unlessDangling(path, err)
 		write := durable.CreateFile
 		if err == nil {
 			write = durable.WriteFile // over one that names nothing
@@ -90,6 +91,18 @@ func mirrorID(own string) (string, error) {
 			return id, err
 		}
 	}
+}
+
+// unlessDangling is the error of opening path, or says that path is a symlink which leads
+// nowhere: that does not exist for who reads it, and exists for who would make it.
+func unlessDangling(path string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if fi, lerr := os.Lstat(path); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
+		return &fs.PathError{Op: "open", Path: path, Err: errors.New("it is a symlink that leads nowhere; remove it")}
+	}
+	return err
 }
 
 func (p Place) file() string { return filepath.Join(p.State, "state.db") }
