@@ -64,8 +64,9 @@ func QuarantineOf(mirror string, ref manifest.Ref) (q Quarantine, err error) {
 	return q, q.count(root, ref)
 }
 
-// EmptyQuarantine removes what QuarantineOf counts, and returns that. Passes may
-// run meanwhile, also those of other processes: nothing in there is theirs.
+// EmptyQuarantine removes what QuarantineOf counts, and returns what was there when
+// it began. Passes may run meanwhile, also those of other processes: nothing in there
+// is theirs, and of what they add some is removed too.
 func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Quarantine, err error) {
 	root, err := openQuarantine(mirror)
 	if err != nil {
