@@ -170,7 +170,7 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	}
 	left := p.published - p.plan.PresentBytes - p.s.Tree.partialsOnDisk()
 	space, err := p.s.Tree.free()
-	if err != nil || left <= space.Bytes {
+	if err != nil || space.Total == 0 || left <= space.Bytes {
 		return nil //nolint:nilerr // a disk that does not tell its room is found full when it is
 	}
 	linkable, err := p.linkable(ctx)

@@ -275,3 +275,13 @@ func TestAnAbsurdLengthEndsNoPass(t *testing.T) {
 		})
 	}
 }
+
+// A file system without a limit has no room by its own account, as one that does not
+// say, and all fits.
+func TestAFileSystemThatDoesNotTellItsRoom(t *testing.T) {
+	small, big := file("small", 1000), file("big", 2*mega)
+	s := newSite(t, nil, project(small, big))
+	r := newRig(t, rigOptions{site: s, dir: smallDisk(t, "size=0")})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Fetched: 2})
+	r.has(small, big)
+}

@@ -15,11 +15,17 @@ import (
 // smallDisk mounts a file system of 4 MiB.
 func smallDisk(t *testing.T) string {
 	t.Helper()
+	return diskOf(t, "4m")
+}
+
+// diskOf mounts one of some size, "0" for one without a limit.
+func diskOf(t *testing.T, size string) string {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount a small disk")
 	}
 	dir := t.TempDir()
-	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, "size=4m"); err != nil {
+	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("cannot mount a small disk here: %v", err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
@@ -124,4 +130,9 @@ func TestAStateIsNotBegunOnAFullDisk(t *testing.T) {
 		empty()
 		openMirror(t, place)
 	}
+}
+
+// A file system without a limit has no room by its own account, as one that does not say.
+func TestAStateIsBegunWhereTheRoomIsUnknown(t *testing.T) {
+	openMirror(t, locate(t, diskOf(t, "0"), ""))
 }

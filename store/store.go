@@ -138,7 +138,7 @@ func roomForNew(path string) error {
 		return nil
 	}
 	space, err := durable.Free(filepath.Dir(path))
-	if err != nil || space.Bytes >= newBytes { // who does not know tries
+	if err != nil || space.Total == 0 || space.Bytes >= newBytes { // who does not know tries
 		return nil
 	}
 	return &Error{path, fmt.Errorf("%w: it takes %d KiB to begin with, and %d KiB are free", syscall.ENOSPC, newBytes>>10, space.Bytes>>10)}

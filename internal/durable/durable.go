@@ -96,7 +96,7 @@ func fill(f *os.File, data []byte) error {
 // Space is the room left on a file system for an ordinary user.
 type Space struct {
 	Bytes  int64 // free bytes
-	Total  int64 // size of the file system in bytes
+	Total  int64 // size of the file system in bytes; 0, as Bytes is, where it has no limit or does not say
 	Inodes int64 // free inodes; -1 where the file system has no limit or does not say
 }
 
