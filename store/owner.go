@@ -289,7 +289,7 @@ func (f *ownerFile) show() error {
 	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.mayHaveHadHeirs(now):
-		return &LockedError{Path: f.path}
+		return fmt.Errorf("%w, or was meanwhile", &LockedError{Path: f.path})
 	case errors.Is(err, fs.ErrNotExist): // a person has removed it, or it is late
 		return f.appear()
 	case err != nil:

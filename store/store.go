@@ -291,9 +291,10 @@ func checkBucket(b *bolt.Bucket) error {
 }
 
 // AwaitLoss returns an error that is ErrLocked once another process has taken the
-// mirror, as it may when this one gave no sign of life for two minutes: its machine
-// slept, or was cut off from the mirror's file server. Whoever runs passes has to end
-// them then; nothing can be written to the store any more. It returns nil when ctx ends.
+// mirror, or may have had it meanwhile, as it may when this one gave no sign of life
+// for two minutes: its machine slept, or was cut off from the mirror's file server.
+// Whoever runs passes has to end them then; nothing can be written to the store any
+// more. It returns nil when ctx ends.
 func (s *Store) AwaitLoss(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
