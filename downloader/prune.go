@@ -94,7 +94,7 @@ func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version
 		case v.Ref.Version == kept.Version && version == "":
 		case v.Ref.Version == kept.Version && version == kept.Version:
 			return nil, fmt.Errorf("%w: %s is the version that the configuration names", ErrKept, v.Ref)
-		case version == "" && i > complete+kept.Old, version == v.Ref.Version && i > 0 && i != complete:
+		case version == "" && i > complete+max(kept.Old, 0), version == v.Ref.Version && i > 0 && i != complete:
 			refs = append(refs, v.Ref)
 		case version == v.Ref.Version && i == complete:
 			return nil, fmt.Errorf("%w: %s is the newest version that is complete here", ErrKept, v.Ref)

@@ -218,6 +218,7 @@ func TestWhatMayBePruned(t *testing.T) {
 		{refs: []manifest.Ref{ref("1.0"), ref("2.0")}},
 		{keep: 1, refs: []manifest.Ref{ref("1.0")}},
 		{keep: 2},
+		{keep: -1, refs: []manifest.Ref{ref("1.0"), ref("2.0")}}, // never the newest complete one
 		{want: ref(""), refs: []manifest.Ref{ref("1.0"), ref("2.0")}},
 		{want: ref("2.0"), keep: 5, refs: []manifest.Ref{ref("2.0")}},
 		{kept: "1.0", refs: []manifest.Ref{ref("2.0")}},

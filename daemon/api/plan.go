@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"time"
@@ -112,6 +113,9 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	var body PruneRequest
 	if err := readJSON(w, r, &body); err != nil {
 		return err
+	}
+	if body.Keep != nil && *body.Keep < 0 {
+		return &requestError{fmt.Errorf("keep is %d: it must not be below 0", *body.Keep)}
 	}
 	var want manifest.Ref
 	var err error

@@ -61,6 +61,9 @@ func TestRefusedPlansAndPrunes(t *testing.T) {
 	wantError("a plan from nowhere", err, http.StatusConflict, 0, `"attic" is none of physionet`)
 	_, err = client.Prune(t.Context(), PruneRequest{Version: "1.0"})
 	wantError("a version of nothing", err, http.StatusBadRequest, 0, "openapi.json")
+	below := -1
+	_, err = client.Prune(t.Context(), PruneRequest{Keep: &below})
+	wantError("fewer than none to keep", err, http.StatusBadRequest, 0, "keep is -1")
 	id, err := client.Pull(t.Context(), PullRequest{Dataset: "demo"})
 	must(t, err)
 	follow(t, client, id)
