@@ -76,6 +76,7 @@ type Daemon struct {
 	started time.Time
 	wake    chan struct{}  // holds a value when there is something to decide
 	told    chan struct{}  // the same for events to deliver
+	ending  chan struct{}  // is closed when Run ends
 	passes  sync.WaitGroup // their goroutines, and errands
 	// free asks for the room on the mirror's disk. Tests have another one.
 	free func(path string) (durable.Space, error)
@@ -88,7 +89,6 @@ type Daemon struct {
 	recent   []*pass // the last ones asked for, the oldest first
 	lastID   int64
 	running  bool
-	ending   bool
 	fatal    error // ends Run
 	shortage *shortage
 	space    durable.Space // on the mirror's disk, a minute ago at most
@@ -120,7 +120,7 @@ func New(o Options) (*Daemon, error) {
 		host = "localhost"
 	}
 	d := &Daemon{
-		o: o, host: host, started: time.Now(), wake: make(chan struct{}, 1), told: make(chan struct{}, 1),
+		o: o, host: host, started: time.Now(), wake: make(chan struct{}, 1), told: make(chan struct{}, 1), ending: make(chan struct{}),
 		free:     durable.Free,
 		datasets: map[string]*dataset{}, watchers: map[chan struct{}]struct{}{}, lines: map[addressee]*line{},
 	}
@@ -249,11 +249,11 @@ func (d *Daemon) setRunning(running bool) {
 	d.change()
 }
 
-// stopAll breaks off every pass, and lets no errand begin any more.
+// stopAll breaks off every pass and errand, and lets no errand begin any more.
 func (d *Daemon) stopAll(why *stop) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ending = true
+	close(d.ending)
 	for _, s := range d.datasets {
 		if s.running != nil {
 			s.running.stop(why)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
@@ -12,11 +13,11 @@ import (
 
 // errand has something done for a person that is no pass, and returns when it is.
 // While it is alone with its dataset no pass of that begins; it is not where one
-// runs already, or another errand. The context that it works under must end when
-// that of Run does, which waits for it.
-func (d *Daemon) errand(name string, do func(alone bool) error) error {
+// runs already, or another errand. The context that it works under ends with Run,
+// which waits for it.
+func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Context, alone bool) error) error {
 	d.mu.Lock()
-	if d.ending {
+	if d.hasEnded() {
 		d.mu.Unlock()
 		return errNotStarted
 	}
@@ -27,7 +28,12 @@ func (d *Daemon) errand(name string, do func(alone bool) error) error {
 	d.passes.Add(1)
 	d.mu.Unlock()
 	defer d.passes.Done()
-	err := do(alone)
+	ctx, cancel := d.untilEnd(ctx)
+	defer cancel()
+	err := do(ctx, alone)
+	if why := context.Cause(ctx); err != nil && errors.Is(why, stopDaemon) {
+		err = why
+	}
 	if !alone {
 		return err
 	}
@@ -46,13 +52,40 @@ func (d *Daemon) errand(name string, do func(alone bool) error) error {
 	return errors.Join(err, cerr)
 }
 
+// hasEnded reports whether Run has come to its end, and starts nothing any more.
+func (d *Daemon) hasEnded() bool {
+	select {
+	case <-d.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// untilEnd returns a context that ends with Run, too, and what releases it.
+func (d *Daemon) untilEnd(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-d.ending:
+			cancel(stopDaemon)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watch.Wait()
+	}
+}
+
 // Plan says what a pass would do. Where one runs over the dataset, it goes by the
 // manifest that it has; the error wraps ErrBusy if that is still on its way.
 func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan, err error) {
 	d.mu.Lock()
 	r = d.filledIn(r)
 	d.mu.Unlock()
-	err = d.errand(r.Ref.Dataset, func(alone bool) error {
+	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, alone bool) error {
 		ref, err := d.o.Syncer.Resolve(ctx, r.Ref)
 		if err != nil {
 			return err
@@ -92,7 +125,7 @@ func (d *Daemon) Prunable(ctx context.Context, want manifest.Ref, keep *int) ([]
 
 // PlanPrune says what Prune would remove of a version.
 func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *downloader.Pruned, err error) {
-	err = d.errand(ref.Dataset, func(bool) error {
+	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, _ bool) error {
 		plan, err = d.o.Syncer.PlanPrune(ctx, ref)
 		return err
 	})
@@ -102,7 +135,7 @@ func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *downloa
 // Prune removes a version. The error wraps ErrBusy if a pass over the dataset
 // runs, or one over the version waits.
 func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *downloader.Pruned, err error) {
-	err = d.errand(ref.Dataset, func(alone bool) error {
+	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, alone bool) error {
 		d.mu.Lock()
 		waits := slices.ContainsFunc(d.dataset(ref.Dataset).queue, func(p *pass) bool { return p.request.Ref == ref })
 		d.mu.Unlock()

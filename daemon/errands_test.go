@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mimicsync/daemon"
@@ -119,6 +120,7 @@ func TestAPassWaitsForAPlan(t *testing.T) {
 		after(time.Second)
 		cancel() // as the server does when the daemon ends
 		r.stop()
+		synctest.Wait()
 		if len(planned) == 0 {
 			t.Error("the daemon ended before the plan")
 		}

@@ -119,7 +119,11 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	think := l.think
 	l.mu.Unlock()
 	if isManifest {
-		time.Sleep(think)
+		select {
+		case <-time.After(think):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -190,6 +190,33 @@ func TestTheMirrorVanishes(t *testing.T) {
 	})
 }
 
+// A plan that waits for a server does not keep the daemon from ending.
+func TestTheMirrorVanishesUnderAPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLibrary()
+		l.publish(ref(t, "demo@1.0"), large())
+		r := newRig(t, l, daemon.Settings{})
+		r.start()
+		r.library.thinks(time.Hour)
+		planned := make(chan error, 1)
+		go func() {
+			_, err := r.planOf("demo")
+			planned <- err
+		}()
+		after(time.Second)
+		began := time.Now()
+		must(t, os.Rename(r.dir, r.dir+".unmounted"))
+		<-r.ended
+		if took := time.Since(began); !errors.Is(r.err, daemon.ErrMirrorGone) || took > 2*time.Minute {
+			t.Errorf("Run() = %v after %s, want ErrMirrorGone at once", r.err, took)
+		}
+		if err := <-planned; !errors.Is(err, downloader.ErrInterrupted) {
+			t.Errorf("Plan() = %v, want it interrupted", err)
+		}
+		must(t, errors.Join(r.tree.Close(), r.store.Close()))
+	})
+}
+
 // A state file that cannot be written ends the daemon, which must not go on as if
 // it remembered.
 func TestABrokenStoreEndsTheDaemon(t *testing.T) {
