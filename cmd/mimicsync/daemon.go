@@ -57,6 +57,16 @@ const daemonOwner = "daemon"
 // secondDaemonError means that the mirror has a daemon already.
 type secondDaemonError struct{ *store.LockedError }
 
+// secondDaemon returns the *secondDaemonError of an error, nil if it is none: a
+// daemon on another machine is not what status asks here.
+func secondDaemon(err error) error {
+	locked, ok := errors.AsType[*store.LockedError](err)
+	if !ok || locked.Owner.Command != daemonOwner || !locked.Owner.Here() {
+		return nil
+	}
+	return &secondDaemonError{locked}
+}
+
 // endTime is how long a daemon may take to end. Service managers and people kill
 // what takes longer than ten seconds.
 const endTime = 9 * time.Second
@@ -80,8 +90,8 @@ func (a *app) daemon(ctx context.Context, listen []string) error {
 			return fmt.Errorf("the daemon did not come to its end within %s, and is cut off; what was verified is saved", endTime)
 		}
 	}
-	if locked, ok := errors.AsType[*store.LockedError](err); ok && locked.Owner.Command == daemonOwner {
-		return &secondDaemonError{locked}
+	if second := secondDaemon(err); second != nil {
+		return second
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, context.Canceled)) {
 		return nil // it was asked to end
