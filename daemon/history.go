@@ -13,11 +13,15 @@ const shownFailures = 20
 
 // record sees that a pass which fetched is in the history, with its kind. The
 // Syncer has written it there if it came as far as to know a manifest.
-func (d *Daemon) record(p *pass) error {
+func (d *Daemon) record(s *dataset, p *pass) error {
 	if !p.fetches() {
 		return nil // recordVerification has
 	}
 	d.mu.Lock()
+	if s.mistook(p) {
+		d.mu.Unlock()
+		return nil
+	}
 	report, ref := p.report, manifest.Ref{Dataset: p.request.Ref.Dataset, Version: p.version}
 	entry := store.Pass{Start: p.start, Elapsed: p.elapsed, State: report.State, Error: p.why}
 	d.mu.Unlock()

@@ -104,6 +104,12 @@ func (s *dataset) isRefresh(p *pass) bool {
 	return s.scheduled() && p.fetches() && request.equal(s.request())
 }
 
+// mistook reports whether a person asked for files that the version does not have,
+// in words of their own: that says nothing of the dataset.
+func (s *dataset) mistook(p *pass) bool {
+	return p.kind == PullPass && errors.Is(p.err, downloader.ErrNothingSelected) && !s.isRefresh(p)
+}
+
 // conclude makes the outcome of a refresh the condition of its dataset.
 func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
 	s.agenda.Ref, s.agenda.Refreshed = p.request.Ref, p.start

@@ -128,6 +128,29 @@ func TestADatasetOfWhichNothingIsSelected(t *testing.T) {
 	})
 }
 
+// A typo in what a person asks for is told to them, and a complete dataset stays so.
+func TestAPullOfNothing(t *testing.T) {
+	scene(t, nil, func(t *testing.T, r *rig) {
+		r.library.slow(0)
+		r.pull("demo")
+		after(time.Minute)
+		typo, err := manifest.NewSelection([]string{"hosp/typo/**"}, nil)
+		must(t, err)
+		id, err := r.Pull(daemon.PullRequest{Ref: ref(t, "demo"), Selection: typo})
+		must(t, err)
+		after(time.Minute)
+		if p := r.pass(id); p.State != store.Failed || !strings.Contains(p.Error, "nothing is selected") {
+			t.Errorf("the pull of nothing: %+v, want it failed", p)
+		}
+		if s := r.dataset("demo"); !s.Complete || s.Last.State != store.Complete {
+			t.Errorf("after it the dataset is %+v, and its last pass %+v", s, s.Last)
+		}
+		if past, err := r.History("demo", 10); err != nil || len(past) != 1 {
+			t.Errorf("History() = %+v, %v, want the first pull alone", past, err)
+		}
+	})
+}
+
 // A server in trouble serves a web page, or half a list, as the manifest. It is told
 // once, and nothing follows from it.
 func TestADamagedManifestIsNotActedOn(t *testing.T) {

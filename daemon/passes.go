@@ -109,7 +109,7 @@ func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 	d.mu.Lock()
 	p.elapsed, p.err, p.why, p.cure = time.Since(p.start), err, why, cure
 	d.mu.Unlock()
-	unrecorded := d.record(p)
+	unrecorded := d.record(s, p)
 	if isFull(unrecorded) {
 		d.o.Logger.WarnContext(ctx, "pass is not in the history", "dataset", s.name, "pass", p.id, "err", unrecorded)
 		unrecorded = nil
@@ -214,8 +214,11 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 	d.o.Logger.Info("pass ends", "dataset", shown.Dataset, "version", shown.Version, "kind", string(p.kind), "pass", p.id,
 		"state", shown.State.String(), "elapsed", p.elapsed, "fetched_bytes", shown.Fetched, "err", p.err)
 	shown.Report, shown.Verification = nil, nil
-	s.last = &shown
+	if !s.mistook(p) {
+		s.last = &shown
+	}
 	switch complete := p.state() == store.Complete; {
+	case s.mistook(p):
 	case p.fetches():
 		s.complete = complete
 		if complete {

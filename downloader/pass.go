@@ -81,7 +81,10 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	err = p.spaceError(err, 0)
 	report := p.close(err)
 	p.progress.enter(PhaseEnd)
-	if p.version.ID != 0 && !errors.Is(err, store.ErrLocked) { // the mirror, and its history, are another's
+	switch {
+	case p.version.ID == 0, errors.Is(err, store.ErrLocked): // the mirror, and its history, are another's
+	case errors.Is(err, ErrNothingSelected): // a typo says nothing of the version
+	default:
 		err = errors.Join(err, p.writeHistory(report), p.noteRates(), p.tidy(report))
 	}
 	return report, err
