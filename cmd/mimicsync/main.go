@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 )
 
 func main() {
@@ -26,6 +27,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		if !a.started { // cobra did not get as far as running anything
 			err = &usageError{err: err}
+			a.json = a.json || slices.Contains(args, "--json") // which it has not come to, behind what is wrong
 		}
 		if usage, ok := errors.AsType[*usageError](err); ok && usage.hint == "" {
 			usage.hint = "see: " + cmd.CommandPath() + " --help"

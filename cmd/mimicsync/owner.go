@@ -208,13 +208,16 @@ func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*dow
 // prune has the daemon remove a version.
 func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error) {
 	results, err := o.Prune(ctx, api.PruneRequest{Dataset: ref.Dataset, Version: ref.Version})
-	if err != nil {
-		return nil, err
+	if refused, ok := errors.AsType[*api.Error](err); ok {
+		results = refused.Pruned
 	}
-	if len(results) == 0 { // somebody else was quicker
+	if len(results) == 0 && err == nil { // somebody else was quicker
 		return nil, &unknownHereError{ref}
 	}
-	return results[0], nil
+	if len(results) == 0 {
+		return nil, err
+	}
+	return results[0], err
 }
 
 // verifyAll does for verify what the daemon can.

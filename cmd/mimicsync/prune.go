@@ -62,6 +62,7 @@ type pruner interface {
 	// planPrune says what of the arguments would be removed; keep is nil if that is
 	// for the configuration to say.
 	planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error)
+	// prune returns what is gone, of one that failed too; nil if nothing is.
 	prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error)
 	close() error
 }
@@ -89,6 +90,10 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 	if _, err := parseRefs(args); err != nil {
 		return err
 	}
+	results := []*downloader.Pruned{}
+	if a.json { // in every case: what is gone is gone
+		defer func() { err = errors.Join(err, a.ui.jsonPart("pruned", results, err)) }()
+	}
 	p, err := a.pruner(ctx)
 	if err != nil {
 		return err
@@ -104,22 +109,20 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 			return err
 		}
 	}
-	results := []*downloader.Pruned{}
 	for _, planned := range old {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		result, err := p.prune(ctx, manifest.Ref{Dataset: planned.Dataset, Version: planned.Version})
+		if result != nil {
+			results = append(results, result)
+			if !a.json {
+				a.ui.pruned(result)
+			}
+		}
 		if err != nil {
 			return err
 		}
-		results = append(results, result)
-		if !a.json {
-			a.ui.pruned(result)
-		}
-	}
-	if a.json {
-		return a.ui.json(map[string]any{"pruned": results})
 	}
 	return nil
 }

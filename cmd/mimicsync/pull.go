@@ -55,9 +55,10 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	result := pullResult{Passes: []*downloader.Report{}}
-	if a.json { // in every case, for whoever reads it by program
-		defer func() { err = errors.Join(err, a.ui.json(result.with(err))) }()
+	passes := []*downloader.Report{}
+	var failed error // of those that ended early
+	if a.json {      // in every case, for whoever reads it by program
+		defer func() { err = errors.Join(err, a.ui.jsonPart("passes", passes, errors.Join(err, failed))) }()
 	}
 	refs, err := parseRefs(args)
 	if err != nil {
@@ -77,7 +78,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 			a.ui.notStarted(refs[i+1:])
 			break
 		}
-		result.Passes = append(result.Passes, report)
+		passes, failed = append(passes, report), errors.Join(failed, err)
 		if !a.json {
 			a.ui.report(report)
 		}
@@ -129,17 +130,4 @@ func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selectio
 	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)
 	defer stop()
 	return m.syncer.Pull(ctx, ref, selection, progress)
-}
-
-// pullResult is what --json prints, see DESIGN 6.
-type pullResult struct {
-	Passes []*downloader.Report `json:"passes"`
-	Error  string               `json:"error,omitempty"`
-}
-
-func (r pullResult) with(err error) pullResult {
-	if err != nil {
-		r.Error = err.Error()
-	}
-	return r
 }

@@ -40,6 +40,7 @@ type Error struct {
 	Hint string // what to do next, empty where Text says it
 	// ExitCode is that of the command line for it, 0 where Code says enough.
 	ExitCode int
+	Pruned   []*downloader.Pruned // what Prune had removed by then
 }
 
 // Error returns Text.
@@ -208,7 +209,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		if err := json.NewDecoder(response.Body).Decode(&p); err != nil || p.Error == "" {
 			p.Error = "the daemon answered " + response.Status
 		}
-		return &Error{response.StatusCode, p.Error, p.Hint, p.ExitCode}
+		return &Error{response.StatusCode, p.Error, p.Hint, p.ExitCode, p.Pruned}
 	}
 	if out == nil {
 		return nil

@@ -20,7 +20,18 @@ type problem struct {
 	Hint  string `json:"hint,omitempty"`
 	// ExitCode is that of Options.Advise, 0 where the status says what it is about.
 	ExitCode int `json:"exit_code,omitempty"`
+	// Pruned is what POST prune had removed by then.
+	Pruned []*downloader.Pruned `json:"pruned,omitempty"`
 }
+
+// partError is about a request of which a part is done.
+type partError struct {
+	error
+
+	pruned []*downloader.Pruned
+}
+
+func (e *partError) Unwrap() error { return e.error }
 
 // requestError is about what the client sent.
 type requestError struct{ err error }
@@ -31,6 +42,9 @@ func (e *requestError) Unwrap() error { return e.err }
 // answer is the status and the words for an error.
 func (s *Server) answer(err error) (int, problem) {
 	p := problem{Error: err.Error()}
+	if part, ok := errors.AsType[*partError](err); ok {
+		p.Pruned = part.pruned
+	}
 	var bad *requestError
 	switch {
 	case errors.As(err, &bad), errors.Is(err, manifest.ErrBadRef):

@@ -135,10 +135,15 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	answer := Prunes{Pruned: []*downloader.Pruned{}}
 	for _, ref := range old {
 		result, err := do(r.Context(), ref)
-		if err != nil {
+		if err != nil && body.DryRun {
 			return err
 		}
-		answer.Pruned = append(answer.Pruned, result)
+		if result != nil {
+			answer.Pruned = append(answer.Pruned, result)
+		}
+		if err != nil {
+			return &partError{err, answer.Pruned}
+		}
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/daemon"
+	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 )
 
@@ -69,6 +71,18 @@ func TestRefusedPlansAndPrunes(t *testing.T) {
 	follow(t, client, id)
 	_, err = client.Prune(t.Context(), PruneRequest{Dataset: "demo", Version: "1.0"})
 	wantError("the only version", err, http.StatusConflict, 0, "demo@1.0 is the newest version")
+}
+
+// What was removed before the second version failed is gone, and said.
+func TestAPruneThatFailsOnTheWay(t *testing.T) {
+	gone := []*downloader.Pruned{{Dataset: "demo", Version: "1.0", Files: 3}}
+	s := Server{o: Options{Advise: func(error) (int, string) { return 1, "" }}}
+	for err, code := range map[error]int{errors.New("read-only"): http.StatusInternalServerError, daemon.ErrBusy: http.StatusLocked} {
+		got, p := s.answer(&partError{err, gone})
+		if got != code || p.Error != err.Error() || len(p.Pruned) != 1 || p.Pruned[0].Version != "1.0" {
+			t.Errorf("answer(%v) = %d, %+v, want %d and what is gone", err, got, p, code)
+		}
+	}
 }
 
 // What takes an hour is answered after it, and ends with its client.
