@@ -28,6 +28,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -48,6 +49,9 @@ var (
 	ErrNotRunning  = errors.New("no pass runs")
 	ErrNoSuchPass  = errors.New("no such pass")
 	ErrBadSettings = errors.New("the configuration is not usable")
+
+	// ErrErrand is an ErrBusy that no pass is the cause of.
+	ErrErrand = fmt.Errorf("%w: another command is planning or pruning it", ErrBusy)
 )
 
 // Options is what a Daemon works with.

@@ -12,29 +12,36 @@ import (
 )
 
 // errand has something done for a person that is no pass, and returns when it is.
-// While it is alone with its dataset no pass of that begins; it is not where one
-// runs already, or another errand. The context that it works under ends with Run,
+// While it is alone with its dataset no pass of that begins; busy says what else
+// is at work there, nil if it is alone. The context that it works under ends with Run,
 // which waits for it.
-func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Context, alone bool) error) error {
+func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Context, busy error) error) error {
 	d.mu.Lock()
 	if d.hasEnded() {
 		d.mu.Unlock()
 		return errNotStarted
 	}
 	s := d.dataset(name)
-	alone := s.running == nil && !s.errand
-	s.errand = s.errand || alone
+	var busy error
+	switch {
+	case s.running != nil:
+		busy = ErrBusy
+	case s.errand:
+		busy = ErrErrand
+	default:
+		s.errand = true
+	}
 	known := s.versions
 	d.passes.Add(1)
 	d.mu.Unlock()
 	defer d.passes.Done()
 	ctx, cancel := d.untilEnd(ctx)
 	defer cancel()
-	err := do(ctx, alone)
+	err := do(ctx, busy)
 	if why := context.Cause(ctx); err != nil && errors.Is(why, stopDaemon) {
 		err = why
 	}
-	if !alone {
+	if busy != nil {
 		return err
 	}
 	versions, cerr := d.count(name, known)
@@ -85,18 +92,18 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 	d.mu.Lock()
 	r = d.filledIn(r)
 	d.mu.Unlock()
-	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, alone bool) error {
+	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, busy error) error {
 		ref, err := d.o.Syncer.Resolve(ctx, r.Ref)
 		if err != nil {
 			return err
 		}
-		if alone {
+		if busy == nil {
 			plan, err = d.o.Syncer.PlanFrom(ctx, r.Sources, ref, r.Selection)
 			return err
 		}
 		plan, err = d.o.Syncer.PlanAsKnown(ctx, r.Sources, ref, r.Selection)
 		if errors.Is(err, downloader.ErrNoManifest) {
-			return fmt.Errorf("%w: the manifest of %s is on its way", ErrBusy, ref)
+			return fmt.Errorf("%w: the manifest of %s is on its way", busy, ref)
 		}
 		return err
 	})
@@ -125,7 +132,7 @@ func (d *Daemon) Prunable(ctx context.Context, want manifest.Ref, keep *int) ([]
 
 // PlanPrune says what Prune would remove of a version.
 func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *downloader.Pruned, err error) {
-	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, _ bool) error {
+	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, _ error) error {
 		plan, err = d.o.Syncer.PlanPrune(ctx, ref)
 		return err
 	})
@@ -133,14 +140,17 @@ func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *downloa
 }
 
 // Prune removes a version. The error wraps ErrBusy if a pass over the dataset
-// runs, or one over the version waits.
+// runs, or one over the version waits, ErrErrand if something else is done there.
 func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *downloader.Pruned, err error) {
-	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, alone bool) error {
+	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, busy error) error {
 		d.mu.Lock()
 		waits := slices.ContainsFunc(d.dataset(ref.Dataset).queue, func(p *pass) bool { return p.request.Ref == ref })
 		d.mu.Unlock()
-		if !alone || waits {
-			return fmt.Errorf("%w, and %s stays as it is", ErrBusy, ref)
+		if busy == nil && waits {
+			busy = ErrBusy
+		}
+		if busy != nil {
+			return fmt.Errorf("%w, and %s stays as it is", busy, ref)
 		}
 		result, err = d.o.Syncer.Prune(ctx, ref)
 		return err

@@ -59,6 +59,9 @@ func (s *Server) answer(err error) (int, problem) {
 	case errors.Is(err, daemon.ErrNotRunning):
 		p.Hint = "see what runs with: mimicsync status"
 		return http.StatusConflict, p
+	case errors.Is(err, daemon.ErrErrand):
+		p.Hint = "try again when it has ended"
+		return http.StatusLocked, p
 	case errors.Is(err, daemon.ErrBusy):
 		p.Hint = "wait until its pass has ended, see: mimicsync status; or end it with: mimicsync daemon pause DATASET, and go on afterwards with: mimicsync daemon resume DATASET"
 		return http.StatusLocked, p
