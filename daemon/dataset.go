@@ -33,6 +33,8 @@ type version struct {
 	published      int64 // bytes, 0 when unknown
 	files, bytes   int64 // verified
 	manifestDigest manifest.Digest
+	fetched        time.Time // the manifest
+	last           *LastPass
 }
 
 // dataset returns what is known of a dataset, and begins to know it.
@@ -168,11 +170,14 @@ func (d *Daemon) count(name string, known []version) ([]version, error) {
 		if v.Ref.Dataset != name {
 			continue
 		}
-		n := version{ref: v.Ref, entries: v.Manifest.Entries, published: v.Bytes, manifestDigest: v.Manifest.Digest}
+		n := version{ref: v.Ref, entries: v.Manifest.Entries, published: v.Bytes, manifestDigest: v.Manifest.Digest, fetched: v.Manifest.Fetched}
 		i := slices.IndexFunc(known, func(k version) bool { return k.ref == n.ref && k.manifestDigest == n.manifestDigest })
 		if i >= 0 {
 			n.files, n.bytes = known[i].files, known[i].bytes
 		} else if n.files, n.bytes, err = d.o.Syncer.Store.Totals(v.ID); err != nil {
+			return nil, err
+		}
+		if n.last, err = LastPassOf(d.o.Syncer.Store, n.ref); err != nil {
 			return nil, err
 		}
 		versions = append(versions, n)

@@ -58,7 +58,7 @@ func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
 		LastSuccess: s.success, Last: s.last, Complete: s.complete,
 	}
 	for _, v := range s.versions {
-		status.Versions = append(status.Versions, VersionStatus{v.ref.Version, v.entries, v.files, v.bytes, v.published})
+		status.Versions = append(status.Versions, VersionStatus{v.ref.Version, v.entries, v.files, v.bytes, v.published, v.fetched, v.last})
 	}
 	if p := s.running; p != nil {
 		pass := d.passStatus(p, now)

@@ -111,6 +111,30 @@ type VersionStatus struct {
 	Files     int64  `json:"files"`           // verified
 	Bytes     int64  `json:"bytes"`           // verified
 	Published int64  `json:"published_bytes"` // of the whole version, 0 when unknown
+	// Manifest is when it was fetched.
+	Manifest time.Time `json:"manifest_fetched,omitzero"`
+	Last     *LastPass `json:"last_pass,omitempty"`
+}
+
+// LastPass is the last pass over a version, as the history has it.
+type LastPass struct {
+	Kind     string          `json:"kind,omitempty"` // pull, refresh, verify or scrub
+	Start    time.Time       `json:"start"`
+	Elapsed  float64         `json:"elapsed_s"`
+	State    store.State     `json:"state"`
+	Files    store.Files     `json:"files"`
+	Error    string          `json:"error,omitempty"`
+	Failures []store.Failure `json:"failures,omitempty"` // the first 20
+}
+
+// LastPassOf reads it from the store. It is nil if there was none.
+func LastPassOf(s *store.Store, ref manifest.Ref) (*LastPass, error) {
+	passes, err := s.Passes(ref, 1)
+	if err != nil || len(passes) == 0 {
+		return nil, err
+	}
+	p := passes[0]
+	return &LastPass{p.Kind, p.Start, p.Elapsed.Seconds(), p.State, p.Files, p.Error, p.Failures}, nil
 }
 
 // PassStatus is a pass, while it runs or after.

@@ -55,25 +55,27 @@ func (o *owner) status(ctx context.Context, args []string) error {
 // standings are what a daemon says of a dataset's versions, the oldest first, in
 // the form of the state file's. Of the one that it works on it knows more.
 func standings(d daemon.DatasetStatus) (all []standing) {
-	shown := daemon.VersionStatus{Version: d.Version, Entries: d.Entries, Files: d.Files, Bytes: d.Bytes, Published: d.Published}
-	versions := slices.DeleteFunc(slices.Clone(d.Versions), func(v daemon.VersionStatus) bool { return v.Version == d.Version })
-	versions = append(versions, shown)
-	slices.SortFunc(versions, func(a, b daemon.VersionStatus) int { return manifest.CompareVersions(a.Version, b.Version) })
-	for _, v := range versions {
-		all = append(all, newStanding(d, v))
-	}
-	return all
-}
-
-func newStanding(d daemon.DatasetStatus, v daemon.VersionStatus) standing {
-	s := standing{Dataset: d.Dataset, Version: v.Version, Entries: v.Entries, Files: v.Files, Bytes: v.Bytes, Published: v.Published}
-	if p := d.Last; p != nil && (p.Version == v.Version || p.Version == "" && v.Version == d.Version) {
-		s.Last = &lastPass{
+	shown := daemon.VersionStatus{Version: d.Version}
+	versions := slices.Clone(d.Versions)
+	if i := slices.IndexFunc(versions, func(v daemon.VersionStatus) bool { return v.Version == d.Version }); i >= 0 {
+		shown = versions[i]
+		versions = slices.Delete(versions, i, i+1)
+	} else if p := d.Last; p != nil && (p.Version == d.Version || p.Version == "") { // it did not come to a manifest
+		shown.Last = &daemon.LastPass{
 			Kind: string(p.Kind), Start: p.Start, Elapsed: p.Elapsed, State: p.State, Error: p.Error, Failures: p.Failures,
 			Files: store.Files{Total: p.Total, Failed: p.Failed},
 		}
 	}
-	return s
+	shown.Entries, shown.Files, shown.Bytes, shown.Published = d.Entries, d.Files, d.Bytes, d.Published
+	versions = append(versions, shown)
+	slices.SortFunc(versions, func(a, b daemon.VersionStatus) int { return manifest.CompareVersions(a.Version, b.Version) })
+	for _, v := range versions {
+		all = append(all, standing{
+			Dataset: d.Dataset, Version: v.Version, Entries: v.Entries, Files: v.Files, Bytes: v.Bytes, Published: v.Published,
+			Manifest: v.Manifest, Last: v.Last,
+		})
+	}
+	return all
 }
 
 // running tells what the daemon does, and what a person must do.

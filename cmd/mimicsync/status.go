@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/manifest"
-	"mimicsync/store"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -31,25 +31,15 @@ runs now, what is next, and what a person must do.`,
 
 // standing is what status tells of one dataset version.
 type standing struct {
-	Dataset   string    `json:"dataset"`
-	Version   string    `json:"version"`
-	Entries   int64     `json:"entries"`                   // of the manifest
-	Files     int64     `json:"files"`                     // verified
-	Bytes     int64     `json:"bytes"`                     // verified
-	Published int64     `json:"published_bytes"`           // of the whole version, 0 when unknown
-	Manifest  time.Time `json:"manifest_fetched,omitzero"` // a daemon does not tell
-	Last      *lastPass `json:"last_pass,omitempty"`
+	Dataset   string           `json:"dataset"`
+	Version   string           `json:"version"`
+	Entries   int64            `json:"entries"`         // of the manifest
+	Files     int64            `json:"files"`           // verified
+	Bytes     int64            `json:"bytes"`           // verified
+	Published int64            `json:"published_bytes"` // of the whole version, 0 when unknown
+	Manifest  time.Time        `json:"manifest_fetched,omitzero"`
+	Last      *daemon.LastPass `json:"last_pass,omitempty"`
 	ref       manifest.Ref
-}
-
-type lastPass struct {
-	Kind     string          `json:"kind,omitempty"` // pull, refresh, verify or scrub
-	Start    time.Time       `json:"start"`
-	Elapsed  float64         `json:"elapsed_s"`
-	State    store.State     `json:"state"`
-	Files    store.Files     `json:"files"`
-	Error    string          `json:"error,omitempty"`
-	Failures []store.Failure `json:"failures,omitempty"` // the first 20
 }
 
 func (a *app) status(ctx context.Context, args []string) (err error) {
@@ -101,11 +91,6 @@ func (m *mirror) standing(ref manifest.Ref) (standing, error) {
 	if s.Files, s.Bytes, err = m.store.Totals(v.ID); err != nil {
 		return s, err
 	}
-	passes, err := m.store.Passes(ref, 1)
-	if err != nil || len(passes) == 0 {
-		return s, err
-	}
-	p := passes[0]
-	s.Last = &lastPass{Kind: p.Kind, Start: p.Start, Elapsed: p.Elapsed.Seconds(), State: p.State, Files: p.Files, Error: p.Error, Failures: p.Failures}
-	return s, nil
+	s.Last, err = daemon.LastPassOf(m.store, ref)
+	return s, err
 }

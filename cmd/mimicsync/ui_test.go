@@ -25,7 +25,7 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 		State: store.Incomplete, Files: store.Files{Total: 1, Failed: 1}, Failures: failures, AuthorityErr: errors.New(evil),
 		Sources: []downloader.SourceReport{{Name: "s3", Dropped: evil}, {Name: "gcs"}},
 	})
-	u.status([]standing{{Last: &lastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
+	u.status([]standing{{Last: &daemon.LastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
 	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})
 	text := out.String()
 	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(printableText, r) }); i >= 0 {
@@ -55,7 +55,7 @@ func TestWhatIsPausedHasNothingNext(t *testing.T) {
 func TestADatasetWithoutAVersion(t *testing.T) {
 	var out strings.Builder
 	u := &ui{stdout: &out, stderr: &out}
-	u.status([]standing{{Dataset: "closed", Last: &lastPass{State: store.Failed, Error: "denied"}}}, "/data")
+	u.status([]standing{{Dataset: "closed", Last: &daemon.LastPass{State: store.Failed, Error: "denied"}}}, "/data")
 	if !strings.Contains(out.String(), "\nclosed: failed: denied\n") {
 		t.Errorf("status:\n%s", &out)
 	}

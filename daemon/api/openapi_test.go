@@ -98,7 +98,7 @@ func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 	d := readDocument(t)
 	types := map[string]any{
 		"Problem": problem{}, "Status": daemon.Status{}, "Window": daemon.Window{}, "Host": daemon.Host{},
-		"DatasetStatus": daemon.DatasetStatus{}, "VersionStatus": daemon.VersionStatus{}, "PassStatus": daemon.PassStatus{}, "Pass": Pass{}, "Sample": daemon.Sample{},
+		"DatasetStatus": daemon.DatasetStatus{}, "VersionStatus": daemon.VersionStatus{}, "LastPass": daemon.LastPass{}, "PassStatus": daemon.PassStatus{}, "Pass": Pass{}, "Sample": daemon.Sample{},
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
 		"Report": downloader.Report{}, "SourceReport": downloader.SourceReport{}, "Quarantined": downloader.Quarantined{},
 		"Collision": manifest.Collision{}, "Verification": downloader.Verification{},
