@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -217,7 +218,7 @@ func (i *installation) prepare(s configs.Service) {
 // prepareConfig is about the configuration file that the unit names, if it does.
 func (i *installation) prepareConfig(path string) {
 	if path != "" {
-		if fi, err := os.Stat(path); i.system && err == nil && fi.Mode().Perm()&0o077 == 0 {
+		if fi, err := os.Stat(path); i.system && err == nil && fi.Mode().Perm()&0o077 == 0 && !i.owns(fi) {
 			i.app.ui.note("only its owner can read %s; let that be the service's user: chown %s %[1]s", path, i.user)
 		}
 		return
@@ -229,6 +230,12 @@ func (i *installation) prepareConfig(path string) {
 	case err != nil:
 		i.app.ui.note("nothing is scheduled: there is no configuration file; write one with: mimicsync config init")
 	}
+}
+
+// owns reports whether a file belongs to the service's user.
+func (i *installation) owns(fi fs.FileInfo) bool {
+	u, err := user.Lookup(i.user)
+	return err == nil && u.Uid == strconv.Itoa(durable.Owner(fi))
 }
 
 func (i *installation) uninstall(ctx context.Context) error {

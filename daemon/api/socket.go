@@ -129,7 +129,7 @@ func private(dir, own string) bool {
 		return false
 	}
 	mirror, err := os.Stat(own)
-	return err == nil && (owner(fi) == owner(mirror) || owner(fi) == os.Geteuid())
+	return err == nil && (durable.Owner(fi) == durable.Owner(mirror) || durable.Owner(fi) == os.Geteuid())
 }
 
 // forgetSocket removes what a crash left. The lock of the state file has proved

@@ -30,3 +30,11 @@ func Device(fi os.FileInfo) uint64 {
 	}
 	return 0
 }
+
+// Owner is the user that a file belongs to, -1 if that is not known.
+func Owner(fi os.FileInfo) int {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
