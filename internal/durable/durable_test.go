@@ -183,23 +183,6 @@ func TestPreallocateKeepsLength(t *testing.T) {
 	supported(t, "Preallocate", durable.Preallocate(f, 1<<10)) // less than there is
 }
 
-// More than the disk has is refused before a byte is written.
-func TestPreallocateTooMuch(t *testing.T) {
-	f := create(t, "bytes")
-	supported(t, "Preallocate", durable.Preallocate(f, 1))
-	space, err := durable.Free(filepath.Dir(f.Name()))
-	must(t, err)
-	if space.Total > 1<<50 {
-		t.Skip("this disk has no end that is known")
-	}
-	if err := durable.Preallocate(f, space.Total+1<<30); err == nil {
-		t.Error("Preallocate of more than the disk has = <nil>, want an error")
-	}
-	if fi, err := f.Stat(); err != nil || fi.Size() != 5 {
-		t.Errorf("size after Preallocate has failed = %d, %v, want 5", fi.Size(), err)
-	}
-}
-
 func TestClone(t *testing.T) {
 	src, dst := create(t, strings.Repeat("bytes", 10_000)), create(t, "")
 	supported(t, "Clone", durable.Clone(dst, src))
