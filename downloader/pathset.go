@@ -3,6 +3,7 @@ package downloader
 import (
 	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 )
 
 // pathSet is a set of paths in two bytes for each, a Bloom filter: it knows all
@@ -35,18 +36,17 @@ func (s *pathSet) has(path string) bool {
 	return true
 }
 
-// places are the bits of a path: equally far from each other, which is as good as
-// anywhere.
+// places are the bits of a path. Each is drawn anew: bits at an even distance are
+// all the same one when that distance happens to be short.
 func (s *pathSet) places(path string) func(yield func(uint64) bool) {
-	at := maphash.String(s.seed, path)
-	step := bits.RotateLeft64(at, 32) | 1
+	var r rand.PCG
+	r.Seed(maphash.String(s.seed, path), 0)
 	return func(yield func(uint64) bool) {
 		for range pathBits {
-			place, _ := bits.Mul64(at, uint64(len(s.words))*64)
+			place, _ := bits.Mul64(r.Uint64(), uint64(len(s.words))*64)
 			if !yield(place) {
 				return
 			}
-			at += step
 		}
 	}
 }
