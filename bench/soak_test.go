@@ -13,6 +13,7 @@ func TestAShortSoakHasNoSurprises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
+	t.Parallel()
 	o := soakOptions{stageOptions: stageOptions{dir: t.TempDir()}, length: 16 * time.Second, lives: 2, seed: 5}
 	s, err := openStage(t.Context(), o.stageOptions)
 	must(t, err)

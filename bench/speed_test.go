@@ -43,6 +43,7 @@ func needs(t *testing.T, program string) {
 	if _, err := exec.LookPath(program); err != nil || testing.Short() {
 		t.Skip("takes a second, and " + program)
 	}
+	t.Parallel()
 }
 
 func TestScenariosFetchAndVerifyAll(t *testing.T) {

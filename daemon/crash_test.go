@@ -104,10 +104,8 @@ func startVictim(t *testing.T, dir string, newest int) (*exec.Cmd, <-chan string
 // state and the tree agree, every file under its final name is right, and none of
 // those is fetched again, by that version or by a later one.
 func TestKillsAtRandom(t *testing.T) {
-	kills := 50
-	if testing.Short() {
-		kills = 8
-	}
+	takesTime(t)
+	const kills = 50
 	dir := t.TempDir()
 	have := map[string]bool{} // contents under their final names
 	for i := range kills {

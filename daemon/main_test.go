@@ -20,6 +20,14 @@ import (
 	"mimicsync/store"
 )
 
+// takesTime marks a test that takes a good part of a second, or more.
+func takesTime(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -41,6 +41,7 @@ func TestAScrubMakesWay(t *testing.T) {
 
 // Some entries fail: people hear of it once, until others do.
 func TestAnIncompleteDatasetIsToldOnce(t *testing.T) {
+	takesTime(t)
 	scene(t, daily, func(t *testing.T, r *rig) {
 		r.library.slow(0)
 		r.library.remove(ref(t, "demo@1.0"), "07.dat")
@@ -64,6 +65,7 @@ func TestAnIncompleteDatasetIsToldOnce(t *testing.T) {
 // it had not answered at all: it is tried again soon, and people hear of it when it
 // lasts. What else fails waits for the schedule.
 func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
+	takesTime(t)
 	weekly := func(t *testing.T) daemon.Settings {
 		return daemon.Settings{Datasets: []daemon.Dataset{{Ref: ref(t, "demo"), Schedule: schedule(t, "@weekly")}}}
 	}
@@ -154,6 +156,7 @@ func TestAPullOfNothing(t *testing.T) {
 // A server in trouble serves a web page, or half a list, as the manifest. It is told
 // once, and nothing follows from it.
 func TestADamagedManifestIsNotActedOn(t *testing.T) {
+	takesTime(t)
 	scene(t, daily, func(t *testing.T, r *rig) {
 		r.library.slow(0)
 		after(time.Hour)

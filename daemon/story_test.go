@@ -80,6 +80,7 @@ func denial(d downloader.Denial, of manifest.Ref) error {
 
 // A month in the life of a daemon, with all that happens to one.
 func TestThirtyDays(t *testing.T) {
+	takesTime(t)
 	before := openFiles(t)
 	synctest.Test(t, func(t *testing.T) {
 		l, settings := january(t)

@@ -76,6 +76,7 @@ func afterTheCrash(t *testing.T, s *site, dir string, files []lookalike.Generate
 }
 
 func TestACrashAtAnyNamedPointLosesNothingVerified(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts some twenty processes")
 	}
@@ -101,6 +102,7 @@ func TestACrashAtAnyNamedPointLosesNothingVerified(t *testing.T) {
 // buffers of the workers and what was on its way when the connections broke. With
 // one connection the length of the file tells what came, and only these are lost.
 func TestKillNineFiveTimesInOneBigFile(t *testing.T) {
+	t.Parallel()
 	const onTheWay = 3 << 20 // of a connection
 	for _, tt := range []struct {
 		name        string

@@ -66,7 +66,7 @@ func TestMaxTransferThatIsEnough(t *testing.T) {
 // A limit on time is a context with a cause. The pass is incomplete, and not
 // interrupted.
 func TestALimitOnTimeLeavesAnIncompletePass(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	s := newSite(t, func(l *lookalike.Server) { l.BytesPerSecondPerConn = 8 * mega }, project(file("a", 8*mega)))
 	r := newRig(t, rigOptions{site: s})
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, fmt.Errorf("%w: 0.3 s", downloader.ErrLimit))

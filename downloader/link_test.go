@@ -61,6 +61,7 @@ func TestANewVersionLinksWhatIsHere(t *testing.T) {
 }
 
 func TestTwoEntriesWithOneDigestAreFetchedOnce(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		size int

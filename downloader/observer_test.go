@@ -52,7 +52,7 @@ func (c *counts) Retried(string) {
 // An observer can account for every request, byte and file of a pass, and hears
 // of a small file's bytes once.
 func TestAnObserverHearsWhatAPassDoes(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	const n, size = 30, 40_000
 	files := manyFiles(n, size)
 	s := newSite(t, nil, project(append(files, file("gone", 10))...))

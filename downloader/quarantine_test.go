@@ -56,6 +56,7 @@ func TestQuarantineIsEmptied(t *testing.T) {
 // Somebody empties quarantine again and again while a pass moves file after file
 // aside, each in a folder of its own: that stops neither of them.
 func TestQuarantineIsEmptiedBesideAPass(t *testing.T) {
+	slow(t)
 	const n = 200
 	var files []lookalike.GeneratedFile
 	for i := range n {

@@ -25,6 +25,7 @@ func (s *site) throttle(rate int64) *lookalike.Injected {
 
 // A pass that was stopped goes on where it was, in another process, and again.
 func TestAnInterruptedPassGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		stops []int64 // bytes after which each pass is interrupted
@@ -189,6 +190,7 @@ func TestAServerThatIgnoresRangesIsReadFromTheStart(t *testing.T) {
 // Another range than the one asked for is of no use; where it keeps coming,
 // the file is fetched from its start, without asking for a range.
 func TestAServerThatSendsAnotherRange(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		times int

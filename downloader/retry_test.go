@@ -14,6 +14,7 @@ import (
 // Whatever goes wrong once on the way of a file, the pass ends with the right
 // bytes, and with as few requests as it takes.
 func TestATroubledTransferEndsRight(t *testing.T) {
+	t.Parallel()
 	const size = 300_000
 	for _, tt := range []struct {
 		name  string
@@ -68,6 +69,7 @@ func TestABrokenConnectionGoesOnWhereItStopped(t *testing.T) {
 
 // The server says how long to wait, and that is how long nobody asks.
 func TestRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			slow(t)

@@ -122,7 +122,7 @@ func TestARottenFileIsNotLinkedFromItsTwin(t *testing.T) {
 // However many they are: a pass looks at some places of a digest, and a verification
 // at all.
 func TestARottenFileOfManyNamesIsWrongUnderAll(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	one := same("a", "the same everywhere\n")
 	all := []lookalike.GeneratedFile{one}
 	for i := range 40 {

@@ -136,7 +136,7 @@ func TestAPassEndsWithItsLastSource(t *testing.T) {
 	if !ok || access.Cause != downloader.CauseUnknownKey || !strings.Contains(err.Error(), "no billing project") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Pull = %v, want what each source said in one line", err)
 	}
-	if report.State != store.Failed || report.Files.Fetched != 10 {
+	if n := report.Files.Fetched; report.State != store.Failed || n < 10-3 || n > 10 { // what the three other connections have in hand may be cut off
 		t.Errorf("report = %+v, want failed, with what came before", report)
 	}
 }
@@ -198,7 +198,7 @@ func TestASourceThatLacksAFileTakesNothingOfIt(t *testing.T) {
 // The first source breaks off and refuses; the second has other bytes, and
 // changes them on top of that; the third is right.
 func TestAChangedObjectAtTheSecondSource(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	f := file("a.csv", 3*mega)
 	a := newAmazon(t, nil, f)
 	a.Inject(lookalike.Fault{Kind: lookalike.Reset, After: mega, Times: 1, Path: "a.csv"})
@@ -222,7 +222,7 @@ func TestAChangedObjectAtTheSecondSource(t *testing.T) {
 
 // What a source had wrong is asked for there last, by the next process too.
 func TestWhoWasWrongIsAskedLast(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	right := same("a", "the right content")
 	files := []lookalike.GeneratedFile{right, file("b", 1000)}
 	a := newAmazon(t, nil, same("a", "some other content"), file("b", 1000))
@@ -260,7 +260,7 @@ func TestWhoWasWrongIsAskedLast(t *testing.T) {
 
 // No source has it right: the report says what each of them had.
 func TestAnEntryThatNoSourceHasRight(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	files := []lookalike.GeneratedFile{same("wrong", "right"), same("missing", "x"), same("mixed", "right")}
 	a := newAmazon(t, nil, same("wrong", "other"))
 	p := newSite(t, nil, handmade(sums(files...), same("wrong", "another"), same("mixed", "left")))
@@ -285,6 +285,7 @@ func TestAnEntryThatNoSourceHasRight(t *testing.T) {
 // PhysioNet cannot be heard: the manifest is that of the first source which has
 // it, and the report says so. What PhysioNet said before counts more.
 func TestTheAuthorityIsNotHeard(t *testing.T) {
+	t.Parallel()
 	files := manyFiles(10, 3000)
 	older := files[:9] // the copies lag
 	for _, tt := range []struct {

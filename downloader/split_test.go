@@ -70,6 +70,7 @@ func (s *site) crawl(rate int64) {
 
 // What goes wrong with one part of a big file.
 func TestATroubledPart(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		fault lookalike.Fault

@@ -83,7 +83,7 @@ func TestNamesThatAddressesMustQuote(t *testing.T) {
 // What is stored with Content-Encoding gzip has the digest of the stored bytes,
 // and is not unpacked on its way, nor when a transfer goes on.
 func TestEncodedObjectsAreMirroredAsTheyAreStored(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write(content(t, file("noise", 2*mega))) // a buffer takes all

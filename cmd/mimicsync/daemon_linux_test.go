@@ -159,6 +159,7 @@ func TestARefreshWithoutAChangeIsOneRequest(t *testing.T) {
 // When the run window closes, or a person pauses, the connections to PhysioNet end,
 // those that were in the middle of a file, too.
 func TestAPauseClosesTheConnections(t *testing.T) {
+	slow(t)
 	s := newBench(t)
 	s.server.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 20_000, Path: "hosp/labevents.csv.gz"}) // 100 s
 	const datasets = "datasets: [{name: demo, version: '1.0', schedule: '@daily'}]\n"
@@ -282,6 +283,7 @@ func fillDisk(t *testing.T, dir string) {
 // The disk is unmounted in the middle of a pass: nothing is written into the bare
 // mount point, and when it is mounted again the daemon goes on.
 func TestADiskThatIsUnmounted(t *testing.T) {
+	slow(t)
 	s := newBench(t)
 	disk := filepath.Join(s.dir, "disk")
 	mount(t, "mimicsync-test", disk, "tmpfs", 0, "size=64m")

@@ -74,6 +74,7 @@ func TestADaemonServesAMirrorUntilItIsStopped(t *testing.T) {
 }
 
 func TestADaemonEndsInTimeInTheMiddleOfAPass(t *testing.T) {
+	slow(t)
 	s := newBench(t)
 	s.server.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 10_000, Path: "hosp/labevents.csv.gz"}) // 200 s
 	d := s.start()
@@ -114,6 +115,7 @@ func TestADaemonEndsInTimeInTheMiddleOfAPass(t *testing.T) {
 }
 
 func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
+	slow(t)
 	s := newBench(t)
 	first := s.start()
 	first.reachable("daemon started")

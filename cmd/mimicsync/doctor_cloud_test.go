@@ -197,6 +197,7 @@ func s3Ailments() []ailment {
 // Without a dataset, all is asked that needs none; and each source is asked
 // while another one says nothing.
 func TestDoctorWithoutADataset(t *testing.T) {
+	slow(t)
 	isolate(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", keyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)

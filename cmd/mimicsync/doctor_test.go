@@ -48,6 +48,7 @@ type ailment struct {
 
 // TestDoctorNamesTheCure has for each of the failures a look-alike that shows it.
 func TestDoctorNamesTheCure(t *testing.T) {
+	slow(t)
 	var all []ailment
 	all = append(all, physionetAilments()...)
 	all = append(all, networkAilments()...)

@@ -115,6 +115,7 @@ func commandIn(ctx context.Context, t *testing.T, code int, line string, texts .
 // Pull, status and verify say the same and end with the same codes, whether they
 // do it themselves or ask the daemon.
 func TestCommandsGoThroughTheDaemon(t *testing.T) {
+	slow(t)
 	o := newOwned(t, true)
 	const fetched = "demo 1.0 complete: 4 of 4 files verified: 4 fetched (2.3 MB), in "
 	command(t, 0, "pull demo", fetched)
@@ -145,6 +146,7 @@ func TestCommandsGoThroughTheDaemon(t *testing.T) {
 
 // What goes wrong in the daemon is told as if it had gone wrong here.
 func TestFailuresOfTheDaemonAreTold(t *testing.T) {
+	slow(t)
 	o := newOwned(t, true)
 	o.Inject(lookalike.Fault{Kind: lookalike.Corrupt, Path: "hosp/admissions.csv.gz", After: 100})
 	command(t, 5, "pull demo", "demo 1.0 incomplete: 3 of 4 files verified", "checksum     hosp/admissions.csv.gz")
@@ -158,6 +160,7 @@ func TestFailuresOfTheDaemonAreTold(t *testing.T) {
 // Each flag of a command that a daemon does is handed to it, or is about what the
 // person sees, or is refused by its name: none is ignored.
 func TestNoFlagIsLostOnTheWayToTheDaemon(t *testing.T) {
+	slow(t)
 	newOwned(t, true)
 	handed := []string{"include", "exclude", "source", "accept-manifest", "dry-run", "repair", "keep", "quarantine"}
 	ours := []string{"mirror", "config", "json", "yes", "progress", "quiet", "verbose", "log-format", "help"}
@@ -191,6 +194,7 @@ func TestNoFlagIsLostOnTheWayToTheDaemon(t *testing.T) {
 
 // Ctrl-C leaves the pass to the daemon, which goes on.
 func TestInterruptLeavesThePassToTheDaemon(t *testing.T) {
+	slow(t)
 	o := newOwned(t, true)
 	o.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "hosp/labevents.csv.gz", Rate: 1_000_000})
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -217,6 +221,7 @@ func TestInterruptLeavesThePassToTheDaemon(t *testing.T) {
 
 // Where nobody answers behind the lock, it is as ever.
 func TestOwnerThatIsNoDaemon(t *testing.T) {
+	slow(t)
 	newOwned(t, false)
 	for _, line := range []string{"pull demo", "plan demo", "status", "verify", "prune"} {
 		command(t, 7, line, "the mirror is in use by another process")
@@ -225,6 +230,7 @@ func TestOwnerThatIsNoDaemon(t *testing.T) {
 
 // A person steers the daemon from a terminal.
 func TestControlCommands(t *testing.T) {
+	slow(t)
 	o := newOwned(t, true)
 	command(t, 0, "pull demo")
 	control := func(code int, line string, texts ...string) {
@@ -270,6 +276,7 @@ func TestControlCommands(t *testing.T) {
 
 // A manifest that shrank waits for a person, who accepts it by way of the daemon.
 func TestShrunkManifestIsAcceptedByWayOfTheDaemon(t *testing.T) {
+	slow(t)
 	o := newOwned(t, true)
 	command(t, 0, "pull demo")
 	few := lookalike.Generated(demoContent[:2])
@@ -282,6 +289,7 @@ func TestShrunkManifestIsAcceptedByWayOfTheDaemon(t *testing.T) {
 
 // Who waits behind another pass of the dataset is told so; who is next is not.
 func TestWaitingIsToldWhereItTakesTime(t *testing.T) {
+	slow(t)
 	o := newOwned(t, true)
 	slow := o.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "hosp/labevents.csv.gz", Rate: 1_000_000})
 	client, err := api.Dial(t.Context(), o.mirror)

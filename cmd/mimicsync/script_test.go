@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -31,7 +32,20 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Most scripts wait, for a retry or a keyring: more of them than there are
+	// processors may do so together. A -parallel on the command line wins.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"mimicsync": main})
+}
+
+// slow marks a test that takes seconds.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 }
 
 // TestScripts runs the command lines of testdata/script against a look-alike

@@ -22,6 +22,10 @@ import (
 // What comes as text that no browser and no library would send is judged by the
 // same rules.
 func TestRawRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
+	t.Parallel()
 	const bearer = "Authorization: Bearer " + testToken + "\r\n"
 	for _, c := range []struct{ name, request, want string }{
 		{"no Host in HTTP/1.0", "GET / HTTP/1.0\r\n" + bearer + "\r\n", "403"},
@@ -36,6 +40,7 @@ func TestRawRequests(t *testing.T) {
 			"Content-Length: 1000000\r\n\r\ntoken=" + strings.Repeat("x", 2*maxLogin), "401"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s, stop := start(t, idleDaemon(t), t.TempDir())
 			defer stop()
 			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.Addresses()[0])
@@ -139,6 +144,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // Whoever opens all connections that there are keeps others out, but neither the
 // socket nor, once they are closed, anybody.
 func TestAFloodOfConnections(t *testing.T) {
+	t.Parallel()
 	s, stop := start(t, idleDaemon(t), t.TempDir())
 	defer stop()
 	dial := func() (net.Conn, error) {

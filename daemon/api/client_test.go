@@ -30,6 +30,7 @@ func follow(t *testing.T, c *Client, id int64) Pass {
 // A person pulls by way of the daemon, another one asks for the same, a page looks
 // on by events, and a reader of events that does not read keeps nobody up.
 func TestPull(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	s, client := l.run(t)
 	stalled, err := net.Dial("tcp", s.Addresses()[0])
@@ -75,6 +76,7 @@ func TestPull(t *testing.T) {
 
 // A pass that cannot be had says why, and with which code the command ends.
 func TestPullOfWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	_, client := newLab(t).run(t)
 	id, err := client.Pull(t.Context(), PullRequest{Dataset: "nothing"})
 	must(t, err)
@@ -85,6 +87,7 @@ func TestPullOfWhatIsNotThere(t *testing.T) {
 
 // A pass is canceled; everything is paused, and goes on.
 func TestCancelPauseResume(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	_, client := l.run(t)
 	l.Inject(lookalike.Fault{Kind: lookalike.Stall, Path: "files", After: 100, Times: 2})
@@ -113,6 +116,7 @@ func TestCancelPauseResume(t *testing.T) {
 }
 
 func TestVerifyByTheDaemon(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	_, client := l.run(t)
 	id, err := client.Pull(t.Context(), PullRequest{Dataset: "demo"})
@@ -135,6 +139,7 @@ func TestVerifyByTheDaemon(t *testing.T) {
 }
 
 func TestBWLimitAndReload(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	_, client := l.run(t)
 	must(t, client.BWLimit(t.Context(), "2M"))
@@ -157,6 +162,10 @@ func TestBWLimitAndReload(t *testing.T) {
 // Two daemons cannot own one mirror: the second one comes as far as the lock, and
 // the socket stays that of the first.
 func TestTwoDaemonsOnOneMirror(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
+	t.Parallel()
 	l := newLab(t)
 	_, client := l.run(t)
 	place, err := store.Locate(l.dir, "")

@@ -47,6 +47,7 @@ func readPass(t *testing.T, r *bufio.Reader) (p daemon.PassStatus) {
 // A page is opened while a pass waits behind another one, and a later one runs. It
 // hears of the end of each.
 func TestEventsTellOfPassesThatWait(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	s, client := l.run(t)
 	l.Inject(lookalike.Fault{Kind: lookalike.Delay, Path: "/files/**", Duration: time.Hour})
@@ -88,6 +89,7 @@ func (patientWriter) SetWriteDeadline(time.Time) error { return nil }
 // More passes end between two looks than the daemon keeps. Who looks hears of
 // those that are kept, and of what follows.
 func TestEventsAfterMorePassesThanAreKept(t *testing.T) {
+	t.Parallel()
 	d := idleDaemon(t)
 	w := patientWriter{httptest.NewRecorder()}
 	stream := &stream{s: &Server{daemon: d}, w: w, rc: http.NewResponseController(w)}

@@ -16,6 +16,7 @@ import (
 
 // A person asks what a pull would do, pulls, and has the former version removed.
 func TestPlanAndPruneByTheDaemon(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	_, client := l.run(t)
 	p, err := client.Plan(t.Context(), PullRequest{Dataset: "demo"})
@@ -49,6 +50,7 @@ func TestPlanAndPruneByTheDaemon(t *testing.T) {
 
 // What is refused has its code, and what the command line would do about it.
 func TestRefusedPlansAndPrunes(t *testing.T) {
+	t.Parallel()
 	_, client := newLab(t).run(t)
 	wantError := func(what string, err error, code, exit int, text string) {
 		t.Helper()

@@ -105,6 +105,10 @@ func TestDialWithoutDaemon(t *testing.T) {
 
 // Whatever is wrong with a request is told in JSON, with its code.
 func TestErrorsAreJSON(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
+	t.Parallel()
 	s, stop := start(t, idleDaemon(t), t.TempDir())
 	defer stop()
 	for _, c := range []struct {

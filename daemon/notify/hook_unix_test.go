@@ -18,6 +18,7 @@ import (
 )
 
 func TestAHookThatHangsIsKilledWithItsChildren(t *testing.T) {
+	t.Parallel()
 	pipe := namedPipe(t)
 	h, _ := hook(t, notify.HookOptions{Timeout: 500 * time.Millisecond}, "hook-hangs", pipe.path)
 	begin := time.Now()
@@ -47,6 +48,7 @@ func TestAHookEndsWithTheDaemon(t *testing.T) {
 }
 
 func TestWhatAHookLeavesBehindEnds(t *testing.T) {
+	t.Parallel()
 	pipe := namedPipe(t)
 	h, _ := hook(t, notify.HookOptions{}, "hook-leaves", pipe.path)
 	if err := h.Notify(t.Context(), signAgain); err != nil {

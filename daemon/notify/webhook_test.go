@@ -113,6 +113,7 @@ func TestAWebhookThatHangsIsGivenUp(t *testing.T) {
 }
 
 func TestTheAddressOfAWebhookStaysSecret(t *testing.T) {
+	t.Parallel()
 	var followed atomic.Bool
 	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Store(true) }))
 	t.Cleanup(elsewhere.Close)

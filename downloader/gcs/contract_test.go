@@ -16,6 +16,9 @@ import (
 // TestContractWithEmulator is the contract against a server that is not ours,
 // so that the look-alike cannot lead us astray.
 func TestContractWithEmulator(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
 	sourcetest.Run(t, func(t *testing.T, objects map[string][]byte) sourcetest.Fixture {
 		hs, address := unstarted(t)
 		bucket := gcs.DefaultBucket(sourcetest.Ref)
@@ -55,6 +58,9 @@ func TestContract(t *testing.T) {
 // TestContractWithLogin is the contract as most people meet it: a login, a
 // bucket for few, and a bill.
 func TestContractWithLogin(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
 	sourcetest.Run(t, func(t *testing.T, objects map[string][]byte) sourcetest.Fixture {
 		b := lookalike.Bucket{Name: bucketOf, Objects: objectsOf(objects), RequesterPays: true, Readers: []string{robot}}
 		return fixture(t, b, gcs.Options{BillingProject: "the-lab"})

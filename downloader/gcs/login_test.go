@@ -109,6 +109,9 @@ func TestEmulatorVariableIsForTheCommand(t *testing.T) {
 }
 
 func TestWithoutLoginOpenBucketsAreRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks for a login that is not there, which takes seconds")
+	}
 	_, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 	s := newSource(t, gcs.Options{Endpoint: endpoint})
 	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
@@ -196,6 +199,9 @@ func TestAPersonsLogin(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks for a login that is not there, which takes seconds")
+	}
 	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 	nobody := newSource(t, gcs.Options{Endpoint: endpoint})
 	if who, err := nobody.Identify(t.Context(), sourcetest.Ref); cause(err) != downloader.CauseNoLogin {

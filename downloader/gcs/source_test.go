@@ -164,6 +164,9 @@ func (n series) At(i int) lookalike.GeneratedFile {
 
 // A bucket may hold a million objects. Their listing is used as it comes.
 func TestListingStreams(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lists 100,000 objects")
+	}
 	const total = series(100_000)
 	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: total})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})

@@ -24,6 +24,7 @@ func faulty(t *testing.T, f lookalike.Fault) *site {
 }
 
 func TestStallEndsWithTheClient(t *testing.T) {
+	t.Parallel()
 	w := faulty(t, lookalike.Fault{Kind: lookalike.Stall, Path: "*.gz", After: 10_000, Times: 1})
 	w.get("/ping/") // so that the time below is not spent on a handshake
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -38,6 +39,7 @@ func TestStallEndsWithTheClient(t *testing.T) {
 }
 
 func TestStallEndsByItself(t *testing.T) {
+	t.Parallel()
 	w := faulty(t, lookalike.Fault{Kind: lookalike.Stall, After: 10_000, Duration: 30 * time.Millisecond})
 	start := time.Now()
 	a := w.get(bigFile)
@@ -176,6 +178,7 @@ func TestNoLength(t *testing.T) {
 }
 
 func TestSlow(t *testing.T) {
+	t.Parallel()
 	w := faulty(t, lookalike.Fault{Kind: lookalike.Slow, Rate: 500_000})
 	start := time.Now()
 	a := w.get(bigFile)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestRateIsPerConnection(t *testing.T) {
+	t.Parallel()
 	s := lookalike.New(demo())
 	s.BytesPerSecondPerConn = 1_000_000
 	w := serve(t, s)

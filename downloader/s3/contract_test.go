@@ -28,6 +28,9 @@ func TestContract(t *testing.T) {
 // TestContractWithKey is the contract with signed requests, checksums and
 // somebody who pays.
 func TestContractWithKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
 	login(t)
 	payer := s3.Location{URL: "s3://private/{dataset}/{version}", RequesterPays: true}
 	sourcetest.Run(t, func(t *testing.T, all map[string][]byte) sourcetest.Fixture {
@@ -77,6 +80,9 @@ func (h *hanger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // TestContractOfAnotherServer keeps the look-alike honest: the same contract
 // with a server that others wrote.
 func TestContractOfAnotherServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
 	sourcetest.Run(t, func(t *testing.T, all map[string][]byte) sourcetest.Fixture {
 		backend := fill(t, all)
 		hang := &hanger{Handler: withConditions(gofakes3.New(backend).Server(), backend)}

@@ -52,6 +52,9 @@ func (n numbered) At(i int) lookalike.GeneratedFile {
 // TestListMany: a listing is held page by page. The heap would show a tenth of
 // it that stayed.
 func TestListMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lists 100,000 objects")
+	}
 	const many = 100_000
 	site := open(lookalike.S3Bucket{Objects: numbered(many)})
 	site.Record = false
