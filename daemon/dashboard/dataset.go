@@ -258,7 +258,7 @@ func facts(c clock, s *daemon.DatasetStatus) []fact {
 	if !s.Next.IsZero() && s.Pass != nil { // else it is in the story
 		all = append(all, fact{Label: "Next refresh", Note: sentence{When: c.short(s.Next)}})
 	}
-	if !s.NextScrub.IsZero() {
+	if !s.NextScrub.IsZero() && s.Condition != daemon.Paused { // which holds it back, too
 		all = append(all, fact{Label: "Next scrub", Note: sentence{When: c.short(s.NextScrub)}})
 	}
 	if len(s.Versions) > 1 {

@@ -156,6 +156,19 @@ func TestIncompleteButRight(t *testing.T) {
 	}
 }
 
+// What is paused is not verified by the schedule either.
+func TestAPauseHoldsTheScrubBack(t *testing.T) {
+	s := daemon.DatasetStatus{Dataset: "mimiciv", Version: "3.1", Condition: daemon.Idle, NextScrub: monday.AddDate(0, 0, 1)}
+	page := func() string { return read(t, get(t, still(daemon.Status{Datasets: []daemon.DatasetStatus{s}}), "/")) }
+	if page := page(); !strings.Contains(page, "Next scrub") {
+		t.Errorf("an idle dataset: %s", page)
+	}
+	s.Condition = daemon.Paused
+	if page := page(); strings.Contains(page, "Next scrub") {
+		t.Errorf("a paused dataset: %s", page)
+	}
+}
+
 // A person without the token sees everything, and buttons that are of no use yet.
 func TestLocked(t *testing.T) {
 	hour, days := labTraffic()
