@@ -238,6 +238,21 @@ func (e *ShrunkError) Error() string {
 // Unwrap makes errors.Is(err, ErrManifest) true.
 func (e *ShrunkError) Unwrap() error { return ErrManifest }
 
+// KeptManifestError means that the mirror's own copy of the manifest in force is
+// damaged or gone, so that nothing can be said of the version's files. A pull of
+// the version fetches it again.
+type KeptManifestError struct {
+	Ref manifest.Ref
+}
+
+// Error names the version.
+func (e *KeptManifestError) Error() string {
+	return fmt.Sprintf("the mirror's copy of the manifest of %s is damaged or gone", e.Ref)
+}
+
+// Unwrap makes errors.Is(err, ErrManifest) true.
+func (e *KeptManifestError) Unwrap() error { return ErrManifest }
+
 // SizeError means that an object ended early, or is longer than it can be.
 type SizeError struct {
 	Want, Got int64

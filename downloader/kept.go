@@ -47,6 +47,25 @@ func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 	return durable.SyncDir(t.dir(manifestDir))
 }
 
+// rescueManifest makes the manifest that the version's folder shows the kept one:
+// it is there when the kept copy was lost alone.
+func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
+	shown, err := t.shows(d, ref)
+	if err != nil {
+		return err
+	}
+	if !shown {
+		return fs.ErrNotExist
+	}
+	if err := t.dropManifest(d); err != nil { // it is damaged
+		return err
+	}
+	if err := t.copyFile(t.name(ref, manifest.Name), manifestName(d)); err != nil {
+		return err
+	}
+	return durable.SyncDir(t.dir(manifestDir))
+}
+
 func (t *Tree) dropManifest(d manifest.Digest) error {
 	err := t.root.Remove(manifestName(d))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -182,7 +182,7 @@ type pruner struct {
 }
 
 func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, error) {
-	v, err := s.known(ref)
+	v, err := s.kept(ref)
 	if err != nil {
 		return nil, err
 	}

@@ -175,6 +175,16 @@ func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
 	return v, err
 }
 
+// kept is a known version whose manifest can be read: a *KeptManifestError if that
+// is damaged, or gone under both its names.
+func (s *Syncer) kept(ref manifest.Ref) (store.Version, error) {
+	v, err := s.known(ref)
+	if err == nil && !s.Tree.manifestIntact(v.Manifest.Digest) && s.Tree.rescueManifest(v.Manifest.Digest, ref) != nil {
+		err = &KeptManifestError{ref}
+	}
+	return v, err
+}
+
 // takeAcceptance reports whether AcceptManifest was called for this pass.
 func (s *Syncer) takeAcceptance(ref manifest.Ref) bool {
 	s.mu.Lock()

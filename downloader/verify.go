@@ -91,11 +91,8 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 	defer p.copies.close()
 	p.throttle = newThrottle(o.Rate, rereadBuffer)
 	var err error
-	if p.version, err = s.known(ref); err != nil {
+	if p.version, err = s.kept(ref); err != nil {
 		return nil, err
-	}
-	if !s.Tree.manifestIntact(p.version.Manifest.Digest) {
-		return nil, errors.Join(ErrManifest, errors.New("the mirror's copy of it is damaged; pull fetches it again"))
 	}
 	p.progress.enter(PhaseTransfer)
 	p.progress.Total.Store(p.version.Manifest.Entries)

@@ -165,6 +165,10 @@ func adviseState(err error) (advice, bool) {
 	if shrunk, ok := errors.AsType[*downloader.ShrunkError](err); ok {
 		return advice{exitUnexpected, "see on the page of the version whether that is meant, and then accept it with: mimicsync pull " + shrunk.Ref.String() + " --accept-manifest"}, true
 	}
+	if lost, ok := errors.AsType[*downloader.KeptManifestError](err); ok {
+		return advice{exitIntegrity, "fetch it again with: mimicsync pull " + lost.Ref.String() +
+			"\nif that version is published no more, leave it out of a new state: mimicsync verify --rebuild"}, true
+	}
 	if _, ok := errors.AsType[*secondDaemonError](err); ok {
 		return advice{exitOwned, "it runs already; see: mimicsync status"}, true
 	}

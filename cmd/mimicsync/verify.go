@@ -103,8 +103,13 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 	if len(refs) == 0 {
 		a.ui.note("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", a.mirror)
 	}
+	var unread error // versions that cannot be verified, which keeps none of the others from it
 	for _, ref := range refs {
 		v, err := a.verifyOne(ctx, m, ref)
+		if _, ok := errors.AsType[*downloader.KeptManifestError](err); ok {
+			unread = errors.Join(unread, err)
+			continue
+		}
 		if err != nil {
 			return results, err
 		}
@@ -120,7 +125,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 			a.code = worse(a.code, verificationCode(v))
 		}
 	}
-	return results, nil
+	return results, unread
 }
 
 func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Verification, error) {
