@@ -38,7 +38,7 @@ func TestATroubledTransferEndsRight(t *testing.T) {
 			s := newSite(t, nil, project(f, file("b", 1000)))
 			tt.fault.Path, tt.fault.Times = "a.csv", 1
 			fault := s.Inject(tt.fault)
-			r := newRig(t, rigOptions{site: s, idle: 150 * time.Millisecond})
+			r := newRig(t, rigOptions{site: s, idle: 2 * time.Second})
 
 			report := r.pull()
 			wantFiles(t, report, store.Complete, store.Files{Total: 2, Fetched: 2})
