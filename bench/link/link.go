@@ -67,15 +67,26 @@ func (l *Link) Close() error {
 	return errors.Join(l.Client.close(), l.Server.close())
 }
 
-// newEnd makes a namespace. Its thread stays in it and starts the processes that are to be in it.
+// newEnd makes a namespace. Its thread stays in it until the end is closed, and starts the processes that are to be in it.
 func newEnd(addr netip.Addr) (*End, error) {
 	e := &End{calls: make(chan func())}
 	ready := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocks: the thread ends with this function
+		runtime.LockOSThread()
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
+			ready <- err
+			return
+		}
+		defer func() { _ = home.Close() }() // opened for reading only
 		ready <- e.setUp(addr)
 		for call := range e.calls {
 			call()
+		}
+		// A thread that is left locked ends with its function, and takes along what it has ever started with Pdeathsig.
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
 		}
 	}()
 	if err := <-ready; err != nil {
