@@ -190,24 +190,48 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	}
 }
 
+// serving is a daemon in this process, and its log.
+func (s *bench) serving(hangups <-chan struct{}) (*serving, *daemonProcess) {
+	s.t.Helper()
+	for _, v := range s.env[len(os.Environ()):] {
+		name, value, _ := strings.Cut(v, "=")
+		s.t.Setenv(name, value)
+	}
+	log := &daemonProcess{t: s.t, ended: make(chan struct{})}
+	a := newApp(io.Discard, log)
+	if err := a.settle(a.daemonCommand().Flags()); err != nil {
+		s.t.Fatal(err)
+	}
+	serving, err := a.newServing([]string{"127.0.0.1:0"}, hangups)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return serving, log
+}
+
+func TestADaemonWaitsForADiskThatIsUnmountedWhileItStarts(t *testing.T) {
+	s := newBench(t)
+	serving, log := s.serving(nil)
+	if err := errors.Join(serving.served.remember(), os.Mkdir(s.mirror, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	serving.served.file = "" // when it looked, the mirror was there
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serving.run(ctx) }()
+	log.logged("mirror away")
+	cancel()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // TestADaemonGoesOnWhenItsMirrorIsBack runs it in this process, to look for the
 // mirror more often.
 func TestADaemonGoesOnWhenItsMirrorIsBack(t *testing.T) {
 	s := newBench(t)
-	for _, v := range s.env[len(os.Environ()):] {
-		name, value, _ := strings.Cut(v, "=")
-		t.Setenv(name, value)
-	}
-	log := &daemonProcess{t: t, ended: make(chan struct{})}
-	a := newApp(io.Discard, log)
-	if err := a.settle(a.daemonCommand().Flags()); err != nil {
-		t.Fatal(err)
-	}
 	hangups := make(chan struct{})
-	serving, err := a.newServing([]string{"127.0.0.1:0"}, hangups)
-	if err != nil {
-		t.Fatal(err)
-	}
+	serving, log := s.serving(hangups)
 	serving.poll = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

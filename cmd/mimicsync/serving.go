@@ -94,10 +94,11 @@ func (s *serving) run(ctx context.Context) error {
 			}
 		}
 		err := s.serve(ctx)
-		if !errors.Is(err, daemon.ErrMirrorGone) {
+		// In the first case the daemon has told people; in the second it went while there was none yet.
+		if _, away := errors.AsType[*awayError](err); !away && !errors.Is(err, daemon.ErrMirrorGone) {
 			return err
 		}
-		gone = err // the daemon has told people
+		gone = err
 	}
 }
 
