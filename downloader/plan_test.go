@@ -171,3 +171,20 @@ func TestAPassRemembersItsRates(t *testing.T) {
 		t.Errorf("Rate(s3) = %+v after a pass without a transfer, want it as it was", again)
 	}
 }
+
+// A pass that is interrupted in a big file leaves no rate: what came of that file
+// counts only when it is whole, and the time has passed already. The next one does.
+func TestAnInterruptedFileLeavesNoRate(t *testing.T) {
+	t.Parallel()
+	files := []lookalike.GeneratedFile{file("a.csv", 2*mega), file("big.csv", 40*mega)}
+	s := newSite(t, func(l *lookalike.Server) { l.BytesPerSecondPerConn = 20 * mega }, project(files...))
+	r := newRig(t, rigOptions{site: s})
+	r.interrupt(12 * mega)
+	if got, known, err := r.store.Rate("physionet", store.LargeFiles); known || err != nil {
+		t.Errorf("Rate = %+v, %v after the interruption, want none", got, err)
+	}
+	r.pull()
+	if got, known, err := r.store.Rate("physionet", store.LargeFiles); !known || err != nil || got.Bytes < 10*mega {
+		t.Errorf("Rate = %+v, %v, %v, want that of the second pass", got, known, err)
+	}
+}

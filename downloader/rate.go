@@ -56,7 +56,8 @@ const (
 )
 
 // noteRates remembers how fast the sources were. One that gave but the rest of
-// what others lack waited for most of the time, and says nothing.
+// what others lack waited for most of the time, and says nothing; and so does one
+// most of whose bytes belong to files that were under way when the pass ended.
 func (p *pass) noteRates() error {
 	if p.transfers.IsZero() {
 		return nil
@@ -65,7 +66,7 @@ func (p *pass) noteRates() error {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
 	r := &p.tally.report
-	files, bytes := r.Files.Fetched+r.Files.Adopted+r.Files.Linked, r.Bytes.Fetched+r.Bytes.Adopted+r.Bytes.Linked
+	files, bytes := r.Files.Fetched+r.Files.Adopted+r.Files.Linked, p.progress.Fetched.Load()+r.Bytes.Adopted+r.Bytes.Linked
 	for _, c := range p.sources {
 		got := c.report
 		if 2*got.Files < files || 2*got.Bytes < bytes || got.Files < tellingFiles && got.Bytes < tellingBytes {
