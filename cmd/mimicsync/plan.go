@@ -118,8 +118,8 @@ func (u *ui) plans(plans []api.Plan, mirror string, limit *downloader.Money) {
 			row("to examine", p.Examine, "found in the mirror: kept if right")
 		}
 		fetch := "size unknown"
-		if p.FetchBytes > 0 {
-			fetch = "at most about " + size(p.FetchBytes)
+		if p.FetchBytes != nil && *p.FetchBytes > 0 {
+			fetch = "at most about " + size(*p.FetchBytes)
 		} else if p.Fetch == 0 {
 			fetch = ""
 		}

@@ -21,7 +21,7 @@ type Plan struct {
 	Fetch        int64        `json:"files_to_fetch"`
 	Unsafe       int64        `json:"files_unsafe"`
 	PresentBytes int64        `json:"bytes_present"`
-	FetchBytes   int64        `json:"bytes_to_fetch"` // at most about, 0 when unknown
+	FetchBytes   *int64       `json:"bytes_to_fetch"` // at most about, null when unknown
 	Free         int64        `json:"disk_free"`
 	Missing      int64        `json:"disk_missing"` // 0 when it fits, or when that is unknown
 	Sources      []SourcePlan `json:"sources"`      // in order of preference
@@ -51,18 +51,21 @@ type Rate struct {
 func NewPlan(p *downloader.Plan) Plan {
 	out := Plan{
 		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
-		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, FetchBytes: p.FetchBytes(), Free: p.Free.Bytes,
+		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, Free: p.Free.Bytes,
 	}
+	bytes, known := p.FetchBytes(), p.PublishedBytes > 0
 	for _, s := range p.Sources {
 		if s.Basis == downloader.BasisListing && s.Lacks == 0 {
-			out.FetchBytes = s.Bytes
+			bytes, known = s.Bytes, true
 		}
 		out.Sources = append(out.Sources, newSourcePlan(s))
 	}
 	if p.Fetch+p.Examine == 0 {
-		out.FetchBytes = 0
+		bytes, known = 0, true
 	}
-	out.Missing = max(out.FetchBytes-out.Free, 0)
+	if known {
+		out.FetchBytes, out.Missing = &bytes, max(bytes-out.Free, 0)
+	}
 	return out
 }
 
