@@ -31,7 +31,7 @@ type Config struct {
 	IdleTimeout Duration  `yaml:"idle_timeout"` // silence after which a connection is given up, from 1 s
 	BWLimit     string    `yaml:"bwlimit"`      // as in downloader.ParseTimetable
 	MaxTransfer string    `yaml:"max_transfer"` // as in downloader.ParseSize
-	MaxDuration string    `yaml:"max_duration"` // as in ParseDuration
+	MaxDuration string    `yaml:"max_duration"` // as in ParseMaxDuration
 	MaxCost     string    `yaml:"max_cost"`     // as in ParseCost
 	Durability  string    `yaml:"durability"`   // as in downloader.ParseDurability
 	FileMode    Mode      `yaml:"file_mode"`    // permissions of the files of the mirror
@@ -104,7 +104,7 @@ func (c Config) validate(p *problems) {
 	}{
 		{"bwlimit", c.BWLimit, func(s string) error { _, err := downloader.ParseTimetable(s); return err }},
 		{"max_transfer", c.MaxTransfer, func(s string) error { _, err := downloader.ParseSize(s); return err }},
-		{"max_duration", c.MaxDuration, func(s string) error { _, err := ParseDuration(s); return err }},
+		{"max_duration", c.MaxDuration, func(s string) error { _, err := ParseMaxDuration(s); return err }},
 		{"max_cost", c.MaxCost, func(s string) error { _, err := ParseCost(s); return err }},
 		{"durability", c.Durability, func(s string) error { _, err := downloader.ParseDurability(s); return err }},
 	} {

@@ -105,8 +105,12 @@ func (c Config) validateSources(p *problems) {
 	for field, address := range map[string]string{
 		"physionet.url": c.PhysioNet.URL, "gcs.endpoint": c.GCS.Endpoint, "s3.endpoint": c.S3.Endpoint,
 	} {
-		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.User != nil) {
+		switch u, err := url.Parse(address); {
+		case address == "":
+		case err != nil || u.Host == "" || u.User != nil:
 			p.at(field, "it must be an address such as https://physionet.org, without user and password")
+		case field != "s3.endpoint" && !downloader.MayCarrySecrets(u): // of S3, only signatures travel, and another setting allows it
+			p.at(field, "it must begin with https:// (http:// is for this machine itself)")
 		}
 	}
 	for field, amount := range map[string]string{

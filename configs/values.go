@@ -41,6 +41,15 @@ func ParseDuration(s string) (time.Duration, error) {
 	return time.Duration(whole)*24*time.Hour + part, nil
 }
 
+// ParseMaxDuration reads what ParseDuration reads, and "off" for any time, which
+// is 0.
+func ParseMaxDuration(s string) (time.Duration, error) {
+	if strings.EqualFold(s, Off) {
+		return 0, nil
+	}
+	return ParseDuration(s)
+}
+
 // ParseCost reads what may be spent, as downloader.ParseMoney does, and "off"
 // for any amount, which is nil.
 func ParseCost(s string) (*downloader.Money, error) {

@@ -51,7 +51,7 @@ default and is explained. A file that is there stays as it is.`,
 				path = args[0]
 			}
 			if err := writeExample(path); err != nil {
-				return err
+				return &configError{err}
 			}
 			a.ui.print("%s is written; when you have changed it: mimicsync config check %s\n", path, path)
 			return nil
@@ -66,7 +66,7 @@ func writeExample(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return &configError{fmt.Errorf("%s is there already, and stays as it is; name another file, or remove it", path)}
+		return fmt.Errorf("%s is there already, and stays as it is; name another file, or remove it", path)
 	}
 	if err != nil {
 		return err
@@ -133,6 +133,9 @@ func (a *app) checkSurroundings(s daemon.Settings) {
 		if _, known := manifest.Lookup(d.Ref.Dataset); !known {
 			a.ui.note("%s is not one of the datasets known here: see that its name is right with: mimicsync datasets --remote", d.Ref.Dataset)
 		}
+	}
+	if _, err := groupID(a.file.Group); err != nil {
+		a.ui.note("here and now, no command would work by it: %v", err)
 	}
 	if _, err := notifiers(a.file, nil); err != nil {
 		a.ui.note("here and now, a daemon would not start: %v", err)

@@ -27,8 +27,8 @@ func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
 }
 
 func (l *limits) passFlags(f *pflag.FlagSet) {
-	f.StringVar(&l.maxTransfer, "max-transfer", "", "end in good order after `SIZE` bytes of files: 500M, 50G")
-	f.StringVar(&l.maxDuration, "max-duration", "", "end in good order after this `time`: 90m, 8h, 1d")
+	f.StringVar(&l.maxTransfer, "max-transfer", "", "end in good order after `SIZE` of files: 500M, 50G; a bare number counts KiB, as in rclone")
+	f.StringVar(&l.maxDuration, "max-duration", "", "end in good order after this `time`: 90m, 8h, 1d, off")
 	f.StringVar(&l.maxCost, "max-cost", "", "spend at most so many US `dollars` at sources where the reader pays: 20, 0.50, off")
 	f.StringVar(&l.durability, "durability", "", "against a power cut, sync files in a `group`, each file, or none (default group)")
 }
@@ -43,7 +43,7 @@ func (l *limits) settle(file configs.Config) error {
 	if l.transfer, err = downloader.ParseSize(first(l.maxTransfer, file.MaxTransfer, "off")); err != nil {
 		return usagef("--max-transfer: %w", err)
 	}
-	if l.duration, err = configs.ParseDuration(first(l.maxDuration, file.MaxDuration, "0")); err != nil {
+	if l.duration, err = configs.ParseMaxDuration(first(l.maxDuration, file.MaxDuration, configs.Off)); err != nil {
 		return usagef("--max-duration: %w", err)
 	}
 	if l.cost, err = configs.ParseCost(first(l.maxCost, file.MaxCost, "off")); err != nil {

@@ -42,6 +42,9 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 			return daemon.Settings{}, nil, fmt.Errorf("the source %s is opened only when the daemon is started: start it again", name)
 		}
 	}
+	if _, err := groupID(c.Group); err != nil { // which counts, and fails, when the daemon is started again
+		return daemon.Settings{}, nil, err
+	}
 	settings, err := s.interpret(c)
 	if err != nil {
 		return settings, nil, err

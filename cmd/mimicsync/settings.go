@@ -19,7 +19,7 @@ func (a *app) daemonSettings(c configs.Config) (daemon.Settings, error) {
 	if s.Windows, err = daemon.ParseWindows(c.Windows, c.Timezone); err != nil {
 		return s, fmt.Errorf("windows: %w", err)
 	}
-	if s.MaxDuration, err = configs.ParseDuration(first(c.MaxDuration, "0")); err != nil {
+	if s.MaxDuration, err = configs.ParseMaxDuration(first(c.MaxDuration, configs.Off)); err != nil {
 		return s, fmt.Errorf("max_duration: %w", err)
 	}
 	if s.Scrub, err = c.DaemonScrub(); err != nil {
