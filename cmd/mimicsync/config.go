@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,8 +23,15 @@ func (a *app) configPath() (path string, named bool) {
 func (a *app) loadConfig() (configs.Config, error) {
 	path, named := a.configPath()
 	c, err := configs.Load(path)
-	if errors.Is(err, fs.ErrNotExist) && !named {
-		return configs.Config{}, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		if !named {
+			return configs.Config{}, nil
+		}
+		origin := "--config"
+		if a.config == "" {
+			origin = "MIMICSYNC_CONFIG"
+		}
+		err = fmt.Errorf("there is no %s, which %s names; write one with: mimicsync config init %[1]s", path, origin)
 	}
 	if err != nil {
 		return c, &configError{err}

@@ -81,7 +81,7 @@ func (a *app) pause(ctx context.Context, client *api.Client, args []string) erro
 	if err := client.Pause(ctx, dataset); err != nil {
 		return err
 	}
-	a.ui.print("%s: paused; go on with: mimicsync daemon resume%s\n", first(dataset, "all datasets"), after(dataset))
+	a.ui.print("%s: paused; %s%s\n", first(dataset, "all datasets"), a.ui.about("go on with: mimicsync daemon resume"), after(dataset))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/url"
 	"strings"
 
 	"mimicsync/downloader"
@@ -52,6 +53,10 @@ func accessCure(e *downloader.AccessError) []step {
 
 func physionetCure(e *downloader.AccessError) []step {
 	base, _, _ := strings.Cut(e.Page, "/sign-dua/")
+	host := "physionet.org"
+	if page, err := url.Parse(e.Page); err == nil && page.Host != "" {
+		host = page.Hostname()
+	}
 	switch {
 	case e.Cause == downloader.CauseWithdrawn:
 		return []step{{Do: "take the newest version", Page: e.Page}}
@@ -60,7 +65,7 @@ func physionetCure(e *downloader.AccessError) []step {
 	case e.Denial == downloader.NoCredentials:
 		steps := []step{
 			{Do: "log in with", Command: "mimicsync login"},
-			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine physionet.org login USER password PASSWORD"},
+			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine " + host + " login USER password PASSWORD"},
 		}
 		if e.Ref.Dataset != "" {
 			steps = append(steps, step{Do: "see what the dataset asks of its readers", Page: e.Page})

@@ -212,7 +212,7 @@ func adviseDisk(err error) (advice, bool) {
 	case errors.Is(err, syscall.EROFS):
 		return advice{exitUnexpected, "the mirror's file system is mounted read-only: mount it for writing, or choose another folder with --mirror"}, true
 	case errors.Is(err, fs.ErrPermission):
-		return advice{exitUnexpected, "choose a folder that you may write to with --mirror, or ask its owner"}, true
+		return advice{exitUnexpected, "ask its owner for access, or name another folder with --mirror"}, true
 	case errors.Is(err, syscall.ENOTDIR):
 		return advice{exitUnexpected, "a part of the mirror's path is a file: choose another folder with --mirror"}, true
 	}

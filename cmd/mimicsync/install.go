@@ -59,6 +59,9 @@ that the service runs as, or hand it over as a credential, as the unit explains.
 			if err := i.settle(p); err != nil {
 				return err
 			}
+			if !i.system && cmd.Flags().Changed("run-as") {
+				return usagef("--run-as is for a service of the system: add --system")
+			}
 			return i.install(cmd.Context())
 		},
 	}

@@ -17,7 +17,7 @@ func (a *app) manCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o750); err != nil {
-				return err
+				return &usageError{err: err}
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // no date: the same build writes the same pages

@@ -170,7 +170,10 @@ func checkMirror(path string, create bool) error {
 		return err
 	}
 	fi, err := os.Stat(path)
+	target, lerr := os.Readlink(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && lerr == nil:
+		return &configError{fmt.Errorf("the mirror %s is a link to %s, which is not there", path, target)}
 	case err == nil && !fi.IsDir():
 		return &configError{fmt.Errorf("the mirror %s is a file, not a folder", path)}
 	case err == nil && !create:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -10,6 +11,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 func (a *app) pruneCommand() *cobra.Command {
@@ -200,7 +202,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 			a.ui.print("Nothing to remove: no file was moved aside.\n")
 			return nil
 		}
-		a.ui.quarantine(q)
+		a.ui.quarantine(q, a.mirror)
 		if sure, err := a.confirm(ctx, yes); err != nil || !sure {
 			return err
 		}
@@ -236,23 +238,23 @@ func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	case !stdinIsTerminal():
 		return false, usagef("nothing was removed: there is nobody to ask; add --yes")
 	}
-	answer, err := a.ui.ask(ctx, "Remove this? Type yes: ", readLine)
+	answer, err := a.ui.ask(ctx, "Remove this from the mirror "+a.mirror+"? Type yes: ", readLine)
 	if err == nil && answer != "yes" {
 		a.ui.note("nothing was removed")
 	}
 	return answer == "yes", err
 }
 
-func (u *ui) quarantine(q downloader.Quarantine) {
-	u.print("%s (%s) in .mimicsync/quarantine: moved aside, for not being what a manifest says\n", count(q.Files, "file"), size(q.Bytes))
+func (u *ui) quarantine(q downloader.Quarantine, mirror string) {
+	u.print("%s (%s) in %s: moved aside, for not being what a manifest says\n", count(q.Files, "file"), size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
 }
 
 // aside tells what lies in quarantine, and how it goes.
-func (u *ui) aside(q downloader.Quarantine) {
+func (u *ui) aside(q downloader.Quarantine, mirror string) {
 	if q.Files > 0 {
 		u.print("\n")
-		u.quarantine(q)
-		u.print("  once nobody needs any of it, remove it with: mimicsync prune --quarantine\n")
+		u.quarantine(q, mirror)
+		u.print("%s", u.about("  once nobody needs any of it, remove it with: mimicsync prune --quarantine\n"))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,8 +77,9 @@ Exit codes:
   0    complete and verified
   1    unexpected error
   2    usage or configuration
-  3    incomplete: some entries failed, or a limit was reached; all others are verified
-  4    access: not logged in, wrong password, agreement unsigned
+  3    incomplete: some entries failed, or a limit was reached, all others are verified;
+       also: the server could not be reached
+  4    access: not logged in, wrong password, agreement unsigned, no such dataset
   5    integrity: some entry has the wrong digest at every source
   6    no space
   7    the mirror is owned by another process that cannot be asked
@@ -110,6 +112,9 @@ func (a *app) rootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.started = true
+			if tellsOfItself(cmd) {
+				return nil
+			}
 			return a.settle(cmd.Flags())
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -123,7 +128,43 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.pruneCommand(), a.doctorCommand(), a.datasetsCommand(),
 		a.loginCommand(), a.logoutCommand(), a.configCommand(), a.daemonCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // else the name of any shell is right
+	}
 	return root
+}
+
+// helpCommand is cobra's, but for a name that is none: that is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Tell of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return &usageError{fmt.Errorf("there is no command %q", strings.Join(args, " ")), "see: mimicsync help"}
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+// tellsOfItself reports whether a command is about the program alone: it works
+// beside a configuration that is not right.
+func tellsOfItself(cmd *cobra.Command) bool {
+	if !cmd.HasParent() {
+		return true
+	}
+	for ; cmd.HasParent(); cmd = cmd.Parent() {
+		switch cmd.Name() {
+		case "help", "version", "man", "completion", cobra.ShellCompRequestCmd:
+			return true
+		}
+	}
+	return false
 }
 
 // mirrorFlags are those of every command that opens a mirror.
@@ -161,7 +202,12 @@ func (a *app) settle(f *pflag.FlagSet) error {
 	}
 	given := func(name string) bool { return f.Lookup(name) != nil && f.Changed(name) }
 	a.flags = f
-	if !given("mirror") {
+	if given("mirror") {
+		if a.mirror == "" {
+			return usagef("--mirror: it must name a folder")
+		}
+		a.ui.mirror = a.mirror
+	} else {
 		a.mirror = first(os.Getenv("MIMICSYNC_MIRROR"), a.file.Mirror, defaultMirror)
 	}
 	if !given("state") {
@@ -192,6 +238,8 @@ func (a *app) settle(f *pflag.FlagSet) error {
 
 func (a *app) check() error {
 	switch {
+	case a.quiet && a.verbose:
+		return usagef("--quiet and --verbose: one or the other")
 	case a.flags.Changed("connections") && (a.connections < 1 || a.connections > 256):
 		return usagef("--connections %d: it must be from 1 to 256", a.connections)
 	case a.idleTimeout < time.Second && (a.idleTimeout != 0 || a.flags.Changed("idle-timeout")):

@@ -47,7 +47,7 @@ func (o *owner) status(ctx context.Context, args []string) error {
 		return o.a.ui.json(map[string]any{"mirror": o.a.mirror, "datasets": all, "quarantine": aside, "daemon": status})
 	}
 	o.a.ui.status(all, o.a.mirror)
-	o.a.ui.aside(aside)
+	o.a.ui.aside(aside, o.a.mirror)
 	o.a.ui.running(status)
 	return nil
 }
@@ -92,7 +92,7 @@ func (u *ui) running(s daemon.Status) {
 	}
 	u.print(".\n")
 	if s.Paused {
-		u.print("All datasets are paused; go on with: mimicsync daemon resume\n")
+		u.print("%s", u.about("All datasets are paused; go on with: mimicsync daemon resume\n"))
 	}
 	for _, d := range s.Datasets {
 		u.print("  %s\n", strings.Join(standingNow(d), ", "))

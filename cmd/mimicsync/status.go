@@ -76,7 +76,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 		return a.ui.json(map[string]any{"mirror": a.mirror, "datasets": all, "quarantine": aside})
 	}
 	a.ui.status(all, a.mirror)
-	a.ui.aside(aside)
+	a.ui.aside(aside, a.mirror)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ import (
 type ui struct {
 	stdout, stderr io.Writer
 
-	answered bool // the JSON object of --json is on stdout
+	mirror   string // that the command line names; empty if it names none
+	answered bool   // the JSON object of --json is on stdout
 
 	mu      sync.Mutex // guards stderr and display
 	display display    // the progress display that is on the screen, if any
@@ -89,8 +91,32 @@ func (u *ui) note(format string, args ...any) { u.lines("note", fmt.Sprintf(form
 // lines prints a message of one or more lines.
 func (u *ui) lines(kind, text string) {
 	prefix := "mimicsync: " + kind + ": "
+	if kind != "error" {
+		text = u.about(text)
+	}
 	text = strings.ReplaceAll(strings.TrimRight(tame(text), "\n"), "\n", "\n"+strings.Repeat(" ", len(prefix)))
 	_, _ = io.WriteString(u.log(), prefix+text+"\n") // there is nowhere else to tell that stderr is closed
+}
+
+// ofAMirror finds the commands in a text that are about a mirror.
+var ofAMirror = regexp.MustCompile(`\bmimicsync (pull|plan|status|verify|prune|doctor|daemon (pause|resume|cancel|bwlimit|token|reload))\b`)
+
+// about has the commands that a text names be about the mirror of this one.
+func (u *ui) about(text string) string {
+	if u.mirror == "" || strings.Contains(text, "--mirror") || strings.Contains(text, "--help") {
+		return text
+	}
+	return ofAMirror.ReplaceAllStringFunc(text, func(command string) string { return command + " --mirror " + shellQuote(u.mirror) })
+}
+
+// shellQuote is an argument as a shell reads it.
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/._-+,:@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // log is stderr for whole lines: they go above the progress display.

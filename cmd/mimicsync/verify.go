@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -26,13 +27,16 @@ with the manifest. It needs no network. A wrong file is reported and stays where
 is; the next pull, or --repair at once, moves it aside and fetches it again.
 
 --rebuild makes a new state file from the mirror alone, for one that is lost or
-damaged; the old one is kept beside it.`,
+damaged, and so reads all of it; the old one is kept beside it.`,
 		Example: `  mimicsync verify
   mimicsync verify mimiciv@3.1 --repair
   mimicsync verify --rate 50M
   mimicsync verify --rebuild`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if rebuild && len(args) > 0 {
+				return usagef("--rebuild makes the state of all datasets anew: leave out %s", args[0])
+			}
 			var err error
 			if a.readRate, err = downloader.ParseSize(rate); err != nil {
 				return usagef("--rate: %w", err)
@@ -217,10 +221,12 @@ func (a *app) setStateAside() error {
 		aside := fmt.Sprintf("%s.old.%d", place.File(), n)
 		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
 			err := os.Rename(place.File(), aside)
-			if errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
 				return nil
+			case err == nil:
+				a.ui.note("the former state file is %s now", aside)
 			}
-			a.ui.note("the former state file is %s now", aside)
 			return err
 		}
 	}
@@ -229,18 +235,18 @@ func (a *app) setStateAside() error {
 // adoptVersions makes the new state know every version that the tree has a
 // manifest of.
 func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
-	found, err := filepath.Glob(filepath.Join(a.mirror, "*", "*", manifest.Name))
+	found, err := fs.Glob(os.DirFS(a.mirror), "*/*/"+manifest.Name)
 	if err != nil {
 		return err
 	}
-	for _, path := range found {
-		folder := filepath.Dir(path)
-		ref, err := manifest.ParseRef(filepath.Base(filepath.Dir(folder)) + "@" + filepath.Base(folder))
+	for _, name := range found {
+		dataset, version := path.Split(path.Dir(name))
+		ref, err := manifest.ParseRef(path.Clean(dataset) + "@" + version)
 		if err != nil {
 			continue // a folder that is not ours
 		}
 		if err := m.syncer.Adopt(ctx, ref); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return fmt.Errorf("%s: %w", filepath.Join(a.mirror, name), err)
 		}
 	}
 	return nil
