@@ -48,7 +48,8 @@ func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 }
 
 // rescueManifest makes the manifest that the version's folder shows the kept one:
-// it is there when the kept copy was lost alone.
+// it is there when the kept copy was lost alone, fs.ErrNotExist if not. Who reads
+// the kept one meanwhile finds it whole.
 func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 	shown, err := t.shows(d, ref)
 	if err != nil {
@@ -57,13 +58,27 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 	if !shown {
 		return fs.ErrNotExist
 	}
-	if err := t.dropManifest(d); err != nil { // it is damaged
+	src, err := t.root.Open(t.name(ref, manifest.Name))
+	if err != nil {
 		return err
 	}
-	if err := t.copyFile(t.name(ref, manifest.Name), manifestName(d)); err != nil {
+	defer func() { _ = src.Close() }() // opened for reading only
+	f, err := os.CreateTemp(t.dir(manifestDir), "new.*")
+	if err != nil {
 		return err
 	}
-	return durable.SyncDir(t.dir(manifestDir))
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name()) // gone already when it was taken over
+	}()
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(f, sum), src); err != nil {
+		return err
+	}
+	if manifest.Digest(sum.Sum(nil)) != d { // it changed meanwhile
+		return fs.ErrNotExist
+	}
+	return t.keepManifest(f, d)
 }
 
 func (t *Tree) dropManifest(d manifest.Digest) error {

@@ -99,8 +99,9 @@ func (c *copies) of(d manifest.Digest) ([]found, error) {
 	return c.find(d, located)
 }
 
-// each visits all of them.
-func (c *copies) each(d manifest.Digest, visit func(found) error) error {
+// each visits all places that the store knows, with nil where no manifest names
+// the file.
+func (c *copies) each(d manifest.Digest, visit func(at store.Located, place *found) error) error {
 	var after store.Located
 	for {
 		located, err := c.p.s.Store.Copies(d, after, surveyChunk)
@@ -108,12 +109,12 @@ func (c *copies) each(d manifest.Digest, visit func(found) error) error {
 			return err
 		}
 		after = located[len(located)-1]
-		places, err := c.find(d, located)
-		if err != nil {
-			return err
-		}
-		for _, at := range places {
-			if err := visit(at); err != nil {
+		for _, at := range located {
+			place, err := c.findOne(d, at)
+			if err != nil {
+				return err
+			}
+			if err := visit(at, place); err != nil {
 				return err
 			}
 		}
@@ -124,20 +125,28 @@ func (c *copies) each(d manifest.Digest, visit func(found) error) error {
 func (c *copies) find(d manifest.Digest, located []store.Located) ([]found, error) {
 	var all []found
 	for _, at := range located {
-		l, err := c.manifestOf(at.ID)
+		place, err := c.findOne(d, at)
 		if err != nil {
 			return nil, err
 		}
-		if l.file == nil {
-			continue
+		if place != nil {
+			all = append(all, *place)
 		}
-		e, err := manifest.EntryAt(l.file, at.Offset)
-		if err != nil || e.Digest != d || manifest.CheckPath(e.Path) != nil {
-			continue // the store's 8 bytes agreed, the whole digest does not
-		}
-		all = append(all, found{at, l.ref, e.Path})
 	}
 	return all, nil
+}
+
+// findOne says where one is, nil if that cannot be told.
+func (c *copies) findOne(d manifest.Digest, at store.Located) (*found, error) {
+	l, err := c.manifestOf(at.ID)
+	if err != nil || l.file == nil {
+		return nil, err
+	}
+	e, err := manifest.EntryAt(l.file, at.Offset)
+	if err != nil || e.Digest != d || manifest.CheckPath(e.Path) != nil {
+		return nil, nil //nolint:nilerr,nilnil // the store's 8 bytes agreed, the whole digest does not
+	}
+	return &found{at, l.ref, e.Path}, nil
 }
 
 // carryOver adopts a file without reading it when a record under a former

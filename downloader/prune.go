@@ -106,21 +106,26 @@ func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version
 }
 
 // isComplete reports whether all files of a version are recorded, and as their
-// records say: a person may have removed them since, or the manifest that lists them.
+// records say: a person may have removed them since, or the manifest that lists
+// them. What it reaches through a symlink may be another version's.
 func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) {
 	recorded, _, err := s.Store.Totals(v.ID)
 	if err != nil || recorded == 0 || recorded < v.Manifest.Entries {
 		return false, err
 	}
-	if !s.Tree.manifestIntact(v.Manifest.Digest) {
-		return false, nil
+	if _, err := s.kept(v.Ref); err != nil {
+		if _, lost := errors.AsType[*KeptManifestError](err); lost {
+			err = nil
+		}
+		return false, err
 	}
 	p, ctx := s.newPass(ctx, s.Sources, v.Ref, manifest.Selection{}, new(Progress))
 	defer p.cancel(nil)
 	p.version = v
+	folders := pruner{tree: s.Tree, real: map[string]bool{}}
 	var here int64
 	err = p.survey(ctx, func(e *surveyed) error {
-		if e.standing == present {
+		if e.standing == present && folders.isReal(path.Dir(s.Tree.name(v.Ref, e.Path))) {
 			here++
 		}
 		return nil

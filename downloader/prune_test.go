@@ -260,6 +260,8 @@ func TestAVersionWithoutItsManifestIsNotComplete(t *testing.T) {
 	v, _, err := r.store.Version(demo2)
 	must(t, err)
 	kept := filepath.Join(r.dir, store.Dir, "manifests", v.Manifest.Digest.String())
+	shown := filepath.Join(r.dir, "demo/2.0", manifest.Name)
+	must(t, os.Remove(shown))
 	must(t, os.Rename(kept, kept+".away"))
 	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
 		t.Errorf("Prunable without the manifest of 2.0 = %v, want none", got)

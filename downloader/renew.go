@@ -42,8 +42,15 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	v.Ref = p.ref
 	p.acceptManifest = p.s.takeAcceptance(p.ref)
 	var former store.Manifest // in force, zero if there is none
-	if known && p.s.Tree.manifestIntact(v.Manifest.Digest) {
-		former = v.Manifest
+	if known {
+		_, err := p.s.kept(p.ref)
+		_, lost := errors.AsType[*KeptManifestError](err)
+		switch {
+		case err == nil:
+			former = v.Manifest
+		case !lost:
+			return err
+		}
 	}
 	authority := p.s.authority()
 	sizing, endSizing := context.WithCancel(ctx)

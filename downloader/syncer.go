@@ -45,6 +45,7 @@ package downloader
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -179,7 +180,11 @@ func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
 // is damaged, or gone under both its names.
 func (s *Syncer) kept(ref manifest.Ref) (store.Version, error) {
 	v, err := s.known(ref)
-	if err == nil && !s.Tree.manifestIntact(v.Manifest.Digest) && s.Tree.rescueManifest(v.Manifest.Digest, ref) != nil {
+	if err != nil || s.Tree.manifestIntact(v.Manifest.Digest) {
+		return v, err
+	}
+	err = s.Tree.rescueManifest(v.Manifest.Digest, ref)
+	if errors.Is(err, fs.ErrNotExist) {
 		err = &KeptManifestError{ref}
 	}
 	return v, err

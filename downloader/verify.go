@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,7 +120,13 @@ type verifier struct {
 	flushed time.Time // when the last batch was written
 	batch   store.Batch
 	fresh   []*committed // files of the batch that had no record: who wrote them may not have synced them
-	rotten  []string     // paths of files of the batch that are to be moved aside
+	rotten  []rotten     // files of the batch that are to be moved aside
+}
+
+// rotten is a file as it was when it was read, and wrong.
+type rotten struct {
+	path string
+	was  store.Record
 }
 
 func (v *verifier) run(ctx context.Context) error {
@@ -183,20 +190,25 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	return v.note(e, &store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}, err)
 }
 
-// recent reports whether a file need not be read, for it was.
+// recent reports whether a file need not be read, for it was: not by a clock that
+// was ahead.
 func (v *verifier) recent(e *surveyed) bool {
-	return e.standing == present && !v.options.Before.IsZero() && !e.record.Verified.Before(v.options.Before)
+	at := e.record.Verified
+	return e.standing == present && !v.options.Before.IsZero() && !at.Before(v.options.Before) && !at.After(time.Now())
 }
 
 // disown forgets all records of a wrong file, which may have any number of names,
-// also in other versions: the next pass would take it from there.
+// also in other versions: the next pass would take it from there. Those that no
+// manifest names now may be its, too, and are read again once theirs is back.
 func (v *verifier) disown(e *surveyed, wrong fs.FileInfo) error {
 	var lost store.Batch
-	err := v.p.copies.each(e.Digest, func(at found) error {
-		fi, err := v.p.s.Tree.stat(at.ref, at.path)
-		if err != nil || !os.SameFile(fi, wrong) {
-			return nil // nothing that is wrong here
+	err := v.p.copies.each(e.Digest, func(at store.Located, place *found) error {
+		if place != nil {
+			if fi, err := v.p.s.Tree.stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
+				return nil //nolint:nilerr // nothing that is wrong here
+			}
 		}
+		var err error
 		if at.ID != lost.ID || len(lost.Lost) == rereadFiles {
 			err = v.p.s.Store.Commit(lost)
 			lost = store.Batch{ID: at.ID}
@@ -231,7 +243,7 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 		r.Absent++
 		v.p.progress.Done.Add(1)
 	default:
-		v.reject(e, err)
+		v.reject(e, found, err)
 		v.batch.Lost = append(v.batch.Lost, entry)
 	}
 	if len(v.batch.Put)+len(v.batch.Lost) >= rereadFiles || time.Since(v.flushed) > rereadAge {
@@ -240,7 +252,7 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 	return nil
 }
 
-func (v *verifier) reject(e *surveyed, err error) {
+func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 	v.p.progress.Failed.Add(1)
 	r := v.result
 	failure := store.Failure{Path: e.Path, Reason: string(ReasonIO), Source: "mirror"}
@@ -250,7 +262,7 @@ func (v *verifier) reject(e *surveyed, err error) {
 		r.Wrong++
 		failure.Reason, failure.Detail = string(ReasonChecksum), err.Error()
 		if e.recorded && !v.options.Keep { // else it may be the start of the right one, for the next pass to go on with
-			v.rotten = append(v.rotten, e.Path)
+			v.rotten = append(v.rotten, rotten{e.Path, *found})
 		}
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 		r.Missing++
@@ -267,28 +279,46 @@ func (v *verifier) reject(e *surveyed, err error) {
 // flush writes the batch, and then moves aside what is in no record any more. The
 // caller holds v.mu.
 func (v *verifier) flush() error {
+	var unsynced error
 	if len(v.fresh) > 0 {
-		if err := v.p.s.Tree.sync(v.p.ref, v.fresh, v.fresh); err != nil {
-			return err
+		if unsynced = v.p.s.Tree.sync(v.p.ref, v.fresh, v.fresh); unsynced != nil { // these get no record, the others do
+			v.batch.Put = slices.DeleteFunc(v.batch.Put, func(put store.Verified) bool {
+				return slices.ContainsFunc(v.fresh, func(f *committed) bool { return f.entry.Offset == put.Offset })
+			})
+		}
+		if errors.Is(unsynced, fs.ErrNotExist) { // somebody has removed one meanwhile
+			unsynced = nil
 		}
 	}
 	err := v.p.s.Store.Commit(v.batch)
 	v.batch.Put, v.batch.Lost, v.fresh, v.flushed = v.batch.Put[:0], v.batch.Lost[:0], v.fresh[:0], time.Now()
 	if err != nil {
-		return err
+		return errors.Join(unsynced, err)
 	}
 	v.p.s.at("lost recorded")
-	for _, path := range v.rotten {
-		to, err := v.p.s.Tree.quarantine(v.p.s.Tree.name(v.p.ref, path), v.p.ref, path)
-		if err != nil {
-			return fmt.Errorf("move a wrong file aside: %w", err)
-		}
-		if len(v.result.Quarantined) < maxFailures {
-			v.result.Quarantined = append(v.result.Quarantined, Quarantined{Path: path, To: to})
-		}
+	for _, f := range v.rotten {
+		v.moveAside(f)
 	}
 	v.rotten = v.rotten[:0]
-	return nil
+	return unsynced
+}
+
+// moveAside quarantines a wrong file, unless somebody has removed or replaced it
+// since. One that cannot be moved keeps nobody from the others. The caller holds
+// v.mu.
+func (v *verifier) moveAside(f rotten) {
+	if fi, err := v.p.s.Tree.stat(v.p.ref, f.path); err != nil || !matches(fi, f.was) {
+		return
+	}
+	to, err := v.p.s.Tree.quarantine(v.p.s.Tree.name(v.p.ref, f.path), v.p.ref, f.path)
+	switch r := v.result; {
+	case err != nil && len(r.Failures) < maxFailures:
+		r.Failures = append(r.Failures, store.Failure{
+			Path: f.path, Reason: string(ReasonIO), Source: "mirror", Detail: "it is wrong, and cannot be moved aside: " + err.Error(),
+		})
+	case err == nil && len(r.Quarantined) < maxFailures:
+		r.Quarantined = append(r.Quarantined, Quarantined{Path: f.path, To: to})
+	}
 }
 
 // Adopt makes the store know a version from the mirror alone, for a state file
@@ -298,6 +328,12 @@ func (v *verifier) flush() error {
 func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
 	p, ctx := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
 	defer p.cancel(nil)
+	switch fi, err := s.Tree.stat(ref, manifest.Name); {
+	case err != nil:
+		return err
+	case !fi.Mode().IsRegular(): // to open a pipe is to wait
+		return fmt.Errorf("%w: it is not a regular file", ErrManifest)
+	}
 	f, err := s.Tree.root.Open(s.Tree.name(ref, manifest.Name))
 	if err != nil {
 		return err
