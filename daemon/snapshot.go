@@ -131,7 +131,7 @@ func (d *Daemon) passStatus(p *pass, now time.Time) PassStatus {
 		Phase: downloader.Phase(g.Phase.Load()), Start: p.start, Elapsed: p.elapsed.Seconds(),
 		Total: g.Total.Load(), Done: g.Done.Load(), Failed: g.Failed.Load(), Examined: g.Examined.Load(),
 		Expected: g.Expected.Load(), Fetched: g.Fetched.Load(), Retries: g.Retries.Load(), Connections: g.Connections.Load(),
-		Error: p.why, Cure: p.cure, Report: p.report, Verification: p.verification,
+		Err: p.err, Error: p.why, Cure: p.cure, Report: p.report, Verification: p.verification,
 	}
 	switch {
 	case p.ended && p.report != nil:

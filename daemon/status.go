@@ -161,6 +161,7 @@ type PassStatus struct {
 	Rate        int64 `json:"bytes_per_s"`
 	Left        int64 `json:"left_s"` // seconds to go at this rate, 0 when unknown
 
+	Err      error           `json:"-"` // why the pass ended early; Error and Cure are for people
 	Error    string          `json:"error,omitempty"`
 	Cure     string          `json:"cure,omitempty"`
 	Failures []store.Failure `json:"failures,omitempty"` // the first ones

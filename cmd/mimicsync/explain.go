@@ -167,7 +167,7 @@ func adviseState(err error) (advice, bool) {
 	}
 	if lost, ok := errors.AsType[*downloader.KeptManifestError](err); ok {
 		return advice{exitIntegrity, "fetch it again with: mimicsync pull " + lost.Ref.String() +
-			"\nif that version is published no more, leave it out of a new state: mimicsync verify --rebuild"}, true
+			"\nif that version is published no more, move its SHA256SUMS.txt away, if there is one, and make a state without it: mimicsync verify --rebuild"}, true
 	}
 	if _, ok := errors.AsType[*secondDaemonError](err); ok {
 		return advice{exitOwned, "it runs already; see: mimicsync status"}, true

@@ -227,9 +227,14 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*d
 	if err != nil {
 		return results, err
 	}
+	var unread error // versions that cannot be verified, as in app.verifyAll
 	for _, ref := range refs {
 		p, err := o.verify(ctx, ref, repair)
 		v := p.Verification
+		if ended, ok := errors.AsType[*passError](err); ok && ended.code == exitIntegrity && p.Report == nil {
+			unread = errors.Join(unread, err)
+			continue
+		}
 		if v == nil || err != nil && p.Report == nil {
 			return results, err
 		}
@@ -241,7 +246,7 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*d
 			o.a.code = worse(o.a.code, verificationCode(v))
 		}
 	}
-	return results, nil
+	return results, unread
 }
 
 // leave tells that a pass goes on without this command.

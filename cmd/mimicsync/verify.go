@@ -78,12 +78,12 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 	defer func() { err = errors.Join(err, m.close()) }()
 	ctx, release := m.whileOwned(ctx)
 	defer release()
+	var unread error
 	if rebuild {
-		if err := a.adoptVersions(ctx, m); err != nil {
-			return err
-		}
+		unread = a.adoptVersions(ctx, m)
 	}
-	return a.verified(a.verifyAll(ctx, m, args, repair))
+	results, err := a.verifyAll(ctx, m, args, repair)
+	return a.verified(results, errors.Join(unread, err))
 }
 
 // verified prints the results for programs; people have seen them.
@@ -233,12 +233,13 @@ func (a *app) setStateAside() error {
 }
 
 // adoptVersions makes the new state know every version that the tree has a
-// manifest of.
+// manifest of. One that is damaged keeps none of the others from it.
 func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
 	found, err := fs.Glob(os.DirFS(a.mirror), "*/*/"+manifest.Name)
 	if err != nil {
 		return err
 	}
+	var unread error
 	for _, name := range found {
 		dataset, version := path.Split(path.Dir(name))
 		ref, err := manifest.ParseRef(path.Clean(dataset) + "@" + version)
@@ -246,8 +247,8 @@ func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
 			continue // a folder that is not ours
 		}
 		if err := m.syncer.Adopt(ctx, ref); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(a.mirror, name), err)
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", filepath.Join(a.mirror, name), err))
 		}
 	}
-	return nil
+	return unread
 }

@@ -11,6 +11,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 //go:embed openapi.json
@@ -166,8 +167,11 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer := Pass{PassStatus: p}
-	if p.Report != nil && p.Report.Err != nil {
+	switch {
+	case p.Report != nil && p.Report.Err != nil:
 		answer.ExitCode, _ = s.o.Advise(p.Report.Err)
+	case p.Report == nil && p.State == store.Failed && p.Err != nil: // a verification that did not come to its end
+		answer.ExitCode, _ = s.o.Advise(p.Err)
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
