@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"flag"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -37,14 +38,36 @@ func TestLooks(t *testing.T) {
 		b.screen(s.width, s.height, s.scheme, s.options...)
 		b.do(chromedp.Navigate(server.URL))
 		b.until(`document.getElementById("live").textContent === "Live"`)
-		if wide := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > s.width {
-			t.Errorf("%s: the page is %d pixels wide, the screen %d", s.name, wide, s.width)
-		}
+		b.fits(s.name, s.width)
 		b.save(s.name, chromedp.CaptureScreenshot())
+		run(b, chromedp.Evaluate[bool](widest))
+		b.fits(s.name+" in a wide font", s.width)
 	}
 	for _, text := range b.console() {
 		t.Errorf("the browser's console: %s", text)
 	}
+}
+
+// widest sets the page in a font that is wider than any that a machine may have:
+// which one it has is nobody's choice.
+const widest = `(() => {
+	const wide = new CSSStyleSheet();
+	wide.replaceSync('* { font-family: "DejaVu Sans", sans-serif !important; letter-spacing: 0.06em !important; }');
+	document.adoptedStyleSheets = [wide];
+	return true;
+})()`
+
+// fits complains of what reaches beyond the right side of the screen.
+func (b *browser) fits(name string, width int64) {
+	b.t.Helper()
+	wide := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
+	if wide <= width {
+		return
+	}
+	culprits := run(b, chromedp.Evaluate[string](fmt.Sprintf(`[...document.body.querySelectorAll("*")]
+		.filter(e => e.getBoundingClientRect().right > %d && !e.matches("svg *") && !e.querySelector(":scope *:not(svg *)"))
+		.map(e => e.tagName.toLowerCase() + "." + e.className + " " + JSON.stringify(e.textContent.trim().slice(0, 40))).join(", ")`, width)))
+	b.t.Errorf("%s: the page is %d pixels wide, the screen %d: %s", name, wide, width, culprits)
 }
 
 // save writes a screenshot where they are wanted.
