@@ -23,14 +23,13 @@ func (s *site) ranges(name string) (n int) {
 }
 
 // A big file comes over several connections, in parts that fit together, and
-// almost no byte comes twice.
+// no byte comes twice. Whoever is fast takes over what is left to the slow first one.
 func TestABigFileIsSplit(t *testing.T) {
 	slow(t)
 	f := file("big.csv", 96*mega)
 	s := newSite(t, func(l *lookalike.Server) { l.BytesPerSecondPerConn = 12 * mega }, project(f, file("a", 10), file("z", 10)))
-	s.crawl(2 * mega)
+	s.crawl(mega / 2)
 	r := newRig(t, rigOptions{site: s, connections: 8})
-	start := time.Now()
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 3, Fetched: 3})
 	r.has(f)
@@ -41,12 +40,12 @@ func TestABigFileIsSplit(t *testing.T) {
 		if q.Range != "" && q.IfRange == "" {
 			t.Errorf("the range %s was asked for without a condition", q.Range)
 		}
+		if q.Range == "" && q.Bytes > 48*mega { // no time is measured: a busy machine has its own
+			t.Errorf("the first connection, which crawls, sent %d of %d bytes", q.Bytes, 96*mega)
+		}
 	}
 	if got := r.arrived.Fetched.Load(); got != 96*mega+20 {
 		t.Errorf("%d bytes arrived, want each once: %d", got, 96*mega+20)
-	}
-	if took := time.Since(start); took > 24*time.Second {
-		t.Errorf("took %v, and the first connection alone takes 48 s", took)
 	}
 }
 
