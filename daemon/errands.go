@@ -93,7 +93,7 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 	r = d.filledIn(r)
 	d.mu.Unlock()
 	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, busy error) error {
-		ref, err := d.o.Syncer.Resolve(ctx, r.Ref)
+		ref, err := d.o.Syncer.Resolve(ctx, r.Ref, nil)
 		if err != nil {
 			return err
 		}

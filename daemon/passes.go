@@ -153,7 +153,7 @@ func (d *Daemon) pull(ctx context.Context, p *pass) error {
 	d.mu.Unlock()
 	ctx, stop := downloader.Within(ctx, limit)
 	defer stop()
-	ref, err := d.o.Syncer.Resolve(ctx, p.request.Ref)
+	ref, err := d.o.Syncer.Resolve(ctx, p.request.Ref, nil)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)

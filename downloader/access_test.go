@@ -96,9 +96,9 @@ func TestAnUnknownDatasetHasNoNewestVersion(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, project(file("a", 10)))
 	r := newRig(t, rigOptions{site: s})
-	_, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "dem"})
+	_, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "dem"}, nil)
 	wantDenial(t, err, downloader.UnknownVersion)
-	ref, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "demo"})
+	ref, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "demo"}, nil)
 	if err != nil || ref != demo {
 		t.Errorf("Resolve(demo) = %v, %v, want %v", ref, err, demo)
 	}

@@ -1,8 +1,11 @@
 package downloader
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -155,6 +158,11 @@ type AccessError struct {
 	// Detail is what is wrong and what to do, in the source's own words; empty
 	// where the fields above say it.
 	Detail string
+	// Sure means that the source has looked into it and knows: asking again is no
+	// use before a person has acted. Else a refusal may be that of a firewall, a
+	// proxy or an overloaded login service, and is tried again where the same
+	// account was served before.
+	Sure bool
 	// Err says why credentials could not be looked for, nil if they could.
 	Err error
 }
@@ -208,6 +216,28 @@ func (e *StatusError) answer() Answer {
 		return Busy
 	}
 	return Good // as far as the number of connections goes
+}
+
+// ProxyError is the refusal of a proxy to connect to a source: trouble of the
+// network on the way, whatever the status.
+type ProxyError struct {
+	Proxy string // its address, without user and password
+	Host  string // which it was to connect to
+	Code  int    // of its answer to CONNECT
+}
+
+// Error names the proxy and what it answered.
+func (e *ProxyError) Error() string {
+	return fmt.Sprintf("the proxy %s does not connect to %s: status %d (%s)", e.Proxy, e.Host, e.Code, http.StatusText(e.Code))
+}
+
+// RefusedByProxy is for http.Transport.OnProxyConnectResponse: it returns a
+// *ProxyError where a proxy refuses CONNECT.
+func RefusedByProxy(_ context.Context, proxy *url.URL, connect *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &ProxyError{Proxy: proxy.Scheme + "://" + proxy.Host, Host: connect.Host, Code: answer.StatusCode}
 }
 
 // MismatchError means that all bytes of an object came and are not the entry's.

@@ -22,6 +22,8 @@ type Progress struct {
 	Retries  atomic.Int64
 	// Connections is how many requests run.
 	Connections atomic.Int64
+
+	waits waits // see Waits
 }
 
 // Phase is what a pass is busy with.

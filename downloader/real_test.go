@@ -53,7 +53,7 @@ func TestMIMICIVDemo(t *testing.T) {
 	}, lookalike.Project{Slug: "mimic-iv-demo", Title: "MIMIC-IV Demo", Policy: lookalike.Credentialed, Versions: []lookalike.Version{mimicDemo(t)}})
 	r := newRig(t, rigOptions{site: s, user: login, connections: 8})
 
-	ref, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "mimic-iv-demo"})
+	ref, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "mimic-iv-demo"}, nil)
 	must(t, err)
 	report, err := r.run(t.Context(), ref, new(downloader.Progress))
 	must(t, err)

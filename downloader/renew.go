@@ -133,10 +133,12 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 	patience := newPatience(b.Budget)
 	patience.tries = maxTransient - manifestTries
 	patience.outage = manifestOutage
+	defer p.progress.met(b.Name(), manifest.Name)
 	err := patience.persist(ctx, func() (bool, error) {
 		return false, p.fetchManifest(ctx, b, request, v)
 	}, func(err error, wait time.Duration) {
 		p.retried(b.Name())
+		p.progress.await(Wait{For: b.Name(), Object: manifest.Name, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
 	})
 	switch {
@@ -309,9 +311,12 @@ func (h *heardReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// latest stands for the newest version where a Wait names what it is for.
+const latest = "latest"
+
 // Resolve replaces "latest" by the newest version, which it asks the authority
-// for.
-func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref) (manifest.Ref, error) {
+// for. What it waits for meanwhile is in progress, which may be nil.
+func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progress) (manifest.Ref, error) {
 	b := s.authority()
 	publisher, ok := b.Source.(Publisher)
 	if ref.Version != "" {
@@ -323,6 +328,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref) (manifest.Ref, e
 	patience := newPatience(b.Budget)
 	patience.tries = maxTransient - manifestTries
 	patience.outage = manifestOutage
+	defer progress.met(b.Name(), latest)
 	err := patience.persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
@@ -334,6 +340,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref) (manifest.Ref, e
 		return false, err
 	}, func(err error, wait time.Duration) {
 		s.Observer.Retried(b.Name())
+		progress.await(Wait{For: b.Name(), Object: latest, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})
 	return ref, err

@@ -116,11 +116,13 @@ func isCertificate(err error) bool {
 	return errors.As(err, &cert) || errors.As(err, &authority) || errors.As(err, &host)
 }
 
-// isUnreachable reports whether no connection came about.
+// isUnreachable reports whether no connection came about: the host does not take
+// it, its name is unknown, or a proxy in between refuses.
 func isUnreachable(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
-	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+	var proxy *ProxyError
+	return errors.As(err, &proxy) || errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
 // isLocal reports whether the mirror's file system refused.

@@ -95,6 +95,15 @@ type Idler interface {
 	CloseIdleConnections()
 }
 
+// Renewer is a Source that remembers who we are to it.
+type Renewer interface {
+	// Renew forgets the credentials that were found, the sessions that were opened
+	// with them and what the server said of them: the next request looks for them
+	// anew. Requests on their way end as they would. A person who logs in or out,
+	// or reloads the configuration, expects it.
+	Renew()
+}
+
 // Publisher is a Source that also knows what there is to fetch.
 type Publisher interface {
 	// Latest returns the newest version of a dataset. The error is an

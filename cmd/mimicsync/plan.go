@@ -92,7 +92,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 		return nil, nil, err
 	}
 	return func(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
-		ref, err := m.syncer.Resolve(ctx, ref)
+		ref, err := m.syncer.Resolve(ctx, ref, nil)
 		if err != nil {
 			return api.Plan{}, err
 		}

@@ -119,7 +119,7 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
 	ctx, release := m.whileOwned(ctx)
 	defer release()
-	ref, err := m.syncer.Resolve(ctx, ref)
+	ref, err := m.syncer.Resolve(ctx, ref, nil)
 	if err != nil {
 		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
 	}

@@ -1,0 +1,85 @@
+package downloader
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Wait is something that a pass waits for: for whom, why, since when, and until
+// when as far as that is known.
+type Wait struct {
+	For string `json:"for"` // whom: the name of a source
+	// Object is what is asked for when the wait is over: the path of an entry,
+	// manifest.Name, or "latest" for the newest version; empty where all requests
+	// to the source wait.
+	Object string    `json:"object,omitempty"`
+	Why    string    `json:"why"` // one line, in words
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until,omitzero"` // when it is tried again; zero when unknown
+}
+
+// waits are those of one pass, by whom and what they are for. Safe for concurrent
+// use.
+type waits struct {
+	mu   sync.Mutex
+	open map[waitKey]Wait
+}
+
+type waitKey struct{ source, object string }
+
+// Waits returns what the pass waits for at this moment: first what all its
+// requests to a source wait for, then single objects, the longest wait first. It
+// may be called on a nil Progress.
+func (p *Progress) Waits() []Wait {
+	if p == nil {
+		return nil
+	}
+	p.waits.mu.Lock()
+	defer p.waits.mu.Unlock()
+	all := make([]Wait, 0, len(p.waits.open))
+	for _, w := range p.waits.open {
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b Wait) int {
+		if whole := (a.Object == ""); whole != (b.Object == "") {
+			if whole {
+				return -1
+			}
+			return 1
+		}
+		return a.Since.Compare(b.Since)
+	})
+	return all
+}
+
+// await notes that something waits, until it is met. A wait that goes on keeps the
+// time since when.
+func (p *Progress) await(w Wait) {
+	if p == nil {
+		return
+	}
+	key := waitKey{w.For, w.Object}
+	p.waits.mu.Lock()
+	defer p.waits.mu.Unlock()
+	if w.Since.IsZero() {
+		w.Since = time.Now()
+	}
+	if was, ok := p.waits.open[key]; ok && was.Since.Before(w.Since) {
+		w.Since = was.Since
+	}
+	if p.waits.open == nil {
+		p.waits.open = map[waitKey]Wait{}
+	}
+	p.waits.open[key] = w
+}
+
+// met ends a wait, if there is one.
+func (p *Progress) met(source, object string) {
+	if p == nil {
+		return
+	}
+	p.waits.mu.Lock()
+	defer p.waits.mu.Unlock()
+	delete(p.waits.open, waitKey{source, object})
+}
