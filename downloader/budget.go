@@ -27,6 +27,7 @@ type Budget struct {
 	contact  time.Time       // the host last answered
 	pace     pace
 	refusals refusals
+	health   health
 	alarm    *time.Timer // set while only the time keeps somebody waiting
 
 	growth growth // how the limit grows at present

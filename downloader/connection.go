@@ -33,11 +33,15 @@ const (
 // attempt makes a request for a segment and reads its answer to the end.
 func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p, c := t.p, t.source()
-	if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // c.ctx derives from that of all workers
+	asks, err := t.enter(ctx, c, helper)
+	if err != nil {
 		return err
 	}
 	watched, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
+	if asks {
+		dog.first = func() { c.Budget.health.asked(nil) }
+	}
 	g := t.segs.take(helper, dog.cancel)
 	if g != nil && t.source() != c { // from here on the owner waits for g before it turns
 		t.segs.release(g)
@@ -45,11 +49,17 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	}
 	if g == nil { // others were faster
 		c.Budget.Release(NoAnswer, 0)
+		if asks {
+			c.Budget.health.asked(errVoid)
+		}
 		return nil
 	}
 	p.progress.Connections.Add(1)
-	var err error
-	switch {
+	switch whole := t.wantsWhole(); {
+	case whole && helper:
+		err = errResting
+	case whole && !t.segs.alone():
+		err = t.revoke("the source gives it as a whole only")
 	case helper:
 		err = t.exchangePart(watched, c, dog, g, buf)
 		if errors.Is(err, errStray) {
@@ -70,6 +80,10 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		err = cause
 	}
 	t.segs.release(g)
+	if asks && dog.first != nil { // no bytes came
+		c.Budget.health.asked(err)
+	}
+	c.Budget.health.answered(c.Name(), p.ref, err, c.Budget.tolerance(err))
 	p.s.release(c.Budgeted, err)
 	return err
 }
@@ -94,10 +108,13 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 	if foreign {
 		validator = "" // another source's word
 	}
-	if validator == "" {
+	switch {
+	case t.wantsWhole():
+		from, validator = 0, ""
+	case validator == "":
 		from -= min(from, overlap)
 	}
-	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
+	object, err := t.ask(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
 	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
 		return t.revoke(err.Error())
 	}
@@ -132,7 +149,7 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 	t.mu.Unlock()
 	t.segs.trim(g, largestPiece)
 	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
-	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
+	object, err := t.ask(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
 	if errors.Is(err, ErrRange) || errors.Is(err, ErrChanged) {
 		return t.revoke(err.Error())
 	}
@@ -171,7 +188,7 @@ func (t *transfer) strayed(err error) error {
 // they get parts of the same object.
 func (t *transfer) open() bool {
 	t.mu.Lock()
-	ok := t.meta.Size >= splitFrom && t.meta.Validator != "" && t.stray == 0
+	ok := t.meta.Size >= splitFrom && t.meta.Validator != "" && t.stray == 0 && t.unranged < noRanges
 	t.mu.Unlock()
 	if ok {
 		t.segs.share()

@@ -25,6 +25,9 @@ var (
 	// ErrChanged means that the object is not the one that the request's
 	// Validator names.
 	ErrChanged = errors.New("the object has changed at the source")
+	// ErrNoRange means that the source does not answer a request for a part of an
+	// object as it should. It may give the whole.
+	ErrNoRange = errors.New("the source does not give a part of the object")
 	// ErrWebPage means that the source answered with a web page where data was
 	// asked for.
 	ErrWebPage = errors.New("the server sent a web page instead of the file")
@@ -48,6 +51,9 @@ var (
 	// ErrManifest means that what the source serves as SHA256SUMS.txt cannot be
 	// used. The one in force before stays.
 	ErrManifest = errors.New("the manifest cannot be used")
+	// ErrManifestChanges means that the manifest was made anew again and again while
+	// a pass went by it.
+	ErrManifestChanges = errors.New("the manifest changes faster than it can be followed")
 	// ErrSources means that the sources that a pass was to ask are not usable.
 	ErrSources = errors.New("the sources cannot be used")
 	// ErrNothingSelected means that a selection has none of a manifest's entries,
@@ -163,6 +169,8 @@ type AccessError struct {
 	// proxy or an overloaded login service, and is tried again where the same
 	// account was served before.
 	Sure bool
+	// RetryAfter is how long the source asks not to be asked, 0 if it does not say.
+	RetryAfter time.Duration
 	// Err says why credentials could not be looked for, nil if they could.
 	Err error
 }

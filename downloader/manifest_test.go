@@ -46,7 +46,7 @@ func TestABadManifestChangesNothing(t *testing.T) {
 			tt.spoil(s)
 
 			report, err := r.tryPull(t.Context())
-			if !errors.Is(err, downloader.ErrManifest) || report.State != store.Failed {
+			if !errors.Is(err, downloader.ErrManifest) && !errors.Is(err, downloader.ErrWebPage) || report.State != store.Failed {
 				t.Errorf("Pull = %+v, %v, want failed with %v", report, err, downloader.ErrManifest)
 			}
 			after, _, err := r.store.Version(demo)

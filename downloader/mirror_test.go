@@ -75,6 +75,7 @@ type rigOptions struct {
 	idle        time.Duration
 	dir         string // an existing mirror
 	tree        downloader.TreeOptions
+	patience    time.Duration // with the manifest; a second if zero
 	maxTransfer int64
 	maxCost     *downloader.Money
 	observer    downloader.Observer
@@ -114,9 +115,12 @@ func (r *rig) open() {
 	if r.options.log == nil {
 		r.options.log = testWriter{r.t}
 	}
+	if r.options.patience == 0 {
+		r.options.patience = time.Second
+	}
 	r.budget = sources[0].Budget
 	r.syncer, err = downloader.New(downloader.Options{
-		Tree: r.tree, Store: r.store, Sources: sources, Authority: r.options.authority, IdleTimeout: r.options.idle,
+		Tree: r.tree, Store: r.store, Sources: sources, Authority: r.options.authority, IdleTimeout: r.options.idle, Patience: r.options.patience,
 		MaxTransfer: r.options.maxTransfer, MaxCost: r.options.maxCost, Observer: r.options.observer,
 		Logger: slog.New(slog.NewTextHandler(r.options.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

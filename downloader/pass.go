@@ -41,6 +41,8 @@ type pass struct {
 	tally       tally
 	throttle    *throttle // of reading the mirror, nil: none
 	spent       *spending // by those that share the limits
+	doubts      doubts    // about the manifest
+	earlier     *Report   // of the passes that this one took over from, nil if there is none
 	cancel      context.CancelCauseFunc
 }
 
@@ -60,25 +62,7 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	if err != nil {
 		return &Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed, Err: err}, err
 	}
-	p, ctx := s.newPass(ctx, chosen, ref, selection, progress)
-	defer p.cancel(nil)
-	err = p.prepare(ctx)
-	if err == nil {
-		err = p.checkSpace(ctx)
-	}
-	if err == nil {
-		err = p.checkCost(ctx)
-	}
-	if err == nil {
-		err = p.transfer(ctx)
-	}
-	if ctx.Err() != nil && err != nil {
-		err = context.Cause(ctx)
-		if errors.Is(err, context.Canceled) {
-			err = ErrInterrupted
-		}
-	}
-	err = p.spaceError(err, 0)
+	p, err := s.pullOnce(ctx, chosen, ref, selection, progress)
 	report := p.close(err)
 	p.progress.enter(PhaseEnd)
 	switch {

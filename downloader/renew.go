@@ -15,12 +15,9 @@ import (
 	"mimicsync/store"
 )
 
-// A person waits for the manifest: it is asked for a few times, and a host that
-// is away is given a moment.
-const (
-	manifestTries  = 4
-	manifestOutage = 10 * time.Second
-)
+// defaultPatience is that of Options: as long as a server's restart takes, and no
+// longer than a person likes to wait for what may be a typo.
+const defaultPatience = time.Minute
 
 // leastKept is how many tenths of the entries of the manifest in force the next
 // one must have to be taken over unasked.
@@ -130,9 +127,7 @@ func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *
 // waits for it. v's changes if it is another one than the former.
 func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifest, v *store.Version) error {
 	request := p.manifestRequest(b, former)
-	patience := newPatience(b.Budget)
-	patience.tries = maxTransient - manifestTries
-	patience.outage = manifestOutage
+	patience := p.s.patienceFor(b, p.ref)
 	defer p.progress.met(b.Name(), manifest.Name)
 	err := patience.persist(ctx, func() (bool, error) {
 		return false, p.fetchManifest(ctx, b, request, v)
@@ -148,6 +143,19 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 		return fmt.Errorf("%w: %s has no %s for %s: %w", ErrManifest, b.Name(), manifest.Name, p.ref, err)
 	}
 	return err
+}
+
+// patienceFor is that for what a pass cannot begin without: it ends by the clock,
+// and not after a number of tries.
+func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
+	patience := newPatience(b.Budget)
+	patience.outage, patience.byClock = s.Patience, true
+	patience.MaxInterval = 15 * time.Second
+	patience.served = func() bool {
+		_, ok := b.Budget.health.served(b.Name(), ref)
+		return ok
+	}
+	return patience
 }
 
 // manifestRequest asks for the manifest, if it is another one than known.
@@ -220,9 +228,6 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
 	object, err := b.Open(ctx, request)
-	if errors.Is(err, ErrWebPage) {
-		return fmt.Errorf("%w: %w", ErrManifest, err)
-	}
 	if err != nil {
 		return err
 	}
@@ -292,6 +297,9 @@ func (p *pass) checkManifest(ctx context.Context, f *os.File, m *store.Manifest)
 	if r.Unterminated() {
 		p.s.Logger.WarnContext(ctx, "the manifest's last line has no newline", "dataset", p.ref.String())
 	}
+	if r.NamesItself() {
+		p.s.Logger.WarnContext(ctx, "the manifest lists itself, which is left out", "dataset", p.ref.String())
+	}
 	var err error
 	m.Conflicts, err = manifest.Collisions(f, m.Size)
 	return err
@@ -325,9 +333,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 	if !ok {
 		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", b.Name(), ref.Dataset, ref.Dataset)
 	}
-	patience := newPatience(b.Budget)
-	patience.tries = maxTransient - manifestTries
-	patience.outage = manifestOutage
+	patience := s.patienceFor(b, ref)
 	defer progress.met(b.Name(), latest)
 	err := patience.persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {

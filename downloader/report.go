@@ -3,6 +3,7 @@ package downloader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -101,6 +102,39 @@ func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	return nil
 }
 
+// manyAbsent is how many entries in a row a source may lack before it is asked for
+// the manifest: whether it has the version at all.
+const manyAbsent = 4
+
+// stillThere asks a source that has given nothing of a version for its manifest,
+// once, when it lacks several entries in a row. The error means that it does not
+// have that either.
+func (p *pass) stillThere(ctx context.Context, c *candidate) error {
+	p.tally.mu.Lock()
+	ask := c.absent >= manyAbsent && !c.whole && c.report.Files == 0
+	if ask {
+		c.whole = true
+	}
+	p.tally.mu.Unlock()
+	if _, came := c.Budget.health.served(c.Name(), p.ref); !ask || came {
+		return nil
+	}
+	ctx, dog := watch(ctx, p.s.IdleTimeout)
+	defer dog.end()
+	object, err := c.Open(ctx, Request{Ref: p.ref, Path: manifest.Name})
+	p.s.answered(c.Name(), err)
+	if err == nil {
+		_ = object.Body.Close() // that it came is the answer
+	}
+	if errors.Is(err, ErrNotExist) {
+		return fmt.Errorf("%s has nothing of %s: %w", c.Name(), p.ref, err)
+	}
+	if _, refused := errors.AsType[*AccessError](err); refused {
+		return err
+	}
+	return nil
+}
+
 // succeed counts a committed file.
 func (p *pass) succeed(f *committed) {
 	p.progress.Done.Add(1)
@@ -147,7 +181,7 @@ func (p *pass) fail(e manifest.Entry, err error) {
 func (p *pass) allowed(c *candidate) {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
-	c.denied = 0
+	c.denied, c.absent = 0, 0
 }
 
 // credit counts what the sources gave of a file. The caller holds tally.mu.
@@ -212,6 +246,7 @@ func (p *pass) quarantined(path, to string) {
 // close completes the report when all goroutines of the pass have ended.
 func (p *pass) close(err error) *Report {
 	r := &p.tally.report
+	r.addEarlier(p.earlier)
 	r.Elapsed = time.Since(p.start)
 	r.Err = err
 	if len(p.sources) > 1 || p.sources[0].Name() != p.s.authority().Name() {
@@ -222,7 +257,7 @@ func (p *pass) close(err error) *Report {
 		}
 	}
 	f := r.Files
-	r.Left = f.Total - f.Present - f.Adopted - f.Linked - f.Fetched
+	r.Left = max(f.Total-f.Present-f.Adopted-f.Linked-f.Fetched, 0)
 	if p.published > 0 && r.Left > 0 { // it is rounded, and would leave something of nothing
 		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(p.ref), 0)
 	}

@@ -127,6 +127,9 @@ func (t *transfer) forsake() error {
 // compare reads the bytes that were asked for again and checks that they are
 // those that are here.
 func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, asked int64) error {
+	if g.at-asked > overlap {
+		return t.compareLong(body, g, asked)
+	}
 	fresh, here := make([]byte, g.at-asked), make([]byte, g.at-asked)
 	if _, err := io.ReadFull(body, fresh); err != nil {
 		return err
@@ -145,6 +148,26 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, aske
 		return err
 	}
 	return t.write(g, fresh)
+}
+
+// compareLong is compare for a source that gives the whole only: what is here may
+// be long. If it is not the start of the object, the source is asked once more.
+func (t *transfer) compareLong(body io.Reader, g *segment, asked int64) error {
+	fresh, here := make([]byte, overlap), make([]byte, overlap)
+	for at := asked; at < g.at; {
+		n := int(min(overlap, g.at-at))
+		if _, err := io.ReadFull(body, fresh[:n]); err != nil {
+			return err
+		}
+		if _, err := t.file.ReadAt(here[:n], at); err != nil {
+			return err
+		}
+		if !bytes.Equal(fresh[:n], here[:n]) {
+			return t.revoke("what is here is not the start of the object")
+		}
+		at += int64(n)
+	}
+	return nil
 }
 
 // discard empties the partial, while nobody else is at work on it. Bytes that

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -40,6 +39,7 @@ type verdict int
 
 const (
 	transient   verdict = iota // try again a few times
+	doubtful                   // refused, by whom may be wrong about it: try again a few times
 	unreachable                // the host is away: wait for it, this is not the entry's fault
 	early                      // the host counts requests: nor is this
 	wrong                      // the bytes were wrong: try again, but fewer times
@@ -52,6 +52,7 @@ const (
 const (
 	maxTransient = 8
 	maxWrong     = 4 // wrong digests come from caches and proxies, and those do not heal by asking more often
+	maxDoubtful  = 3
 	// outageLimit is how long a host may be away before the pass gives up: long
 	// enough for a server's restart or a line that comes back by itself.
 	outageLimit = 30 * time.Minute
@@ -70,13 +71,13 @@ func classify(err error) (verdict, Reason) {
 	var status *StatusError
 	var state *store.Error
 	switch {
+	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrNoService):
+		return barred, reasonOfOutage(err)
 	case errors.As(err, &access):
 		if access.Denial == Forbidden {
 			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
 		}
 		return barred, ReasonUnauthorized
-	case errors.Is(err, ErrUnreachable):
-		return barred, ReasonNetwork
 	case errors.Is(err, ErrManifest):
 		return permanent, ReasonChecksum
 	case errors.Is(err, ErrNotExist):
@@ -91,8 +92,10 @@ func classify(err error) (verdict, Reason) {
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
-	case errors.As(err, &mismatch), errors.Is(err, ErrWebPage):
+	case errors.As(err, &mismatch):
 		return wrong, ReasonChecksum
+	case errors.Is(err, ErrWebPage):
+		return wrong, ReasonNetwork // it says nothing of the entry
 	case errors.As(err, &size) && size.Got > size.Want:
 		return wrong, ReasonSize
 	case errors.As(err, &size):
@@ -107,6 +110,18 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonIO
 	}
 	return transient, ReasonNetwork
+}
+
+// reasonOfOutage is what a host said that was in trouble for too long.
+func reasonOfOutage(err error) Reason {
+	access, refused := errors.AsType[*AccessError](err)
+	switch {
+	case refused && access.Denial == Forbidden:
+		return ReasonDenied
+	case refused:
+		return ReasonUnauthorized
+	}
+	return ReasonNetwork
 }
 
 func isCertificate(err error) bool {
@@ -139,25 +154,39 @@ type patience struct {
 	*backoff.ExponentialBackOff
 	budget *Budget
 	outage time.Duration
-	tries  int // that failed, since there was progress
-	wrong  int // wrong digests; progress does not excuse them
-	pause  time.Duration
-	early  int       // refusals in a row for being too fast
-	since  time.Time // of the first of them
-	down   time.Time // the host has been away since, zero while it is not
+	// byClock means that no trouble counts but by the time that it lasts.
+	byClock bool
+	granted time.Duration // what the host asked for of it
+	served  func() bool   // whether the source gave others to the same account; nil: it did not
+	doubts  int           // refusals in doubt
+	tries   int           // that failed, since there was progress
+	wrong   int           // wrong digests; progress does not excuse them
+	pause   time.Duration
+	// resting means that the host is in trouble: where its health is asked, the next
+	// attempt waits there.
+	resting bool
+	early   int       // refusals in a row for being too fast
+	since   time.Time // of the first of them
+	down    time.Time // the host has been away since, zero while it is not
 }
 
 func newPatience(b *Budget) *patience {
 	return &patience{
-		ExponentialBackOff: backoff.NewExponentialBackOff(
-			backoff.WithInitialInterval(500*time.Millisecond),
-			backoff.WithMultiplier(2),
-			backoff.WithMaxInterval(time.Minute),
-			backoff.WithMaxElapsedTime(0), // it would count the attempts' own time, and some take days
-		),
-		budget: b,
-		outage: outageLimit,
+		ExponentialBackOff: newWaits(500 * time.Millisecond),
+		budget:             b,
+		outage:             outageLimit,
 	}
+}
+
+// newWaits are the waits between attempts: twice as long each time, with jitter, up
+// to a minute.
+func newWaits(first time.Duration) *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(first),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(time.Minute),
+		backoff.WithMaxElapsedTime(0), // it would count the attempts' own time, and some take days
+	)
 }
 
 // judge notes how an attempt ended and returns the error for backoff.Retry.
@@ -169,8 +198,14 @@ func (p *patience) judge(err error, progress bool) error {
 		p.tries = 0
 		p.Reset()
 	}
-	v, _ := classify(err)
-	p.pause = 0
+	v := p.verdict(err)
+	p.pause = retryAfter(err)
+	if !p.byClock && isTrouble(err) && !p.budget.health.isWell() { // it is the host's failure, and it is waited for there
+		p.Reset()
+		p.pause, p.resting = 0, true
+		return err
+	}
+	p.resting = false
 	if v == early {
 		if p.early == 0 {
 			p.since = time.Now()
@@ -179,31 +214,57 @@ func (p *patience) judge(err error, progress bool) error {
 	} else {
 		p.early = 0
 	}
-	if status, ok := errors.AsType[*StatusError](err); ok {
-		p.pause = status.RetryAfter
-	}
 	switch v {
 	case permanent, barred, fatal:
 		return backoff.Permanent(err)
 	case unreachable:
 		now := time.Now()
-		if p.down.IsZero() || p.budget.Contact().After(p.down) {
+		if p.down.IsZero() || !p.byClock && p.budget.Contact().After(p.down) {
 			p.down = now // others may have got through since
 		}
-		if now.Sub(p.down) > p.outage {
-			return backoff.Permanent(fmt.Errorf("%w for %s: %w", ErrUnreachable, p.outage, err))
+		if lasted := now.Sub(p.down); lasted > p.outage+p.granted {
+			return backoff.Permanent(endless(err, lasted))
 		}
+		p.granted = min(p.granted+p.pause, outageLimit)
 	case wrong:
 		p.wrong++
+	case doubtful:
+		p.doubts++
 	case transient:
 		p.tries++
 	}
 	return err
 }
 
+// verdict is that of classify, in the light of what the source did for others.
+func (p *patience) verdict(err error) verdict {
+	v, _ := classify(err)
+	access, refused := errors.AsType[*AccessError](err)
+	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, ErrNoService) &&
+		(access.RetryAfter > 0 || p.served != nil && p.served()) {
+		return doubtful
+	}
+	switch {
+	case !p.byClock:
+	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !isShrunk(err):
+		return wrong // half of it, or something else; or it is as its authors made it
+	case isTrouble(err) && v != permanent && v != barred:
+		return unreachable
+	}
+	return v
+}
+
+func isShrunk(err error) bool {
+	_, shrunk := errors.AsType[*ShrunkError](err)
+	return shrunk
+}
+
 // NextBackOff is the wait before the next attempt, or backoff.Stop.
 func (p *patience) NextBackOff() time.Duration {
-	if p.tries >= maxTransient || p.wrong >= maxWrong || p.early >= maxTransient && time.Since(p.since) > p.outage {
+	if p.resting {
+		return 0
+	}
+	if p.doubts >= maxDoubtful || p.tries >= maxTransient || p.wrong >= maxWrong || p.early >= maxTransient && time.Since(p.since) > p.outage {
 		return backoff.Stop
 	}
 	if p.early > 0 && p.pause > 0 {

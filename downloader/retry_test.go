@@ -121,7 +121,7 @@ func TestAWebPageIsNotACSV(t *testing.T) {
 
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-	if len(report.Failures) != 1 || report.Failures[0].Reason != string(downloader.ReasonChecksum) || !strings.Contains(report.Failures[0].Detail, "web page") {
+	if len(report.Failures) != 1 || report.Failures[0].Reason != string(downloader.ReasonNetwork) || !strings.Contains(report.Failures[0].Detail, "web page") {
 		t.Errorf("failures = %+v, want one that speaks of a web page", report.Failures)
 	}
 	r.lacks("a.csv")

@@ -29,24 +29,25 @@ func (s *Syncer) release(b Budgeted, err error) {
 }
 
 // release gives a connection back and tells the budget how it went.
-func (b Budgeted) release(err error) {
+func (b Budgeted) release(err error) { b.Budget.Release(budgetAnswer(err)) }
+
+// budgetAnswer is how a request went, as far as it concerns a Budget.
+func budgetAnswer(err error) (answer Answer, wait time.Duration) {
 	if err == nil {
-		b.Budget.Release(Good, 0)
-		return
+		return Good, 0
 	}
 	var status *StatusError
 	var access *AccessError
 	var timeout interface{ Timeout() bool }
-	answer, wait := NoAnswer, time.Duration(0)
 	switch {
 	case errors.As(err, &status):
-		answer, wait = status.answer(), status.RetryAfter
+		return status.answer(), status.RetryAfter
 	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
-		answer = Good
+		return Good, 0
 	case isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		answer = Closed
+		return Closed, 0
 	}
-	b.Budget.Release(answer, wait)
+	return NoAnswer, 0
 }
 
 // authority is the source whose word on manifests and versions counts.
@@ -109,7 +110,9 @@ type candidate struct {
 
 	// Guarded by tally.mu.
 	report SourceReport
-	denied int // refusals in a row
+	denied int  // refusals in a row
+	absent int  // entries in a row that it does not have
+	whole  bool // it was asked whether it has the version, and does
 }
 
 func newCandidates(sources []Budgeted, ref manifest.Ref) []*candidate {
@@ -204,14 +207,17 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 	}
 	p.tally.mu.Lock()
 	c.report.Failed++
-	if reason == ReasonDenied {
+	switch reason {
+	case ReasonDenied:
 		c.denied++
+	case ReasonNotFound:
+		c.absent++
 	}
 	if _, wrong := errors.AsType[*MismatchError](err); wrong && alone {
 		p.tally.noteWrong(c, p.ref, e)
 	}
 	p.tally.mu.Unlock()
-	if err := p.stillAllowed(ctx, c); err != nil {
+	if err := errors.Join(p.stillAllowed(ctx, c), p.stillThere(ctx, c)); err != nil {
 		p.drop(ctx, c, err)
 	}
 	return true

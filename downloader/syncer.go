@@ -69,6 +69,11 @@ type Options struct {
 	Authority *Budgeted
 	// IdleTimeout is how long a transfer may bring nothing, 60 s if zero.
 	IdleTimeout time.Duration
+	// Patience is how long a host may be in trouble, of whatever kind, while it is
+	// asked for a manifest or for the newest version: 1 minute if zero. What the host
+	// itself asks to be left alone for comes on top, up to half an hour. A person
+	// waits for it, see Progress.Waits, and may interrupt.
+	Patience time.Duration
 	// MaxTransfer is how many bytes of entries may be fetched, over all passes;
 	// 0: as many as there are. The pass that comes to it ends with ErrLimit.
 	MaxTransfer int64
@@ -115,6 +120,9 @@ func (s *Syncer) at(point string) {
 func New(o Options) (*Syncer, error) {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = time.Minute
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -31,14 +31,18 @@ type transfer struct {
 	segs   segments
 	digest *digest
 
+	outage time.Duration // how long the source that is asked may be in trouble
+
 	mu    sync.Mutex    // guards what follows
 	from  *candidate    // the source that is asked
 	meta  store.Partial // as it will be recorded next
 	void  string        // why all that is here must go; empty while it need not
 	stray int           // answers with other bytes than were asked for
-	quiet time.Time     // no help before: a helper failed
-	fails int           // of helpers, in a row
-	over  bool          // whoever is still helping is sent off
+	// unranged is how much speaks against asking for ranges: see judgeRange.
+	unranged int
+	quiet    time.Time // no help before: a helper failed
+	fails    int       // of helpers, in a row
+	over     bool      // whoever is still helping is sent off
 
 	// What the owner alone knows: how many bytes were here before those of the
 	// source that gave the last ones, what other sources gave of them in this
@@ -122,7 +126,7 @@ func (t *transfer) turnTo(c *candidate) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.from, t.stray, t.fails, t.quiet = c, 0, 0, time.Time{}
+	t.from, t.stray, t.unranged, t.fails, t.quiet = c, 0, 0, 0, time.Time{}
 }
 
 // errTurned ends the connections to a source that another one follows.
@@ -140,9 +144,14 @@ func (t *transfer) source() *candidate {
 func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
 	p, c := t.p, t.source()
 	patience := newPatience(c.Budget)
+	patience.served = func() bool {
+		_, ok := c.Budget.health.served(c.Name(), p.ref)
+		return ok
+	}
 	if elsewhere {
 		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
 	}
+	t.outage = patience.outage
 	resting := false
 	awake := func() {
 		if resting {
@@ -186,7 +195,7 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 			restarted = true
 			continue
 		case t.segs.wants(false):
-			if err := t.attempt(ctx, buf, false); err != nil && t.voided() == "" {
+			if err := t.attempt(ctx, buf, false); err != nil && t.voided() == "" && !t.isAll(err) {
 				return err
 			}
 			continue
@@ -245,11 +254,17 @@ func (t *transfer) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c := t.source()
 	if got == t.entry.Digest {
+		c.Budget.health.verified(c.Name(), t.p.ref, t.entry, size)
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
+	if t.pure {
+		c.Budget.health.mismatched(mismatch)
+		t.p.doubtManifest(ctx)
+	}
 	return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
 }
 

@@ -11,6 +11,7 @@ type watchdog struct {
 	timer  *time.Timer
 	idle   time.Duration
 	cancel context.CancelCauseFunc
+	first  func() // called once, by the next heard; nil: nobody wants to know
 }
 
 // watch derives a context that ends with ErrStalled when heard was not called
@@ -23,7 +24,13 @@ func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog)
 }
 
 // heard tells the watchdog that bytes came.
-func (w *watchdog) heard() { w.timer.Reset(w.idle) }
+func (w *watchdog) heard() {
+	w.timer.Reset(w.idle)
+	if w.first != nil {
+		w.first()
+		w.first = nil
+	}
+}
 
 func (w *watchdog) end() {
 	w.timer.Stop()

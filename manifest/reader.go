@@ -48,6 +48,7 @@ type Reader struct {
 	line         int   // of the line read last
 	form         form  // of the first entry; formUnknown before it
 	unterminated bool
+	itself       bool // a line is about the manifest
 	err          error // what ended the reading; every later Next returns it again
 }
 
@@ -74,6 +75,11 @@ func (r *Reader) Next() (Entry, error) {
 // that never matches is the only other sign.
 func (r *Reader) Unterminated() bool { return r.unterminated }
 
+// NamesItself reports whether a line before the entry returned last was about the
+// manifest itself, a slip of authors who redirect the output of sha256sum into the folder
+// that it reads. Such a line is no entry: its digest cannot be that of the file that it is in.
+func (r *Reader) NamesItself() bool { return r.itself }
+
 func (r *Reader) next() (Entry, error) {
 	for {
 		line, start, err := r.readLine()
@@ -82,7 +88,11 @@ func (r *Reader) next() (Entry, error) {
 		}
 		text := trimEOL(line)
 		if !blank(text) {
-			return r.parse(text, start, err != nil)
+			e, perr := r.parse(text, start, err != nil)
+			if perr != nil || e.Path != Name {
+				return e, perr
+			}
+			r.itself = true
 		}
 		if err != nil {
 			return Entry{}, r.end()

@@ -1,0 +1,347 @@
+package downloader
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"mimicsync/manifest"
+)
+
+const (
+	// manyFailures is how many requests in a row must fail before the host is
+	// looked into.
+	manyFailures = 3
+	// accessOutage is how long a host may refuse everybody whom it served before,
+	// until the refusal is believed, and accessElsewhere the same where another
+	// source may have the entry: short, as each request with a wrong password costs
+	// the server a hash.
+	accessOutage    = 2 * time.Minute
+	accessElsewhere = 20 * time.Second
+	// wholeReference is the size up to which an entry is fetched whole, to see
+	// whether the host is well: then its digest tells, too.
+	wholeReference = 1 << 20
+)
+
+// ErrNoService means that a host answered, but gave nothing that is of use, for
+// so long that the pass gave up.
+var ErrNoService = errors.New("the server has given no good answer")
+
+// health is what all passes know of one host: whether what fails is the entry's
+// fault or the host's. Where several requests in a row fail, whatever the answers
+// (a deployment, a portal or a firewall disguises itself as content, as a wrong
+// digest, as a refusal), something is asked for that came before. If that fails as
+// well, the host is in trouble: all wait and one asks, less and less often, until
+// it is well or the patience of those who wait is at its end. Meanwhile no failure
+// counts as an entry's. If it comes, the failures are those of the entries.
+//
+// Safe for concurrent use. The zero value is that of a host that is well.
+type health struct {
+	mu      sync.Mutex
+	failed  int       // requests in a row
+	wrong   int       // wrong digests, since a right one
+	trouble error     // the last failure, nil while the host is well
+	since   time.Time // when the trouble began
+	next    time.Time // when the host is asked again
+	asking  bool      // somebody asks it now
+	waits   *backoff.ExponentialBackOff
+	changed chan struct{} // closed, and made anew, when those who wait are to look again
+	came    map[manifest.Ref]reference
+}
+
+// reference is an entry that came.
+type reference struct {
+	source string
+	entry  manifest.Entry
+	size   int64
+}
+
+// isWell reports whether nothing is known against the host.
+func (h *health) isWell() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trouble == nil
+}
+
+// verified notes an entry that came from a source, and was right.
+func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, size int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.came == nil {
+		h.came = map[manifest.Ref]reference{}
+	}
+	was, ok := h.came[ref]
+	if !ok || was.source != source || was.size > wholeReference || size <= wholeReference {
+		h.came[ref] = reference{source, e, size}
+	}
+	h.recover()
+}
+
+// served returns what came from a source before.
+func (h *health) served(source string, ref manifest.Ref) (reference, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, ok := h.came[ref]
+	return r, ok && r.source == source
+}
+
+// answered notes how a request for an entry ended. tolerance is how many failures
+// in a row are no more than what a busy host says to so many connections.
+func (h *health) answered(source string, ref manifest.Ref, err error, tolerance int) {
+	_, refused := errors.AsType[*AccessError](err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch came := h.came[ref]; {
+	case refused && came.source != source: // it never gave anything: that is no hiccup
+	case err == nil:
+		h.failed = 0
+		if h.wrong < manyFailures { // else a right digest is waited for
+			h.recover()
+		}
+	case isTrouble(err):
+		h.failed++
+		if h.failed >= max(manyFailures, tolerance) {
+			h.fall(err)
+		}
+	}
+}
+
+// mismatched notes a wrong digest.
+func (h *health) mismatched(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wrong++; h.wrong >= manyFailures {
+		h.fall(err)
+	}
+}
+
+// fall begins the trouble, or notes the next failure in it. Who comes first asks
+// at once whether it is trouble at all. The caller holds mu.
+func (h *health) fall(err error) {
+	if h.trouble == nil {
+		h.since, h.next = time.Now(), time.Now().Add(retryAfter(err))
+		h.waits = newWaits(time.Second)
+	}
+	h.trouble = err
+}
+
+// recover ends the trouble. The caller holds mu.
+func (h *health) recover() {
+	h.failed, h.wrong = 0, 0
+	if h.trouble == nil {
+		return
+	}
+	h.trouble = nil
+	h.announce()
+}
+
+func (h *health) announce() {
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// enter lets a request pass while the host is well. While it is not, the caller
+// waits: until it is (ask is false), or until it is the caller who asks, and then
+// calls asked. waiting is told what is waited for. The error is that of ctx, or
+// says that the trouble has lasted longer than limit.
+func (h *health) enter(ctx context.Context, limit time.Duration, waiting func(why error, since, until time.Time)) (ask bool, err error) {
+	for {
+		h.mu.Lock()
+		now := time.Now()
+		switch {
+		case h.trouble == nil:
+			h.mu.Unlock()
+			return false, nil
+		case now.Sub(h.since) >= limitOf(h.trouble, limit):
+			defer h.mu.Unlock()
+			return false, endless(h.trouble, now.Sub(h.since))
+		case !h.asking && !now.Before(h.next):
+			h.asking = true
+			h.mu.Unlock()
+			return true, nil
+		}
+		if h.changed == nil {
+			h.changed = make(chan struct{})
+		}
+		changed, until := h.changed, h.since.Add(limitOf(h.trouble, limit))
+		if !h.asking && h.next.Before(until) {
+			until = h.next
+		}
+		why, since, next := h.trouble, h.since, h.next
+		h.mu.Unlock()
+		waiting(why, since, next)
+		alarm := time.NewTimer(until.Sub(now))
+		select {
+		case <-changed:
+		case <-alarm.C:
+		case <-ctx.Done():
+			alarm.Stop()
+			return false, context.Cause(ctx)
+		}
+		alarm.Stop()
+	}
+}
+
+// asked says what became of asking.
+func (h *health) asked(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asking = false
+	switch {
+	case h.trouble == nil, err != nil && outcomeOf(err) == "": // over, or broken off: another one asks
+	case isTrouble(err):
+		h.trouble = err
+		h.next = time.Now().Add(max(h.waits.NextBackOff(), retryAfter(err)))
+	default: // it came, or the source says what is wrong: then each entry hears it
+		h.recover()
+	}
+	h.announce()
+}
+
+// limitOf is how long a kind of trouble may last.
+func limitOf(trouble error, limit time.Duration) time.Duration {
+	_, access := errors.AsType[*AccessError](trouble)
+	switch {
+	case access && limit < outageLimit:
+		return min(limit, accessElsewhere)
+	case access:
+		return min(limit, accessOutage)
+	}
+	return limit
+}
+
+// endless is the error of trouble that lasted too long.
+func endless(trouble error, lasted time.Duration) error {
+	why := ErrNoService
+	if isUnreachable(trouble) {
+		why = ErrUnreachable
+	}
+	return fmt.Errorf("%w for %s: %w", why, lasted.Round(time.Second), trouble)
+}
+
+// isTrouble reports whether an error may be the host's, and not only an entry's. A
+// refusal may be that of a firewall or a proxy, unless the source itself says in
+// detail what is wrong.
+func isTrouble(err error) bool {
+	if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNoService) {
+		return false
+	}
+	if access, ok := errors.AsType[*AccessError](err); ok {
+		switch access.Cause {
+		case "", CauseNotGranted, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin:
+			return !access.Sure
+		}
+		return false
+	}
+	v, _ := classify(err)
+	return (v == transient || v == unreachable || v == early || v == wrong) && outcomeOf(err) != "" && !errors.Is(err, errStray)
+}
+
+// retryAfter is how long the host asks not to be asked.
+func retryAfter(err error) time.Duration {
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		return status.RetryAfter
+	}
+	if access, ok := errors.AsType[*AccessError](err); ok {
+		return access.RetryAfter
+	}
+	return 0
+}
+
+// enter waits at a source's health for the turn of a request, and returns with a
+// connection. The caller may find the host in trouble: then it is the one that
+// asks, by its request, and reports how that ended by Budget.health.asked.
+func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
+	h := &c.Budget.health
+	for {
+		if helper && !h.isWell() {
+			return false, errResting
+		}
+		ask, err := h.enter(c.ctx, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
+			t.p.progress.await(Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
+		})
+		if err != nil {
+			return false, err
+		}
+		if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // as in attempt
+			if ask {
+				h.asked(err)
+			}
+			return false, err
+		}
+		if !ask && h.isWell() {
+			t.p.progress.met(c.Name(), "")
+			return false, nil
+		}
+		if !ask { // others have found the trouble meanwhile
+			c.Budget.Release(NoAnswer, 0)
+			continue
+		}
+		known, err := t.p.askForWhatCame(ctx, c)
+		if !known {
+			return true, nil
+		}
+		h.asked(err)
+		if err == nil {
+			t.p.progress.met(c.Name(), "")
+			return false, nil
+		}
+		t.p.s.release(c.Budgeted, err)
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// errResting sends a helper away from a host in trouble.
+var errResting = errors.New("the host is in trouble")
+
+// askForWhatCame asks a source for an entry that it gave before or, where it gave
+// none, for the manifest. known is false if there is nothing to ask for.
+func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
+	came, ok := c.Budget.health.served(c.Name(), p.ref)
+	if !ok {
+		return false, nil
+	}
+	ctx, dog := watch(ctx, p.s.IdleTimeout)
+	defer dog.end()
+	request := Request{Ref: p.ref, Path: came.entry.Path}
+	if came.size > wholeReference {
+		request.Length = 1
+	}
+	object, err := p.open(ctx, c, request)
+	p.s.answered(c.Name(), err)
+	if err != nil {
+		return true, err
+	}
+	defer func() { _ = object.Body.Close() }() // judged by its digest
+	dog.heard()
+	if came.size > wholeReference {
+		_, err = io.ReadFull(object.Body, make([]byte, 1))
+		return true, err
+	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, &heardReader{r: io.LimitReader(object.Body, wholeReference+1), dog: dog})
+	if got := manifest.Digest(sum.Sum(nil)); err == nil && got != came.entry.Digest {
+		err = &MismatchError{Path: came.entry.Path, Want: came.entry.Digest, Got: got, Size: n}
+	}
+	return true, err
+}
+
+// tolerance is how many refusals in a row are no more than what the budget sees to:
+// each connection may hear one.
+func (b *Budget) tolerance(err error) int {
+	if answer, _ := budgetAnswer(err); answer != Busy && answer != TooFast && answer != Closed {
+		return 0
+	}
+	used, _, _ := b.Connections()
+	return used + repeatedBusy
+}

@@ -1,0 +1,147 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"mimicsync/manifest"
+)
+
+const (
+	// suspicious is how many wrong digests in a pass make it ask whether its
+	// manifest is still the published one: authors mend a version in place.
+	suspicious = 2
+	// recheckAfter is how long the answer is believed.
+	recheckAfter = time.Minute
+	// maxRenewals is how often a pass begins anew by a manifest that was made anew.
+	maxRenewals = 5
+)
+
+// errRenewed ends the transfers of a pass whose manifest is not the published one
+// any more. What is verified, and what came of the rest, stays.
+var errRenewed = errors.New("the manifest was made anew")
+
+// doubts are those about the manifest of a pass. Safe for concurrent use.
+type doubts struct {
+	mu    sync.Mutex
+	wrong int       // digests
+	asked time.Time // when the manifest was asked for last, zero if never
+}
+
+// mayAsk reports whether the manifest is to be asked for after one more wrong
+// digest.
+func (d *doubts) mayAsk() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wrong++
+	if d.wrong < suspicious || !d.asked.IsZero() && time.Since(d.asked) < recheckAfter {
+		return false
+	}
+	d.asked = time.Now()
+	return true
+}
+
+// doubtManifest is called after a wrong digest. Where there are several, the
+// authority is asked whether the manifest is still the one in force; if it is not,
+// the pass ends with errRenewed, and begins anew.
+func (p *pass) doubtManifest(ctx context.Context) {
+	if !p.doubts.mayAsk() {
+		return
+	}
+	v, authority := p.version, p.s.authority()
+	err := p.fetchManifest(ctx, authority, p.manifestRequest(authority, v.Manifest), &v)
+	switch {
+	case ctx.Err() != nil:
+	case err == nil && v.Manifest.Digest != p.version.Manifest.Digest:
+		p.s.Logger.WarnContext(ctx, "the manifest was made anew", "dataset", p.ref.String(), "entries", v.Manifest.Entries)
+		p.stop(errRenewed)
+	case err != nil && !errors.Is(err, ErrNotModified):
+		p.s.Logger.WarnContext(ctx, "the manifest cannot be compared", "dataset", p.ref.String(), "err", err)
+	}
+}
+
+// takeOver makes a pass go on where another one ended with errRenewed.
+func (p *pass) takeOver(before *pass) {
+	p.start, p.spent, p.doubts.asked = before.start, before.spent, time.Now()
+	earlier := before.tally.report
+	if e := before.earlier; e != nil {
+		earlier.Quarantined = slices.Concat(e.Quarantined, earlier.Quarantined)
+		f, of := &earlier.Files, e.Files
+		f.Fetched, f.Adopted, f.Linked = f.Fetched+of.Fetched, f.Adopted+of.Adopted, f.Linked+of.Linked
+		b, ob := &earlier.Bytes, e.Bytes
+		b.Fetched, b.Adopted, b.Linked, b.Discarded = b.Fetched+ob.Fetched, b.Adopted+ob.Adopted, b.Linked+ob.Linked, b.Discarded+ob.Discarded
+	}
+	p.earlier = &earlier
+	for i, c := range before.sources {
+		p.sources[i].report.Files, p.sources[i].report.Bytes = c.report.Files, c.report.Bytes
+		p.sources[i].bill.read = maps.Clone(c.bill.read)
+	}
+	p.progress.Done.Store(0)
+	p.progress.Failed.Store(0)
+}
+
+// pullOnce runs a pass, and those that take over from it.
+func (s *Syncer) pullOnce(ctx context.Context, chosen []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, error) {
+	var before *pass
+	for renewals := 0; ; renewals++ {
+		p, pctx := s.newPass(ctx, chosen, ref, selection, progress)
+		if before != nil {
+			p.takeOver(before)
+		}
+		err := p.run(pctx)
+		p.cancel(nil)
+		if !errors.Is(err, errRenewed) {
+			return p, err
+		}
+		if renewals == maxRenewals {
+			return p, fmt.Errorf("%w: it was made anew %d times", ErrManifestChanges, renewals)
+		}
+		before = p
+	}
+}
+
+// run does what a pass does, up to its report.
+func (p *pass) run(ctx context.Context) error {
+	err := p.prepare(ctx)
+	if err == nil {
+		err = p.checkSpace(ctx)
+	}
+	if err == nil {
+		err = p.checkCost(ctx)
+	}
+	if err == nil {
+		err = p.transfer(ctx)
+	}
+	if ctx.Err() != nil && err != nil {
+		err = context.Cause(ctx)
+		if errors.Is(err, context.Canceled) {
+			err = ErrInterrupted
+		}
+	}
+	return p.spaceError(err, 0)
+}
+
+// addEarlier counts what was fetched before the manifest was made anew: the survey
+// since has found it present.
+func (r *Report) addEarlier(e *Report) {
+	if e == nil {
+		return
+	}
+	came := e.Files.Fetched + e.Files.Adopted + e.Files.Linked
+	replaced := max(came-r.Files.Present, 0) // fetched, and then again by the new manifest
+	r.Files.Present -= came - replaced
+	r.Files.Fetched += max(e.Files.Fetched-replaced, 0)
+	r.Files.Adopted += e.Files.Adopted
+	r.Files.Linked += e.Files.Linked
+	r.Bytes.Present = max(r.Bytes.Present-e.Bytes.Fetched-e.Bytes.Adopted-e.Bytes.Linked, 0)
+	r.Bytes.Fetched += e.Bytes.Fetched
+	r.Bytes.Adopted += e.Bytes.Adopted
+	r.Bytes.Linked += e.Bytes.Linked
+	r.Bytes.Discarded += e.Bytes.Discarded
+	r.Quarantined = slices.Concat(e.Quarantined, r.Quarantined)
+}
