@@ -48,23 +48,23 @@ type session struct {
 	account atomic.Pointer[Credentials]
 }
 
-func (s *Source) newSession() *session {
-	j := newJar(site(s.base))
+func (s *Source) newSession(room int) *session {
+	j := newJar(site(s.base), room)
 	return &session{jar: j, client: &http.Client{Transport: s.transport, Jar: j, CheckRedirect: s.checkRedirect}}
 }
 
 // Renew implements downloader.Renewer.
 func (s *Source) Renew() {
 	m := &memory{}
-	m.session.Store(s.newSession())
+	m.session.Store(s.newSession(mostCookieBytes))
 	s.memory.Store(m)
 }
 
 // restart begins another session in place of c, unless somebody else has done so,
 // and returns the one to go on with. A new one has the cookies of the answer, if
 // there is one: they are there to be sent next.
-func (s *Source) restart(m *memory, c *session, answer *http.Response) *session {
-	next := s.newSession()
+func (s *Source) restart(m *memory, c *session, room int, answer *http.Response) *session {
+	next := s.newSession(room)
 	if answer != nil {
 		next.jar.SetCookies(s.base, answer.Cookies())
 	}
@@ -145,7 +145,7 @@ func (s *Source) refuse(m *memory, c *session, account *Credentials, answer *htt
 	if m.session.Load() != c {
 		return // one of several requests that were under way, and the first has said so
 	}
-	s.restart(m, c, answer)
+	s.restart(m, c, c.jar.room, answer)
 	switch {
 	case !m.wasAccepted(account):
 		m.pause = rejectedFor

@@ -43,11 +43,12 @@ func (s *Source) ask(ctx context.Context, address *url.URL, q question) (*reply,
 			return nil, err
 		}
 		got := &reply{response, account, m}
+		room := c.jar.overfed(response)
 		switch {
-		case !emptied && c.jar.overfed(response):
+		case room > 0 && !emptied:
 			emptied = true
 			discard(response)
-			c = s.restart(m, c, nil)
+			c = s.restart(m, c, room, nil)
 			account = c.account.Load()
 		case response.StatusCode != http.StatusUnauthorized:
 			m.answered(q.Ref, account, response.StatusCode)
@@ -65,7 +66,7 @@ func (s *Source) ask(ctx context.Context, address *url.URL, q question) (*reply,
 		case !doubted && m.doubt(account):
 			doubted = true
 			discard(response)
-			c = s.restart(m, c, response)
+			c = s.restart(m, c, c.jar.room, response)
 			c.account.Store(account)
 		default:
 			s.refuse(m, c, account, response)

@@ -7,44 +7,50 @@ import (
 	"sync"
 )
 
-// What a jar holds at most. PhysioNet sets three short cookies; a server or a
-// balancer in front of it that sets another one with each answer would fill the
-// memory of a daemon, and the headers of its requests until they are refused.
+// What a jar holds. PhysioNet sets three short cookies; a server or a balancer in
+// front of it that sets another one with each answer would fill the memory of a
+// daemon, and the headers of its requests until they are refused.
 const (
 	mostCookies     = 64
-	mostCookieBytes = 4 << 10
+	mostCookieBytes = 4 << 10 // of names and values
+	// leastCookieBytes is what a jar has room for whatever is refused: PhysioNet's
+	// own take a third of it.
+	leastCookieBytes = 256
+	// fewCookies is how many, and leastCookieBytes of them, no server refuses.
+	fewCookies = 4
 )
 
 // jar keeps the cookies of one host. Whoever fills it up empties it, but for the
 // session.
 type jar struct {
 	host string
+	room int // bytes
 
 	mu    sync.Mutex
 	kept  *cookiejar.Jar
 	set   int // cookies, since it was empty
-	bytes int // of their names and values
+	bytes int
 }
 
-func newJar(host string) *jar {
-	j := &jar{host: host}
+func newJar(host string, room int) *jar {
+	j := &jar{host: host, room: room}
 	j.empty()
 	return j
 }
 
 // SetCookies implements http.CookieJar.
 func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	if u.Host != j.host {
+	if site(u) != j.host {
 		return // nobody else has a say in who we are
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, c := range cookies {
-		n := len(c.Name) + len(c.Value)
-		if n > mostCookieBytes/2 {
+		n := weight(c)
+		if n > j.room/2 {
 			continue
 		}
-		if j.set++; j.set > mostCookies || j.bytes+n > mostCookieBytes {
+		if j.set++; j.set > mostCookies || j.bytes+n > j.room {
 			session := j.session(u)
 			j.empty()
 			j.kept.SetCookies(u, session)
@@ -52,6 +58,13 @@ func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 		j.bytes += n
 		j.kept.SetCookies(u, []*http.Cookie{c})
 	}
+}
+
+func weight(cookies ...*http.Cookie) (n int) {
+	for _, c := range cookies {
+		n += len(c.Name) + len(c.Value)
+	}
+	return n
 }
 
 // session is what spares the server the check of a password.
@@ -73,7 +86,7 @@ func (j *jar) empty() {
 
 // Cookies implements http.CookieJar.
 func (j *jar) Cookies(u *url.URL) []*http.Cookie {
-	if u.Host != j.host {
+	if site(u) != j.host {
 		return nil
 	}
 	j.mu.Lock()
@@ -81,24 +94,22 @@ func (j *jar) Cookies(u *url.URL) []*http.Cookie {
 	return j.kept.Cookies(u)
 }
 
-// few is how many cookies, and bytes of them, no server refuses.
-const (
-	fewCookies     = 4
-	fewCookieBytes = 512
-)
-
-// overfed reports whether an answer may be about too many cookies.
-func (j *jar) overfed(r *http.Response) bool {
+// overfed returns the room for a smaller jar where an answer may be about too many
+// cookies, else 0.
+func (j *jar) overfed(r *http.Response) int {
 	cookies := j.Cookies(r.Request.URL)
+	n := weight(cookies...)
 	switch r.StatusCode {
 	case http.StatusRequestHeaderFieldsTooLarge:
-		return len(cookies) > 0
 	case http.StatusBadRequest:
-		n := 0
-		for _, c := range cookies {
-			n += len(c.Name) + len(c.Value)
+		if len(cookies) <= fewCookies && n <= leastCookieBytes {
+			return 0
 		}
-		return len(cookies) > fewCookies || n > fewCookieBytes
+	default:
+		return 0
 	}
-	return false
+	if len(cookies) == 0 {
+		return 0
+	}
+	return max(min(n, j.room)/2, leastCookieBytes)
 }
