@@ -123,8 +123,13 @@ func (s *Source) send(ctx context.Context, c *session, address *url.URL, q quest
 func do(client *http.Client, r *http.Request) (*http.Response, error) {
 	response, err := client.Do(r)
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		if access, ok := errors.AsType[*downloader.AccessError](err); ok {
-			return response, access // in its own words
+		access, moved := errors.AsType[*downloader.AccessError](err)
+		portal, between := errors.AsType[*downloader.PortalError](err)
+		switch { // both have their own words, and the URL in e is that of the redirect
+		case moved:
+			return nil, access
+		case between:
+			return nil, portal
 		}
 		e.URL = redact(e.URL)
 		e.Err = hungUp(e.Err)
