@@ -38,3 +38,19 @@ func (e *NotPublishedError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrNotExist) true, and so for ErrNotPublished.
 func (e *NotPublishedError) Unwrap() []error { return []error{ErrNotExist, ErrNotPublished} }
+
+// UnfinishedManifestError means that a version has more than its manifest lists, by
+// what the source says of its size: the manifest was cut short, or is still being
+// made.
+type UnfinishedManifestError struct {
+	Ref               manifest.Ref
+	Listed, Published int64 // bytes: of all files that are listed, of the version
+}
+
+// Error names both sizes.
+func (e *UnfinishedManifestError) Error() string {
+	return fmt.Sprintf("the files that %s of %s lists have %s, and the version has %s: the list is not finished", manifest.Name, e.Ref, size(e.Listed), size(e.Published))
+}
+
+// Unwrap makes errors.Is(err, ErrNotPublished) true.
+func (e *UnfinishedManifestError) Unwrap() error { return ErrNotPublished }

@@ -183,10 +183,15 @@ func (s *Source) readPage(ctx context.Context, ref manifest.Ref) reason {
 	says := func(words string) bool { return bytes.Contains(text, []byte(words)) }
 	request := "/request-access-status/" + ref.Dataset + "/" + ref.Version + "/"
 	switch {
-	case says("The files for this version of the project") && says("no longer available"), says("The files for this project are no longer available."):
+	case says("The files for this version of the project") && says("no longer available"):
 		return reason{
 			cause: downloader.CauseWithdrawn, page: s.address("content", ref.Dataset) + "/", closed: true, sure: true,
 			detail: "PhysioNet does not give the files of " + ref.String() + " any more",
+		}
+	case says("The files for this project are no longer available."): // on the page of the newest version
+		return reason{
+			cause: downloader.CauseWithdrawn, page: s.pageOf(ref), closed: true, sure: true,
+			detail: "PhysioNet does not give the files of " + ref.String() + " any more, and there is no newer version",
 		}
 	case says("Data is not available in your region"):
 		return reason{
