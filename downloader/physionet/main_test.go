@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,17 +166,6 @@ func pipedSite(t *testing.T, projects ...lookalike.Project) (*lookalike.Server, 
 		_ = server.Close()
 	})
 	return site, s
-}
-
-// countConnections counts those that are made to a server from here on.
-func countConnections(hs *httptest.Server) *atomic.Int64 {
-	var n atomic.Int64
-	hs.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			n.Add(1)
-		}
-	}
-	return &n
 }
 
 // startedAgain is set in the environment of what again starts.
