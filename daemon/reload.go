@@ -3,11 +3,14 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"mimicsync/downloader"
 )
 
-// Reload takes the settings over from Options.Load. A bad configuration leaves
-// those in force as they are; the error says why.
+// Reload takes the settings over from Options.Load, and reconsiders. A bad
+// configuration leaves those in force as they are; the error says why.
 func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
 	if d.o.Load == nil {
 		return nil, fmt.Errorf("%w: the daemon was started without one", ErrBadSettings)
@@ -24,7 +27,33 @@ func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
 	d.decideSoon()
 	d.mu.Unlock()
 	d.o.Logger.InfoContext(ctx, "configuration reloaded", "datasets", len(settings.Datasets))
+	d.Reconsider(ctx)
 	return notes, nil
+}
+
+// Reconsider forgets who we are to the sources, and what they said of that, and
+// begins what waits for a person. A person who logs in or out expects it.
+func (d *Daemon) Reconsider(ctx context.Context) {
+	sources := d.o.Syncer.Sources
+	if authority := d.o.Syncer.Authority; authority != nil {
+		sources = append(slices.Clone(sources), *authority)
+	}
+	for _, b := range sources {
+		if source, ok := b.Source.(downloader.Renewer); ok {
+			source.Renew()
+		}
+	}
+	var begun []string
+	d.mu.Lock()
+	for _, s := range d.datasets {
+		if t := s.agenda.Trouble; s.scheduled() && t != nil && t.Condition == string(Parked) {
+			s.agenda.Refreshing, s.agenda.unsaved, s.retryAt = true, true, time.Time{}
+			begun = append(begun, s.name)
+		}
+	}
+	d.decideSoon()
+	d.mu.Unlock()
+	d.o.Logger.InfoContext(ctx, "accounts are looked for anew", "parked", begun)
 }
 
 // check reports what is wrong with settings.

@@ -86,6 +86,9 @@ const (
 	Forbidden
 	// UnknownVersion means that the source has no such dataset or version.
 	UnknownVersion
+	// Moved means that the source is at another address, where the account was not
+	// sent: a person has to name it.
+	Moved
 )
 
 // Cause is the reason for a Denial in one word, for programs, where a source
@@ -98,6 +101,14 @@ const (
 	CauseWithdrawn Cause = "withdrawn"
 	// CauseRegion means that the files may not go to where the request came from.
 	CauseRegion Cause = "region"
+	// CauseDownloadsOff means that the files can be used where PhysioNet has them,
+	// and nobody may take them home.
+	CauseDownloadsOff Cause = "downloads_off"
+	// CauseReview means that those who contributed the data must consent.
+	CauseReview Cause = "contributor_review"
+	// CauseUnexplained means that the account may read the files, as PhysioNet says,
+	// and does not get them all the same.
+	CauseUnexplained Cause = "unexplained"
 )
 
 // The causes of cloud sources.
@@ -199,6 +210,8 @@ func (e *AccessError) Error() string {
 		return fmt.Sprintf("%s knows the user %q, who may not read %s", e.Source, e.User, e.Ref)
 	case UnknownVersion:
 		return fmt.Sprintf("%s has no dataset %s", e.Source, e.Ref)
+	case Moved:
+		return fmt.Sprintf("%s is at another address: %s", e.Source, e.Page)
 	}
 	return fmt.Sprintf("%s refuses access to %s", e.Source, e.Ref)
 }

@@ -35,7 +35,8 @@ or a timetable. It holds until the configuration is reloaded or the daemon is st
 anew; to keep it, write it into the configuration as bwlimit.`,
 			"  mimicsync daemon bwlimit 2M\n  mimicsync daemon bwlimit '08:00,2M 19:00,off'", cobra.ExactArgs(1), a.setBWLimit),
 		a.control("reload", "Read the configuration again",
-			`Reload makes the daemon read its configuration file again. A bad file leaves the
+			`Reload makes the daemon read its configuration file again, look for accounts anew, and
+try again at once what waited for a login or an agreement. A bad file leaves the
 configuration in force as it is.`,
 			"  mimicsync daemon reload", cobra.NoArgs, a.reload),
 	}

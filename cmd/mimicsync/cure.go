@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -52,16 +53,16 @@ func accessCure(e *downloader.AccessError) []step {
 }
 
 func physionetCure(e *downloader.AccessError) []step {
-	base, _, _ := strings.Cut(e.Page, "/sign-dua/")
 	host := "physionet.org"
 	if page, err := url.Parse(e.Page); err == nil && page.Host != "" {
 		host = page.Hostname()
 	}
 	switch {
-	case e.Cause == downloader.CauseWithdrawn:
-		return []step{{Do: "take the newest version", Page: e.Page}}
-	case e.Cause == downloader.CauseRegion:
-		return []step{{Do: "read the terms, or ask PhysioNet", Page: e.Page}}
+	case e.Denial == downloader.Moved:
+		return []step{
+			{Do: "name the right address, in physionet.url of the configuration or with", Command: "export MIMICSYNC_PHYSIONET_URL=" + e.Page},
+			{Do: "and log in there, if the dataset asks for an account", Command: "mimicsync login --url " + e.Page},
+		}
 	case e.Denial == downloader.NoCredentials:
 		steps := []step{
 			{Do: "log in with", Command: "mimicsync login"},
@@ -87,12 +88,40 @@ func physionetCure(e *downloader.AccessError) []step {
 		}
 		return steps
 	}
-	return []step{
-		{Do: "sign the agreement of this version", Page: e.Page},
+	return forbiddenCure(e)
+}
+
+// forbiddenCure is what to do where PhysioNet knows who asks, or does not care.
+func forbiddenCure(e *downloader.AccessError) []step {
+	version := "/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"
+	base := e.Page
+	for _, page := range []string{"/sign-dua/", "/request-access-status/", "/content/"} {
+		base, _, _ = strings.Cut(base, page)
+	}
+	account := []step{
 		{Do: "see that your training has not expired", Page: base + "/settings/training/"},
 		{Do: "see that you are credentialed", Page: base + "/settings/credentialing/"},
-		{Do: "see what else the dataset asks", Page: base + "/content/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"},
 	}
+	switch e.Cause {
+	case downloader.CauseWithdrawn:
+		if strings.HasSuffix(e.Page, version) {
+			return []step{{Do: "see on its page why, and what took its place; what the mirror has stays", Page: e.Page}}
+		}
+		return []step{{Do: "take the newest version", Page: e.Page}}
+	case downloader.CauseRegion:
+		return []step{{Do: "read the terms, or ask PhysioNet", Page: e.Page}}
+	case downloader.CauseDownloadsOff:
+		return []step{{Do: "see on its page how to use it where it is", Page: e.Page}}
+	case downloader.CauseReview:
+		return append([]step{{Do: "ask those who contributed the data for access, or see how your request stands", Page: e.Page}}, account...)
+	case downloader.CauseUnexplained:
+		return []step{
+			{Do: "see whether its page says why", Page: e.Page},
+			{Do: "if it does not, a firewall in between or the server may be in trouble: try again later"},
+		}
+	}
+	steps := append([]step{{Do: "sign the agreement of this version", Page: e.Page}}, account...)
+	return append(steps, step{Do: "see what else the dataset asks", Page: base + "/content" + version})
 }
 
 var nameProject = step{Do: "name a Google Cloud project of yours that has billing, in gcs.billing_project or with --billing-project"}
@@ -159,7 +188,13 @@ func troubleCure(err error, proxy string) []step {
 	var invalid x509.CertificateInvalidError
 	var certificate *tls.CertificateVerificationError
 	var dns *net.DNSError
+	var refusing *downloader.ProxyError
+	var portal *downloader.PortalError
 	switch {
+	case errors.As(err, &refusing):
+		return proxyCure(refusing)
+	case errors.As(err, &portal):
+		return []step{portalCure(portal)}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return []step{{Do: "see whether this machine's clock is right, and set it", Command: setClock}, {Do: "if it is, the server's certificate has ended: try later"}}
 	case errors.As(err, &name):
@@ -178,4 +213,25 @@ func troubleCure(err error, proxy string) []step {
 		return []step{{Do: "a network's login page is in between: open the address in a browser on this machine"}}
 	}
 	return []step{{Do: "check the network and its firewall; if it needs a proxy, name it", Command: "export HTTPS_PROXY=http://proxy.example.org:3128"}}
+}
+
+// proxyCure is what to do where a proxy refuses.
+func proxyCure(e *downloader.ProxyError) []step {
+	host, _, err := net.SplitHostPort(e.Host)
+	if err != nil {
+		host = e.Host
+	}
+	around := step{Do: "or go around it, if the network lets you", Command: "export NO_PROXY=" + host}
+	switch e.Code {
+	case http.StatusProxyAuthRequired:
+		scheme, address, _ := strings.Cut(e.Proxy, "://")
+		return []step{{Do: "name the proxy with your user and password for it", Command: "export HTTPS_PROXY=" + scheme + "://USER:PASSWORD@" + address}, around}
+	case http.StatusForbidden, http.StatusMethodNotAllowed:
+		return []step{{Do: "ask those who run the proxy " + e.Proxy + ", which HTTPS_PROXY names, to let you connect to " + e.Host}, around}
+	}
+	return []step{{Do: "the proxy " + e.Proxy + ", which HTTPS_PROXY names, cannot reach " + e.Host + " at this time: try again later"}, around}
+}
+
+func portalCure(e *downloader.PortalError) step {
+	return step{Do: "open the address in a browser on this machine, and log in to the network if it asks for that", Page: e.Asked}
 }

@@ -59,7 +59,7 @@ func (a *app) doctor(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &doctor{mirror: a.mirror, candidates: a.candidates(ctx), limit: checkLimit}
+	d := &doctor{mirror: a.mirror, candidates: a.candidates(ctx), physionet: a.physionetAddress(), limit: checkLimit}
 	if len(refs) > 0 {
 		d.ref, d.wanted = refs[0], true
 	}
@@ -109,6 +109,7 @@ type doctor struct {
 	wanted     bool         // a dataset was named
 	mirror     string
 	candidates []candidate
+	physionet  string        // its address, the usual one if empty
 	limit      time.Duration // for one check
 }
 
@@ -210,7 +211,7 @@ func (d *doctor) examineDataset(ctx context.Context) group {
 			f.Says = version + " is the newest"
 		case isUnknown(err) || !inCatalog:
 			f = failure("version", err)
-			if !isUnknown(err) {
+			if len(f.Cure) == 0 {
 				f.Cure = []step{{Do: "name the version, as in " + d.ref.Dataset + "@1.0"}}
 			}
 		default:
@@ -278,7 +279,7 @@ func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 	g.usable = account.State != hasFailed
 	if ref.Dataset != "" {
 		_, err := limited(ctx, d.limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, read(ctx, c.source, ref) })
-		access, g.usable = accessFinding(ref, err), err == nil
+		access, g.usable = accessFinding(ref, first(d.physionet, physionet.DefaultURL), err), err == nil
 		if err == nil && account.State == hasFailed { // it is in nobody's way here
 			account.State = isNote
 		}

@@ -207,12 +207,50 @@ func physionetAilments() []ailment {
 			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/credentialing/"},
 		},
 		{
-			name: "withdrawn version", patient: with(marie, lookalike.Version{Deprecated: true}, nil),
+			name: "withdrawn version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Deprecated: true}, {Version: "1.1"}}})
+			}),
 			check: "access", cause: downloader.CauseWithdrawn, says: "any more", cures: []string{"take the newest version", "/content/demo/"},
 		},
 		{
 			name: "closed region", patient: with(nobody, lookalike.Version{Georestricted: true}, nil),
 			check: "access", cause: downloader.CauseRegion, says: "the region", cures: []string{"/content/demo/1.0/"},
+		},
+		{
+			name: "withdrawn altogether", patient: with(nobody, lookalike.Version{Deprecated: true}, nil),
+			check: "access", cause: downloader.CauseWithdrawn, says: "no newer version", cures: []string{"/content/demo/1.0/"},
+		},
+		{
+			name: "downloads switched off", patient: with(nobody, lookalike.Version{DownloadsDisabled: true}, nil),
+			check: "access", cause: downloader.CauseDownloadsOff, says: "research environment", cures: []string{"/content/demo/1.0/"},
+		},
+		{
+			name: "downloads switched off for a user with access", patient: with(marie, lookalike.Version{DownloadsDisabled: true}, nil),
+			check: "access", cause: downloader.CauseDownloadsOff, says: "research environment", cures: []string{"/content/demo/1.0/"},
+		},
+		{
+			name: "downloads switched off, and its page does not say so", patient: with(marie, lookalike.Version{DownloadsDisabled: true}, func(s *lookalike.Server) {
+				s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 502, Path: "/content/**"})
+			}),
+			check: "access", cause: downloader.CauseUnexplained, says: "refuses the files all the same", cures: []string{"/content/demo/1.0/", "try again later"},
+		},
+		{
+			name: "contributors to ask", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				files := lookalike.Generated(demoContent)
+				s.Publish(lookalike.Project{Slug: "demo", Policy: lookalike.ContributorReview, Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
+				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
+			}),
+			check: "access", cause: downloader.CauseReview, says: `knows the user "marie"`, cures: []string{"/request-access-status/demo/1.0/", "/settings/training/"},
+		},
+		{
+			name: "not published yet", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0"}}})
+			}),
+			check: "access", says: "not published yet", cures: []string{"in some minutes", "/content/demo/1.0/"},
+		},
+		{
+			name: "another address", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) { s.Canonical = "https://physionet.example" }),
+			check: "access", says: "redirects to https://physionet.example", cures: []string{"MIMICSYNC_PHYSIONET_URL=https://physionet.example"},
 		},
 		{
 			name: "unknown version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {

@@ -151,11 +151,19 @@ func adviseAccess(err error) (advice, bool) {
 	if !ok {
 		return advice{}, false
 	}
+	code := exitAccess
+	if access.Denial == downloader.Moved {
+		code = exitUsage
+	}
+	return advice{code, inLines(accessCure(access))}, true
+}
+
+func inLines(steps []step) string {
 	var lines []string
-	for _, step := range accessCure(access) {
+	for _, step := range steps {
 		lines = append(lines, step.String())
 	}
-	return advice{exitAccess, strings.Join(lines, "\n")}, true
+	return strings.Join(lines, "\n")
 }
 
 func adviseState(err error) (advice, bool) {
@@ -192,6 +200,8 @@ func adviseState(err error) (advice, bool) {
 		return advice{exitUnexpected, "make a new state from the mirror; no data is lost and none is fetched again: mimicsync verify --rebuild"}, true
 	case errors.Is(err, downloader.ErrNoManifest):
 		return advice{exitUsage, "fetch it with: mimicsync pull"}, true
+	case errors.Is(err, downloader.ErrNotPublished):
+		return advice{exitIncomplete, "run the same command again in some minutes; a daemon does so by itself"}, true
 	case errors.Is(err, downloader.ErrManifest):
 		return advice{exitUnexpected, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
 	case errors.Is(err, downloader.ErrInterrupted), errors.Is(err, context.Canceled):
@@ -223,7 +233,16 @@ func adviseNetwork(err error) (advice, bool) {
 	var certificate *tls.CertificateVerificationError
 	var dns *net.DNSError
 	var op *net.OpError
+	var proxy *downloader.ProxyError
+	var portal *downloader.PortalError
 	switch {
+	case errors.As(err, &proxy):
+		return advice{exitIncomplete, inLines(proxyCure(proxy)) + "\nthen run the same command to go on"}, true
+	case errors.As(err, &portal):
+		return advice{exitIncomplete, portalCure(portal).String() + "\nthen run the same command to go on"}, true
+	case errors.Is(err, downloader.ErrWebPage):
+		return advice{exitIncomplete, "the server may be under maintenance, or a login page of the network in between: open the address in a browser on this machine;\n" +
+			"then run the same command to go on"}, true
 	case errors.As(err, &certificate):
 		return advice{exitIncomplete, "a proxy or a wrong clock may be in between: name its certificate with SSL_CERT_FILE, or set the clock"}, true
 	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"mimicsync/downloader"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -42,6 +44,40 @@ func TestAnOwnerElsewhere(t *testing.T) {
 		}
 		if second := secondDaemon(err); second != nil {
 			t.Errorf("a daemon here takes %v for one that runs here", second)
+		}
+	}
+}
+
+// Trouble of the network, and of a publication, is told with what to do, and is
+// no unexpected error.
+func TestTroubleOnTheWay(t *testing.T) {
+	ref := manifest.Ref{Dataset: "demo", Version: "2.0"}
+	proxy := func(code int) error {
+		return &downloader.ProxyError{Proxy: "http://proxy.example:3128", Host: "physionet.org:443", Code: code}
+	}
+	for _, test := range []struct {
+		err  error
+		code int
+		want []string
+	}{
+		{proxy(407), exitIncomplete, []string{"HTTPS_PROXY=http://USER:PASSWORD@proxy.example:3128"}},
+		{proxy(403), exitIncomplete, []string{"those who run the proxy http://proxy.example:3128", "HTTPS_PROXY", "physionet.org:443", "NO_PROXY=physionet.org"}},
+		{proxy(504), exitIncomplete, []string{"the proxy http://proxy.example:3128, which HTTPS_PROXY names", "try again later"}},
+		{&downloader.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, exitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
+		{downloader.ErrWebPage, exitIncomplete, []string{"maintenance", "browser"}},
+		{&downloader.NotPublishedError{Ref: ref, Source: "physionet"}, exitIncomplete, []string{"in some minutes"}},
+		{fmt.Errorf("%w: %w", downloader.ErrManifest, &downloader.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},
+		{&downloader.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, exitIncomplete, []string{"in some minutes"}},
+		{
+			&downloader.AccessError{Denial: downloader.Moved, Source: "physionet", Page: "https://physionet.org"},
+			exitUsage, []string{"MIMICSYNC_PHYSIONET_URL=https://physionet.org", "mimicsync login --url https://physionet.org"},
+		},
+	} {
+		a := advise(fmt.Errorf("the manifest: %w", test.err))
+		for _, want := range test.want {
+			if a.code != test.code || !strings.Contains(a.hint, want) {
+				t.Errorf("advise(%v) = %d, %q, want %d and %q", test.err, a.code, a.hint, test.code, want)
+			}
 		}
 	}
 }

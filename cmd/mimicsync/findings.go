@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -109,13 +108,18 @@ func billingFinding(who downloader.Identity) finding {
 	return finding{Check: "billing", State: isNote, Says: "no project is named to pay; PhysioNet's buckets want one", Cure: []step{nameProject}}
 }
 
-func accessFinding(ref manifest.Ref, err error) finding {
-	switch {
-	case err == nil:
+// accessFinding is about a version, which has its page at the address base.
+func accessFinding(ref manifest.Ref, base string, err error) finding {
+	if err == nil {
 		return finding{Check: "access", State: isOK, Says: ref.String() + " may be read"}
+	}
+	f := failure("access", err)
+	switch {
+	case errors.Is(err, downloader.ErrNotPublished):
+		f.Cure = []step{{Do: "try again in some minutes; if that does not help, ask those who published it", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		return f
 	case errors.Is(err, downloader.ErrNotExist):
-		f := failure("access", err)
-		f.Cure = []step{{Do: "there is no " + manifest.Name + ": see what is there", Page: physionet.DefaultURL + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		f.Cure = []step{{Do: "there is no " + manifest.Name + ": see what is there", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
 	}
 	return trouble("access", err, "")

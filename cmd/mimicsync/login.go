@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/daemon/api"
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
@@ -31,7 +32,8 @@ func (a *app) loginCommand() *cobra.Command {
 account, asks PhysioNet whether they are right, and keeps them in the system's keyring
 or, where there is none, in $XDG_CONFIG_HOME/mimicsync/credentials, for you alone
 (0600). They are for this one server, and replace what was kept for it. A wrong
-password is not kept.`,
+password is not kept. A daemon of yours that keeps the mirror uses them from then on,
+and tries again at once what waited for a login.`,
 		Example: `  mimicsync login
   pass show physionet | mimicsync login --username me --password-stdin`,
 		Args: cobra.NoArgs,
@@ -40,6 +42,7 @@ password is not kept.`,
 	cmd.Flags().StringVar(&user, "username", "", "`user` or e-mail address; asked for if not given")
 	cmd.Flags().BoolVar(&fromPipe, "password-stdin", false, "read the password from standard input, for scripts")
 	a.urlFlag(cmd)
+	a.mirrorFlag(cmd.Flags())
 	return cmd
 }
 
@@ -48,11 +51,13 @@ func (a *app) logoutCommand() *cobra.Command {
 		Use:   "logout",
 		Short: "Remove the kept PhysioNet password",
 		Long: `Logout removes what login has kept for this server, from the system's keyring and
-from the file, and says which. The environment and netrc stay as they are.`,
+from the file, and says which. The environment and netrc stay as they are. A daemon of
+yours that keeps the mirror forgets the account, too.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context()) },
 	}
 	a.urlFlag(cmd)
+	a.mirrorFlag(cmd.Flags())
 	return cmd
 }
 
@@ -87,7 +92,29 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 	if slices.Contains(accounts.Elsewhere(), physionet.FromEnvironment) {
 		a.ui.note("%s goes first, as long as it is set", physionet.FromEnvironment)
 	}
+	a.tellDaemon(ctx)
 	return nil
+}
+
+// tellDaemon makes the daemon that owns the mirror, if there is one, look for the
+// account anew. The account itself is kept or removed by now: a daemon that does
+// not hear of it is no failure of that.
+func (a *app) tellDaemon(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, downloader.ErrStalled)
+	defer cancel()
+	client, err := api.Dial(ctx, a.mirror)
+	if errors.Is(err, api.ErrNoDaemon) {
+		return
+	}
+	if err == nil {
+		defer client.Close()
+		err = client.Reconsider(ctx)
+	}
+	if err != nil {
+		a.ui.note("the daemon of %s could not be told: %s; tell it with: mimicsync daemon reload", a.mirror, err)
+		return
+	}
+	a.ui.print("the daemon of %s looks for the account anew, and tries again what waited for one\n", a.mirror)
 }
 
 // check asks the server about the account, and gives it half a minute.
@@ -150,6 +177,7 @@ func (a *app) logout(ctx context.Context) error {
 	for _, place := range accounts.Elsewhere() {
 		a.ui.note("an account stays in %s", place)
 	}
+	a.tellDaemon(ctx)
 	if err == nil && errors.Is(places.Keyring, physionet.ErrKeyringSilent) {
 		return places.Keyring
 	}

@@ -171,6 +171,12 @@ func (c *Client) Reload(ctx context.Context) (notes []string, err error) {
 	return reloaded.Notes, err
 }
 
+// Reconsider makes the daemon look for accounts anew, and begin what waits for a
+// person.
+func (c *Client) Reconsider(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/reconsider", nil, nil)
+}
+
 // History returns passes, the newest first; of all datasets if it is empty.
 func (c *Client) History(ctx context.Context, dataset string, limit int) ([]daemon.PassStatus, error) {
 	query := url.Values{"dataset": {dataset}, "limit": {strconv.Itoa(limit)}}

@@ -38,6 +38,7 @@ var table = []route{
 	{"POST", "/resume", (*Server).resume},
 	{"PUT", "/bwlimit", (*Server).bwlimit},
 	{"POST", "/reload", (*Server).reload},
+	{"POST", "/reconsider", (*Server).reconsider},
 	{"GET", "/history", (*Server).history},
 	{"GET", "/throughput", (*Server).throughput},
 	{"GET", "/openapi.json", (*Server).openAPI},
@@ -256,6 +257,11 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 		writeJSON(w, http.StatusOK, Reloaded{append([]string{}, notes...)})
 	}
 	return err
+}
+
+func (s *Server) reconsider(w http.ResponseWriter, r *http.Request) error {
+	s.daemon.Reconsider(r.Context())
+	return done(w, nil)
 }
 
 // History is the answer to GET history.

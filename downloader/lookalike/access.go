@@ -153,9 +153,14 @@ func basicCredentials(r *http.Request) (name, password string, ok bool) {
 	return strings.Cut(string(plain), ":")
 }
 
-// mayRead applies the access rules to a user, who may be nil.
+// mayRead reports whether a user, who may be nil, gets the files.
 func (s *Server) mayRead(p *published, v *Version, u *User) bool {
-	if v.Deprecated || v.DownloadsDisabled || v.Georestricted {
+	return !v.DownloadsDisabled && s.hasAccess(p, v, u)
+}
+
+// hasAccess applies the access rules to a user, who may be nil. They do not know of downloads that are switched off.
+func (s *Server) hasAccess(p *published, v *Version, u *User) bool {
+	if v.Deprecated || v.Georestricted {
 		return false
 	}
 	if p.Policy == Open {

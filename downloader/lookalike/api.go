@@ -31,12 +31,15 @@ type apiProject struct {
 	MainSize        int64             `json:"main_storage_size"`
 	CompressedSize  int64             `json:"compressed_storage_size"`
 	ResourceType    int               `json:"resource_type"`
-	AccessPolicy    Policy            `json:"access_policy"`
+	AccessPolicy    any               `json:"access_policy"` // a Policy, or its word
 	Topics          []string          `json:"topics"`
 	SourceURL       string            `json:"source_url"`
 
 	id int
 }
+
+// policyWords are how the API tells a Policy.
+var policyWords = [...]string{Open: "Open", Restricted: "Restricted", Credentialed: "Credentialed", ContributorReview: "Contributor Review"}
 
 // apiVersion is what the list of a project's versions holds.
 type apiVersion struct {
@@ -95,7 +98,7 @@ func (s *Server) apiList(w *response, r *http.Request, keep func(apiProject) boo
 	all := []apiProject{}
 	for _, p := range s.projects {
 		for i := range p.Versions {
-			if a := p.describe(i); keep(a) {
+			if a := s.describe(p, i); keep(a) {
 				all = append(all, a)
 			}
 		}
@@ -129,7 +132,7 @@ func (s *Server) apiDetail(w *response, r *http.Request, slug, version string) {
 		apiError(w, http.StatusNotFound, "Not found.")
 		return
 	}
-	apiAnswer(w, http.StatusOK, p.describe(slices.Index(p.ids, id)))
+	apiAnswer(w, http.StatusOK, s.describe(p, slices.Index(p.ids, id)))
 }
 
 // apiManifest needs a login even where the project is open, takes Basic from any program, and is not throttled.
@@ -152,7 +155,7 @@ func (s *Server) apiManifest(w *response, r *http.Request, slug, version string)
 	case v == nil:
 		apiError(w, http.StatusNotFound, "Not found.")
 		return
-	case !s.mayRead(p, v, user):
+	case !s.hasAccess(p, v, user): // the API knows no more
 		apiAnswer(w, http.StatusForbidden, map[string]string{"error": "You do not have permission to access this project"})
 		return
 	}
@@ -198,7 +201,7 @@ func (s *Server) apiAdmit(w *response, r *http.Request, asks bool) bool {
 }
 
 // describe renders the version at this index.
-func (p *published) describe(i int) apiProject {
+func (s *Server) describe(p *published, i int) apiProject {
 	v := &p.Versions[i]
 	a := apiProject{
 		Slug: p.Slug, Version: v.Version, Title: p.Title,
@@ -207,9 +210,12 @@ func (p *published) describe(i int) apiProject {
 		PublishDatetime: v.ModTime.UTC().Format(time.RFC3339),
 		License:         map[string]string{"name": "Open Data Commons Open Database License v1.0"},
 		MainSize:        v.Bytes,
-		AccessPolicy:    p.Policy,
+		AccessPolicy:    policyWords[p.Policy],
 		Topics:          []string{},
 		id:              p.ids[i],
+	}
+	if s.NumericPolicy {
+		a.AccessPolicy = p.Policy
 	}
 	if p.Policy != Open {
 		a.DUA = map[string]string{"name": "Data Use Agreement"}

@@ -41,7 +41,7 @@ func TestAPIListsVersionsInOrderOfPublication(t *testing.T) {
 	}
 	w.get("/api/v1/projects/demo/versions/9/").want(t, 404)
 	all := decode[[]map[string]any](t, w.get("/api/v1/projects/published/"))
-	if len(all) != 4 || all[0]["version"] != "1.0.0" || all[3]["slug"] != "closed" || all[3]["access_policy"] != 2.0 {
+	if len(all) != 4 || all[0]["version"] != "1.0.0" || all[3]["slug"] != "closed" || all[3]["access_policy"] != "Credentialed" {
 		t.Errorf("published = %v", all)
 	}
 	found := decode[[]map[string]any](t, w.get("/api/v1/projects/search/?search_term=DEMO"))

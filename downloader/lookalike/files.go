@@ -253,6 +253,8 @@ func typeOf(name string) string {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".html", ".htm", ".shtml":
 		return htmlType
+	case ".xhtml":
+		return "application/xhtml+xml"
 	case ".gz":
 		return "application/gzip"
 	case ".zip":

@@ -109,13 +109,21 @@ func (s *Server) serveContentPage(w *response, r *http.Request, rest string) {
 func projectPage(p *published, v *Version) []byte {
 	text := "Version: " + v.Version
 	switch {
+	case v.Deprecated && v == p.latest():
+		text += "<p>The files for this project are no longer available.</p>"
 	case v.Deprecated:
 		text += fmt.Sprintf("<p>The files for this version of the project (%s) are no longer available. The latest version of this project is %s.</p>",
 			v.Version, p.latest().Version)
 	case v.Georestricted:
 		text += "<p>Data is not available in your region due to legal or policy restrictions.</p>"
+	case v.DownloadsDisabled:
+		text += "<p>This project is access restricted and the files are only\n  available via a research environment.</p>"
+	case p.Policy == ContributorReview:
+		text += fmt.Sprintf("<p>This is a restricted-access resource. To access the files, you must\n  <a href=\"/request-access-status/%s/%s/\">submit a request to the authors</a>"+
+			" to use the data for your project.</p>", p.Slug, v.Version)
 	case p.Policy != Open:
-		text += "<p>This is a restricted-access resource. To access the files, you must sign the data use agreement for the project.</p>"
+		text += fmt.Sprintf("<p>This is a restricted-access resource. To access the files, you must <a href=\"/sign-dua/%s/%s/\">sign the data use agreement</a>"+
+			" for the project.</p>", p.Slug, v.Version)
 	}
 	return djangoPage(html.EscapeString(p.Title)+" v"+v.Version, text)
 }

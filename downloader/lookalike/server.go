@@ -18,8 +18,10 @@ package lookalike
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,6 +39,15 @@ type Server struct {
 	// APIPerHour is how many API requests an anonymous client may make in an hour, and a fifth of what a known user may; 20 if 0.
 	APIPerHour int
 
+	// NumericPolicy makes the API tell access policies by number, as it did in 2025, and not by word.
+	NumericPolicy bool
+
+	// Canonical makes the server send everybody to the same path at this address, as www.physionet.org does.
+	Canonical string
+	// ExtraCookie is how many bytes of another cookie each answer sets, 0 for none. CookieLimit is how many bytes of cookies a
+	// request may bring before it is answered with a 400; 0 is no limit.
+	ExtraCookie, CookieLimit int
+
 	// mu guards what Publish and the users' methods change. What the maps point to is never changed, only replaced.
 	mu       sync.RWMutex
 	projects map[string]*published
@@ -45,6 +56,7 @@ type Server struct {
 	sessions map[string]session
 
 	throttle throttle
+	cookies  atomic.Int64 // that ExtraCookie has set
 }
 
 // New returns a server of these projects, without users.
@@ -80,6 +92,18 @@ func (s *Server) refuse(w *response, code int) {
 }
 
 func (s *Server) route(w *response, r *http.Request) {
+	if s.Canonical != "" {
+		redirect(w, http.StatusMovedPermanently, s.Canonical+r.URL.RequestURI())
+		return
+	}
+	if s.CookieLimit > 0 && len(r.Header.Get("Cookie")) > s.CookieLimit {
+		nginxPage(w, http.StatusBadRequest)
+		return
+	}
+	if s.ExtraCookie > 0 {
+		n := strconv.FormatInt(s.cookies.Add(1), 10)
+		w.Header().Add("Set-Cookie", "extra"+n+"="+strings.Repeat("v", s.ExtraCookie)+"; Path=/")
+	}
 	root, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	if root == "api" {
 		s.serveAPI(w, r, rest)

@@ -16,19 +16,20 @@ func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached,
 		return downloader.Reached{}, err
 	}
 	request.Header.Set("User-Agent", s.agent)
-	return downloader.Reach(s.client.Transport, request)
+	return downloader.Reach(s.transport, request)
 }
 
 // Identify implements downloader.Diagnoser: it asks PhysioNet whether it accepts
 // the account, whatever that may read.
 func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
-	s.finding.Lock()
-	account, err := s.lookUp(ctx)
-	s.finding.Unlock()
-	if err != nil || account.User == "" {
+	m := s.memory.Load()
+	m.finding.Lock()
+	account, err := s.lookUp(ctx, m)
+	m.finding.Unlock()
+	if err != nil || account == nil {
 		return downloader.Identity{}, &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("login") + "/", Err: err}
 	}
-	return downloader.Identity{User: account.User, From: account.From}, s.check(ctx, account)
+	return downloader.Identity{User: account.User, From: account.From}, s.check(ctx, *account)
 }
 
 // check asks by a request that changes nothing.
@@ -42,8 +43,7 @@ func (s *Source) check(ctx context.Context, account Credentials) error {
 	if err != nil {
 		return err
 	}
-	drain(response)
-	_ = response.Body.Close() // the headers are the answer
+	discard(response)
 	code, page := response.StatusCode, isWebPage(response.Header.Get("Content-Type"))
 	accepted := !page && (code == http.StatusOK || code == http.StatusForbidden || code == http.StatusNotFound)
 	if code == http.StatusNotFound && page {
@@ -62,9 +62,9 @@ func (s *Source) check(ctx context.Context, account Credentials) error {
 		return nil
 	case code == http.StatusUnauthorized:
 		return s.refused(manifest.Ref{}, account)
-	case location != nil:
-		return fmt.Errorf("%s leads to %s: if that is PhysioNet, name its address", redact(address), redact(location.String()))
-	case code/100 == 2 || code/100 == 4 && code != http.StatusTooManyRequests:
+	case location != nil && !sameServer(location, s.base):
+		return s.elsewhere(response.Request.URL, location)
+	case code/100 == 2 || code/100 == 3 || code/100 == 4 && code != http.StatusTooManyRequests:
 		return fmt.Errorf("%s: its answer (status %d) does not say whether the password is right", redact(address), code)
 	}
 	return statusError(address, response)
@@ -79,5 +79,5 @@ func (s *Source) present(ctx context.Context, method, address string, c Credenti
 	request.Header.Set("User-Agent", s.agent)
 	request.Header.Set("Accept", "application/json, */*;q=0.5") // else a person's page comes
 	request.SetBasicAuth(c.User, c.Password)
-	return s.client.Transport.RoundTrip(request)
+	return s.transport.RoundTrip(request)
 }

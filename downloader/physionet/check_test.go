@@ -117,7 +117,7 @@ func TestIdentifyThatTellsNothing(t *testing.T) {
 		{"another server", func(w http.ResponseWriter) {
 			w.Header().Set("Location", other.URL)
 			w.WriteHeader(http.StatusMovedPermanently)
-		}, "leads to " + other.URL},
+		}, "redirects to"},
 		{"busy", func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }, "status 503"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -193,7 +193,8 @@ func TestClosedToEverybody(t *testing.T) {
 	for want, change := range map[downloader.Cause]func(*lookalike.Version){
 		downloader.CauseWithdrawn: func(v *lookalike.Version) { v.Deprecated = true },
 		downloader.CauseRegion:    func(v *lookalike.Version) { v.Georestricted = true },
-		"":                        func(v *lookalike.Version) { v.DownloadsDisabled = true },
+
+		downloader.CauseDownloadsOff: func(v *lookalike.Version) { v.DownloadsDisabled = true },
 	} {
 		for _, who := range []physionet.Credentials{{}, account} {
 			p := restricted(project(1))
@@ -202,7 +203,7 @@ func TestClosedToEverybody(t *testing.T) {
 			addAlice(site, demo.String())
 			_, err := fetch(t.Context(), newSource(t, physionet.Options{URL: url, Credentials: who}), manifest.Name)
 			e, ok := errors.AsType[*downloader.AccessError](err)
-			if !ok || e.Cause != want || want != "" && (e.Denial != downloader.Forbidden || !strings.HasPrefix(e.Page, url+"/content/")) {
+			if !ok || e.Cause != want || !e.Sure || e.Denial != downloader.Forbidden || !strings.HasPrefix(e.Page, url+"/content/demo/") {
 				t.Errorf("Open by %q = %+v, want the cause %q", who.User, e, want)
 			}
 			if n := len(site.Requests()); n > 3 {

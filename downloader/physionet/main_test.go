@@ -1,6 +1,7 @@
 package physionet_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,8 +14,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +44,9 @@ func TestMain(m *testing.M) {
 		for _, name := range []string{
 			"NETRC", "PHYSIONET_USERNAME", "PHYSIONET_PASSWORD", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy",
 		} {
-			check(os.Unsetenv(name))
+			if os.Getenv(startedAgain) == "" {
+				check(os.Unsetenv(name))
+			}
 		}
 		check(os.Setenv("HOME", dir))
 		check(os.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"))
@@ -110,3 +115,71 @@ func newSource(t *testing.T, o physionet.Options) *physionet.Source {
 
 // byName is the address of a server under the other of its two names.
 func byName(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) }
+
+// pipe is a listener whose connections are made in memory, for tests in a bubble
+// of synctest.
+type pipe struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipe) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipe) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// pipedSite runs a look-alike in the test's bubble, and returns a source with the
+// account. It has no TLS, and so no session.
+func pipedSite(t *testing.T, projects ...lookalike.Project) (*lookalike.Server, *physionet.Source) {
+	t.Helper()
+	site := lookalike.New(projects...)
+	site.PlainBasic = true
+	p := &pipe{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: site, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(p) }()
+	s := newSource(t, physionet.Options{URL: "http://127.0.0.1:1", Credentials: account, Connections: 4, DialContext: p.dial})
+	t.Cleanup(func() {
+		site.Close()
+		s.CloseIdleConnections()
+		_ = server.Close()
+	})
+	return site, s
+}
+
+// startedAgain is set in the environment of what again starts.
+const startedAgain = "MIMICSYNC_STARTED_AGAIN"
+
+// again runs a test of this program in a process of its own, with something else
+// in the environment, and returns what it printed.
+func again(t *testing.T, test string, environment ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$", "-test.v")
+	cmd.Env = append(append(os.Environ(), environment...), startedAgain+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s in a process of its own: %v", test, err)
+	}
+	return string(out)
+}

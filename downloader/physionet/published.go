@@ -9,14 +9,75 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
+	"path"
 	"slices"
+	"strings"
+	"time"
 
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
 // apiLimit bounds an answer of the JSON API: the list of all projects, with
 // their abstracts, is some megabytes.
 const apiLimit = 64 << 20
+
+// Latest implements downloader.Publisher: the page of a dataset redirects to
+// that of its newest version. The versions of the JSON API are in order of
+// publication, which is not the same.
+func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
+	start := s.below("/content/" + dataset + "/")
+	at := start
+	for range mostRedirects + 1 {
+		response, err := s.hop(ctx, at)
+		if err != nil {
+			return "", err
+		}
+		if err := s.namesNothing(dataset, at, response); err != nil {
+			return "", err
+		}
+		next, err := response.Location()
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s: the newest version's address cannot be read: %w", redact(at.String()), err)
+		case !sameServer(next, s.base):
+			return "", s.elsewhere(at, next)
+		case manifest.ValidVersion(path.Base(next.Path)):
+			return path.Base(next.Path), nil
+		}
+		at = next
+	}
+	return "", fmt.Errorf("%s: it redirects on and on, at last to %s, and to no version", start, redact(at.String()))
+}
+
+// hop asks for a page and follows no redirect: that is the answer.
+func (s *Source) hop(ctx context.Context, at *url.URL) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", s.agent)
+	response, err := s.transport.RoundTrip(request)
+	if err != nil {
+		return nil, &url.Error{Op: "Get", URL: redact(at.String()), Err: hungUp(err)}
+	}
+	discard(response)
+	return response, nil
+}
+
+// namesNothing returns an error where an answer is no redirect.
+func (s *Source) namesNothing(dataset string, at *url.URL, response *http.Response) error {
+	switch {
+	case response.StatusCode == http.StatusNotFound:
+		return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
+	case response.StatusCode == http.StatusOK && isWebPage(response.Header.Get("Content-Type")):
+		return fmt.Errorf("%s does not lead to the newest version: %w", redact(at.String()), downloader.ErrWebPage)
+	case response.StatusCode/100 != 3:
+		return statusError(at.String(), response)
+	}
+	return nil
+}
 
 // PublishedSize implements downloader.Publisher by the JSON API, which needs no
 // account and allows 20 calls an hour.
@@ -45,7 +106,7 @@ func (s *Source) Published(ctx context.Context) ([]Project, error) {
 		Version string `json:"version"`
 		Title   string `json:"title"`
 		Bytes   int64  `json:"main_storage_size"`
-		Access  any    `json:"access_policy"` // a number; added in 2025
+		Access  policy `json:"access_policy"`
 	}
 	if err := s.api(ctx, &all, "projects", "published"); err != nil {
 		return nil, err
@@ -55,13 +116,28 @@ func (s *Source) Published(ctx context.Context) ([]Project, error) {
 		if seen, ok := newest[p.Slug]; ok && manifest.CompareVersions(p.Version, seen.Version) < 0 {
 			continue
 		}
-		access := ""
-		if n, ok := p.Access.(float64); ok {
-			access = manifest.Access(n).String()
-		}
-		newest[p.Slug] = Project{Slug: p.Slug, Version: p.Version, Access: access, Title: p.Title, Bytes: p.Bytes}
+		newest[p.Slug] = Project{Slug: p.Slug, Version: p.Version, Access: string(p.Access), Title: p.Title, Bytes: p.Bytes}
 	}
 	return slices.SortedFunc(maps.Values(newest), func(a, b Project) int { return cmp.Compare(a.Slug, b.Slug) }), nil
+}
+
+// policy is the access to a project as manifest.Access has it, empty when PhysioNet
+// does not say.
+type policy string
+
+// UnmarshalJSON reads what the API has: words since 2026, as in "Contributor
+// Review", before that a number, and before 2025 nothing. What is new is no reason
+// to refuse the whole list.
+func (p *policy) UnmarshalJSON(b []byte) error {
+	var number int
+	var word string
+	switch {
+	case json.Unmarshal(b, &number) == nil && string(b) != "null":
+		*p = policy(manifest.Access(number).String())
+	case json.Unmarshal(b, &word) == nil:
+		*p = policy(strings.ToLower(strings.Join(strings.Fields(word), "-")))
+	}
+	return nil
 }
 
 // api asks the JSON API. It needs no account, so none is told.
@@ -73,16 +149,29 @@ func (s *Source) api(ctx context.Context, into any, elem ...string) error {
 	}
 	request.Header.Set("User-Agent", s.agent)
 	request.Header.Set("Accept", "application/json") // else a person's page comes
-	response, err := s.do(request)
+	response, err := do(s.stranger, request)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }() // read to the end of the JSON text
+	defer discard(response)
 	if response.StatusCode != http.StatusOK {
-		return statusError(address, response)
+		return throttled(statusError(address, response))
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, apiLimit)).Decode(into); err != nil {
 		return fmt.Errorf("%s: %w", redact(address), errors.Join(errors.New("the answer is not what it should be"), err))
 	}
 	return nil
+}
+
+// throttled says until when the API does not answer, where it counts questions.
+func throttled(err error) error {
+	status, ok := errors.AsType[*downloader.StatusError](err)
+	if !ok || status.Code != http.StatusTooManyRequests {
+		return err
+	}
+	until := "later"
+	if status.RetryAfter > 0 {
+		until = "at " + time.Now().Add(status.RetryAfter).Format("15:04")
+	}
+	return fmt.Errorf("%w: PhysioNet allows so many questions an hour, and answers the next one %s; files can be fetched all the same", err, until)
 }

@@ -2,6 +2,7 @@ package physionet_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +57,9 @@ func TestPublishedSize(t *testing.T) {
 	}
 	if status.RetryAfter < 50*time.Minute || status.RetryAfter > time.Hour {
 		t.Errorf("PublishedSize(%s): RetryAfter = %v, want what the server asked for, about an hour", demo, status.RetryAfter)
+	}
+	until := time.Now().Add(status.RetryAfter)
+	if says := err.Error(); !strings.Contains(says, until.Format("15:04")) && !strings.Contains(says, until.Add(-time.Minute).Format("15:04")) {
+		t.Errorf("PublishedSize(%s) = %v, want it to say until when", demo, err)
 	}
 }

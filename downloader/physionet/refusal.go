@@ -1,10 +1,8 @@
 package physionet
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -17,7 +15,7 @@ import (
 // an account or nothing.
 func (s *Source) unauthorized(ref manifest.Ref, account *Credentials) *downloader.AccessError {
 	if account == nil {
-		return &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("content", ref.Dataset, ref.Version) + "/"}
+		return &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.pageOf(ref)}
 	}
 	return s.refused(ref, *account)
 }
@@ -40,50 +38,20 @@ func (s *Source) refused(ref manifest.Ref, c Credentials) *downloader.AccessErro
 // perhaps the whole version.
 func (s *Source) notFound(ctx context.Context, address *url.URL, r downloader.Request) error {
 	if r.Path == manifest.Name {
-		page := s.below("/content/" + r.Ref.Dataset + "/" + r.Ref.Version + "/")
-		response, err := s.send(ctx, page, downloader.Request{}, nil)
+		response, err := s.look(ctx, s.pageOf(r.Ref))
 		if err != nil {
 			return err
 		}
-		drain(response)
-		_ = response.Body.Close() // the status is the answer
+		discard(response)
 		switch response.StatusCode {
 		case http.StatusOK:
+			return &downloader.NotPublishedError{Ref: r.Ref, Source: Name, Page: s.pageOf(r.Ref)}
 		case http.StatusNotFound:
 			return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
-		default:
-			return statusError(page.String(), response)
 		}
+		return statusError(s.pageOf(r.Ref), response)
 	}
 	return fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrNotExist)
-}
-
-// closed finds out whether what the server refuses, it refuses to everybody: it
-// says so on the page of the version alone, which anybody may read.
-func (s *Source) closed(ctx context.Context, r downloader.Request, e *downloader.AccessError) *downloader.AccessError {
-	if r.Path != manifest.Name || e.Err != nil {
-		return e
-	}
-	page := s.below("/content/" + r.Ref.Dataset + "/" + r.Ref.Version + "/")
-	response, err := s.send(ctx, page, downloader.Request{}, nil)
-	if err != nil {
-		return e
-	}
-	const enough = 1 << 20
-	text, err := io.ReadAll(io.LimitReader(response.Body, enough))
-	_ = response.Body.Close() // it was read
-	if err != nil || response.StatusCode != http.StatusOK {
-		return e
-	}
-	switch {
-	case bytes.Contains(text, []byte("The files for this version of the project")) && bytes.Contains(text, []byte("no longer available")):
-		e.Denial, e.Cause, e.Page = downloader.Forbidden, downloader.CauseWithdrawn, s.address("content", r.Ref.Dataset)+"/"
-		e.Detail = "PhysioNet does not give the files of " + r.Ref.String() + " any more"
-	case bytes.Contains(text, []byte("Data is not available in your region")):
-		e.Denial, e.Cause, e.Page = downloader.Forbidden, downloader.CauseRegion, page.String()
-		e.Detail = "PhysioNet does not give the files of " + r.Ref.String() + " to the region from which you ask"
-	}
-	return e
 }
 
 func statusError(address string, r *http.Response) error {

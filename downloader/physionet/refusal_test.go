@@ -28,6 +28,10 @@ func TestManifestNotFound(t *testing.T) {
 	if _, isAccess := errors.AsType[*downloader.AccessError](err); !errors.Is(err, downloader.ErrNotExist) || isAccess {
 		t.Errorf("Open of a missing manifest = %v, want ErrNotExist", err)
 	}
+	// Its page is there: it is about to be published.
+	if e, ok := errors.AsType[*downloader.NotPublishedError](err); !ok || e.Page != url+"/content/demo/1.0/" || !errors.Is(err, downloader.ErrNotPublished) {
+		t.Errorf("Open of a missing manifest = %v, want that it is not published yet", err)
+	}
 	for _, ref := range []manifest.Ref{{Dataset: "demo", Version: "9.9"}, {Dataset: "nothing", Version: "1.0"}} {
 		_, err := s.Open(t.Context(), downloader.Request{Ref: ref, Path: manifest.Name})
 		access, ok := errors.AsType[*downloader.AccessError](err)

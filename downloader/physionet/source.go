@@ -22,20 +22,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
-	"path"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/httpheader"
-	"mimicsync/manifest"
 )
 
 // DefaultURL is where PhysioNet is.
@@ -65,18 +59,12 @@ type Options struct {
 
 // Source is PhysioNet as a downloader.Source. It is safe for concurrent use.
 type Source struct {
-	base   *url.URL
-	agent  string
-	client *http.Client
-
-	finding  sync.Mutex // held while find runs; guards what follows
-	find     func(context.Context) (Credentials, error)
-	found    Credentials // what find has found
-	rejected Credentials // by the server, none if it has accepted all
-	since    time.Time   // when it did that last
-	// account goes with every request once the server has asked who we are, until
-	// it is rejected, and is nil else. A pointer also prints as an address, and not the password.
-	account atomic.Pointer[Credentials]
+	base      *url.URL
+	agent     string
+	find      func(context.Context) (*Credentials, error) // nil if there are none
+	transport *http.Transport
+	stranger  *http.Client // who sends neither cookies nor an account
+	memory    atomic.Pointer[memory]
 }
 
 var (
@@ -84,6 +72,7 @@ var (
 	_ downloader.Publisher = (*Source)(nil)
 	_ downloader.Diagnoser = (*Source)(nil)
 	_ downloader.Idler     = (*Source)(nil)
+	_ downloader.Renewer   = (*Source)(nil)
 )
 
 // New returns a Source. The error says what is wrong with the URL.
@@ -101,19 +90,28 @@ func New(o Options) (*Source, error) {
 	if !downloader.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
 	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &Source{base: base, find: o.Find}
-	if s.find == nil || o.Credentials.User != "" {
-		s.find = func(context.Context) (Credentials, error) { return o.Credentials, nil }
-	}
+	s := &Source{base: base, find: finder(o), transport: transport(o)}
 	// Basic is honoured for agents that start with Wget/; the rest says who we
 	// are, as the server's authors ask.
 	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"
-	s.client = &http.Client{Transport: transport(o), Jar: jar, CheckRedirect: checkRedirect}
+	s.stranger = &http.Client{Transport: s.transport, CheckRedirect: s.checkRedirect}
+	s.Renew()
 	return s, nil
+}
+
+// finder looks for the account as the options have it.
+func finder(o Options) func(context.Context) (*Credentials, error) {
+	find := o.Find
+	if find == nil || o.Credentials.User != "" {
+		find = func(context.Context) (Credentials, error) { return o.Credentials, nil }
+	}
+	return func(ctx context.Context) (*Credentials, error) {
+		found, err := find(ctx)
+		if err != nil || found.User == "" {
+			return nil, err
+		}
+		return &found, nil
+	}
 }
 
 func transport(o Options) *http.Transport {
@@ -123,7 +121,10 @@ func transport(o Options) *http.Transport {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy: http.ProxyFromEnvironment,
+
+		OnProxyConnectResponse: downloader.RefusedByProxy,
+
 		DialContext:         o.DialContext,
 		TLSHandshakeTimeout: 15 * time.Second,
 		Protocols:           &http1,
@@ -133,51 +134,6 @@ func transport(o Options) *http.Transport {
 		IdleConnTimeout:     50 * time.Second,      // below the 75 s after which nginx hangs up
 		ReadBufferSize:      64 << 10,
 	}
-}
-
-func checkRedirect(r *http.Request, via []*http.Request) error {
-	if len(via) > 5 {
-		return errors.New("too many redirects")
-	}
-	if !downloader.MayCarrySecrets(r.URL) || via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
-		return fmt.Errorf("the server redirects to %s, which is not https", redact(r.URL.String()))
-	}
-	if r.URL.Host != via[0].URL.Host { // net/http would keep it for a subdomain
-		r.Header.Del("Authorization")
-	}
-	return nil
-}
-
-// redact takes user, password and query out of a URL.
-func redact(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(unreadable URL)"
-	}
-	if u.Opaque != "" {
-		return "(unreadable URL)"
-	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
-}
-
-// do sends a request. The URL in its error, which may be that of a redirect,
-// tells no secret.
-func (s *Source) do(r *http.Request) (*http.Response, error) {
-	response, err := s.client.Do(r)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		e.URL = redact(e.URL)
-		e.Err = hungUp(e.Err)
-	}
-	return response, err
-}
-
-// hungUp says what io.EOF means where an answer was to come.
-func hungUp(err error) error {
-	if err == io.EOF { //nolint:errorlint // as the transport gives it; a wrapped one has words already
-		return fmt.Errorf("the server hung up without an answer: %w", err)
-	}
-	return err
 }
 
 // Name implements downloader.Source.
@@ -190,7 +146,7 @@ func (s *Source) String() string { return Name + " at " + s.URL() }
 func (s *Source) URL() string { return s.base.String() }
 
 // CloseIdleConnections implements downloader.Idler.
-func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
+func (s *Source) CloseIdleConnections() { s.transport.CloseIdleConnections() }
 
 func (s *Source) address(elem ...string) string { return s.base.JoinPath(elem...).String() }
 
@@ -201,152 +157,4 @@ func (s *Source) below(p string) *url.URL {
 	u.Path += p
 	u.RawPath = ""
 	return &u
-}
-
-// Open implements downloader.Source.
-func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
-	address := s.below("/files/" + r.Ref.Dataset + "/" + r.Ref.Version + "/" + r.Path)
-	response, account, err := s.get(ctx, address, r)
-	if err != nil {
-		return nil, err
-	}
-	object, err := s.object(ctx, address, r, response, account)
-	if err != nil {
-		drain(response)
-		_ = response.Body.Close() // the error is about the answer, not about its body
-	}
-	return object, err
-}
-
-// get asks for an entry, and asks again with credentials where the server wants
-// to know who we are. It returns the account that the answer is about, nil if
-// there is none.
-func (s *Source) get(ctx context.Context, address *url.URL, r downloader.Request) (*http.Response, *Credentials, error) {
-	account := s.account.Load()
-	response, err := s.send(ctx, address, r, account)
-	if err != nil || response.StatusCode != http.StatusUnauthorized {
-		return response, account, err
-	}
-	if account != nil {
-		s.reject(account)
-		return response, account, nil
-	}
-	account, usable, err := s.identify(ctx)
-	if err == nil && !usable {
-		return response, account, nil
-	}
-	drain(response)
-	_ = response.Body.Close() // the status was the answer
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, nil, context.Cause(ctx)
-	case err != nil:
-		e := s.unauthorized(r.Ref, nil)
-		e.Err = err
-		return nil, nil, e
-	}
-	response, err = s.send(ctx, address, r, account)
-	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		s.reject(account)
-	}
-	return response, account, err
-}
-
-func (s *Source) send(ctx context.Context, address *url.URL, r downloader.Request, account *Credentials) (*http.Response, error) {
-	h := http.Header{}
-	request := (&http.Request{Method: http.MethodGet, URL: address, Header: h, Host: address.Host}).WithContext(ctx)
-	h.Set("User-Agent", s.agent)
-	h.Set("Accept-Encoding", "identity")
-	if r.Offset > 0 || r.Length > 0 {
-		h.Set("Range", httpheader.Range(r.Offset, r.Length))
-		if r.Validator != "" {
-			h.Set("If-Range", r.Validator)
-		}
-	}
-	if r.NoneMatch != "" {
-		h.Set("If-None-Match", r.NoneMatch)
-	}
-	if account != nil {
-		request.SetBasicAuth(account.User, account.Password)
-	}
-	return s.do(request)
-}
-
-// object judges an answer, to an account or nobody.
-func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, response *http.Response, account *Credentials) (*downloader.Object, error) {
-	o := &downloader.Object{
-		Body: response.Body, Size: response.ContentLength, Validator: httpheader.StrongETag(response.Header.Get("ETag")),
-	}
-	if t, err := http.ParseTime(response.Header.Get("Last-Modified")); err == nil {
-		o.Modified = t
-	}
-	switch response.StatusCode {
-	case http.StatusOK:
-	case http.StatusPartialContent:
-		start, end, total, ok := httpheader.ParseContentRange(response.Header.Get("Content-Range"))
-		if !ok || !httpheader.EndsAsAsked(r, end, total) {
-			return nil, fmt.Errorf("%s: the answer's Content-Range %q is not what was asked for", redact(address.String()), response.Header.Get("Content-Range"))
-		}
-		o.Offset, o.Size = start, total
-	case http.StatusNotModified:
-		return nil, downloader.ErrNotModified
-	case http.StatusRequestedRangeNotSatisfiable:
-		return nil, downloader.ErrRange
-	case http.StatusNotFound:
-		drain(response)
-		_ = response.Body.Close() // its connection is wanted for the next question
-		return nil, s.notFound(ctx, address, r)
-	case http.StatusUnauthorized:
-		return nil, s.closed(ctx, r, s.unauthorized(r.Ref, account))
-	case http.StatusForbidden:
-		return nil, s.closed(ctx, r, s.forbidden(r.Ref, account))
-	default:
-		return nil, statusError(address.String(), response)
-	}
-	if isWebPage(response.Header.Get("Content-Type")) && !namesWebPage(r.Path) {
-		return nil, fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrWebPage)
-	}
-	return o, nil
-}
-
-// Latest implements downloader.Publisher: the page of a dataset redirects to
-// that of its newest version. The versions of the JSON API are in order of
-// publication, which is not the same.
-func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
-	address := s.address("content", dataset) + "/"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("User-Agent", s.agent)
-	response, err := s.client.Transport.RoundTrip(request) // the redirect is the answer
-	if err != nil {
-		return "", &url.Error{Op: "Get", URL: redact(address), Err: hungUp(err)}
-	}
-	drain(response)
-	_ = response.Body.Close() // the headers are the answer
-	switch {
-	case response.StatusCode == http.StatusNotFound:
-		return "", &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
-	case response.StatusCode/100 != 3:
-		return "", statusError(address, response)
-	}
-	location, err := response.Location()
-	if err != nil {
-		return "", fmt.Errorf("%s: the newest version's address cannot be read: %w", redact(address), err)
-	}
-	version := path.Base(location.Path)
-	if !manifest.ValidVersion(version) {
-		return "", fmt.Errorf("%s leads to %s, which names no version", redact(address), redact(location.String()))
-	}
-	return version, nil
-}
-
-// drain reads a short body, so that its connection can be used again. The
-// caller closes it.
-func drain(r *http.Response) {
-	const short = 64 << 10 // a longer one is not worth it, nor one that may not end
-	if r.ContentLength >= 0 && r.ContentLength <= short {
-		_, _ = io.Copy(io.Discard, r.Body) // what it says does not matter
-	}
 }

@@ -1,0 +1,115 @@
+package physionet
+
+import (
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"sync"
+)
+
+// What a jar holds. PhysioNet sets three short cookies; a server or a balancer in
+// front of it that sets another one with each answer would fill the memory of a
+// daemon, and the headers of its requests until they are refused.
+const (
+	mostCookies     = 64
+	mostCookieBytes = 4 << 10 // of names and values
+	// leastCookieBytes is what a jar has room for whatever is refused: PhysioNet's
+	// own take a third of it.
+	leastCookieBytes = 256
+	// fewCookies is how many, and leastCookieBytes of them, no server refuses.
+	fewCookies = 4
+)
+
+// jar keeps the cookies of one host. Whoever fills it up empties it, but for the
+// session.
+type jar struct {
+	host string
+	room int // bytes
+
+	mu    sync.Mutex
+	kept  *cookiejar.Jar
+	set   int // cookies, since it was empty
+	bytes int
+}
+
+func newJar(host string, room int) *jar {
+	j := &jar{host: host, room: room}
+	j.empty()
+	return j
+}
+
+// SetCookies implements http.CookieJar.
+func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	if site(u) != j.host {
+		return // nobody else has a say in who we are
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, c := range cookies {
+		n := weight(c)
+		if n > j.room/2 {
+			continue
+		}
+		if j.set++; j.set > mostCookies || j.bytes+n > j.room {
+			session := j.session(u)
+			j.empty()
+			j.kept.SetCookies(u, session)
+		}
+		j.bytes += n
+		j.kept.SetCookies(u, []*http.Cookie{c})
+	}
+}
+
+func weight(cookies ...*http.Cookie) (n int) {
+	for _, c := range cookies {
+		n += len(c.Name) + len(c.Value)
+	}
+	return n
+}
+
+// session is what spares the server the check of a password.
+func (j *jar) session(u *url.URL) []*http.Cookie {
+	for _, c := range j.kept.Cookies(u) {
+		if c.Name == "sessionid" { // as Django calls it
+			c.Path, c.Secure = "/", u.Scheme == "https"
+			return []*http.Cookie{c}
+		}
+	}
+	return nil
+}
+
+// empty forgets all cookies. The caller holds mu, or nobody knows j yet.
+func (j *jar) empty() {
+	j.kept, _ = cookiejar.New(nil) // its error is always nil
+	j.set, j.bytes = 0, 0
+}
+
+// Cookies implements http.CookieJar.
+func (j *jar) Cookies(u *url.URL) []*http.Cookie {
+	if site(u) != j.host {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.kept.Cookies(u)
+}
+
+// overfed returns the room for a smaller jar where an answer may be about too many
+// cookies, else 0.
+func (j *jar) overfed(r *http.Response) int {
+	cookies := j.Cookies(r.Request.URL)
+	n := weight(cookies...)
+	switch r.StatusCode {
+	case http.StatusRequestHeaderFieldsTooLarge:
+	case http.StatusBadRequest:
+		if len(cookies) <= fewCookies && n <= leastCookieBytes {
+			return 0
+		}
+	default:
+		return 0
+	}
+	if len(cookies) == 0 {
+		return 0
+	}
+	return max(min(n, j.room)/2, leastCookieBytes)
+}

@@ -1,0 +1,88 @@
+package physionet
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+
+	"mimicsync/downloader"
+)
+
+// contentEncoding is what an answer says that was done to its bytes on the way,
+// in lower case, and nothing for nothing.
+func contentEncoding(r *http.Response) string {
+	e := strings.ToLower(strings.TrimSpace(strings.Join(r.Header.Values("Content-Encoding"), ", ")))
+	if e == "identity" {
+		return ""
+	}
+	return e
+}
+
+func isGzip(encoding string) bool { return encoding == "gzip" || encoding == "x-gzip" }
+
+// namesGzip reports whether the entry itself is compressed.
+func namesGzip(p string) bool {
+	switch strings.ToLower(path.Ext(p)) {
+	case ".gz", ".tgz", ".svgz", ".mgz", ".bgz", ".rds", ".rda", ".rdata":
+		return true
+	}
+	return false
+}
+
+// decode undoes a Content-Encoding, which comes in spite of Accept-Encoding:
+// identity from servers that compress on the fly, and from those that take the
+// format of a .gz file for one. What the bytes are shows at their beginning.
+func decode(o *downloader.Object, r *http.Response, name string) error {
+	encoding := contentEncoding(r)
+	switch {
+	case encoding == "":
+		return nil
+	case !isGzip(encoding):
+		return fmt.Errorf("it comes with the Content-Encoding %q, which was not asked for and cannot be undone", encoding)
+	case r.StatusCode == http.StatusPartialContent: // of an entry that is compressed itself, see beyondUse
+		return nil
+	}
+	buffered := bufio.NewReaderSize(o.Body, 4<<10)
+	start, err := buffered.Peek(buffered.Size())
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	body := &wrapped{buffered, o.Body}
+	o.Body = body
+	if !beginsGzip(start) || namesGzip(name) && !beginsGzip(gunzipped(start)) {
+		return nil // the bytes are the entry's: the label is a slip
+	}
+	z, err := gzip.NewReader(buffered)
+	if err != nil {
+		return fmt.Errorf("undo its Content-Encoding: %w", err)
+	}
+	body.Reader = z
+	o.Size, o.Validator = -1, "" // those of the compressed bytes
+	return nil
+}
+
+// wrapped reads a body by way of another reader.
+type wrapped struct {
+	io.Reader
+	io.Closer
+}
+
+// beginsGzip reports whether bytes begin as RFC 1952 has it.
+func beginsGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b, 8}) }
+
+// gunzipped is the very beginning of what is compressed.
+func gunzipped(start []byte) []byte {
+	z, err := gzip.NewReader(bytes.NewReader(start))
+	if err != nil {
+		return nil
+	}
+	first := make([]byte, 3)
+	n, _ := io.ReadFull(z, first) // it may end early, and start does
+	return first[:n]
+}

@@ -1,0 +1,92 @@
+package physionet
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"mimicsync/downloader"
+)
+
+// mostRedirects is how many an answer may be away.
+const mostRedirects = 5
+
+func (s *Source) checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > mostRedirects {
+		return errors.New("too many redirects")
+	}
+	if sameServer(r.URL, via[0].URL) {
+		return nil
+	}
+	if err := s.sentAway(via[0].URL, r.URL); err != nil {
+		return err
+	}
+	r.Header.Del("Authorization") // net/http would keep it for a subdomain
+	return nil
+}
+
+// sameServer reports whether two addresses are at one, so that what the one may
+// know the other may.
+func sameServer(a, b *url.URL) bool { return a.Scheme == b.Scheme && site(a) == site(b) }
+
+// sentAway judges a redirect to another server. It is followed to where the bytes
+// are, without an account, and not to PhysioNet under another name: there, the
+// account would be missed. The error is nil, an *AccessError that names the right
+// address, or a *PortalError.
+func (s *Source) sentAway(from, to *url.URL) error {
+	if !downloader.MayCarrySecrets(to) || from.Scheme == "https" && to.Scheme != "https" {
+		return &downloader.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to, which is not https"}
+	}
+	within := strings.TrimPrefix(from.Path, s.base.Path)
+	root, _, same := strings.Cut(to.Path, within)
+	if !same || within == "" {
+		return nil
+	}
+	right := url.URL{Scheme: to.Scheme, Host: to.Host, Path: root}
+	return &downloader.AccessError{
+		Denial: downloader.Moved, Source: Name, Page: right.String(),
+		Detail: fmt.Sprintf("%s redirects to %s, and the account is not sent from one server to another", s.URL(), right.String()),
+	}
+}
+
+// elsewhere is sentAway where nothing but this server's own word counts.
+func (s *Source) elsewhere(from, to *url.URL) error {
+	if err := s.sentAway(from, to); err != nil {
+		return err
+	}
+	return &downloader.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to"}
+}
+
+// strange returns an error where another server has answered, to which this one
+// redirects, and not with the bytes.
+func (s *Source) strange(address *url.URL, r *http.Response, name string) error {
+	at := r.Request.URL
+	if sameServer(at, s.base) {
+		return nil
+	}
+	why := fmt.Sprintf("is where it redirects to, which answers with status %d", r.StatusCode)
+	switch r.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	default:
+		if !isWebPage(r.Header.Get("Content-Type")) || namesWebPage(name) {
+			return nil
+		}
+		why = "is where it redirects to, which sends a web page"
+	}
+	return &downloader.PortalError{Asked: redact(address.String()), Host: at.Host, Why: why}
+}
+
+// redact takes user, password and query out of a URL.
+func redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(unreadable URL)"
+	}
+	if u.Opaque != "" {
+		return "(unreadable URL)"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
