@@ -23,6 +23,8 @@ type dataset struct {
 	complete bool      // as in DatasetStatus
 	retries  int       // in a row
 	needs    int64     // bytes of room that a refresh was not begun without, 0 if none
+	failing  failing
+	look     look
 	retryAt  time.Time // not before then is a refresh tried again that did not come to its end
 }
 

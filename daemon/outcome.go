@@ -37,11 +37,11 @@ func judge(p *pass) outcome {
 	switch {
 	case p.err == nil && p.report.State == store.Complete:
 		o.condition = Idle
-	case p.err == nil && isOutage(p.report):
-		o.condition, o.why, o.soon, o.key = Failing, failuresInWords(p.report), true, outage
 	case p.err == nil:
-		o.condition, o.why = Failing, failuresInWords(p.report)
-		o.key = o.why
+		o.condition, o.why, o.soon, o.key = Failing, failuresInWords(p.report), true, outage
+		if !isOutage(p.report) {
+			o.key = o.why
+		}
 	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources),
 		errors.Is(p.err, downloader.ErrNothingSelected):
 		o.condition = Parked
@@ -49,7 +49,7 @@ func judge(p *pass) outcome {
 		o.condition = Limited
 	case isFull(p.err):
 		o.condition, o.soon, o.key = NoSpace, needed(p.err) == 0, string(NoSpace)
-	case errors.Is(p.err, downloader.ErrManifest):
+	case isShrunk(p.err): // a person decides
 		o.condition = Failing
 	default:
 		o.condition, o.soon, o.key = Failing, true, outage
@@ -57,8 +57,12 @@ func judge(p *pass) outcome {
 	return o
 }
 
-// isOutage reports whether all that failed did so on the way. A file that is not
-// there, or has the wrong digest everywhere, is not asked for again by the hour.
+func isShrunk(err error) bool {
+	_, shrunk := errors.AsType[*downloader.ShrunkError](err)
+	return shrunk
+}
+
+// isOutage reports whether all that failed did so on the way.
 func isOutage(r *downloader.Report) bool {
 	return !slices.ContainsFunc(r.Failures, func(f store.Failure) bool { return f.Reason != string(downloader.ReasonNetwork) })
 }
@@ -112,6 +116,10 @@ func (s *dataset) mistook(p *pass) bool {
 
 // conclude makes the outcome of a refresh the condition of its dataset.
 func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
+	if o.soon && p.err == nil && o.condition == Failing {
+		o.soon = s.failing.anyHope(p.report, now)
+	}
+	s.lookAfter(p, o, now)
 	s.agenda.Ref, s.agenda.Refreshed = p.request.Ref, p.start
 	s.agenda.Refreshing, s.agenda.unsaved = o.soon, true
 	s.needs = 0
@@ -148,10 +156,13 @@ func (d *Daemon) hold(s *dataset, p *pass) {
 	s.queue = append(s.queue, again)
 }
 
-// Waits before a refresh is tried again that failed on the way.
+// retryWaits are the waits before a refresh is tried again that is incomplete,
+// whatever the reasons: a hiccup is over in a minute, and nobody is asked more than
+// once an hour for what does not come.
+var retryWaits = [...]time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, longestRetry}
+
 const (
-	firstRetry   = 5 * time.Minute
-	longestRetry = 2 * time.Hour
+	longestRetry = time.Hour
 	// patience is how long it may fail before a person is told: routers restart,
 	// and servers are mended.
 	patience = 6 * time.Hour
@@ -159,7 +170,7 @@ const (
 
 // retryWait is the wait before the n-th retry, spread by a quarter.
 func retryWait(n int) time.Duration {
-	wait := min(firstRetry<<min(n, 10), longestRetry)
+	wait := retryWaits[min(n, len(retryWaits)-1)]
 	return wait - wait/8 + rand.N(wait/4) //nolint:gosec // jitter is no secret
 }
 

@@ -61,9 +61,8 @@ func TestAnIncompleteDatasetIsToldOnce(t *testing.T) {
 	})
 }
 
-// A server answers a request in forty with 502 for a while. That is an outage, as if
-// it had not answered at all: it is tried again soon, and people hear of it when it
-// lasts. What else fails waits for the schedule.
+// A file that cannot be had is asked for again soon, whatever the reason. When it has
+// failed in the same way for hours, people hear of it, and it waits for the schedule.
 func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
 	takesTime(t)
 	weekly := func(t *testing.T) daemon.Settings {
@@ -89,16 +88,21 @@ func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
 		after(8 * 24 * time.Hour)
 		r.wantEvents("failure demo")
 		r.library.breaks("demo@2.0/007.csv", nil)
-		after(3 * time.Hour)
+		after(7 * 24 * time.Hour)
 		r.wantEvents("complete demo", "recovery demo")
 
 		r.library.publish(ref(t, "demo@3.0"), numbered("demo", 10, "third"))
 		r.library.breaks("demo@3.0/007.csv", badGateway)
 		r.library.remove(ref(t, "demo@3.0"), "008.csv")
-		after(7 * 24 * time.Hour)
+		asked := r.dataset("demo").Next
+		after(time.Until(asked) + 20*time.Minute)
+		if s := r.dataset("demo"); s.Next.After(time.Now().Add(time.Hour)) {
+			t.Errorf("what failed is asked for again at %s only", s.Next)
+		}
+		after(24 * time.Hour)
 		r.wantEvents("failure demo")
 		if s := r.dataset("demo"); s.Next.Before(time.Now().Add(5 * 24 * time.Hour)) {
-			t.Errorf("what is not there is asked for again at %s", s.Next)
+			t.Errorf("what failed for hours is asked for again at %s", s.Next)
 		}
 	})
 }

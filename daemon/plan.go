@@ -35,7 +35,7 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 	d.retryWhatFits()
 	d.correctClocks(now)
 	d.endWhatMust(now)
-	start := d.choose(ctx, now)
+	start := append(d.choose(ctx, now), d.looks(ctx, now)...)
 	d.measure(now)
 	wait := d.nextLook(now)
 	d.mu.Unlock()
@@ -145,6 +145,7 @@ func (d *Daemon) nextLook(now time.Time) time.Duration {
 		}
 		consider(s.refreshAt(now))
 		consider(s.scrubAt(d.settings.Scrub, now))
+		consider(s.look.at)
 	}
 	return wait
 }

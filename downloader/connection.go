@@ -80,10 +80,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		err = cause
 	}
 	t.segs.release(g)
-	if asks && dog.first != nil { // no bytes came
-		c.Budget.health.asked(err)
-	}
-	c.Budget.health.answered(c.Name(), p.ref, err, c.Budget.tolerance(err))
+	t.noteHealth(c, err, c.ctx.Err() != nil, asks && dog.first != nil)
 	p.s.release(c.Budgeted, err)
 	return err
 }

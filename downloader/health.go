@@ -151,18 +151,22 @@ func (h *health) announce() {
 // enter lets a request pass while the host is well. While it is not, the caller
 // waits: until it is (ask is false), or until it is the caller who asks, and then
 // calls asked. waiting is told what is waited for. The error is that of ctx, or
-// says that the trouble has lasted longer than limit.
-func (h *health) enter(ctx context.Context, limit time.Duration, waiting func(why error, since, until time.Time)) (ask bool, err error) {
+// says that the trouble has lasted longer than limit, for a caller who came at the
+// time began.
+func (h *health) enter(ctx context.Context, began time.Time, limit time.Duration, waiting func(why error, since, until time.Time)) (ask bool, err error) {
 	for {
 		h.mu.Lock()
-		now := time.Now()
+		now, since := time.Now(), h.since
+		if began.After(since) {
+			since = began
+		}
 		switch {
 		case h.trouble == nil:
 			h.mu.Unlock()
 			return false, nil
-		case now.Sub(h.since) >= limitOf(h.trouble, limit):
+		case now.Sub(since) >= limitOf(h.trouble, limit):
 			defer h.mu.Unlock()
-			return false, endless(h.trouble, now.Sub(h.since))
+			return false, endless(h.trouble, now.Sub(since))
 		case !h.asking && !now.Before(h.next):
 			h.asking = true
 			h.mu.Unlock()
@@ -171,11 +175,11 @@ func (h *health) enter(ctx context.Context, limit time.Duration, waiting func(wh
 		if h.changed == nil {
 			h.changed = make(chan struct{})
 		}
-		changed, until := h.changed, h.since.Add(limitOf(h.trouble, limit))
+		changed, until := h.changed, since.Add(limitOf(h.trouble, limit))
 		if !h.asking && h.next.Before(until) {
 			until = h.next
 		}
-		why, since, next := h.trouble, h.since, h.next
+		why, since, next := h.trouble, h.since, h.next // since when others wait, too
 		h.mu.Unlock()
 		waiting(why, since, next)
 		alarm := time.NewTimer(until.Sub(now))
@@ -265,7 +269,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 		if helper && !h.isWell() {
 			return false, errResting
 		}
-		ask, err := h.enter(c.ctx, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
+		ask, err := h.enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
 			t.p.progress.await(Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
 		})
 		if err != nil {
@@ -298,6 +302,22 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
+	}
+}
+
+// noteHealth is about an attempt that ended: by itself, or because it was broken
+// off here, which says nothing of the host. asks means that it was to find out
+// whether the host is well, and has not.
+func (t *transfer) noteHealth(c *candidate, err error, broken, asks bool) {
+	h := &c.Budget.health
+	switch {
+	case broken && asks:
+		h.asked(errVoid)
+	case broken:
+	case asks:
+		h.asked(err)
+	default:
+		h.answered(c.Name(), t.p.ref, err, c.Budget.tolerance(err))
 	}
 }
 

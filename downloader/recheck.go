@@ -145,3 +145,45 @@ func (r *Report) addEarlier(e *Report) {
 	r.Bytes.Discarded += e.Bytes.Discarded
 	r.Quarantined = slices.Concat(e.Quarantined, r.Quarantined)
 }
+
+// Look asks the named sources, all if there are none, whether they give the manifest
+// of a version, or the newest version if ref has none: one request each, until one
+// does. The error is what the last one said. It changes nothing: a daemon finds out
+// with it that a person has signed an agreement.
+func (s *Syncer) Look(ctx context.Context, sources []string, ref manifest.Ref) error {
+	chosen, err := s.choose(sources)
+	if err != nil {
+		return err
+	}
+	for _, b := range chosen {
+		if err = s.lookAt(ctx, b, ref); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+func (s *Syncer) lookAt(ctx context.Context, b Budgeted, ref manifest.Ref) (err error) {
+	if err := b.Budget.Acquire(ctx); err != nil {
+		return err
+	}
+	defer func() { s.release(b, err) }()
+	ctx, dog := watch(ctx, s.IdleTimeout)
+	defer dog.end()
+	if publisher, ok := b.Source.(Publisher); ok && ref.Version == "" {
+		_, err = publisher.Latest(ctx, ref.Dataset)
+		return err
+	}
+	request := Request{Ref: ref, Path: manifest.Name}
+	if v, err := s.known(ref); err == nil && v.Manifest.Source == b.Name() {
+		request.NoneMatch = v.Manifest.Validator
+	}
+	object, err := b.Open(ctx, request)
+	switch {
+	case errors.Is(err, ErrNotModified):
+		return nil
+	case err != nil:
+		return err
+	}
+	return object.Body.Close() // that it came is the answer
+}

@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"mimicsync/downloader"
+	"mimicsync/manifest"
+)
+
+const (
+	// vain is how often a file fails in the same way until it waits for the
+	// schedule, and vainAfter what must lie between two that count.
+	vain      = 3
+	vainAfter = time.Hour
+	// lookWait is the wait between two looks at a source that waits for a person:
+	// each is one request. It doubles, up to longestRetry, while passes that a look
+	// begins are refused after all.
+	lookWait = 5 * time.Minute
+)
+
+// failing is how often the files of a dataset have failed, by path.
+type failing map[string]failed
+
+// failed is a file that fails in one way.
+type failed struct {
+	reason string
+	times  int       // at least vainAfter apart
+	at     time.Time // of the last that counts
+}
+
+// anyHope notes what failed in a pass, and reports whether to try again before the
+// schedule says so: unless all of it has failed in the same way for hours.
+func (f *failing) anyHope(r *downloader.Report, now time.Time) bool {
+	before := *f
+	*f = failing{}
+	hope := r.Files.Failed > int64(len(r.Failures)) // those that are not listed
+	for _, failure := range r.Failures {
+		is := before[failure.Path]
+		switch {
+		case is.reason != failure.Reason:
+			is = failed{failure.Reason, 1, now}
+		case now.Sub(is.at) >= vainAfter:
+			is.times, is.at = is.times+1, now
+		}
+		(*f)[failure.Path] = is
+		hope = hope || is.times < vain
+	}
+	return hope
+}
+
+// look is when a source is asked, by a single request, whether a dataset still
+// waits for a person.
+type look struct {
+	at   time.Time    // zero: not
+	ref  manifest.Ref // of the last refresh in this life of the daemon
+	vain int          // passes in a row that a look began, and that were refused after all
+	runs bool
+}
+
+// lookAfter decides what to look at after a refresh.
+func (s *dataset) lookAfter(p *pass, o outcome, now time.Time) {
+	_, access := errors.AsType[*downloader.AccessError](p.err)
+	ref := manifest.Ref{Dataset: p.request.Ref.Dataset, Version: p.version}
+	if o.condition != Parked || !access {
+		s.look = look{ref: ref}
+		return
+	}
+	s.look.ref, s.look.at = ref, now.Add(min(lookWait<<min(s.look.vain, 10), longestRetry))
+}
+
+// looks returns the looks that are due.
+func (d *Daemon) looks(ctx context.Context, now time.Time) []func() {
+	open, _ := d.settings.Windows.Open(now)
+	var start []func()
+	for _, s := range d.sorted() {
+		t := s.agenda.Trouble
+		if s.look.at.IsZero() && t != nil && t.Condition == string(Parked) && s.look.ref == (manifest.Ref{}) && s.scheduled() {
+			s.look.at, s.look.ref = now, s.shown().ref // in the daemon's life before this one
+		}
+		if !isDue(s.look.at, now) || s.look.runs || s.running != nil || s.errand || !open || !d.mayGoOn(s) || !s.scheduled() {
+			continue
+		}
+		s.look.runs = true
+		ref, sources := s.look.ref, slices.Clone(s.settings.Sources)
+		start = append(start, func() { d.lookAt(ctx, s, sources, ref) })
+	}
+	return start
+}
+
+// lookAt asks whether a dataset may be had by now, and if so begins a refresh.
+func (d *Daemon) lookAt(ctx context.Context, s *dataset, sources []string, ref manifest.Ref) {
+	ctx, cancel := d.untilEnd(ctx)
+	err := d.o.Syncer.Look(ctx, sources, ref)
+	cancel()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.look.runs = false
+	switch t := s.agenda.Trouble; {
+	case t == nil || t.Condition != string(Parked) || s.running != nil:
+		s.look.at = time.Time{} // a pass knows better
+	case err != nil:
+		s.look.at = time.Now().Round(0).Add(lookWait)
+	default:
+		s.look.at = time.Time{}
+		s.look.vain++
+		s.agenda.Refreshing, s.agenda.unsaved, s.retryAt = true, true, time.Time{}
+		d.o.Logger.InfoContext(ctx, "nothing is refused any more", "dataset", ref.String())
+	}
+	d.decideSoon()
+}
