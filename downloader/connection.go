@@ -64,10 +64,14 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		}
 	}
 	p.progress.Connections.Add(-1)
-	if cause := context.Cause(watched); err != nil && errors.Is(cause, ErrStalled) {
+	_, late := errors.AsType[*UnansweredError](err)
+	if cause := context.Cause(watched); err != nil && errors.Is(cause, ErrStalled) && !late {
 		err = fmt.Errorf("%w for %s", ErrStalled, p.s.IdleTimeout)
 	} else if err != nil && errors.Is(cause, errVoid) {
 		err = cause
+	}
+	if late {
+		t.unanswered.Add(1)
 	}
 	t.segs.release(g)
 	p.s.release(c.Budgeted, err)
@@ -97,7 +101,7 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 	if validator == "" {
 		from -= min(from, overlap)
 	}
-	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
+	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator}, t.unanswered.Load())
 	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
 		return t.revoke(err.Error())
 	}
@@ -132,7 +136,7 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 	t.mu.Unlock()
 	t.segs.trim(g, largestPiece)
 	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
-	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
+	object, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator}, t.unanswered.Load())
 	if errors.Is(err, ErrRange) || errors.Is(err, ErrChanged) {
 		return t.revoke(err.Error())
 	}
