@@ -48,6 +48,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		return nil
 	}
 	p.progress.Connections.Add(1)
+	runs := p.crowd.begin(t, g, c, dog.cancel)
 	var err error
 	switch {
 	case helper:
@@ -63,18 +64,33 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 			err = t.strayed(err)
 		}
 	}
+	p.crowd.end(runs, err)
 	p.progress.Connections.Add(-1)
-	_, late := errors.AsType[*UnansweredError](err)
-	if cause := context.Cause(watched); err != nil && errors.Is(cause, ErrStalled) && !late {
-		err = fmt.Errorf("%w for %s", ErrStalled, p.s.IdleTimeout)
-	} else if err != nil && errors.Is(cause, errVoid) {
-		err = cause
-	}
-	if late {
-		t.unanswered.Add(1)
-	}
+	err = t.explain(err, context.Cause(watched))
 	t.segs.release(g)
 	p.s.release(c.Budgeted, err)
+	if errors.Is(err, errStraggler) {
+		p.retried(c.Name())
+		return nil // what it has brought is here, and the rest is for whoever takes it next
+	}
+	return err
+}
+
+// explain returns what an attempt has ended with whose context has this cause.
+func (t *transfer) explain(err, cause error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*UnansweredError](err); ok {
+		t.unanswered.Add(1)
+		return err
+	}
+	switch {
+	case errors.Is(cause, ErrStalled):
+		return fmt.Errorf("%w for %s", ErrStalled, t.p.s.IdleTimeout)
+	case errors.Is(cause, errVoid), errors.Is(cause, errStraggler):
+		return cause
+	}
 	return err
 }
 

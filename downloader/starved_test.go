@@ -110,4 +110,3 @@ func (s *site) read(t *testing.T, n int, done <-chan struct{}) time.Duration {
 	slices.Sort(all)
 	return all[len(all)/2]
 }
-
