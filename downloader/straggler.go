@@ -12,7 +12,7 @@ import (
 // as a byte comes now and then. Such a connection is broken off, what it has brought
 // stays, and the rest is asked for anew. A host that is slow to everybody is left
 // alone, and so is one that turns out to be as slow when asked again: the next try
-// then is minutes away. Guarded by its crowd.
+// then is further away each time. Guarded by its crowd.
 type stragglers struct {
 	running map[*running]struct{}
 	seen    map[*candidate]*rates
@@ -22,6 +22,7 @@ type stragglers struct {
 	lastRate float64
 	next     time.Time // not before is another one broken off, or that judged
 	wait     time.Duration
+	marked   time.Time // when marks were last set
 }
 
 // running is a connection with a segment.
@@ -33,8 +34,10 @@ type running struct {
 
 	begun time.Time
 	from  int64 // bytes of the object that were before, then
-	// Its bytes at a time at least stragglerAge ago, and since then.
+	// Its bytes at a time at least stragglerAge ago, and since then: the same time
+	// for all that run.
 	then, since mark
+	slow        time.Time // since when it has been far slower than others, zero if it is not
 }
 
 // mark is how many bytes there were at a time.
@@ -43,16 +46,24 @@ type mark struct {
 	at   int64
 }
 
-// rates are those of the last requests to a source that succeeded, in bytes per
-// second, with all of the time that they took.
+// rates are what the last requests to a source brought that succeeded. Those that
+// took long count for more: they tell what a connection brings in the long run, and
+// whether the line has become slow.
 type rates struct {
-	last [32]float64
-	n    int
+	last [5]struct {
+		bytes int64
+		took  time.Duration
+	}
+	n int
 }
 
 const (
-	// stragglerAge is the time over which a connection's rate is taken.
-	stragglerAge = 10 * time.Second
+	// stragglerAge is the least time over which a connection's rate is taken, and
+	// at most twice as much.
+	stragglerAge = 5 * time.Second
+	// stragglerLasts is how long it must be slower than others, so that what they
+	// brought before the line became slow is not held against it.
+	stragglerLasts = 2 * stragglerAge
 	// stragglerPart of its peers' rate is what makes a straggler. Hosts that slow
 	// connections down after a burst do so by less.
 	stragglerPart = 0.1
@@ -62,7 +73,7 @@ const (
 	stragglerPeers = 2
 	// stragglerBetter is how many times faster the rest must come, or it was no use.
 	stragglerBetter  = 4
-	minStragglerWait = time.Minute
+	minStragglerWait = 20 * time.Second
 	maxStragglerWait = time.Hour
 )
 
@@ -98,19 +109,26 @@ func (c *crowd) end(r *running, err error) {
 	if s.seen[r.c] == nil {
 		s.seen[r.c] = new(rates)
 	}
-	s.seen[r.c].add(float64(at-r.from) / elapsed.Seconds())
+	s.seen[r.c].add(at-r.from, elapsed)
 }
 
-func (r *rates) add(rate float64) {
-	r.last[r.n%len(r.last)] = rate
+func (r *rates) add(bytes int64, took time.Duration) {
+	last := &r.last[r.n%len(r.last)]
+	last.bytes, last.took = bytes, took
 	r.n++
 }
 
-func (r *rates) list() []float64 {
-	if r == nil {
-		return nil
+// perSecond is the rate of all of them together; it is not known of few.
+func (r *rates) perSecond() (rate float64, known bool) {
+	if r == nil || r.n < stragglerPeers {
+		return 0, false
 	}
-	return r.last[:min(r.n, len(r.last))]
+	var bytes int64
+	var took time.Duration
+	for _, last := range r.last {
+		bytes, took = bytes+last.bytes, took+last.took
+	}
+	return float64(bytes) / took.Seconds(), true
 }
 
 func median(list []float64) float64 {
@@ -118,18 +136,24 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-// rate is that of the last while, unless the connection is too young to tell, or
-// has brought nothing yet: then its answer is waited for.
-func (r *running) rate(now time.Time) (perSecond float64, known bool) {
-	at, _ := r.t.segs.progress(r.g)
-	if now.Sub(r.since.time) >= stragglerAge {
-		r.then, r.since = r.since, mark{now, at}
+// rates returns those of all connections, but for those that are too young to
+// tell, or have brought nothing yet: their answer is waited for.
+func (s *stragglers) rates(now time.Time) map[*running]float64 {
+	known := map[*running]float64{}
+	due := now.Sub(s.marked) >= stragglerAge
+	for r := range s.running {
+		at, _ := r.t.segs.progress(r.g)
+		if due {
+			r.then, r.since = r.since, mark{now, at}
+		}
+		if elapsed := now.Sub(r.then.time); elapsed >= stragglerAge && at > r.from {
+			known[r] = float64(at-r.then.at) / elapsed.Seconds()
+		}
 	}
-	elapsed := now.Sub(r.then.time)
-	if elapsed < stragglerAge || at == r.from {
-		return 0, false
+	if due {
+		s.marked = now
 	}
-	return float64(at-r.then.at) / elapsed.Seconds(), true
+	return known
 }
 
 // straggler looks for a connection to break off, and returns it with its rate and
@@ -138,31 +162,24 @@ func (c *crowd) straggler(now time.Time) (found *running, own, peers float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &c.stragglers
-	known := map[*running]float64{}
-	for r := range s.running {
-		if rate, ok := r.rate(now); ok {
-			known[r] = rate
-		}
-	}
-	if now.Before(s.next) {
-		return nil, 0, 0
-	}
-	s.learn(now, known)
-	if now.Before(s.next) {
-		return nil, 0, 0
+	known := s.rates(now)
+	if !now.Before(s.next) {
+		s.learn(now, known)
 	}
 	for r, rate := range known {
 		usual := s.usual(r, known)
 		_, left := r.t.segs.progress(r.g)
-		if rate >= stragglerPart*usual || float64(left) < rate*stragglerLeft.Seconds() || !r.t.resumable() {
-			continue
-		}
-		if found == nil || rate < own {
+		switch {
+		case rate >= stragglerPart*usual || float64(left) < rate*stragglerLeft.Seconds():
+			r.slow = time.Time{}
+		case r.slow.IsZero():
+			r.slow = now
+		case now.Sub(r.slow) >= stragglerLasts && (found == nil || rate < own) && !now.Before(s.next) && r.t.resumable():
 			found, own, peers = r, rate, usual
 		}
 	}
 	if found != nil {
-		s.last, s.lastRate, s.next = found.t, own, now.Add(stragglerAge+2*time.Second)
+		s.last, s.lastRate, s.next = found.t, own, now.Add(stragglerLasts)
 	}
 	return found, own, peers
 }
@@ -198,16 +215,16 @@ func (s *stragglers) usual(r *running, known map[*running]float64) float64 {
 			beside = append(beside, rate)
 		}
 	}
-	ended := s.seen[r.c].list()
+	ended, some := s.seen[r.c].perSecond()
 	switch {
-	case len(ended) < stragglerPeers && len(beside) < stragglerPeers:
+	case !some && len(beside) < stragglerPeers:
 		return 0
-	case len(ended) < stragglerPeers:
+	case !some:
 		return median(beside)
 	case len(beside) == 0:
-		return median(ended)
+		return ended
 	}
-	return min(median(ended), median(beside))
+	return min(ended, median(beside))
 }
 
 // resumable reports whether what is here can stay if a connection is broken off:
