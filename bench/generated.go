@@ -147,6 +147,10 @@ func serve(ctx context.Context, args []string) error {
 	corpus := flags.String("corpus", "small", "what the store has")
 	scale := flags.Float64("scale", 1, "of it")
 	emulators := flags.String("emulators", "", "be the emulator that others wrote of the store, with its corpus in this folder")
+	served := flags.Int("served", 0, "connections that are served, 0 for all; others are left hanging")
+	linger := flags.Duration("linger", 0, "for how long a closed connection still counts as one of them")
+	workers := flags.Int("workers", 0, "requests that are worked on at once, 0 for all; others wait")
+	work := flags.Duration("work", 0, "what the work for a request takes")
 	dir := flags.String("dir", ".", "where the certificate is and the manifest goes")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -168,6 +172,9 @@ func serve(ctx context.Context, args []string) error {
 		} else if g, err = emulatedStore(ctx, *store, c, *emulators, url); err != nil {
 			return err
 		}
+	}
+	if h, ok := g.host.(*lookalike.Host); ok {
+		h.ServedConns, h.ConnLinger, h.Workers, h.WorkTime = *served, *linger, *workers, *work
 	}
 	about := announcement{URL: url, Manifest: filepath.Join(*dir, manifest.Name), Files: g.files, Bytes: g.bytes}
 	if err := os.WriteFile(about.Manifest, g.sums, 0o600); err != nil {

@@ -5,6 +5,7 @@
 //
 //	go run ./bench             all scenarios of issues 3 and 4; or one by its name: small, large, capped, ...
 //	go run ./bench huge        600,000 tiny files: memory, and whether speed lasts
+//	go run ./bench starved     eight pulls at once from a server that serves twelve connections and leaves others hanging
 //	go run ./bench soak        a daemon that refreshes for two hours while things change and fail: whether it stays the same
 //
 // A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second`, `newversion` and `huge` is the look-alike of
@@ -28,14 +29,15 @@ import (
 
 // commands are the measurements that are no scenarios, and the roles in which a measurement starts this program again.
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"huge":  measureHuge,
-	"soak":  measureSoak,
-	"serve": serve,
-	"loop":  bareLoop,
-	"store": storeLoop,
-	"pass":  libraryPass,
-	"check": checkTree,
-	"pump":  pump,
+	"huge":    measureHuge,
+	"soak":    measureSoak,
+	"starved": measureStarved,
+	"serve":   serve,
+	"loop":    bareLoop,
+	"store":   storeLoop,
+	"pass":    libraryPass,
+	"check":   checkTree,
+	"pump":    pump,
 }
 
 func main() {
@@ -47,7 +49,7 @@ func main() {
 		commands[scenario] = measureSpeed(scenario)
 	}
 	if commands[name] == nil {
-		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge|soak] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
+		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge|soak|starved] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

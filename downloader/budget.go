@@ -8,13 +8,16 @@ import (
 
 // Budget limits the connections to one host, over all passes of the process,
 // and finds out how many of them help. It starts at 2, grows by one with every
-// answer up to 8, doubles from there while that brings more, then tries one more
-// from time to time; where a person named a number, it starts at that. It never
-// grows while nobody waits for a connection.
+// answer that brought bytes up to 8, doubles from there while that brings more,
+// then tries more from time to time, see growth.go; where a person named a number,
+// it starts at that. It never grows while nobody waits for a connection.
 //
-// Each answer of "too busy" takes one connection away, so that those stay which
-// the host has not refused. Where a single one is still too many, requests are
-// spaced out in time.
+// Each answer of "too busy" takes one connection away, and so does each connection
+// that the host leaves without an answer, so that those stay which the host has
+// not refused. Where a single one is still too many, requests are spaced out in time.
+//
+// Of those that may be open, fewer wait for an answer at once where answers take
+// longer the more are waited for, see manners.go.
 //
 // The ceiling is 8 for physionet.org, whose server is small and whose users
 // saw connect time-outs at 24; see DESIGN 4.
@@ -26,21 +29,18 @@ type Budget struct {
 	waiting  []chan struct{} // each closed when its turn comes; in order of arrival
 	contact  time.Time       // the host last answered
 	pace     pace
+	manners  manners
+	replies  replies
+	surplus  surplus
 	refusals refusals
 	health   health
 	alarm    *time.Timer // set while only the time keeps somebody waiting
 
-	growth growth // how the limit grows at present
-	window struct {
-		start    time.Time
-		amount   float64 // bytes, and a little for each answer
-		starved  bool    // somebody waited
-		paced    bool    // for the pace, and not for a connection
-		previous float64 // amount per second of the window before the limit last changed
-		probing  bool    // the limit went up by one at the start of this window
-	}
-	probeAt   time.Time     // not before then is one more tried
-	probeWait time.Duration // grows while trying one more brings nothing
+	growth    growth // how the limit grows at present
+	window    window
+	probeAt   time.Time     // not before then are more tried
+	probeWait time.Duration // grows while trying more brings nothing
+	probeStep int           // how many more are tried at a time: grows while that brings more
 }
 
 // refusals is what a Budget remembers of answers of "too busy".
@@ -53,26 +53,13 @@ type refusals struct {
 	patience time.Duration // how long that was, last time
 }
 
-// growth is the way in which a limit grows.
-type growth int
-
-const (
-	byAnswer growth = iota // one more with each answer
-	doubling
-	probing
-)
-
 const (
 	startConnections  = 2
-	modestConnections = 8                      // as many as one person may well open to any host
-	rampWindow        = 250 * time.Millisecond // while doubling: some round trips
-	steadyWindow      = 2 * time.Second        // while trying one more
-	wallPatience      = 15 * time.Second       // before the limit that was too much is tried again, the first time
+	modestConnections = 8                // as many as one person may well open to any host
+	wallPatience      = 15 * time.Second // before the limit that was too much is tried again, the first time
 	maxWallPatience   = 5 * time.Minute
-	maxProbeWait      = time.Minute // between tries of one more that brought nothing
-	worthwhile        = 0.5         // of its share is what one more must bring to be kept
-	answerWeight      = 16 << 10    // what an answer counts beside its bytes: small files are about answers
-	repeatedBusy      = 3           // refusals beyond those of one burst after which the whole host pauses
+	repeatedBusy      = 3 // refusals beyond those of one burst after which the whole host pauses
+	repeatedSick      = 3 // errors of the host in a row that are taken for too many connections
 )
 
 // NewBudget returns a budget that starts at 2 connections and never has more
@@ -108,6 +95,7 @@ func (b *Budget) Acquire(ctx context.Context) error {
 	b.mu.Lock()
 	if len(b.waiting) == 0 && b.free() {
 		b.used++
+		b.note()
 		b.mu.Unlock()
 		return nil
 	}
@@ -136,6 +124,7 @@ func (b *Budget) leave(turn chan struct{}) {
 		}
 	}
 	b.used--
+	b.note()
 	b.admit()
 }
 
@@ -145,10 +134,13 @@ type Answer int
 // What a host may say.
 const (
 	NoAnswer Answer = iota // or none that says anything about the host
-	Good
-	Busy    // it has too much to do, or too many connections: 503
-	TooFast // too many requests in a time: 429
-	Closed  // it did not take, or did not keep, the connection: too many of them look like this
+	Good                   // it brought bytes
+	Bare                   // it brought none, as 304, 404 and a refusal of access do: no reason for more connections, nor for fewer
+	Sick                   // something went wrong at the host: 500, 502, 504
+	Busy                   // it has too much to do, or too many connections: 503
+	TooFast                // too many requests in a time: 429
+	Closed                 // it did not take, did not keep or did not answer the connection: too many of them look like this
+	NoFile                 // this machine has no open file left for another connection
 )
 
 // Release gives back a connection, and says how it went and for how long the
@@ -157,34 +149,28 @@ func (b *Budget) Release(a Answer, retryAfter time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used--
+	b.note()
 	now := time.Now()
-	if a != NoAnswer && a != Closed {
+	if a != NoAnswer && a != Closed && a != NoFile {
 		b.contact = now
 	}
 	switch a {
 	case Good:
 		b.refusals.inRow = 0
 		b.pace.answered(now)
-		b.count(now, answerWeight)
+		b.window.answers++
+		b.count(now, 0)
 		b.grow(now)
-	case Busy, TooFast, Closed:
+	case Bare:
+		b.refusals.inRow = 0
+		b.pace.answered(now)
+	case Sick:
+		b.sicken(now, retryAfter)
+	case Busy, TooFast, Closed, NoFile:
 		b.refuse(now, a, retryAfter)
 	case NoAnswer:
 	}
 	b.admit()
-}
-
-// grow adds a connection for an answer, at first.
-func (b *Budget) grow(now time.Time) {
-	if b.growth != byAnswer || len(b.waiting) == 0 {
-		return
-	}
-	if b.limit >= modestConnections {
-		b.growth = doubling
-		b.setLimit(now, b.limit)
-		return
-	}
-	b.limit = min(b.limit+1, b.ceiling)
 }
 
 // Progress counts bytes that arrived on a connection.
@@ -193,7 +179,7 @@ func (b *Budget) Progress(n int) {
 	defer b.mu.Unlock()
 	now := time.Now()
 	b.contact = now
-	b.count(now, float64(n))
+	b.count(now, n)
 	b.admit()
 }
 
@@ -202,6 +188,20 @@ func (b *Budget) Contact() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.contact
+}
+
+// sicken judges an error of the host. One among good answers is about the file;
+// where nothing else comes, it may be about the number of connections.
+func (b *Budget) sicken(now time.Time, retryAfter time.Duration) {
+	if b.growth == byAnswer {
+		b.growth = probing
+	}
+	b.refusals.inRow++
+	if b.refusals.inRow <= repeatedSick && retryAfter == 0 {
+		return
+	}
+	b.refusals.inRow-- // refuse counts it
+	b.refuse(now, Sick, retryAfter)
 }
 
 // refuse takes the connection away that was refused. One that was the last is
@@ -215,9 +215,12 @@ func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
 	if r.inRow >= r.open+repeatedBusy && retryAfter > 0 {
 		r.resume = now.Add(retryAfter)
 	}
-	b.growth = probing
-	if a == TooFast || b.limit == 1 {
+	b.growth, b.probeStep = probing, 0
+	switch {
+	case a == TooFast, a == Busy && b.limit == 1:
 		b.pace.slower(now)
+		return
+	case b.limit == 1: // it is no matter of how fast requests come
 		return
 	}
 	if b.limit != r.wall {
@@ -228,70 +231,13 @@ func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
 	b.setLimit(now, b.limit-1)
 }
 
-// count adds to the window and, at its end, decides about the limit.
-func (b *Budget) count(now time.Time, amount float64) {
-	w := &b.window
-	w.amount += amount
-	length := steadyWindow
-	if b.growth == doubling {
-		length = rampWindow
-	}
-	elapsed := now.Sub(w.start)
-	if elapsed < length {
-		return
-	}
-	rate := w.amount / elapsed.Seconds()
-	switch {
-	case !w.starved && len(b.waiting) == 0: // the queue is short: more connections would idle
-		b.setLimit(now, b.limit)
-		w.previous = rate
-	case b.growth == byAnswer: // few answers yet: the files are big
-		b.setLimit(now, b.limit)
-		b.grow(now)
-	case b.growth == doubling && rate >= 1.1*w.previous:
-		w.previous = rate
-		b.setLimit(now, b.limit*2)
-	case b.growth == doubling: // the last doubling brought nothing: one at a time from before it
-		b.growth = probing
-		b.setLimit(now, b.limit/2)
-	case w.probing && rate < w.previous*(1+worthwhile/float64(b.limit)):
-		b.probeWait = min(max(2*b.probeWait, steadyWindow), maxProbeWait)
-		b.probeAt = now.Add(b.probeWait)
-		b.setLimit(now, b.limit-1)
-	case w.probing:
-		w.previous, b.probeWait = rate, 0
-		b.probe(now)
-	default:
-		w.previous = rate
-		b.probe(now)
-	}
-}
-
-// probe tries one connection more, unless that is known to be too much, or it is
-// the pace that keeps requests waiting.
-func (b *Budget) probe(now time.Time) {
-	if now.Before(b.probeAt) || b.window.paced || b.refusals.wall > 0 && b.limit+1 >= b.refusals.wall && now.Before(b.refusals.wallTill) {
-		b.setLimit(now, b.limit)
-		return
-	}
-	before := b.limit
-	b.setLimit(now, b.limit+1)
-	b.window.probing = b.limit > before
-}
-
-// setLimit sets the limit and starts a new window.
-func (b *Budget) setLimit(now time.Time, limit int) {
-	b.limit = min(max(limit, 1), b.ceiling)
-	w := &b.window
-	w.start, w.amount, w.starved, w.paced, w.probing = now, 0, false, false, false
-}
-
 // admit lets those in that there is room for.
 func (b *Budget) admit() {
 	for len(b.waiting) > 0 && b.free() {
 		close(b.waiting[0])
 		b.waiting = b.waiting[1:]
 		b.used++
+		b.note()
 	}
 }
 
@@ -302,12 +248,16 @@ func (b *Budget) free() bool {
 		return false
 	}
 	now := time.Now()
+	if !b.manners.permit(b.used - b.replies.bodies) {
+		b.window.held = true
+		return false
+	}
 	due := b.refusals.resume
 	if b.pace.due.After(due) {
 		due = b.pace.due
 	}
 	if due.After(now) {
-		b.window.paced = b.window.paced || b.pace.on()
+		b.window.held = b.window.held || b.pace.on()
 		if b.alarm == nil {
 			b.alarm = time.AfterFunc(due.Sub(now), b.wake)
 		}

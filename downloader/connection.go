@@ -55,6 +55,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		return nil
 	}
 	p.progress.Connections.Add(1)
+	runs := p.crowd.begin(t, g, c, dog.cancel)
 	switch whole := t.wantsWhole(); {
 	case whole && helper:
 		err = errResting
@@ -73,15 +74,34 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 			err = t.strayed(err)
 		}
 	}
+	p.crowd.end(runs, err)
 	p.progress.Connections.Add(-1)
-	if cause := context.Cause(watched); err != nil && errors.Is(cause, ErrStalled) {
-		err = fmt.Errorf("%w for %s", ErrStalled, p.s.IdleTimeout)
-	} else if err != nil && errors.Is(cause, errVoid) {
-		err = cause
-	}
+	err = t.explain(err, context.Cause(watched))
 	t.segs.release(g)
-	t.noteHealth(c, err, c.ctx.Err() != nil, asks && dog.first != nil)
+	t.noteHealth(c, err, c.ctx.Err() != nil || errors.Is(err, errStraggler), asks && dog.first != nil)
 	p.s.release(c.Budgeted, err)
+	if errors.Is(err, errStraggler) {
+		p.retried(c.Name())
+		return nil // what it has brought is here, and the rest is for whoever takes it next
+	}
+	return err
+}
+
+// explain returns what an attempt has ended with whose context has this cause.
+func (t *transfer) explain(err, cause error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*UnansweredError](err); ok {
+		t.unanswered.Add(1)
+		return err
+	}
+	switch {
+	case errors.Is(cause, ErrStalled):
+		return fmt.Errorf("%w for %s", ErrStalled, t.p.s.IdleTimeout)
+	case errors.Is(cause, errVoid), errors.Is(cause, errStraggler):
+		return cause
+	}
 	return err
 }
 

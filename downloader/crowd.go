@@ -21,10 +21,12 @@ type crowd struct {
 	resting int           // workers that wait to try their entry again
 	sparing int           // spare workers that stand in for them
 	rested  chan struct{} // holds a token when there may be somebody to stand in for
+
+	stragglers stragglers
 }
 
 func newCrowd() *crowd {
-	return &crowd{sharing: map[*transfer]struct{}{}, changed: make(chan struct{}), rested: make(chan struct{}, spareWorkers)}
+	return &crowd{sharing: map[*transfer]struct{}{}, changed: make(chan struct{}), rested: make(chan struct{}, spareWorkers), stragglers: newStragglers()}
 }
 
 // rest counts workers that wait to try their entry again.

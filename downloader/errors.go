@@ -230,13 +230,15 @@ type StatusError struct {
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: status %d", e.URL, e.Code) }
 
 func (e *StatusError) answer() Answer {
-	switch e.Code {
-	case 429:
+	switch {
+	case e.Code == http.StatusTooManyRequests:
 		return TooFast
-	case 503:
+	case e.Code == http.StatusServiceUnavailable:
 		return Busy
+	case e.Code >= 500:
+		return Sick
 	}
-	return Good // as far as the number of connections goes
+	return Bare // it brought nothing, and says nothing about the number of connections
 }
 
 // ProxyError is the refusal of a proxy to connect to a source: trouble of the

@@ -235,7 +235,7 @@ func endless(trouble error, lasted time.Duration) error {
 // refusal may be that of a firewall or a proxy, unless the source itself says in
 // detail what is wrong.
 func isTrouble(err error) bool {
-	if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNoService) {
+	if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNoService) || isOutOfFiles(err) {
 		return false
 	}
 	if access, ok := errors.AsType[*AccessError](err); ok {
@@ -337,7 +337,7 @@ func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, er
 	if came.size > wholeReference {
 		request.Length = 1
 	}
-	object, err := p.open(ctx, c, request)
+	object, err := p.open(ctx, c, request, 0)
 	p.s.answered(c.Name(), err)
 	if err != nil {
 		return true, err
@@ -359,7 +359,9 @@ func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, er
 // tolerance is how many refusals in a row are no more than what the budget sees to:
 // each connection may hear one.
 func (b *Budget) tolerance(err error) int {
-	if answer, _ := budgetAnswer(err); answer != Busy && answer != TooFast && answer != Closed {
+	switch answerOf(err) {
+	case Busy, TooFast, Closed:
+	default:
 		return 0
 	}
 	used, _, _ := b.Connections()

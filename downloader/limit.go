@@ -25,12 +25,13 @@ type spending struct {
 
 // open asks a source for an entry. What comes of it counts towards
 // Options.MaxTransfer and MaxCost; manifests do not, or a pass whose limit is
-// below its manifest's size would never get anywhere.
-func (p *pass) open(ctx context.Context, from *candidate, r Request) (*Object, error) {
+// below its manifest's size would never get anywhere. unanswered is how often the
+// entry was given up before because no answer began.
+func (p *pass) open(ctx context.Context, from *candidate, r Request, unanswered int32) (*Object, error) {
 	if err := p.afford(from, 0, 1); err != nil {
 		return nil, err
 	}
-	object, err := from.Open(ctx, r)
+	object, err := from.open(ctx, r, int(unanswered))
 	if err == nil && (p.s.MaxTransfer > 0 || !from.price.IsFree()) {
 		object.Body = &countedBody{object.Body, p, from}
 	}

@@ -53,7 +53,7 @@ func outcomeOf(err error) string {
 		return "not_found"
 	case errors.As(err, &access):
 		return "denied"
-	case errors.As(err, &status) && status.answer() != Good:
+	case errors.As(err, &status) && (status.answer() == Busy || status.answer() == TooFast):
 		return "refused"
 	}
 	return "error"

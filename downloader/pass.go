@@ -189,6 +189,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	var checkpointer, namer sync.WaitGroup
 	checkpointer.Go(func() { p.runCheckpoints(stop) })
 	namer.Go(func() { p.s.Tree.nameOld(stopNaming) })
+	checkpointer.Go(func() { p.runStragglers(ctx, stop) })
 
 	g, gctx := errgroup.WithContext(ctx)
 	p.admitSources(gctx)

@@ -189,6 +189,13 @@ func (s *segments) limit(g *segment, n int) int {
 	return int(min(int64(n), g.left()))
 }
 
+// progress returns where a worker has got to in its segment, and what is left.
+func (s *segments) progress(g *segment) (at, left int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.at, g.left()
+}
+
 // release ends a worker's hold on a segment. Neighbours that are complete
 // become one.
 func (s *segments) release(g *segment) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,25 +30,53 @@ func (s *Syncer) release(b Budgeted, err error) {
 }
 
 // release gives a connection back and tells the budget how it went.
-func (b Budgeted) release(err error) { b.Budget.Release(budgetAnswer(err)) }
-
-// budgetAnswer is how a request went, as far as it concerns a Budget.
-func budgetAnswer(err error) (answer Answer, wait time.Duration) {
-	if err == nil {
-		return Good, 0
+func (b Budgeted) release(err error) {
+	wait := time.Duration(0)
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		wait = status.RetryAfter
 	}
+	b.Budget.Release(answerOf(err), wait)
+}
+
+// answerOf is what the end of a request says of the number of connections.
+func answerOf(err error) Answer {
 	var status *StatusError
 	var access *AccessError
+	switch {
+	case err == nil:
+		return Good
+	case errors.As(err, &status):
+		return status.answer()
+	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified), errors.Is(err, ErrRange), errors.Is(err, ErrChanged):
+		return Bare
+	case isOutOfFiles(err):
+		return NoFile
+	case isTurnedAway(err):
+		return Closed
+	}
+	return NoAnswer
+}
+
+// isOutOfFiles reports whether this machine lets the process, or all, open no
+// more files.
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// isTurnedAway reports whether a host did not take a connection, did not answer on
+// it, or did not keep it.
+func isTurnedAway(err error) bool {
+	var unanswered *UnansweredError
 	var timeout interface{ Timeout() bool }
 	switch {
-	case errors.As(err, &status):
-		return status.answer(), status.RetryAfter
-	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified):
-		return Good, 0
-	case isUnreachable(err) && errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return Closed, 0
+	case errors.As(err, &unanswered), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		return true
+	case errors.Is(err, io.EOF): // it hung up without an answer
+		return true
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return isUnreachable(err) || !errors.Is(err, context.DeadlineExceeded) // of the handshake, and not of the pass
 	}
-	return NoAnswer, 0
+	return false
 }
 
 // authority is the source whose word on manifests and versions counts.

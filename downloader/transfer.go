@@ -51,6 +51,8 @@ type transfer struct {
 	earlier []share
 	pure    bool
 
+	unanswered atomic.Int32 // requests that were given up because no answer began
+
 	recorded bool        // the store knows the partial; guarded by p.checkpoints
 	listed   atomic.Bool // the checkpointer knows it
 	started  time.Time

@@ -26,10 +26,22 @@ type Host struct {
 	// with Retry-After.
 	RequestsPerSecond int
 
+	// ServedConns is how many connections are served; 0 is no limit. One more is accepted, and its requests are never answered,
+	// however many of the others are closed meanwhile. It needs [Host.Attach], or its hooks.
+	ServedConns int
+	// ConnLinger is for how long a connection that was closed still counts as one of those, as where a load balancer drains it.
+	ConnLinger time.Duration
+	// Workers is how many requests are worked on at once, each for WorkTime before its answer; 0 is no limit. Others wait for their
+	// turn, as behind uwsgi.
+	Workers  int
+	WorkTime time.Duration
+
 	faults   faults
 	counters counters
 	bucket   bucket
 	conns    conns
+	seats    seats
+	workers  workers
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -52,7 +64,7 @@ func (h *Host) serve(rw http.ResponseWriter, r *http.Request, s site) {
 	w := &response{ResponseWriter: rw, host: h, request: r}
 	running := h.counters.arrive(r)
 	defer h.counters.leave(w) // by defer: a fault may end the request by a panic
-	if !h.admit(w, r, running, s) {
+	if !h.admit(w, r, running, s) || !h.workers.work(r.Context(), h) {
 		return
 	}
 	if f := h.faults.claim(onArrival, r, span{}); f != nil && h.strikeOnArrival(w, r, f, s) {

@@ -18,13 +18,75 @@ func (h *Host) Attach(hs *http.Server) {
 }
 
 // ConnState counts connections; it is a hook of http.Server.
-func (h *Host) ConnState(_ net.Conn, state http.ConnState) { h.conns.change(state) }
+func (h *Host) ConnState(c net.Conn, state http.ConnState) {
+	h.conns.change(state)
+	if h.ServedConns > 0 && (state == http.StateClosed || state == http.StateHijacked) {
+		h.seats.leave(h)
+	}
+}
+
+// unservedKey is what ConnContext marks a connection with that is one too many.
+type unservedKey struct{}
+
+// seats are those of the connections that are served. Only the time of ConnLinger is kept of one that is closed.
+type seats struct {
+	mu    sync.Mutex
+	taken int
+}
+
+// take reports whether a new connection is one of those that are served. It is counted in any case.
+func (s *seats) take(h *Host) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken++
+	return s.taken <= h.ServedConns
+}
+
+func (s *seats) leave(h *Host) {
+	free := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.taken--
+	}
+	if h.ConnLinger <= 0 {
+		free()
+		return
+	}
+	time.AfterFunc(h.ConnLinger, free)
+}
+
+// workers are those of Host.Workers.
+type workers struct {
+	once sync.Once
+	free chan struct{} // in order of arrival
+}
+
+// work occupies a worker for the time of a request, and reports whether the client has waited for that.
+func (w *workers) work(ctx context.Context, h *Host) bool {
+	if h.Workers <= 0 {
+		return true
+	}
+	w.once.Do(func() { w.free = make(chan struct{}, h.Workers) })
+	select {
+	case w.free <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	case <-h.closed:
+		return false
+	}
+	defer func() { <-w.free }()
+	return h.pause(ctx, h.WorkTime)
+}
 
 // paceKey is where ConnContext leaves a connection's *pace.
 type paceKey struct{}
 
-// ConnContext makes BytesPerSecondPerConn hold for the connection as a whole; it is a hook of http.Server.
+// ConnContext makes BytesPerSecondPerConn hold for the connection as a whole, and counts for ServedConns; it is a hook of
+// http.Server.
 func (h *Host) ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	if h.ServedConns > 0 && !h.seats.take(h) {
+		ctx = context.WithValue(ctx, unservedKey{}, true)
+	}
 	if h.BytesPerSecondPerConn <= 0 {
 		return ctx
 	}
@@ -44,6 +106,10 @@ func (h *Host) connPace(r *http.Request) *pace {
 
 // admit applies the limits on requests, and reports whether the request may go on. running is how many there are, with this one.
 func (h *Host) admit(w *response, r *http.Request, running int64, s site) bool {
+	if r.Context().Value(unservedKey{}) != nil {
+		h.pause(r.Context(), 0)
+		panic(http.ErrAbortHandler)
+	}
 	if h.MaxConcurrent > 0 && running > int64(h.MaxConcurrent) {
 		if h.HangOver <= 0 {
 			s.refuse(w, http.StatusServiceUnavailable)

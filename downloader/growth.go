@@ -1,0 +1,157 @@
+package downloader
+
+import (
+	"math"
+	"time"
+)
+
+// growth is the way in which a Budget's limit grows.
+type growth int
+
+const (
+	byAnswer growth = iota // one more with each answer that brought bytes
+	doubling
+	probing // some more, and back if they bring nothing
+)
+
+const (
+	rampWindow     = 250 * time.Millisecond // while doubling: some round trips, at the least
+	rampAnswers    = 2                      // or as many times as a new connection needs for its first byte
+	steadyWindow   = 2 * time.Second        // while probing
+	maxProbeWait   = time.Minute            // between tries of more that brought nothing
+	worthwhile     = 0.5                    // of their share is what more connections must bring to be kept
+	worthDouble    = 0.15                   // of what came before is what twice as many must bring on top of it
+	fewAnswers     = 16                     // in a window: fewer say nothing about the number of connections,
+	severalAnswers = 2                      // nor do fewer for each connection
+	probePart      = 8                      // a part of the limit is tried on top of it at first
+)
+
+// window is a time over which a Budget counts what comes, to compare it with the
+// one before the limit last changed.
+type window struct {
+	start    time.Time
+	bytes    int64
+	answers  int64
+	starved  bool // somebody waited for a connection
+	held     bool // somebody waited for the pace, or for other answers
+	previous flow
+	probed   int // how much higher than before the limit is in this window
+}
+
+// flow is what a host gives in a second.
+type flow struct {
+	bytes   float64
+	answers float64 // 0 where they were too few to say anything
+	chance  float64 // by which part answers differ from window to window anyway
+}
+
+// flow returns that of a window under a limit. Answers count where each connection
+// has had several: else it is chance how many ended within the window.
+func (w *window) flow(elapsed time.Duration, limit int) flow {
+	f := flow{bytes: float64(w.bytes) / elapsed.Seconds()}
+	if w.answers >= fewAnswers && w.answers >= severalAnswers*int64(limit) {
+		f.answers = float64(w.answers) / elapsed.Seconds()
+		f.chance = 1 / math.Sqrt(float64(w.answers))
+	}
+	return f
+}
+
+// exceeds reports whether a flow is greater than another by some part: more bytes
+// come, or more answers do. Where small files come beside a big one, the bytes are
+// those of the big one, and the answers those of the small ones; the one may fall
+// because a file ends, just when more connections bring more of the other.
+func (f flow) exceeds(other flow, part float64) bool {
+	if f.bytes > 0 && f.bytes >= other.bytes*(1+part) {
+		return true
+	}
+	return other.answers > 0 && f.answers >= other.answers*(1+max(part, f.chance))
+}
+
+// grow adds a connection for an answer, at first.
+func (b *Budget) grow(now time.Time) {
+	if b.growth != byAnswer || len(b.waiting) == 0 || b.manners.limit > 0 {
+		return
+	}
+	if b.limit >= modestConnections {
+		b.growth = doubling
+		b.setLimit(now, b.limit)
+		b.window.previous = flow{}
+		return
+	}
+	b.limit = min(b.limit+1, b.ceiling)
+}
+
+// windowLength is how long the limit stays before what it brings is judged: while
+// doubling, long enough for new connections to have brought something.
+func (b *Budget) windowLength() time.Duration {
+	if b.growth != doubling {
+		return steadyWindow
+	}
+	return min(max(rampWindow, rampAnswers*b.replies.first), steadyWindow)
+}
+
+// count adds bytes to the window and, at its end, decides about the limit.
+func (b *Budget) count(now time.Time, n int) {
+	w := &b.window
+	w.bytes += int64(n)
+	elapsed := now.Sub(w.start)
+	if elapsed < b.windowLength() {
+		return
+	}
+	came := w.flow(elapsed, b.limit)
+	switch {
+	case !w.starved && len(b.waiting) == 0: // the queue is short: more connections would idle
+		b.setLimit(now, b.limit)
+		w.previous = came
+	case b.growth == byAnswer: // few answers yet: the files are big
+		b.setLimit(now, b.limit)
+		b.grow(now)
+	case b.growth == doubling && came.exceeds(w.previous, worthDouble):
+		w.previous = came
+		if b.raise(now, b.limit); b.limit == b.ceiling && w.probed == 0 {
+			b.growth = probing
+		}
+	case b.growth == doubling: // the last doubling brought nothing: a few at a time from before it
+		b.growth = probing
+		b.setLimit(now, b.limit-w.probed)
+	case w.probed > 0 && !came.exceeds(w.previous, worthwhile*float64(w.probed)/float64(b.limit)):
+		b.probeWait, b.probeStep = min(max(2*b.probeWait, steadyWindow), maxProbeWait), 0
+		b.probeAt = now.Add(b.probeWait)
+		b.setLimit(now, b.limit-w.probed)
+	case w.probed > 0:
+		w.previous, b.probeWait = came, 0
+		b.probeStep = min(2*b.probeStep, max(b.limit/2, 1))
+		b.probe(now)
+	default:
+		w.previous = came
+		b.probe(now)
+	}
+}
+
+// probe tries more connections, unless that is known to be too much, or it is not
+// the limit that keeps requests waiting.
+func (b *Budget) probe(now time.Time) {
+	step := max(b.probeStep, b.limit/probePart, 1)
+	if r := &b.refusals; r.wall > 0 && now.Before(r.wallTill) {
+		step = min(step, r.wall-1-b.limit)
+	}
+	if now.Before(b.probeAt) || b.window.held || step < 1 {
+		b.setLimit(now, b.limit)
+		return
+	}
+	b.probeStep = step
+	b.raise(now, step)
+}
+
+// raise starts a window with a higher limit.
+func (b *Budget) raise(now time.Time, step int) {
+	before := b.limit
+	b.setLimit(now, b.limit+step)
+	b.window.probed = b.limit - before
+}
+
+// setLimit sets the limit and starts a new window.
+func (b *Budget) setLimit(now time.Time, limit int) {
+	b.limit = min(max(limit, 1), b.ceiling)
+	b.window = window{start: now, previous: b.window.previous}
+}
