@@ -61,7 +61,7 @@ func TestAPlanTellsWhoRefuses(t *testing.T) {
 				Match: func(r *http.Request) bool { return !strings.Contains(r.URL.RawQuery, "list-type") },
 			})
 			return a.source
-		}, downloader.CauseNotGranted},
+		}, downloader.CauseStranger},
 	}
 	for name, tt := range refusals {
 		t.Run(name, func(t *testing.T) {

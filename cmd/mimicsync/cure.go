@@ -128,6 +128,17 @@ func s3Cure(e *downloader.AccessError) []step {
 		return []step{{Do: "log in to AWS", Command: first(e.Command, awsConfigure)}}
 	case downloader.CauseLoginExpired:
 		return []step{{Do: "log in again, in the way in which you got the credentials, and try them with", Command: first(e.Command, "aws sts get-caller-identity")}}
+	case downloader.CauseNoRole:
+		return []step{
+			{Do: "compare the account and the role of the AWS profile with what you may use", Command: first(e.Command, "aws configure list")},
+			{Do: "ask whoever runs your AWS accounts to give you that role"},
+		}
+	case downloader.CauseStranger:
+		return []step{{Do: "let the location in the configuration say no more that it is anonymous, so that your AWS login is sent"}, page}
+	case downloader.CauseEncrypted:
+		return []step{{Do: "fetch it from another source, or ask the bucket's owner to let your AWS identity use the key (kms:Decrypt)"}}
+	case downloader.CauseSignature:
+		return []step{{Do: "fetch it from another source: the store does not understand the file's name"}}
 	case downloader.CauseNoUser:
 		return []step{{Do: "use the access key of an IAM user", Command: awsConfigure}, link}
 	case downloader.CauseClock:

@@ -61,7 +61,9 @@ func (p *place) list(ctx context.Context, a address, ref manifest.Ref, in *sdk.L
 	if p.RequesterPays {
 		in.RequestPayer = types.RequestPayerRequester
 	}
-	out, err := attempt(ctx, func() (*sdk.ListObjectsV2Output, error) { return p.client.ListObjectsV2(ctx, in) })
+	out, err := attempt(ctx, p, a, func(at func(*sdk.Options)) (*sdk.ListObjectsV2Output, error) {
+		return p.client.ListObjectsV2(ctx, in, at)
+	})
 	if err != nil {
 		return nil, p.explain(ctx, a, ref, "", err)
 	}

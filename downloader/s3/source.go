@@ -30,6 +30,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -66,40 +67,50 @@ type Options struct {
 // Source is S3 as a downloader.Source. It is safe for concurrent use.
 type Source struct {
 	client *http.Client
+	wallet *wallet
 	places map[manifest.Ref]*place // with one for the zero Ref
 }
 
-// place is a Location with the client that asks there. It is never changed.
+// place is a Location with the client that asks there.
 type place struct {
 	Location
 
+	wallet     *wallet
 	client     *sdk.Client
 	identities *sts.Client
 	amazon     bool // not another store's endpoint
+
+	// moved is the region that the store has named for the bucket, nil if it has
+	// not, or if that is an access point, whose region is in its name.
+	moved atomic.Pointer[string]
+	// accepted is the id of the access key of the last signature that the store
+	// accepted, nil if it has accepted none.
+	accepted atomic.Pointer[string]
 }
 
 var (
-	_ downloader.Source = (*Source)(nil)
-	_ downloader.Lister = (*Source)(nil)
-	_ downloader.Idler  = (*Source)(nil)
+	_ downloader.Source  = (*Source)(nil)
+	_ downloader.Lister  = (*Source)(nil)
+	_ downloader.Idler   = (*Source)(nil)
+	_ downloader.Renewer = (*Source)(nil)
 )
 
 // New returns a Source. It reads the AWS configuration, and asks nobody; ctx is
 // for that alone. The error says what is wrong with the Options or with the
 // configuration.
 func New(ctx context.Context, o Options) (*Source, error) {
-	cfg, client, err := load(ctx, o)
+	cfg, client, wallet, err := load(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{client: client, places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
+	s := &Source{client: client, wallet: wallet, places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
 	for ref, l := range o.Locations {
-		if s.places[ref], err = newPlace(ctx, cfg, o, l); err != nil {
+		if s.places[ref], err = newPlace(ctx, cfg, wallet, o, l); err != nil {
 			return nil, err
 		}
 	}
 	if s.places[manifest.Ref{}] == nil {
-		if s.places[manifest.Ref{}], err = newPlace(ctx, cfg, o, Open); err != nil {
+		if s.places[manifest.Ref{}], err = newPlace(ctx, cfg, wallet, o, Open); err != nil {
 			return nil, err
 		}
 	}
@@ -114,6 +125,15 @@ func (s *Source) String() string { return Name }
 
 // CloseIdleConnections implements downloader.Idler.
 func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
+
+// Renew implements downloader.Renewer: the AWS configuration is read again for the
+// next request that is signed.
+func (s *Source) Renew() {
+	for _, p := range s.places {
+		p.accepted.Store(nil)
+	}
+	s.wallet.renew()
+}
 
 // place finds where a version lies.
 func (s *Source) place(ref manifest.Ref) (*place, address, error) {
@@ -176,7 +196,9 @@ func (p *place) get(ctx context.Context, a address, r downloader.Request) (*down
 	if p.RequesterPays {
 		in.RequestPayer = types.RequestPayerRequester
 	}
-	out, err := attempt(ctx, func() (*sdk.GetObjectOutput, error) { return p.client.GetObject(ctx, in, options...) })
+	out, err := attempt(ctx, p, a, func(at func(*sdk.Options)) (*sdk.GetObjectOutput, error) {
+		return p.client.GetObject(ctx, in, append(options, at)...)
+	})
 	if err != nil {
 		return nil, p.explain(ctx, a, r.Ref, r.Path, err)
 	}

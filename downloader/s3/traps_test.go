@@ -278,7 +278,7 @@ func TestAnswersOfOthers(t *testing.T) {
 			_, err := fetch(t, source, downloader.Request{Path: large})
 			switch status, ok := errors.AsType[*downloader.StatusError](err); {
 			case code == http.StatusForbidden:
-				mustRefuse(t, err, downloader.Forbidden, downloader.CauseNotGranted)
+				mustRefuse(t, err, downloader.Forbidden, downloader.CauseStranger)
 			case code == http.StatusNotFound:
 				if !errors.Is(err, downloader.ErrNotExist) {
 					t.Errorf("Open = %v, want ErrNotExist", err)
