@@ -138,6 +138,9 @@ const (
 	// CauseNoRole means that a login is good, and does not give the role or the
 	// account that the configuration names.
 	CauseNoRole Cause = "no_role"
+	// CauseFederation means that the login of another identity provider does not give
+	// one of the cloud's.
+	CauseFederation Cause = "federation"
 	// CauseEncrypted means that the object is encrypted with a key that the reader
 	// may not use.
 	CauseEncrypted Cause = "encrypted"

@@ -106,6 +106,10 @@ func gcsCure(e *downloader.AccessError) []step {
 		return []step{{Do: "enable billing for the project", Page: e.Page}, {Do: "or have its owner give you the role Service Usage Consumer, or name another one"}}
 	case downloader.CauseNoLogin, downloader.CauseLoginExpired, downloader.CauseBadLogin:
 		return []step{login}
+	case downloader.CauseFederation:
+		return []step{{Do: "renew the token of your identity provider, and see how its errors are read", Page: e.Page}, {Do: "or log in to Google as a person", Command: "gcloud auth application-default login"}}
+	case downloader.CauseNoRole:
+		return []step{{Do: "have the service account's owner give you the role Service Account Token Creator", Page: e.Page}, {Do: "or log in to Google as the account that is linked with PhysioNet", Command: "gcloud auth application-default login"}}
 	case downloader.CauseNoBucket:
 		return []step{{Do: "see whether the version has a copy at Google, and under which name", Page: e.Page}}
 	}

@@ -96,9 +96,10 @@ type Source struct {
 }
 
 var (
-	_ downloader.Source = (*Source)(nil)
-	_ downloader.Lister = (*Source)(nil)
-	_ downloader.Idler  = (*Source)(nil)
+	_ downloader.Source  = (*Source)(nil)
+	_ downloader.Lister  = (*Source)(nil)
+	_ downloader.Idler   = (*Source)(nil)
+	_ downloader.Renewer = (*Source)(nil)
 )
 
 // New returns a Source. It asks nobody anything. The error says what is wrong
@@ -116,10 +117,10 @@ func New(o Options) (*Source, error) {
 	}
 	data := transport(o)
 	// Bodies may use all connections there may be, and a login must not wait for them.
-	tokens := data.Clone()
+	tokens := transport(o)
 	tokens.MaxConnsPerHost = 0
 	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
-	s.login = &login{anonymous: o.Anonymous, client: &http.Client{Transport: tokens, Timeout: tokenTimeout}}
+	s.login = newLogin(o.Anonymous, &http.Client{Transport: listening{tokens}, Timeout: tokenTimeout})
 	client := &http.Client{
 		Transport: &wire{base: data, login: s.login, agent: s.agent},
 		// Nothing here redirects. Who does must not get the token.
@@ -142,6 +143,10 @@ func (s *Source) CloseIdleConnections() {
 	s.login.client.CloseIdleConnections()
 }
 
+// Renew implements downloader.Renewer: the application default credentials are
+// looked for again with the next request.
+func (s *Source) Renew() { s.login.renew() }
+
 func transport(o Options) *http.Transport {
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
@@ -158,6 +163,8 @@ func transport(o Options) *http.Transport {
 		MaxConnsPerHost:     max(o.Connections, 2), // else a request dials while the last one's connection goes back to the pool
 		IdleConnTimeout:     90 * time.Second,
 		ReadBufferSize:      64 << 10,
+
+		OnProxyConnectResponse: downloader.RefusedByProxy,
 	}
 }
 
