@@ -91,6 +91,8 @@ func classify(err error) (verdict, Reason) {
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
+	case seenUnder(err) != "":
+		return permanent, ReasonChecksum // until it changes
 	case errors.As(err, &mismatch), errors.Is(err, ErrWebPage):
 		return wrong, ReasonChecksum
 	case errors.As(err, &size) && size.Got > size.Want:

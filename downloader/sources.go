@@ -208,7 +208,7 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 		c.denied++
 	}
 	if _, wrong := errors.AsType[*MismatchError](err); wrong && alone {
-		p.tally.noteWrong(c, p.ref, e)
+		p.tally.noteWrong(c, p.ref, e, seenUnder(err))
 	}
 	p.tally.mu.Unlock()
 	if err := p.stillAllowed(ctx, c); err != nil {

@@ -46,6 +46,7 @@ type transfer struct {
 	before  int64
 	earlier []share
 	pure    bool
+	doubt   suspicion
 
 	recorded bool        // the store knows the partial; guarded by p.checkpoints
 	listed   atomic.Bool // the checkpointer knows it
@@ -97,6 +98,9 @@ func (t *transfer) run(ctx context.Context, buf []byte) error {
 		err := p.droppedFor(c)
 		if err == nil {
 			t.turnTo(c)
+			if err := t.suspect(c); err != nil {
+				return err
+			}
 			err = t.insist(ctx, buf, i+1 < len(order))
 			switch {
 			case err == nil:
@@ -250,7 +254,10 @@ func (t *transfer) verify(ctx context.Context) error {
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
-	return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
+	t.mu.Lock()
+	validator := t.meta.Validator
+	t.mu.Unlock()
+	return errors.Join(t.convict(mismatch, validator), t.discard(ctx, "wrong digest"))
 }
 
 // revoke says that what is here must go, and ends all work on it. It returns

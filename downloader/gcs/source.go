@@ -203,7 +203,7 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 	}
 	o := &downloader.Object{
 		Body: &body{reader: reader, exchange: x}, Offset: reader.Attrs.StartOffset, Size: reader.Attrs.Size,
-		Validator: x.header.Get("X-Goog-Generation"), Modified: reader.Attrs.LastModified,
+		Validator: x.header.Get("X-Goog-Generation"), Modified: reader.Attrs.LastModified, Fixed: true,
 	}
 	if err := s.judge(r, o); err != nil {
 		_ = reader.Close() // the error is about the answer, not about its body

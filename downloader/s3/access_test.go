@@ -256,7 +256,6 @@ func TestCredentialsThatCannotBeHad(t *testing.T) {
 	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseBadLogin)
 }
 
-
 // TestMissingOrForbidden: where nobody may list, what is missing looks
 // forbidden; it is so for that file alone.
 func TestMissingOrForbidden(t *testing.T) {

@@ -221,6 +221,7 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 	o := &downloader.Object{
 		Body: out.Body, Size: -1, Validator: httpheader.StrongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified),
 	}
+	o.Fixed = o.Validator != ""
 	if out.ContentLength != nil {
 		o.Size = *out.ContentLength
 	}
