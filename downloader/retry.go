@@ -91,7 +91,7 @@ func classify(err error) (verdict, Reason) {
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
-	case seenUnder(err) != "":
+	case seenUnder(err) != "", errors.As(err, new(*EncodingError)):
 		return permanent, ReasonChecksum // until it changes
 	case errors.As(err, &mismatch), errors.Is(err, ErrWebPage):
 		return wrong, ReasonChecksum

@@ -109,6 +109,9 @@ func (s *Source) explain(x *exchange, r downloader.Request, err error) error {
 	case x.status == 0 || x.status/100 == 2:
 		return s.trouble(r, err)
 	}
+	if x.page && x.status/100 == 4 && x.status != http.StatusTooManyRequests {
+		return fmt.Errorf("%s: status %d: %w", s.name(r), x.status, downloader.ErrWebPage)
+	}
 	switch x.status {
 	case http.StatusNotModified:
 		return downloader.ErrNotModified

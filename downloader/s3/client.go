@@ -230,12 +230,19 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 // regionHeader says in which region a bucket is.
 const regionHeader = "X-Amz-Bucket-Region"
 
+// foreign marks the answer of something between here and the store: a page, or a
+// redirect without a word. No header that comes from outside has a space in its name.
+const foreign = "not the store's"
+
 // refusing reads the body of a refusal. The region that it names, of which the SDK
 // tells nothing, becomes a header, as it is in other answers.
 func refusing(response *http.Response) *http.Response {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, errorLimit)) // half a refusal is one
 	_ = response.Body.Close()
 	response.Body = io.NopCloser(bytes.NewReader(text))
+	if isPage(response.Header.Get("Content-Type")) || downloader.IsPage(text) || len(text) == 0 && response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified {
+		response.Header[foreign] = []string{"yes"}
+	}
 	var said struct {
 		Region string `xml:"Region"`
 	}

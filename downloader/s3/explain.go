@@ -39,6 +39,9 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	if answer == nil {
 		return fmt.Errorf("%s: %w", a.url(path), wire(err))
 	}
+	if answer.Header[foreign] != nil && regionOf(err) == "" {
+		return between(a.url(path), answer)
+	}
 	switch answer.StatusCode {
 	case http.StatusNotModified:
 		return downloader.ErrNotModified
@@ -57,6 +60,15 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
 	}
 	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+}
+
+// between is about the answer of something between here and the store: the page of
+// a firewall, or of a network where people log in.
+func between(what string, answer *http.Response) error {
+	if code := answer.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
+		return &downloader.StatusError{URL: what, Code: code, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+	}
+	return fmt.Errorf("%s: status %d: %w", what, answer.StatusCode, downloader.ErrWebPage)
 }
 
 // wire is what is wrong with the line, without the URL and the SDK's words

@@ -29,13 +29,17 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/httpheader"
@@ -197,12 +201,24 @@ func (p *place) get(ctx context.Context, a address, r downloader.Request) (*down
 		in.RequestPayer = types.RequestPayerRequester
 	}
 	out, err := attempt(ctx, p, a, func(at func(*sdk.Options)) (*sdk.GetObjectOutput, error) {
-		return p.client.GetObject(ctx, in, append(options, at)...)
+		return p.client.GetObject(ctx, in, append(options[:len(options):len(options)], at)...)
 	})
 	if err != nil {
 		return nil, p.explain(ctx, a, r.Ref, r.Path, err)
 	}
+	packing := downloader.PackingOf(r.Path, aws.ToString(out.ContentEncoding))
+	if packing == downloader.Gzipped && in.Range != nil { // a part of it is of no use
+		_ = out.Body.Close()
+		r.Offset, r.Length, r.Validator = 0, 0, ""
+		return p.get(ctx, a, r)
+	}
 	o, err := object(r, out)
+	switch {
+	case err == nil && packing == downloader.Gzipped:
+		err = downloader.Unpack(o)
+	case err == nil && packing == downloader.OddlyPacked:
+		err = &downloader.EncodingError{Encoding: *out.ContentEncoding}
+	}
 	if err != nil {
 		_ = out.Body.Close() // the error is about the answer, not about its body
 		return nil, fmt.Errorf("%s: %w", a.url(r.Path), err)
@@ -225,8 +241,12 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 	if out.ContentLength != nil {
 		o.Size = *out.ContentLength
 	}
-	if out.ETag == nil && strings.HasPrefix(aws.ToString(out.ContentType), "text/html") {
-		return nil, downloader.ErrWebPage // of something between here and the store
+	if out.ETag == nil || isPage(aws.ToString(out.ContentType)) && requestID(out.ResultMetadata) == "" && !isPage(typeOf(r.Path)) {
+		body, err := downloader.Judge(aws.ToString(out.ContentType), out.Body)
+		if err != nil {
+			return nil, err
+		}
+		o.Body = body
 	}
 	if out.ContentRange != nil {
 		start, end, total, ok := httpheader.ParseContentRange(*out.ContentRange)
@@ -239,6 +259,26 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 		return nil, downloader.ErrChanged // the store does not know If-Match
 	}
 	return o, nil
+}
+
+func isPage(contentType string) bool { return strings.HasPrefix(contentType, "text/html") }
+
+// typeOf is the media type that a file's name speaks of.
+func typeOf(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".html", ".htm", ".shtml", ".xhtml":
+		return "text/html"
+	}
+	return ""
+}
+
+// requestID is what every answer of Amazon's, and of stores like it, has.
+func requestID(m middleware.Metadata) string {
+	answer, ok := awsmiddleware.GetRawResponse(m).(*smithyhttp.Response)
+	if !ok || answer.Response == nil {
+		return ""
+	}
+	return answer.Header.Get("X-Amz-Request-Id")
 }
 
 // noManifest finds out what is missing: the manifest, or, where there is nothing
