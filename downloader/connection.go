@@ -131,7 +131,13 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 	case validator == "":
 		from -= min(from, overlap)
 	}
-	object, err := t.ask(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator})
+	object, err := t.ask(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator, NoneMatch: t.noneMatch(validator)})
+	if different := t.recognise(object, err); different != nil {
+		if err == nil {
+			_ = object.Body.Close() // it has been read before
+		}
+		return different
+	}
 	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
 		return t.revoke(err.Error())
 	}

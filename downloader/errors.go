@@ -152,6 +152,20 @@ const (
 	// CauseIdentityPolicy means that the person's own cloud account does not
 	// let its user read.
 	CauseIdentityPolicy Cause = "identity_policy"
+	// CauseNoRole means that a login is good, and does not give the role or the
+	// account that the configuration names.
+	CauseNoRole Cause = "no_role"
+	// CauseFederation means that the login of another identity provider does not give
+	// one of the cloud's.
+	CauseFederation Cause = "federation"
+	// CauseEncrypted means that the object is encrypted with a key that the reader
+	// may not use.
+	CauseEncrypted Cause = "encrypted"
+	// CauseStranger means that no credentials are sent, as the configuration has it,
+	// and that the source does not serve strangers.
+	CauseStranger Cause = "stranger"
+	// CauseSignature means that a signature was refused for the name of one object.
+	CauseSignature Cause = "signature"
 	// CauseArchived means that the owner has to bring the object back from an
 	// archive.
 	CauseArchived Cause = "archived"

@@ -3,6 +3,7 @@ package downloader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -44,6 +45,12 @@ type SourcePlan struct {
 	// unknown.
 	Price Price
 	Cost  Money
+	// Refused is why the source would give nothing before a person has acted, nil
+	// if it gives. Then Bytes and Cost are unknown.
+	Refused *AccessError
+	// Unlisted is the trouble for which the source, which can list, did not: what it
+	// has is unknown, and that may pass. Nil if there was none.
+	Unlisted error
 }
 
 // Basis says where a number of bytes comes from.
@@ -118,7 +125,7 @@ func (p *pass) estimate(ctx context.Context, c *candidate) (SourcePlan, error) {
 	e := SourcePlan{Name: c.Name(), Files: p.plan.Fetch + p.plan.Examine, Price: c.price}
 	e.Bytes, e.Basis = p.bytesToFetch()
 	if e.Files > 0 {
-		if err := p.askListing(ctx, c, &e); err != nil {
+		if err := p.askSource(ctx, c, &e); err != nil {
 			return e, err
 		}
 	}
@@ -126,7 +133,7 @@ func (p *pass) estimate(ctx context.Context, c *candidate) (SourcePlan, error) {
 		return e, err
 	}
 	e.Cost = -1
-	if e.Bytes >= 0 || e.Price.IsFree() {
+	if e.Refused == nil && (e.Bytes >= 0 || e.Price.IsFree()) {
 		e.Cost = e.Price.Cost(e.Bytes, e.Files+e.Bytes/largestPiece)
 	}
 	return e, nil
@@ -156,13 +163,53 @@ func (p *pass) started() int64 {
 	return p.s.partialBytes(p.ref)
 }
 
-// askListing takes the sizes from the source's listing, if it has one for us and
-// does not take too long about it; e stays as it is if not.
-func (p *pass) askListing(ctx context.Context, c *candidate, e *SourcePlan) error {
-	lister, ok := c.Source.(Lister)
-	if !ok {
-		return nil
+// askSource finds out what a source would give: by its listing, if it has one for
+// us, and by whether we may read.
+func (p *pass) askSource(ctx context.Context, c *candidate, e *SourcePlan) error {
+	var refused *AccessError
+	lister, lists := c.Source.(Lister)
+	switch unheard := p.tally.report.AuthorityErr; {
+	case lists:
+		if err := p.askListing(ctx, c, lister, e); err != nil {
+			return err
+		}
+		if e.Unlisted != nil {
+			e.Bytes, e.Basis = -1, BasisUnknown
+			return nil
+		}
+		if err := p.mayRead(ctx, c); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if !errors.As(err, &refused) {
+			return nil
+		}
+	case c.Name() != p.s.authority().Name() || !errors.As(unheard, &refused):
+		return nil // who gave the manifest gives the rest
 	}
+	e.Refused, e.Bytes, e.Basis = refused, -1, BasisUnknown
+	e.Files, e.Lacks = 0, 0
+	return nil
+}
+
+// mayRead asks a source for the first byte of the manifest: that a listing is
+// refused or given does not say that files are.
+func (p *pass) mayRead(ctx context.Context, c *candidate) error {
+	ctx, stop := context.WithTimeout(ctx, listingTime)
+	defer stop()
+	if err := c.Budget.Acquire(ctx); err != nil {
+		return err
+	}
+	object, err := c.Open(ctx, Request{Ref: p.ref, Path: manifest.Name, Length: 1})
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, object.Body, 2) // so that the connection can be used again
+		_ = object.Body.Close()                     // that it came is the answer
+	}
+	p.s.release(c.Budgeted, err)
+	return err
+}
+
+// askListing takes the sizes from the source's listing. e stays as it is where the
+// listing is refused, or takes too long; trouble is noted in it.
+func (p *pass) askListing(ctx context.Context, c *candidate, lister Lister, e *SourcePlan) error {
 	wanted, err := p.wanted()
 	if err != nil {
 		return err
@@ -172,25 +219,34 @@ func (p *pass) askListing(ctx context.Context, c *candidate, e *SourcePlan) erro
 	if err := c.Budget.Acquire(listing); err != nil {
 		return context.Cause(ctx) // nil if transfers have all connections
 	}
-	var files, bytes int64
+	var listed, files, bytes int64
 	for object, lerr := range lister.List(listing, p.ref) {
 		if err = lerr; err != nil {
 			break
 		}
+		listed++
 		if wanted.has(object.Path) {
 			files, bytes = files+1, bytes+object.Size
 		}
 	}
 	p.s.release(c.Budgeted, err)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	case err != nil:
-		p.s.Logger.WarnContext(ctx, "no listing", "dataset", p.ref.String(), "from", c.Name(), "err", err)
+	}
+	if err == nil {
+		e.Lacks, e.Files = max(e.Files-files, 0), min(files, e.Files)
+		e.Bytes, e.Basis = max(bytes-p.started(), 0), BasisListing
 		return nil
 	}
-	e.Lacks, e.Files = max(e.Files-files, 0), min(files, e.Files)
-	e.Bytes, e.Basis = max(bytes-p.started(), 0), BasisListing
+	p.s.Logger.WarnContext(ctx, "no listing", "dataset", p.ref.String(), "from", c.Name(), "err", err)
+	_, refused := errors.AsType[*AccessError](err)
+	switch {
+	case refused, listing.Err() != nil && listed > 0: // it may be long, and nothing be wrong with it
+	case listing.Err() != nil:
+		e.Unlisted = fmt.Errorf("%w: no listing came in %s", ErrStalled, listingTime)
+	default:
+		e.Unlisted = err
+	}
 	return nil
 }
 

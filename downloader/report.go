@@ -200,11 +200,12 @@ func (p *pass) credit(f *committed) {
 	}
 }
 
-// noteWrong is about an entry whose digest a source has wrong. The caller holds
+// noteWrong is about an entry whose digest a source has wrong, as the object of this
+// validator if that is known. The caller holds
 // mu.
-func (t *tally) noteWrong(c *candidate, ref manifest.Ref, e manifest.Entry) {
+func (t *tally) noteWrong(c *candidate, ref manifest.Ref, e manifest.Entry, validator string) {
 	if len(t.wrong) < maxFailures {
-		t.wrong = append(t.wrong, store.Wrong{Digest: e.Digest, Source: c.Name(), Ref: ref, At: time.Now()})
+		t.wrong = append(t.wrong, store.Wrong{Digest: e.Digest, Source: c.Name(), Ref: ref, At: time.Now(), Validator: validator})
 	}
 }
 

@@ -87,6 +87,7 @@ func (t *transfer) accept(ctx context.Context, from Source, object *Object, g *s
 		}
 	}
 	t.mu.Lock()
+	t.doubt.fixed = object.Fixed
 	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, from.Name()
 	t.mu.Unlock()
 	if object.Size < 0 || object.Size > namelessMax {

@@ -92,6 +92,8 @@ func classify(err error) (verdict, Reason) {
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
+	case seenUnder(err) != "", errors.As(err, new(*EncodingError)):
+		return permanent, ReasonChecksum // until it changes
 	case errors.As(err, &mismatch):
 		return wrong, ReasonChecksum
 	case errors.Is(err, ErrWebPage):

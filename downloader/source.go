@@ -58,6 +58,9 @@ type Object struct {
 	Size      int64     // of the whole object, -1 when unknown
 	Validator string    // strong ETag or generation; empty when there is none
 	Modified  time.Time // zero when unknown
+	// Fixed means that the Validator is another one whenever the bytes are, as that
+	// of a store is, and not made of a file's size and time.
+	Fixed bool
 }
 
 // Lister is a Source that can also say which objects it has, with their sizes,

@@ -243,7 +243,7 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 		c.absent++
 	}
 	if _, wrong := errors.AsType[*MismatchError](err); wrong && alone {
-		p.tally.noteWrong(c, p.ref, e)
+		p.tally.noteWrong(c, p.ref, e, seenUnder(err))
 	}
 	p.tally.mu.Unlock()
 	if err := errors.Join(p.stillAllowed(ctx, c), p.stillThere(ctx, c)); err != nil {

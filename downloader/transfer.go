@@ -50,6 +50,7 @@ type transfer struct {
 	before  int64
 	earlier []share
 	pure    bool
+	doubt   suspicion
 
 	unanswered atomic.Int32 // requests that were given up because no answer began
 
@@ -103,6 +104,9 @@ func (t *transfer) run(ctx context.Context, buf []byte) error {
 		err := p.droppedFor(c)
 		if err == nil {
 			t.turnTo(c)
+			if err := t.suspect(c); err != nil {
+				return err
+			}
 			err = t.insist(ctx, buf, i+1 < len(order))
 			switch {
 			case err == nil:
@@ -267,7 +271,10 @@ func (t *transfer) verify(ctx context.Context) error {
 		c.Budget.health.mismatched(mismatch)
 		t.p.doubtManifest(ctx)
 	}
-	return errors.Join(mismatch, t.discard(ctx, "wrong digest"))
+	t.mu.Lock()
+	validator := t.meta.Validator
+	t.mu.Unlock()
+	return errors.Join(t.convict(mismatch, validator), t.discard(ctx, "wrong digest"))
 }
 
 // revoke says that what is here must go, and ends all work on it. It returns

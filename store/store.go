@@ -28,8 +28,9 @@
 //
 // A file without one of the last four buckets is of a program that did not know
 // it, and gets it; such a program leaves the bucket as it is. wrong holds what
-// sources had wrong in the last 30 days, under manifests in force: a few keys, or
-// none. rates holds the last pass of each kind: two keys a source. received holds
+// sources had wrong in the last 30 days, or until the object has another validator,
+// under manifests in force: a few keys, or none. A value without Validator, as older
+// programs write it, is of the former kind; they pass over that field. rates holds the last pass of each kind: two keys a source. received holds
 // the last 30 days.
 //
 // Integers are big-endian, so that keys sort by value. An id stands for one

@@ -17,11 +17,17 @@ type Wrong struct {
 	Source string          `json:"-"`
 	Ref    manifest.Ref    // the version that the entry was fetched for
 	At     time.Time
+	// Validator is that of the object which is wrong, where it changes whenever the
+	// bytes do: then the source's answer tells when it is another. Empty where
+	// nothing tells.
+	Validator string `json:",omitempty"`
 }
 
-// keptWrong is how long it counts that a source was wrong: what it serves is
-// mended some day, and nobody tells.
+// keptWrong is how long it counts that a source was wrong, where it does not tell
+// when what it serves is mended.
 const keptWrong = 30 * 24 * time.Hour
+
+func (w *Wrong) counts() bool { return w.Validator != "" || time.Since(w.At) < keptWrong }
 
 func (w *Wrong) key() []byte { return append(bytes.Clone(w.Digest[:]), w.Source...) }
 
@@ -38,28 +44,38 @@ func putWrong(b *bolt.Bucket, all []Wrong) error {
 	return nil
 }
 
-// WrongAt returns the names of the sources that had a digest wrong in the last
-// 30 days.
-func (s *Store) WrongAt(d manifest.Digest) (sources []string, err error) {
+// WrongOf returns what sources had wrong of a digest, and which counts still.
+func (s *Store) WrongOf(d manifest.Digest) (all []Wrong, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketWrong).Cursor()
 		for k, v := c.Seek(d[:]); bytes.HasPrefix(k, d[:]); k, v = c.Next() {
-			var w Wrong
+			w := Wrong{Digest: d, Source: string(k[len(d):])}
 			if err := unmarshal(k, v, &w); err != nil {
 				return err
 			}
-			if time.Since(w.At) < keptWrong {
-				sources = append(sources, string(k[len(d):]))
+			if w.counts() {
+				all = append(all, w)
 			}
 		}
 		return nil
 	})
+	return all, err
+}
+
+// WrongAt returns the names of the sources that had a digest wrong, where that
+// counts still.
+func (s *Store) WrongAt(d manifest.Digest) (sources []string, err error) {
+	all, err := s.WrongOf(d)
+	for _, w := range all {
+		sources = append(sources, w.Source)
+	}
 	return sources, err
 }
 
-// DropOldWrong forgets what sources had wrong more than 30 days ago.
+// DropOldWrong forgets what sources had wrong more than 30 days ago, where they do
+// not tell when it is mended.
 func (s *Store) DropOldWrong() error {
-	old := func(w *Wrong) bool { return time.Since(w.At) >= keptWrong }
+	old := func(w *Wrong) bool { return !w.counts() }
 	some := false
 	err := s.view(func(tx *bolt.Tx) error {
 		return eachWrong(tx.Bucket(bucketWrong), func(_ []byte, w *Wrong) error {

@@ -75,3 +75,35 @@ func TestAFileOfAProgramThatKnewNoWrong(t *testing.T) {
 		t.Errorf("Version = %+v, %v, %v, want it as it was", v, ok, err)
 	}
 }
+
+// An object that is wrong as long as its validator stays is remembered for as long,
+// and a value of an older program counts as before.
+func TestAWrongObjectIsRememberedUntilItChanges(t *testing.T) {
+	m := newMirror(t)
+	m.put(demo, "manifest")
+	long := time.Now().Add(-400 * 24 * time.Hour)
+	fixed := wrongAt("a", "s3", long)
+	fixed.Validator = `"0123"`
+	m.commit(store.Batch{Wrong: []store.Wrong{fixed, wrongAt("b", "s3", long)}})
+	m.close()
+	db, err := bolt.Open(m.place.File(), 0o600, nil)
+	must(t, err)
+	must(t, db.Update(func(tx *bolt.Tx) error {
+		d := digest("c")
+		at := time.Now().Add(-time.Hour).Format(time.RFC3339)
+		return tx.Bucket([]byte("wrong")).Put(append(d[:], "gcs"...), []byte(`{"Ref":{"Dataset":"demo","Version":"1.0"},"At":"`+at+`"}`))
+	}))
+	must(t, db.Close())
+	m.open()
+
+	must(t, m.DropOldWrong())
+	m.wantWrongAt("a", "s3")
+	m.wantWrongAt("b")
+	m.wantWrongAt("c", "gcs")
+	got, err := m.WrongOf(digest("a"))
+	if err != nil || len(got) != 1 || got[0].Validator != `"0123"` || got[0].Source != "s3" || !got[0].At.Equal(long) {
+		t.Errorf("WrongOf(a) = %+v, %v, want what was remembered", got, err)
+	}
+	m.put(demo, "corrected")
+	m.wantWrongAt("a")
+}

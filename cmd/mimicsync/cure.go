@@ -135,6 +135,10 @@ func gcsCure(e *downloader.AccessError) []step {
 		return []step{{Do: "enable billing for the project", Page: e.Page}, {Do: "or have its owner give you the role Service Usage Consumer, or name another one"}}
 	case downloader.CauseNoLogin, downloader.CauseLoginExpired, downloader.CauseBadLogin:
 		return []step{login}
+	case downloader.CauseFederation:
+		return []step{{Do: "renew the token of your identity provider, and see how its errors are read", Page: e.Page}, {Do: "or log in to Google as a person", Command: "gcloud auth application-default login"}}
+	case downloader.CauseNoRole:
+		return []step{{Do: "have the service account's owner give you the role Service Account Token Creator", Page: e.Page}, {Do: "or log in to Google as the account that is linked with PhysioNet", Command: "gcloud auth application-default login"}}
 	case downloader.CauseNoBucket:
 		return []step{{Do: "see whether the version has a copy at Google, and under which name", Page: e.Page}}
 	}
@@ -157,6 +161,17 @@ func s3Cure(e *downloader.AccessError) []step {
 		return []step{{Do: "log in to AWS", Command: first(e.Command, awsConfigure)}}
 	case downloader.CauseLoginExpired:
 		return []step{{Do: "log in again, in the way in which you got the credentials, and try them with", Command: first(e.Command, "aws sts get-caller-identity")}}
+	case downloader.CauseNoRole:
+		return []step{
+			{Do: "compare the account and the role of the AWS profile with what you may use", Command: first(e.Command, "aws configure list")},
+			{Do: "ask whoever runs your AWS accounts to give you that role"},
+		}
+	case downloader.CauseStranger:
+		return []step{{Do: "let the location in the configuration say no more that it is anonymous, so that your AWS login is sent"}, page}
+	case downloader.CauseEncrypted:
+		return []step{{Do: "fetch it from another source, or ask the bucket's owner to let your AWS identity use the key (kms:Decrypt)"}}
+	case downloader.CauseSignature:
+		return []step{{Do: "fetch it from another source: the store does not understand the file's name"}}
 	case downloader.CauseNoUser:
 		return []step{{Do: "use the access key of an IAM user", Command: awsConfigure}, link}
 	case downloader.CauseClock:

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -27,7 +29,10 @@ last pull saw there. It fetches the manifest only.
 
 Sizes are those of the source's listing, where it gives one. With ~ they are by
 PhysioNet's size of the whole version, and with ~~ a guess from the number of files.
-Prices are those of the configuration.`,
+Prices are those of the configuration.
+
+A source that would give nothing is shown as refused, with the reason and what to do.
+The exit code is 4 if all sources refuse a dataset that is not complete, else 0.`,
 		Example: `  mimicsync plan mimic-cxr-jpg
   mimicsync plan mimic-cxr-jpg --source gcs,physionet --billing-project my-project
   mimicsync plan mimiciv --include 'icu/'`,
@@ -60,6 +65,9 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 		p, err := one(ctx, ref)
 		if err == nil {
 			plans = append(plans, p)
+			if allRefuse(p) {
+				a.code = worse(a.code, exitAccess)
+			}
 			continue
 		}
 		a.code = worse(a.code, a.ui.explain(err))
@@ -100,7 +108,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 		if err != nil {
 			return api.Plan{}, err
 		}
-		return api.NewPlan(p), nil
+		return api.NewPlan(p, adviseClient), nil
 	}, m.close, nil
 }
 
@@ -144,10 +152,15 @@ func (u *ui) plannedSources(all []api.SourcePlan, limit *downloader.Money) {
 	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "  SOURCE\tFILES\tSIZE\tCOST\tTIME")
 	for _, s := range all {
+		if s.Refused != nil {
+			_, _ = fmt.Fprintf(w, "  %s\t-\trefused\t-\t-\n", s.Name)
+			continue
+		}
 		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", s.Name, humanize.Comma(s.Files), plannedSize(s), plannedCost(s), plannedTime(s))
 	}
 	_ = w.Flush()
 	for _, s := range all {
+		u.plannedTrouble(s)
 		if s.Lacks > 0 {
 			u.print("  %s lacks %s of those to fetch\n", s.Name, count(s.Lacks, "file"))
 		}
@@ -155,6 +168,32 @@ func (u *ui) plannedSources(all []api.SourcePlan, limit *downloader.Money) {
 			u.print("  %s would cost more than the limit of %s\n", s.Name, *limit)
 		}
 	}
+}
+
+// plannedTrouble says why a source gives nothing, and what to do about it; or why
+// nobody knows what it has.
+func (u *ui) plannedTrouble(s api.SourcePlan) {
+	says := func(text string) {
+		u.print("  %s\n", wrap(strings.Fields(text), columns(u.stdout), "  "))
+	}
+	if s.Trouble != "" {
+		says(s.Name + " does not say what it has: " + s.Trouble)
+	}
+	if s.Refused == nil {
+		return
+	}
+	says(s.Name + " refuses: " + strings.TrimPrefix(s.Refused.Says, s.Name+": "))
+	for step := range strings.Lines(u.about(s.Refused.Cure)) {
+		u.print("    - %s\n", strings.TrimSpace(step)) // whole, to be copied
+	}
+}
+
+// allRefuse reports whether something is to be fetched, and no source gives it.
+func allRefuse(p api.Plan) bool {
+	if p.Fetch+p.Examine == 0 || len(p.Sources) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(p.Sources, func(s api.SourcePlan) bool { return s.Refused == nil })
 }
 
 func plannedSize(s api.SourcePlan) string {

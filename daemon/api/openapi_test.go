@@ -102,7 +102,7 @@ func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
 		"Report": downloader.Report{}, "SourceReport": downloader.SourceReport{}, "Quarantined": downloader.Quarantined{},
 		"Collision": manifest.Collision{}, "Verification": downloader.Verification{},
-		"Plan": Plan{Sources: []SourcePlan{}}, "SourcePlan": SourcePlan{}, "Rate": Rate{},
+		"Plan": Plan{Sources: []SourcePlan{}}, "SourcePlan": SourcePlan{}, "Refusal": Refusal{}, "Rate": Rate{},
 		"PruneRequest": PruneRequest{}, "Prunes": Prunes{}, "Pruned": downloader.Pruned{},
 		"PullRequest": PullRequest{}, "VerifyRequest": VerifyRequest{}, "DatasetRequest": DatasetRequest{},
 		"BWLimitRequest": BWLimitRequest{}, "Accepted": Accepted{}, "Reloaded": Reloaded{}, "History": History{}, "Throughput": Throughput{},

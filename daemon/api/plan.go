@@ -38,6 +38,17 @@ type SourcePlan struct {
 	Cost    *downloader.Money `json:"cost_usd"`
 	Seconds *float64          `json:"seconds"`
 	Rate    *Rate             `json:"rate"` // that was seen last, of files like these if there was one
+	// Refused is why the source gives nothing; null if it gives. Trouble is why its
+	// listing is not known, left out if there was none.
+	Refused *Refusal `json:"refused"`
+	Trouble string   `json:"trouble,omitempty"`
+}
+
+// Refusal is why a source gives nothing, and what a person can do about it.
+type Refusal struct {
+	Cause string `json:"cause,omitempty"` // in one word, left out where Says tells all
+	Says  string `json:"says"`
+	Cure  string `json:"cure"` // what to do, in lines
 }
 
 // Rate is how fast files came from a source.
@@ -47,8 +58,8 @@ type Rate struct {
 	Seen  time.Time `json:"seen"`
 }
 
-// NewPlan is the JSON form of a plan.
-func NewPlan(p *downloader.Plan) Plan {
+// NewPlan is the JSON form of a plan. advise says what to do about a refusal.
+func NewPlan(p *downloader.Plan, advise func(error) (exitCode int, hint string)) Plan {
 	out := Plan{
 		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
 		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, Free: p.Free.Bytes,
@@ -58,7 +69,7 @@ func NewPlan(p *downloader.Plan) Plan {
 		if s.Basis == downloader.BasisListing && s.Lacks == 0 {
 			bytes, known = s.Bytes, true
 		}
-		out.Sources = append(out.Sources, newSourcePlan(s))
+		out.Sources = append(out.Sources, newSourcePlan(s, advise))
 	}
 	if p.Fetch+p.Examine == 0 {
 		bytes, known = 0, true
@@ -69,8 +80,15 @@ func NewPlan(p *downloader.Plan) Plan {
 	return out
 }
 
-func newSourcePlan(s downloader.SourcePlan) SourcePlan {
+func newSourcePlan(s downloader.SourcePlan, advise func(error) (exitCode int, hint string)) SourcePlan {
 	out := SourcePlan{Name: s.Name, Files: s.Files, Lacks: s.Lacks, Basis: s.Basis}
+	if s.Refused != nil {
+		_, cure := advise(s.Refused)
+		out.Refused = &Refusal{Cause: string(s.Refused.Cause), Says: s.Refused.Error(), Cure: cure}
+	}
+	if s.Unlisted != nil {
+		out.Trouble = s.Unlisted.Error()
+	}
 	if s.Bytes >= 0 {
 		out.Bytes = &s.Bytes
 	}
@@ -94,7 +112,7 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) error {
 	}
 	p, err := s.daemon.Plan(r.Context(), request)
 	if err == nil {
-		writeJSON(w, http.StatusOK, NewPlan(p))
+		writeJSON(w, http.StatusOK, NewPlan(p, s.o.Advise))
 	}
 	return err
 }

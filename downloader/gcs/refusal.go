@@ -1,7 +1,6 @@
 package gcs
 
 import (
-	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -10,20 +9,20 @@ import (
 	"net/url"
 	"strings"
 
-	"cloud.google.com/go/auth"
-
 	"mimicsync/downloader"
 	"mimicsync/downloader/httpheader"
 )
 
 // Where access is cured.
 const (
-	physioNet       = "https://physionet.org"
-	cloudSettings   = physioNet + "/settings/cloud/"
-	aboutPaying     = "https://cloud.google.com/storage/docs/using-requester-pays"
-	billingConsole  = "https://console.cloud.google.com/billing/linkedaccount?project="
-	loginCommand    = "gcloud auth application-default login"
-	applicationWord = "the application default credentials"
+	physioNet          = "https://physionet.org"
+	cloudSettings      = physioNet + "/settings/cloud/"
+	aboutPaying        = "https://cloud.google.com/storage/docs/using-requester-pays"
+	billingConsole     = "https://console.cloud.google.com/billing/linkedaccount?project="
+	aboutFederation    = "https://cloud.google.com/iam/docs/troubleshooting-workload-identity-federation"
+	aboutImpersonation = "https://cloud.google.com/iam/docs/troubleshooting-service-accounts"
+	loginCommand       = "gcloud auth application-default login"
+	applicationWord    = "the application default credentials"
 )
 
 // refusal is what the server says when it says no. The XML API and the JSON API
@@ -109,6 +108,9 @@ func (s *Source) explain(x *exchange, r downloader.Request, err error) error {
 		return s.loginError(x, r, x.failed)
 	case x.status == 0 || x.status/100 == 2:
 		return s.trouble(r, err)
+	}
+	if x.page && x.status/100 == 4 && x.status != http.StatusTooManyRequests {
+		return fmt.Errorf("%s: status %d: %w", s.name(r), x.status, downloader.ErrWebPage)
 	}
 	switch x.status {
 	case http.StatusNotModified:
@@ -214,62 +216,4 @@ func (s *Source) notGranted(x *exchange, r downloader.Request) error {
 	e.Detail = fmt.Sprintf("the Google account %s may not read %s: link it at %s, then request access by Google Cloud under Files at %s, and wait ten minutes (%s)",
 		account, s.bucket(r.Ref), cloudSettings, e.Page, x.quote())
 	return e
-}
-
-func (s *Source) expired(r downloader.Request, who *identity) error {
-	e := s.refused(r, downloader.BadCredentials, downloader.CauseLoginExpired)
-	e.From, e.Command = applicationWord, loginCommand
-	if who != nil {
-		e.User = who.email
-	}
-	e.Detail = "the Google login has expired or was withdrawn: run " + loginCommand
-	return e
-}
-
-// loginError says why there is no token. What the token endpoint answers is
-// read for its code alone.
-func (s *Source) loginError(x *exchange, r downloader.Request, err error) error {
-	if bad, ok := errors.AsType[badLogin](err); ok {
-		return s.badLogin(r, bad.Error())
-	}
-	answer, ok := errors.AsType[*auth.Error](err)
-	if !ok || answer.Response == nil {
-		if onTheWay(err) {
-			return fmt.Errorf("ask Google for a token: %w", err)
-		}
-		return s.badLogin(r, "no request can be made of them") // its errors may quote it
-	}
-	code := answer.Response.StatusCode
-	if code/100 != 4 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout {
-		return &downloader.StatusError{URL: tokenHost(answer.Response), Code: code, RetryAfter: httpheader.RetryAfter(answer.Response.Header.Get("Retry-After"))}
-	}
-	var said struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(answer.Body, &said) == nil && (said.Error == "invalid_grant" || said.Error == "invalid_rapt") {
-		return s.expired(r, x.who)
-	}
-	return s.badLogin(r, fmt.Sprintf("Google answers %d, %.60q", code, said.Error))
-}
-
-// onTheWay reports whether a token was asked for, and what came was no answer.
-// Else it is the credentials that no request can be made of.
-func onTheWay(err error) bool {
-	_, wire := errors.AsType[*url.Error](err)
-	_, garbled := errors.AsType[*json.SyntaxError](err)
-	return wire || garbled || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-func (s *Source) badLogin(r downloader.Request, why string) error {
-	e := s.refused(r, downloader.BadCredentials, downloader.CauseBadLogin)
-	e.From, e.Command = applicationWord, loginCommand
-	e.Detail = fmt.Sprintf("%s cannot be used (%s): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, why, loginCommand)
-	return e
-}
-
-func tokenHost(r *http.Response) string {
-	if r.Request == nil {
-		return "Google's login"
-	}
-	return r.Request.URL.Scheme + "://" + r.Request.URL.Host
 }

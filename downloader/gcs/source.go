@@ -96,9 +96,10 @@ type Source struct {
 }
 
 var (
-	_ downloader.Source = (*Source)(nil)
-	_ downloader.Lister = (*Source)(nil)
-	_ downloader.Idler  = (*Source)(nil)
+	_ downloader.Source  = (*Source)(nil)
+	_ downloader.Lister  = (*Source)(nil)
+	_ downloader.Idler   = (*Source)(nil)
+	_ downloader.Renewer = (*Source)(nil)
 )
 
 // New returns a Source. It asks nobody anything. The error says what is wrong
@@ -116,10 +117,10 @@ func New(o Options) (*Source, error) {
 	}
 	data := transport(o)
 	// Bodies may use all connections there may be, and a login must not wait for them.
-	tokens := data.Clone()
+	tokens := transport(o)
 	tokens.MaxConnsPerHost = 0
 	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
-	s.login = &login{anonymous: o.Anonymous, client: &http.Client{Transport: tokens, Timeout: tokenTimeout}}
+	s.login = newLogin(o.Anonymous, &http.Client{Transport: listening{tokens}, Timeout: tokenTimeout})
 	client := &http.Client{
 		Transport: &wire{base: data, login: s.login, agent: s.agent},
 		// Nothing here redirects. Who does must not get the token.
@@ -142,6 +143,10 @@ func (s *Source) CloseIdleConnections() {
 	s.login.client.CloseIdleConnections()
 }
 
+// Renew implements downloader.Renewer: the application default credentials are
+// looked for again with the next request.
+func (s *Source) Renew() { s.login.renew() }
+
 func transport(o Options) *http.Transport {
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
@@ -158,6 +163,8 @@ func transport(o Options) *http.Transport {
 		MaxConnsPerHost:     max(o.Connections, 2), // else a request dials while the last one's connection goes back to the pool
 		IdleConnTimeout:     90 * time.Second,
 		ReadBufferSize:      64 << 10,
+
+		OnProxyConnectResponse: downloader.RefusedByProxy,
 	}
 }
 
@@ -177,6 +184,33 @@ func (s *Source) handle(ref manifest.Ref) *storage.BucketHandle {
 
 // Open implements downloader.Source.
 func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	x := &exchange{ref: r.Ref, noneMatch: r.NoneMatch, offset: r.Offset}
+	o, err := s.read(x.within(ctx), x, r)
+	if err != nil {
+		return nil, err
+	}
+	packing := downloader.PackingOf(r.Path, x.header.Get("Content-Encoding"))
+	if packing == downloader.Gzipped && x.status == http.StatusPartialContent { // a part of it is of no use
+		_ = o.Body.Close()
+		r.Offset, r.Length, r.Validator = 0, 0, ""
+		return s.Open(ctx, r)
+	}
+	err = s.judge(r, o)
+	switch {
+	case err == nil && packing == downloader.Gzipped:
+		err = downloader.Unpack(o)
+	case err == nil && packing == downloader.OddlyPacked:
+		err = fmt.Errorf("%s: %w", s.name(r), &downloader.EncodingError{Encoding: x.header.Get("Content-Encoding")})
+	}
+	if err != nil {
+		_ = o.Body.Close() // the error is about the answer, not about its body
+		return nil, err
+	}
+	return o, nil
+}
+
+// read makes a request, and an object of what is answered.
+func (s *Source) read(ctx context.Context, x *exchange, r downloader.Request) (*downloader.Object, error) {
 	object := s.handle(r.Ref).Object(r.Path).ReadCompressed(true)
 	if r.Validator != "" && (r.Offset > 0 || r.Length > 0) {
 		generation, err := strconv.ParseInt(r.Validator, 10, 64)
@@ -189,20 +223,19 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 	if length == 0 {
 		length = -1 // to the client, 0 means no bytes
 	}
-	x := &exchange{ref: r.Ref, noneMatch: r.NoneMatch}
-	reader, err := object.NewRangeReader(x.within(ctx), r.Offset, length)
+	reader, err := object.NewRangeReader(ctx, r.Offset, length)
+	if x.whole != nil {
+		o := &downloader.Object{Body: x.whole.Body, Size: x.whole.ContentLength, Validator: x.header.Get(generationHeader), Fixed: true}
+		o.Modified, _ = http.ParseTime(x.header.Get("Last-Modified")) // zero when unknown
+		return o, nil
+	}
 	if err != nil {
 		return nil, s.explain(x, r, err)
 	}
-	o := &downloader.Object{
+	return &downloader.Object{
 		Body: &body{reader: reader, exchange: x}, Offset: reader.Attrs.StartOffset, Size: reader.Attrs.Size,
-		Validator: x.header.Get("X-Goog-Generation"), Modified: reader.Attrs.LastModified,
-	}
-	if err := s.judge(r, o); err != nil {
-		_ = reader.Close() // the error is about the answer, not about its body
-		return nil, err
-	}
-	return o, nil
+		Validator: x.header.Get(generationHeader), Modified: reader.Attrs.LastModified, Fixed: true,
+	}, nil
 }
 
 // judge looks at an answer as at that of a server which does not know
@@ -220,7 +253,7 @@ func (s *Source) judge(r downloader.Request, o *downloader.Object) error {
 // List implements downloader.Lister.
 func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloader.Listed, error] {
 	return func(yield func(downloader.Listed, error) bool) {
-		x := &exchange{ref: ref}
+		x := &exchange{ref: ref, listing: true}
 		query := &storage.Query{Projection: storage.ProjectionNoACL}
 		if err := query.SetAttrSelection([]string{"Name", "Size"}); err != nil {
 			panic("gcs: " + err.Error()) // the names are right

@@ -236,3 +236,111 @@ func TestListingBreaks(t *testing.T) {
 		t.Errorf("the error %q has a query", last)
 	}
 }
+
+// An object that gsutil cp -z has packed is the entry's bytes when it is unpacked:
+// whole, whatever part of it is wanted, for parts of what is packed are of no use.
+func TestPackedObjectsAreUnpacked(t *testing.T) {
+	published := bytes.Repeat([]byte("subject_id,gender\n"), 2000)
+	var stored bytes.Buffer
+	z := gzip.NewWriter(&stored)
+	_, _ = z.Write(published)
+	_ = z.Close()
+	store, endpoint := serveStore(t, lookalike.Bucket{
+		Name: bucketOf, Objects: objectsOf(map[string][]byte{"a.csv": stored.Bytes(), "label.csv": published}), Encoded: func(string) bool { return true },
+	})
+	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
+	for _, r := range []downloader.Request{{Path: "a.csv"}, {Path: "a.csv", Offset: 100}, {Path: "a.csv", Length: 10}, {Path: "label.csv"}} {
+		r.Ref = sourcetest.Ref
+		o, err := s.Open(t.Context(), r)
+		if err != nil {
+			t.Fatalf("Open(%+v) = %v", r, err)
+		}
+		got, err := io.ReadAll(o.Body)
+		if err = errors.Join(err, o.Body.Close()); err != nil || o.Offset != 0 || !bytes.Equal(got, published) {
+			t.Errorf("Open(%+v) gave %d bytes from %d, %v, want the %d that were published", r, len(got), o.Offset, err, len(published))
+		}
+		if r.Path == "a.csv" && o.Size != -1 {
+			t.Errorf("Open(%+v) gives the size %d, want it to be unknown", r, o.Size)
+		}
+	}
+	store.Inject(lookalike.Fault{Kind: lookalike.ShortBody, After: int64(stored.Len() / 2)})
+	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err == nil {
+		t.Error("reading half of what is packed = <nil>, want an error")
+	}
+}
+
+// A server, or something before it, that knows no ranges sends all: what is there
+// starts over, in one request.
+func TestAServerThatIgnoresRanges(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 5000)
+	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: objectsOf(map[string][]byte{"a.csv": content})})
+	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
+	first, err := s.Open(t.Context(), downloader.Request{Ref: sourcetest.Ref, Path: "a.csv"})
+	check(err)
+	check(first.Body.Close())
+	store.Inject(lookalike.Fault{Kind: lookalike.IgnoreRange})
+	for _, r := range []downloader.Request{{Offset: 20_000}, {Offset: 20_000, Validator: first.Validator}, {Offset: 20_000, Length: 10, Validator: first.Validator}} {
+		store.Reset()
+		r.Ref, r.Path = sourcetest.Ref, "a.csv"
+		o, err := s.Open(t.Context(), r)
+		if err != nil {
+			t.Fatalf("Open(%+v) = %v, want the whole", r, err)
+		}
+		got, err := io.ReadAll(o.Body)
+		check(errors.Join(err, o.Body.Close()))
+		if o.Offset != 0 || o.Size != int64(len(content)) || o.Validator != first.Validator || o.Modified.IsZero() || !bytes.Equal(got, content) {
+			t.Errorf("Open(%+v) = from %d of %d under %q, %d bytes, want the whole", r, o.Offset, o.Size, o.Validator, len(got))
+		}
+		if n := store.Counters().Requests; n != 1 {
+			t.Errorf("%d requests, want one", n)
+		}
+	}
+	// One that breaks off does so as any other.
+	store.Inject(lookalike.Fault{Kind: lookalike.ShortBody, After: 30_000})
+	if got, err := read(t, s, downloader.Request{Path: "a.csv", Offset: 20_000}); err == nil || len(got) > 30_000 {
+		t.Errorf("a whole that breaks off gave %d bytes, %v, want an error", len(got), err)
+	}
+}
+
+// What stands between here and the store has pages, and successes that are none.
+func TestAnswersOfOthers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		code       int
+		kind, body string
+		page       bool
+	}{
+		"a page as a success":       {200, "text/html", "<html>log in</html>", true},
+		"an unnamed page":           {200, "text/plain", "<!DOCTYPE html>", true},
+		"a firewall's page":         {403, "text/html", "<html>blocked</html>", true},
+		"a page for what is there":  {404, "text/html; charset=utf-8", "<html>where?</html>", true},
+		"a login of a network":      {401, "text/html", "<html>who?</html>", true},
+		"an error as a success":     {200, "application/xml", "<?xml version='1.0'?><Error><Code>InternalError</Code></Error>", false},
+		"a JSON error as a success": {200, "application/json", `{"error": {"code": 500}}`, false},
+		"nothing as a success":      {200, "application/json", "", false},
+		"half a page of a listing":  {200, "application/json", `{"items": [{"name"`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hs, host := unstarted(t)
+			start(t, hs, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", tt.kind)
+				w.WriteHeader(tt.code)
+				_, _ = io.WriteString(w, tt.body)
+			}))
+			s := newSource(t, gcs.Options{Endpoint: "http://" + host, Anonymous: true})
+			_, err := read(t, s, downloader.Request{Path: "a.csv"})
+			errs := map[string]error{"Open": err, "List": nil}
+			for _, err := range s.List(t.Context(), sourcetest.Ref) {
+				errs["List"] = err
+			}
+			if strings.HasPrefix(tt.body, `{"items`) {
+				delete(errs, "Open") // which cannot know that it is no object
+			}
+			for what, err := range errs {
+				_, refused := errors.AsType[*downloader.AccessError](err)
+				if err == nil || refused || errors.Is(err, downloader.ErrNotExist) || errors.Is(err, downloader.ErrWebPage) != tt.page {
+					t.Errorf("%s = %v, want trouble, ErrWebPage: %v", what, err, tt.page)
+				}
+			}
+		})
+	}
+}

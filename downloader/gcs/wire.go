@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
+	"mimicsync/downloader"
 	"mimicsync/manifest"
 )
 
@@ -16,16 +18,26 @@ import (
 type exchange struct {
 	ref       manifest.Ref
 	noneMatch string // the generation that is not wanted, or empty
+	offset    int64  // of the first byte that is wanted
+	listing   bool   // and not an object
+
+	// whole is an answer that has all of the object, where a part was wanted.
+	whole *http.Response
 
 	who    *identity // whose token was sent
 	status int       // of the last answer
 	header http.Header
 	refusal
+	// page means that the last answer was a web page, and so not the store's.
+	page bool
 	// failed is why there is no request: there is no token.
 	failed error
 	// broken is why a body ended too soon. After that, there are no requests.
 	broken error
 }
+
+// generationHeader is what every object that the store sends has.
+const generationHeader = "X-Goog-Generation"
 
 type exchangeKey struct{}
 
@@ -61,7 +73,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.take(response), nil
+	return x.take(response)
 }
 
 // send sends a request with a token, and returns both.
@@ -87,18 +99,51 @@ func (w *wire) send(r *http.Request, x *exchange) (*http.Response, string, error
 
 // take notes an answer, and reads it if it is a refusal: the client library
 // would throw parts of it away.
-func (x *exchange) take(response *http.Response) *http.Response {
+func (x *exchange) take(response *http.Response) (*http.Response, error) {
 	x.status, x.header = response.StatusCode, response.Header
 	if response.StatusCode/100 == 2 {
+		if err := x.judge(response); err != nil {
+			_ = response.Body.Close() // its start was enough
+			return nil, err
+		}
 		response.Body = &watched{ReadCloser: response.Body, exchange: x}
-		return response
+		if response.StatusCode == http.StatusOK && !x.listing && x.offset > 0 {
+			x.whole = response // the client knows no use for it
+			return nil, errors.New("the whole object came")
+		}
+		return response, nil
 	}
 	const enough = 64 << 10
 	text, _ := io.ReadAll(io.LimitReader(response.Body, enough)) // half a refusal is one
 	_ = response.Body.Close()
 	x.refusal = parseRefusal(text)
 	response.Body = io.NopCloser(bytes.NewReader(text))
-	return response
+	x.page = len(x.codes) == 0 && (strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || downloader.IsPage(text))
+	return response, nil
+}
+
+// judge tells the answers of a store from those of something in between, which the
+// client would take for a listing without objects, or for an object.
+func (x *exchange) judge(response *http.Response) error {
+	kind := response.Header.Get("Content-Type")
+	if x.listing && strings.Contains(kind, "json") {
+		body, err := downloader.Judge(kind, response.Body)
+		if err == nil {
+			response.Body = body
+		}
+		return err
+	}
+	if x.listing || response.Header.Get(generationHeader) == "" {
+		body, err := downloader.Judge(kind, response.Body)
+		switch {
+		case err != nil:
+			return err
+		case x.listing:
+			return errors.New("the answer is no listing")
+		}
+		response.Body = body
+	}
+	return nil
 }
 
 // watched is a body that remembers how it broke.

@@ -10,27 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
-
-// attempt calls the store once, and once more if this machine's clock is wrong:
-// the SDK has learned the time from the answer.
-func attempt[T any](ctx context.Context, call func() (T, error)) (T, error) {
-	out, err := call()
-	if err != nil && codeOf(err) == codeSkewed && ctx.Err() == nil {
-		return call()
-	}
-	return out, err
-}
-
-const codeSkewed = "RequestTimeTooSkewed"
 
 // codeOf is the store's word for what is wrong, empty if it is not the store
 // that says so.
@@ -50,11 +35,13 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	if credentials, ok := errors.AsType[*credentialsError](err); ok {
 		return p.noCredentials(ref, credentials)
 	}
-	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if !ok || response.Response == nil || response.Response.Response == nil || response.Response.StatusCode == 0 { // no answer
+	answer := answerOf(err)
+	if answer == nil {
 		return fmt.Errorf("%s: %w", a.url(path), wire(err))
 	}
-	answer := response.Response.Response
+	if answer.Header[foreign] != nil && regionOf(err) == "" {
+		return between(a.url(path), answer)
+	}
 	switch answer.StatusCode {
 	case http.StatusNotModified:
 		return downloader.ErrNotModified
@@ -73,6 +60,15 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
 	}
 	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+}
+
+// between is about the answer of something between here and the store: the page of
+// a firewall, or of a network where people log in.
+func between(what string, answer *http.Response) error {
+	if code := answer.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
+		return &downloader.StatusError{URL: what, Code: code, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+	}
+	return fmt.Errorf("%s: status %d: %w", what, answer.StatusCode, downloader.ErrWebPage)
 }
 
 // wire is what is wrong with the line, without the URL and the SDK's words
@@ -108,11 +104,16 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 		e := p.refused(downloader.BadCredentials, downloader.CauseUnknownKey, ref)
 		e.Detail = "the store does not know the access key, which was deleted or belongs to another store"
 		return e
-	case "SignatureDoesNotMatch":
+	case codeSignature:
+		if p.knowsSecret() {
+			e := p.refused(downloader.Forbidden, downloader.CauseSignature, ref)
+			e.Detail = "the store refuses the signature for " + a.url(path) + " and accepts others: it spells the name's characters in another way"
+			return e
+		}
 		e := p.refused(downloader.BadCredentials, downloader.CauseWrongSecret, ref)
 		e.Detail = "the secret of the access key is wrong"
 		return e
-	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken":
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId":
 		e := p.refused(downloader.BadCredentials, downloader.CauseLoginExpired, ref)
 		e.Detail = "the AWS session has expired"
 		return e
@@ -120,30 +121,46 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 		e := p.refused(downloader.BadCredentials, downloader.CauseClock, ref)
 		e.Detail = "the store refuses requests signed at another time than its own: " + skew(answer.Header.Get("Date"), time.Now())
 		return e
-	case "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "MovedPermanently":
-		return p.elsewhere(a, ref, answer)
+	case "PermanentRedirect", "TemporaryRedirect", codeMalformed, "IllegalLocationConstraintException", "MovedPermanently":
+		return p.elsewhere(a, ref, err)
 	case "InvalidObjectState":
 		e := p.refused(downloader.Forbidden, downloader.CauseArchived, ref)
 		e.Detail = a.url(path) + " lies in an archive, and its owner has to restore it first"
 		return e
 	}
 	switch {
+	case strings.HasPrefix(codeOf(err), "KMS.") && answer.StatusCode/100 == 4:
+		return p.denied(a, ref, path, err)
 	case answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized:
 		return p.denied(a, ref, path, err)
 	case answer.StatusCode/100 == 3:
-		return p.elsewhere(a, ref, answer)
+		return p.elsewhere(a, ref, err)
 	}
 	return nil
 }
 
 // elsewhere is about a bucket in another region.
-func (p *place) elsewhere(a address, ref manifest.Ref, answer *http.Response) *downloader.AccessError {
+func (p *place) elsewhere(a address, ref manifest.Ref, err error) *downloader.AccessError {
 	e := p.refused(downloader.UnknownVersion, downloader.CauseWrongRegion, ref)
-	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.client.Options().Region)
-	if region := answer.Header.Get("X-Amz-Bucket-Region"); regionName.MatchString(region) {
-		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.client.Options().Region)
+	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region())
+	if region := regionOf(err); region != "" && region != p.region() {
+		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.region())
 	}
 	return e
+}
+
+// knowsSecret reports whether the store has accepted a signature by the key that
+// is used.
+func (p *place) knowsSecret() bool {
+	accepted, c := p.accepted.Load(), p.wallet.held.Load()
+	return accepted != nil && c != nil && *accepted == c.AccessKeyID
+}
+
+func messageOf(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorMessage()
+	}
+	return ""
 }
 
 var (
@@ -152,17 +169,15 @@ var (
 	// arn:aws:iam::123456789012:user/alice is not authorized to perform:
 	// s3:GetObject on resource: ... because no identity-based policy allows
 	// the s3:GetObject action". Nothing else of the message is repeated.
-	who = regexp.MustCompile(`User: (arn:aws[\w-]*:(?:iam|sts)::\d{12}:[\w+=,.@/-]{1,128})`)
-	why = regexp.MustCompile(`because no identity-based policy allows`)
+	who       = regexp.MustCompile(`User: (arn:aws[\w-]*:(?:iam|sts)::\d{12}:[\w+=,.@/-]{1,128})`)
+	encrypted = regexp.MustCompile(`kms:Decrypt|kms:GenerateDataKey|ciphertext`)
+	why       = regexp.MustCompile(`because no identity-based policy allows`)
 )
 
 // denied finds in the location and in the message what a bare 403 does not say.
 func (p *place) denied(a address, ref manifest.Ref, path string, err error) *downloader.AccessError {
 	e := p.refused(downloader.Forbidden, downloader.CauseNotGranted, ref)
-	message := ""
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		message = api.ErrorMessage()
-	}
+	message := messageOf(err)
 	if m := who.FindStringSubmatch(message); m != nil {
 		e.User = m[1]
 	}
@@ -173,6 +188,9 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *dow
 	own := ref.Dataset + "/" + ref.Version + "/"
 	point := a.accessPoint()
 	switch {
+	case strings.HasPrefix(codeOf(err), "KMS.") || encrypted.MatchString(message):
+		e.Cause = downloader.CauseEncrypted
+		e.Detail = subject + ": it is encrypted with a key of AWS KMS that its owner does not let this identity use"
 	case why.MatchString(message):
 		e.Cause = downloader.CauseIdentityPolicy
 		e.Detail = subject + ": its own AWS account does not let it read S3; it needs a policy such as AmazonS3ReadOnlyAccess"
@@ -187,7 +205,8 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *dow
 		e.Detail = subject + ": the access point's number may be that of other people (yours is on the dataset's page), " +
 			"or AWS access is not enabled there" + onlyUsers(e.User) + hidden(path)
 	case p.Anonymous:
-		e.Detail = subject + " without credentials" + hidden(path)
+		e.Cause = downloader.CauseStranger
+		e.Detail = subject + " to strangers, and the location says that no credentials are sent" + hidden(path)
 	case p.RequesterPays:
 		e.Detail = subject + hidden(path)
 	default:
@@ -210,73 +229,6 @@ func hidden(path string) string {
 		return ""
 	}
 	return "; or the file is not there: who may not list is not told"
-}
-
-// noCredentials tells a login that has run out from none at all.
-func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
-	e := p.refused(downloader.NoCredentials, downloader.CauseNoLogin, ref)
-	e.Detail = "no AWS credentials were found in the environment, in ~/.aws or on this machine"
-	e.Command = "aws configure"
-	operation, asked := errors.AsType[*smithy.OperationError](err)
-	_, unreached := errors.AsType[*url.Error](err)
-	switch {
-	case asked && operation.Service() == "ec2imds":
-	case unreached:
-		return fmt.Errorf("get AWS credentials: %w", wire(err))
-	case expired(err):
-		e.Denial, e.Cause = downloader.BadCredentials, downloader.CauseLoginExpired
-		e.Detail = "the AWS login has expired"
-		e.Command = ssoLogin
-	default:
-		// A profile that names a program, a role or a server that fails. What
-		// they say may be anything, so it is not repeated.
-		e.Denial, e.Cause = downloader.BadCredentials, downloader.CauseBadLogin
-		e.Detail = "AWS credentials are configured, and to get them fails"
-		e.Command = "aws sts get-caller-identity"
-	}
-	return e
-}
-
-// ssoLogin is what to type, and where credentials come from then.
-const ssoLogin = "aws sso login"
-
-// expired reports whether a login by single sign-on is over, or was never made.
-func expired(err error) bool {
-	_, typed := errors.AsType[*ssocreds.InvalidTokenError](err)
-	operation, asked := errors.AsType[*smithy.OperationError](err)
-	return typed || asked && strings.HasPrefix(operation.Service(), "SSO") ||
-		strings.Contains(err.Error(), "SSO token") // of an sso-session, whose errors have no type
-}
-
-// identify says where the credentials came from that were refused.
-func (p *place) identify(ctx context.Context, e *downloader.AccessError) error {
-	provider := p.client.Options().Credentials
-	if p.Anonymous || provider == nil {
-		return e
-	}
-	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they have been used
-		e.From = origin(c)
-	}
-	if e.Cause == downloader.CauseLoginExpired && e.From == ssoLogin {
-		e.Command = ssoLogin
-	}
-	return e
-}
-
-// origin is in people's words where credentials came from.
-func origin(c aws.Credentials) string {
-	switch kind, where, _ := strings.Cut(c.Source, ": "); kind {
-	case "EnvConfigCredentials":
-		return "the environment"
-	case "SharedConfigCredentials":
-		return where
-	case "SSOProvider":
-		return ssoLogin
-	case "EC2RoleProvider":
-		return "this machine's role"
-	default:
-		return kind
-	}
 }
 
 // skew says how far a clock is from the time in a Date header.

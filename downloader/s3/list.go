@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
@@ -61,11 +63,25 @@ func (p *place) list(ctx context.Context, a address, ref manifest.Ref, in *sdk.L
 	if p.RequesterPays {
 		in.RequestPayer = types.RequestPayerRequester
 	}
-	out, err := attempt(ctx, func() (*sdk.ListObjectsV2Output, error) { return p.client.ListObjectsV2(ctx, in) })
+	out, err := attempt(ctx, p, a, func(at func(*sdk.Options)) (*sdk.ListObjectsV2Output, error) {
+		return p.client.ListObjectsV2(ctx, in, at)
+	})
 	if err != nil {
 		return nil, p.explain(ctx, a, ref, "", err)
 	}
+	if out.Name == nil && out.KeyCount == nil && len(out.Contents) == 0 {
+		return nil, fmt.Errorf("listing %s: %w", a.url(""), noListing(out))
+	}
 	return out, nil
+}
+
+// noListing is about an answer that is no listing, whatever its status.
+func noListing(out *sdk.ListObjectsV2Output) error {
+	answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
+	if ok && answer.Response != nil && isPage(answer.Header.Get("Content-Type")) {
+		return downloader.ErrWebPage
+	}
+	return errors.New("the answer is not what it should be")
 }
 
 // listed reads a key. It is not ok if it is that of a folder, as consoles make

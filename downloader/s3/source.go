@@ -29,12 +29,17 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/httpheader"
@@ -66,40 +71,50 @@ type Options struct {
 // Source is S3 as a downloader.Source. It is safe for concurrent use.
 type Source struct {
 	client *http.Client
+	wallet *wallet
 	places map[manifest.Ref]*place // with one for the zero Ref
 }
 
-// place is a Location with the client that asks there. It is never changed.
+// place is a Location with the client that asks there.
 type place struct {
 	Location
 
+	wallet     *wallet
 	client     *sdk.Client
 	identities *sts.Client
 	amazon     bool // not another store's endpoint
+
+	// moved is the region that the store has named for the bucket, nil if it has
+	// not, or if that is an access point, whose region is in its name.
+	moved atomic.Pointer[string]
+	// accepted is the id of the access key of the last signature that the store
+	// accepted, nil if it has accepted none.
+	accepted atomic.Pointer[string]
 }
 
 var (
-	_ downloader.Source = (*Source)(nil)
-	_ downloader.Lister = (*Source)(nil)
-	_ downloader.Idler  = (*Source)(nil)
+	_ downloader.Source  = (*Source)(nil)
+	_ downloader.Lister  = (*Source)(nil)
+	_ downloader.Idler   = (*Source)(nil)
+	_ downloader.Renewer = (*Source)(nil)
 )
 
 // New returns a Source. It reads the AWS configuration, and asks nobody; ctx is
 // for that alone. The error says what is wrong with the Options or with the
 // configuration.
 func New(ctx context.Context, o Options) (*Source, error) {
-	cfg, client, err := load(ctx, o)
+	cfg, client, wallet, err := load(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{client: client, places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
+	s := &Source{client: client, wallet: wallet, places: make(map[manifest.Ref]*place, len(o.Locations)+1)}
 	for ref, l := range o.Locations {
-		if s.places[ref], err = newPlace(ctx, cfg, o, l); err != nil {
+		if s.places[ref], err = newPlace(ctx, cfg, wallet, o, l); err != nil {
 			return nil, err
 		}
 	}
 	if s.places[manifest.Ref{}] == nil {
-		if s.places[manifest.Ref{}], err = newPlace(ctx, cfg, o, Open); err != nil {
+		if s.places[manifest.Ref{}], err = newPlace(ctx, cfg, wallet, o, Open); err != nil {
 			return nil, err
 		}
 	}
@@ -114,6 +129,15 @@ func (s *Source) String() string { return Name }
 
 // CloseIdleConnections implements downloader.Idler.
 func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
+
+// Renew implements downloader.Renewer: the AWS configuration is read again for the
+// next request that is signed.
+func (s *Source) Renew() {
+	for _, p := range s.places {
+		p.accepted.Store(nil)
+	}
+	s.wallet.renew()
+}
 
 // place finds where a version lies.
 func (s *Source) place(ref manifest.Ref) (*place, address, error) {
@@ -176,11 +200,25 @@ func (p *place) get(ctx context.Context, a address, r downloader.Request) (*down
 	if p.RequesterPays {
 		in.RequestPayer = types.RequestPayerRequester
 	}
-	out, err := attempt(ctx, func() (*sdk.GetObjectOutput, error) { return p.client.GetObject(ctx, in, options...) })
+	out, err := attempt(ctx, p, a, func(at func(*sdk.Options)) (*sdk.GetObjectOutput, error) {
+		return p.client.GetObject(ctx, in, append(options[:len(options):len(options)], at)...)
+	})
 	if err != nil {
 		return nil, p.explain(ctx, a, r.Ref, r.Path, err)
 	}
+	packing := downloader.PackingOf(r.Path, aws.ToString(out.ContentEncoding))
+	if packing == downloader.Gzipped && in.Range != nil { // a part of it is of no use
+		_ = out.Body.Close()
+		r.Offset, r.Length, r.Validator = 0, 0, ""
+		return p.get(ctx, a, r)
+	}
 	o, err := object(r, out)
+	switch {
+	case err == nil && packing == downloader.Gzipped:
+		err = downloader.Unpack(o)
+	case err == nil && packing == downloader.OddlyPacked:
+		err = &downloader.EncodingError{Encoding: *out.ContentEncoding}
+	}
 	if err != nil {
 		_ = out.Body.Close() // the error is about the answer, not about its body
 		return nil, fmt.Errorf("%s: %w", a.url(r.Path), err)
@@ -199,11 +237,16 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 	o := &downloader.Object{
 		Body: out.Body, Size: -1, Validator: httpheader.StrongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified),
 	}
+	o.Fixed = o.Validator != ""
 	if out.ContentLength != nil {
 		o.Size = *out.ContentLength
 	}
-	if out.ETag == nil && strings.HasPrefix(aws.ToString(out.ContentType), "text/html") {
-		return nil, downloader.ErrWebPage // of something between here and the store
+	if out.ETag == nil || isPage(aws.ToString(out.ContentType)) && requestID(out.ResultMetadata) == "" && !isPage(typeOf(r.Path)) {
+		body, err := downloader.Judge(aws.ToString(out.ContentType), out.Body)
+		if err != nil {
+			return nil, err
+		}
+		o.Body = body
 	}
 	if out.ContentRange != nil {
 		start, end, total, ok := httpheader.ParseContentRange(*out.ContentRange)
@@ -216,6 +259,26 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 		return nil, downloader.ErrChanged // the store does not know If-Match
 	}
 	return o, nil
+}
+
+func isPage(contentType string) bool { return strings.HasPrefix(contentType, "text/html") }
+
+// typeOf is the media type that a file's name speaks of.
+func typeOf(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".html", ".htm", ".shtml", ".xhtml":
+		return "text/html"
+	}
+	return ""
+}
+
+// requestID is what every answer of Amazon's, and of stores like it, has.
+func requestID(m middleware.Metadata) string {
+	answer, ok := awsmiddleware.GetRawResponse(m).(*smithyhttp.Response)
+	if !ok || answer.Response == nil {
+		return ""
+	}
+	return answer.Header.Get("X-Amz-Request-Id")
 }
 
 // noManifest finds out what is missing: the manifest, or, where there is nothing

@@ -1,0 +1,129 @@
+package gcs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os/exec"
+	"strings"
+
+	"cloud.google.com/go/compute/metadata"
+
+	"mimicsync/downloader"
+)
+
+// loginError says why there is no token. What a login service answers is read for
+// its status and its code alone. Its trouble, and that on the way to it, is tried
+// again.
+func (s *Source) loginError(x *exchange, r downloader.Request, err error) error {
+	if bad, ok := errors.AsType[badLogin](err); ok {
+		return s.badLogin(r, bad.Error())
+	}
+	answer := loginAnswer{}
+	if failed, ok := errors.AsType[*tokenError](err); ok {
+		answer = *failed.answer
+	}
+	machine, onMachine := errors.AsType[*metadata.Error](err)
+	switch {
+	case onMachine:
+		return &downloader.StatusError{URL: "this machine's metadata service", Code: machine.Code}
+	case isTrouble(answer.status), answer.status/100 == 3:
+		return &downloader.StatusError{URL: answer.host, Code: answer.status, RetryAfter: answer.retryAfter}
+	case answer.status == 0 && onTheWay(err):
+		return fmt.Errorf("ask Google for a token: %w", wireError(err))
+	case answer.status == 0 && isExternal(x.who):
+		return s.federation(r, outside(err))
+	case answer.status == 0:
+		return s.badLogin(r, "no request can be made of them") // its errors may quote it
+	case strings.Contains(answer.path, ":generate"): // of a token of a service account
+		return s.noRole(r, answer)
+	case isExternal(x.who):
+		return s.federation(r, fmt.Sprintf("%s answers %d, %.60q", answer.host, answer.status, answer.code))
+	case answer.code == "invalid_grant" || answer.code == "invalid_rapt":
+		return s.expired(r, x.who)
+	}
+	return s.badLogin(r, fmt.Sprintf("Google answers %d, %.60q", answer.status, answer.code))
+}
+
+// isExternal reports whether credentials are those of another provider, whose
+// tokens Google takes for its own.
+func isExternal(who *identity) bool {
+	return who != nil && strings.HasPrefix(who.kind, "external_account")
+}
+
+// onTheWay reports whether a token was asked for, and what came was no answer.
+// Else it is the credentials that no request can be made of.
+func onTheWay(err error) bool {
+	_, wire := errors.AsType[*url.Error](err)
+	_, garbled := errors.AsType[*json.SyntaxError](err)
+	_, mistyped := errors.AsType[*json.UnmarshalTypeError](err)
+	return wire || garbled || mistyped || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// wireError is err without the words and the address around it, and without what
+// was answered.
+func wireError(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return errors.New("the answer is not what it should be")
+}
+
+// outside says in words of ours why the token of another provider cannot be had.
+func outside(err error) string {
+	var file *fs.PathError
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &file):
+		return fmt.Sprintf("the file with its token, %s, cannot be read: %v", file.Path, file.Err)
+	case errors.As(err, &exit):
+		return "the program that gets its token failed: " + exit.String()
+	case strings.Contains(err.Error(), "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"):
+		return "its token comes from a program, which is run if GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1"
+	}
+	return "its token cannot be had"
+}
+
+// federation is about a login by another provider, as that of a cluster or of
+// another cloud.
+func (s *Source) federation(r downloader.Request, why string) error {
+	e := s.refused(r, downloader.BadCredentials, downloader.CauseFederation)
+	e.From, e.Page = applicationWord, aboutFederation
+	e.Detail = fmt.Sprintf("the Google login by another identity provider (workload identity federation) fails: %s; "+
+		"renew that provider's token, and compare the pool and the provider in the credentials file with those at Google", why)
+	return e
+}
+
+// noRole is about a login that may not act for a service account.
+func (s *Source) noRole(r downloader.Request, answer loginAnswer) error {
+	account := answer.path[strings.LastIndexByte(answer.path, '/')+1:]
+	account, _, _ = strings.Cut(account, ":")
+	e := s.refused(r, downloader.BadCredentials, downloader.CauseNoRole)
+	e.From, e.Page = applicationWord, aboutImpersonation
+	e.Detail = fmt.Sprintf("the Google login is good, and may not act for the service account %.100s (%d, %.60q): it needs the role Service Account Token Creator, and the account must exist",
+		account, answer.status, answer.code)
+	return e
+}
+
+func (s *Source) expired(r downloader.Request, who *identity) error {
+	e := s.refused(r, downloader.BadCredentials, downloader.CauseLoginExpired)
+	e.From, e.Command = applicationWord, loginCommand
+	if who != nil {
+		e.User = who.email
+	}
+	e.Detail = "the Google login has expired or was withdrawn: run " + loginCommand
+	return e
+}
+
+func (s *Source) badLogin(r downloader.Request, why string) error {
+	e := s.refused(r, downloader.BadCredentials, downloader.CauseBadLogin)
+	e.From, e.Command = applicationWord, loginCommand
+	e.Detail = fmt.Sprintf("%s cannot be used (%s): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, why, loginCommand)
+	return e
+}

@@ -1,0 +1,113 @@
+package downloader
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// EncodingError means that a source keeps an object packed in a way that is not
+// undone here.
+type EncodingError struct {
+	Encoding string // as its Content-Encoding has it
+}
+
+// Error names the encoding.
+func (e *EncodingError) Error() string {
+	return fmt.Sprintf("the source keeps it with the Content-Encoding %.40q, which cannot be undone here", e.Encoding)
+}
+
+// Packing is what a Content-Encoding says of the bytes of an entry at a store.
+type Packing int
+
+// The kinds of Packing.
+const (
+	AsPublished Packing = iota // the bytes are the entry's
+	Gzipped                    // the entry is what was packed, as by gsutil cp -z
+	OddlyPacked                // the same, in a way that is not undone here
+)
+
+// PackingOf reads the Content-Encoding of an entry. That of a name in .gz describes
+// the published file, which is not unpacked. Words that are no packing, such as
+// aws-chunked, say nothing.
+func PackingOf(name, encoding string) Packing {
+	var packed string
+	for word := range strings.SplitSeq(strings.ToLower(encoding), ",") {
+		switch word = strings.TrimSpace(word); word {
+		case "gzip", "x-gzip", "br", "zstd", "deflate", "compress", "x-compress", "xz", "bzip2":
+			packed = strings.TrimPrefix(word, "x-")
+		}
+	}
+	published := map[string][]string{
+		"gzip": {".gz", ".tgz", ".gzip", ".svgz", ".mgz", ".bgz", ".rds", ".rda", ".rdata"}, "br": {".br"}, "zstd": {".zst", ".zstd"}, "compress": {".z"}, "xz": {".xz", ".txz"}, "bzip2": {".bz2", ".tbz2"},
+	}
+	switch {
+	case packed == "", slices.Contains(published[packed], strings.ToLower(path.Ext(name))):
+		return AsPublished
+	case packed == "gzip":
+		return Gzipped
+	}
+	return OddlyPacked
+}
+
+// Unpack makes the Body of a whole object that is Gzipped the entry's own bytes,
+// whose number is not known before they have come. Where they are not packed after
+// all, the object stays as it is.
+func Unpack(o *Object) error {
+	packed := bufio.NewReader(o.Body)
+	magic, err := packed.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	body := struct {
+		io.Reader
+		io.Closer
+	}{packed, o.Body}
+	if bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(packed)
+		if err != nil {
+			return fmt.Errorf("undo the Content-Encoding gzip: %w", err)
+		}
+		body.Reader, o.Size = z, -1
+	}
+	o.Body = body
+	return nil
+}
+
+// Judge looks at the start of an answer that lacks what every answer of a store
+// has: it is that of something in between, or an error under the status of a
+// success. It returns the whole body if it may be an object all the same.
+func Judge(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
+	const enough = 512
+	start := bufio.NewReaderSize(body, enough)
+	head, err := start.Peek(enough)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	head = bytes.ToLower(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))))
+	switch {
+	case strings.HasPrefix(contentType, "text/html"), IsPage(head):
+		return nil, ErrWebPage
+	case len(head) == 0:
+		return nil, errors.New("the answer is empty, and not that of a store")
+	case bytes.HasPrefix(head, []byte("<?xml")), bytes.HasPrefix(head, []byte("<error")), bytes.HasPrefix(head, []byte("{")) && bytes.Contains(head, []byte(`"error"`)):
+		return nil, errors.New("the answer is an error and not the object, in spite of its status")
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{start, body}, nil
+}
+
+// IsPage reports whether a text begins as a web page does.
+func IsPage(text []byte) bool {
+	const enough = 512
+	head := bytes.ToLower(bytes.TrimSpace(text[:min(len(text), enough)]))
+	return bytes.HasPrefix(head, []byte("<!doctype html")) || bytes.HasPrefix(head, []byte("<html"))
+}
