@@ -328,11 +328,13 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 	patience := newPatience(b.Budget)
 	patience.tries = maxTransient - manifestTries
 	patience.outage = manifestOutage
+	progress.asks(b, s.Sources)
 	defer progress.met(b.Name(), latest)
 	err := patience.persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}
+		defer progress.request()()
 		defer func() { s.release(b, err) }()
 		watched, dog := watch(ctx, s.IdleTimeout)
 		defer dog.end()

@@ -35,10 +35,14 @@ func (p *Progress) Waits() []Wait {
 	if p == nil {
 		return nil
 	}
+	if told := p.told.Load(); told != nil {
+		return slices.Clone(*told)
+	}
+	all := p.held()
 	p.waits.mu.Lock()
 	defer p.waits.mu.Unlock()
-	all := make([]Wait, 0, len(p.waits.open))
 	for _, w := range p.waits.open {
+		w.Why = brief(w.Why)
 		all = append(all, w)
 	}
 	slices.SortFunc(all, func(a, b Wait) int {
