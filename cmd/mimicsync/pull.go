@@ -119,15 +119,16 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
 	ctx, release := m.whileOwned(ctx)
 	defer release()
-	ref, err := m.syncer.Resolve(ctx, ref, nil)
-	if err != nil {
-		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
-	}
-	if a.acceptManifest {
-		m.syncer.AcceptManifest(ref)
-	}
 	progress := new(downloader.Progress)
 	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)
 	defer stop()
+	ref, err := m.syncer.Resolve(ctx, ref, progress)
+	if err != nil {
+		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
+	}
+	a.ui.rename(ref.String())
+	if a.acceptManifest {
+		m.syncer.AcceptManifest(ref)
+	}
 	return m.syncer.Pull(ctx, ref, selection, progress)
 }
