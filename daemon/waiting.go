@@ -74,7 +74,7 @@ func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Tim
 
 func (d *Daemon) waitForWindow(now time.Time) downloader.Wait {
 	_, changes := d.settings.Windows.Open(now)
-	return downloader.Wait{For: forWindow, Why: "passes may not run outside of it", Until: changes}
+	return downloader.Wait{For: forWindow, Why: "passes run only while it is open", Until: changes}
 }
 
 // waitForRoom says how much is needed, and how much is there.

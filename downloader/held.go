@@ -133,3 +133,11 @@ func (p *Progress) request() (ended func()) {
 	p.Connections.Add(1)
 	return func() { p.Connections.Add(-1) }
 }
+
+// retried counts an attempt that failed and is made again. It may be called on a
+// nil Progress.
+func (p *Progress) retried() {
+	if p != nil {
+		p.Retries.Add(1)
+	}
+}

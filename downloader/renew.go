@@ -342,6 +342,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		return false, err
 	}, func(err error, wait time.Duration) {
 		s.Observer.Retried(b.Name())
+		progress.retried()
 		progress.await(Wait{For: b.Name(), Object: latest, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})

@@ -15,7 +15,7 @@ type Wait struct {
 	// to the source wait.
 	Object string    `json:"object,omitempty"`
 	Why    string    `json:"why"` // one line, in words
-	Since  time.Time `json:"since"`
+	Since  time.Time `json:"since,omitzero"`
 	Until  time.Time `json:"until,omitzero"` // when it is tried again; zero when unknown
 }
 

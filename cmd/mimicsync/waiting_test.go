@@ -25,8 +25,8 @@ func TestWaitLine(t *testing.T) {
 		},
 		{downloader.Wait{For: "gcs", Why: "status 502 (bad gateway)", Until: in(-time.Second)}, "waiting for gcs: status 502 (bad gateway); next try now"},
 		{
-			downloader.Wait{For: "the run window", Why: "passes may not run outside of it", Until: in(31 * time.Hour)},
-			"waiting for the run window: passes may not run outside of it; until Wed 21:15, in 31h00m",
+			downloader.Wait{For: "the run window", Why: "passes run only while it is open", Until: in(31 * time.Hour)},
+			"waiting for the run window: passes run only while it is open; until Wed 21:15, in 31h00m",
 		},
 		{
 			downloader.Wait{For: "another command", Why: "a plan or a prune of demo has been at work since 14:14:18", Since: in(-40 * time.Second)},
