@@ -73,7 +73,7 @@ func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
 			daemon.DatasetStatus{Condition: daemon.Queued, Waiting: &downloader.Wait{
 				For: "the pass before it", Why: "a scrub of demo has been running since 13:50:00", Since: now.Add(-time.Minute),
 			}},
-			"demo: queued, waiting for the pass before it: a scrub of demo has been running since 13:50:00; since 14:00:28",
+			"demo: queued, waiting for the pass before it: a scrub of demo has been running since 13:50:00",
 		},
 		{
 			daemon.DatasetStatus{Condition: daemon.Closed, Why: "the run window is closed", Next: now.Add(5 * time.Hour), Waiting: &downloader.Wait{For: "the run window"}},

@@ -28,7 +28,7 @@ func ending(at, in string) string {
 }
 
 // again is when a wait is over, by the clock and in how long. Where nobody knows
-// it is since when it lasts.
+// it is since when a source is waited for.
 func again(w downloader.Wait, now time.Time) (at, in string) {
 	what := "until "
 	if isSource(w.For) {
@@ -36,10 +36,10 @@ func again(w downloader.Wait, now time.Time) (at, in string) {
 	}
 	left := w.Until.Sub(now)
 	switch {
-	case w.Until.IsZero() && now.Sub(w.Since) < time.Second, w.Until.IsZero() && w.Since.IsZero():
-		return "", ""
-	case w.Until.IsZero():
+	case w.Until.IsZero() && isSource(w.For) && now.Sub(w.Since) >= time.Second && !w.Since.IsZero():
 		return "since " + hour(w.Since, now), ""
+	case w.Until.IsZero():
+		return "", ""
 	case left < time.Second/2:
 		return "", strings.TrimSuffix(what, " ") + " now"
 	}

@@ -30,7 +30,7 @@ func TestWaitLine(t *testing.T) {
 		},
 		{
 			downloader.Wait{For: "another command", Why: "a plan or a prune of demo has been at work since 14:14:18", Since: in(-40 * time.Second)},
-			"waiting for another command: a plan or a prune of demo has been at work since 14:14:18; since 14:14:20",
+			"waiting for another command: a plan or a prune of demo has been at work since 14:14:18",
 		},
 		{downloader.Wait{For: "s3", Why: "dial tcp: lookup s3.lab: no such host", Since: quarterPast}, "waiting for s3: dial tcp: lookup s3.lab: no such host"},
 	} {

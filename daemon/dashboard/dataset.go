@@ -41,6 +41,7 @@ type dataset struct {
 
 	fetching bool
 	waits    bool          // for a source, with nothing else on its way
+	until    *moment       // that it is tried again, nil if that is not known
 	percent  string        // of what is here
 	left     time.Duration // until it is done, 0 if that is not known
 	eta      *moment       // nil if that is not known, or a run window closes before
@@ -74,7 +75,9 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 	if s.Latest {
 		d.Ref += ", follows new versions"
 	}
-	d.waits = s.Pass != nil && s.Waiting != nil
+	if d.waits = s.Pass != nil && s.Waiting != nil; d.waits && s.Waiting.Until.After(c.now) {
+		d.until = c.soon(s.Waiting.Until)
+	}
 	if s.Pass != nil && s.Pass.Left > 0 && !d.waits {
 		d.left = time.Duration(s.Pass.Left) * time.Second
 		closes := st.Window.Changes
@@ -211,8 +214,10 @@ func newBar(s *daemon.DatasetStatus) *bar {
 func (d *dataset) here() sentence {
 	start := fmt.Sprintf("%s is %s here", d.Name, d.percent)
 	switch {
-	case d.waits:
-		return sentence{start + ". " + d.State + ": " + lower(d.Sentence.Text), d.Sentence.When, d.Sentence.Rest}
+	case d.waits && d.until == nil:
+		return sentence{Text: start + ". " + d.State + "."}
+	case d.waits: // the card says why
+		return sentence{start + ". " + d.State + " until ", d.until, "."}
 	case d.eta != nil:
 		return sentence{start + " and will be done ", d.eta, "."}
 	case d.closes != nil:

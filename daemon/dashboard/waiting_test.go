@@ -1,12 +1,17 @@
 package dashboard_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"mimicsync/daemon"
+	"mimicsync/daemon/dashboard"
 	"mimicsync/downloader"
+	"mimicsync/manifest"
 )
 
 // A card says for whom a dataset waits, why, and until when, and so does the
@@ -26,13 +31,14 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 		want   []string
 	}{
 		{"a busy server", busy, []string{
-			"MIMIC-CXR is 61 % here. Waiting for physionet: status 503 (busy). The next try is at 15:44:02 , in 1 min 52 s.",
+			"MIMIC-CXR is 61 % here. Waiting for physionet until 15:44:02 .",
 			"Waiting for physionet 61.0 % 61.0 % Status 503 (busy). The next try is at 15:44:02 , in 1 min 52 s.", "Retries 5",
 		}},
 		{"an hour", running(1, downloader.Wait{For: "gcs", Why: "status 429 (too many requests)", Until: in(70 * time.Minute)}), []string{
+			"MIMIC-CXR is 61 % here. Waiting for gcs until 16:52 .",
 			"Waiting for gcs 61.0 % 61.0 % Status 429 (too many requests). The next try is today at 16:52 , in 1 h 10 min.",
 		}},
-		{"a moment", running(1, downloader.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"No route to host. The next try is now."}},
+		{"a moment", running(1, downloader.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"MIMIC-CXR is 61 % here. Waiting for gcs.", "No route to host. The next try is now."}},
 		{"nobody knows how long", running(0, downloader.Wait{For: "s3", Why: "other passes have all the connections that it allows", Since: in(-4 * time.Minute)}), []string{
 			"Other passes have all the connections that it allows. It has been waiting since 15:38 .",
 		}},
@@ -64,4 +70,45 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 	if !strings.Contains(text, "2 datasets are waiting.") {
 		t.Errorf("two that wait: %s", text)
 	}
+}
+
+// The words about a wait fit a small phone, however long an error is.
+func TestAWaitFitsThePhone(t *testing.T) {
+	s := labStatus()
+	for i, why := range []string{
+		"dial tcp: lookup physionet-mirror.radiology.example.org on 203.0.113.53:53: server misbehaving",
+		"the proxy http://proxy.radiology.example.org:3128 does not connect to physionet.org:443: status 503 (Service Unavailable)",
+	} {
+		d := &s.Datasets[i]
+		d.Condition, d.Pass = daemon.Running, &daemon.PassStatus{Kind: daemon.RefreshPass, Retries: 7}
+		d.Waiting = &downloader.Wait{For: "physionet", Why: why, Until: monday.Add(time.Minute)}
+	}
+	server := httptest.NewServer(dashboard.Still(s, nil, nil, nil, true))
+	t.Cleanup(server.Close) // after the browser, which holds a connection
+	b := newBrowser(t)
+	for _, width := range []int64{320, 1280} {
+		b.screen(width, 800, "light")
+		b.do(chromedp.Navigate(server.URL))
+		b.until(`document.getElementById("live").textContent === "Live"`)
+		b.fits("waits", width)
+		run(b, chromedp.Evaluate[bool](widest))
+		b.fits("waits in a wide font", width)
+		b.save("waits", chromedp.CaptureScreenshot())
+	}
+}
+
+// A person who watches the page sees the time go down.
+func TestTheWaitCountsDown(t *testing.T) {
+	address, _, d := serveSite(t, busySite(t))
+	b := newBrowser(t)
+	_, err := d.Pull(daemon.PullRequest{Ref: manifest.Ref{Dataset: "cxr-demo"}})
+	must(t, err)
+	b.do(chromedp.Navigate(address))
+	const sentence = `document.querySelector("#dataset-cxr-demo .sentence").innerText`
+	b.until(`/^Status 503 \(busy\)\. The next try is at \d\d:\d\d:\d\d, in 1.min.\d\d.s\.$/.test(` + sentence + `)`)
+	b.until(state + ` === "Waiting for physionet"`)
+	b.do(chromedp.Evaluate[chromedp.Void](`window.was = ` + sentence))
+	b.until(sentence + ` !== window.was && ` + sentence + `.startsWith("Status 503")`)
+	b.until(`document.getElementById("headline").innerText.startsWith("cxr-demo is 0")`)
+	b.save("counts-down", chromedp.CaptureScreenshot())
 }

@@ -104,10 +104,17 @@ func (c clock) wait(w *downloader.Wait) sentence {
 	case left < time.Second:
 		return sentence{Text: why + goesOn + "now."}
 	case left < time.Hour:
-		until := w.Until.In(c.now.Location())
-		return sentence{why + goesOn + "at ", c.moment(until, until.Format(time.TimeOnly)), ", in " + countdown(left) + "."}
+		return sentence{why + goesOn + "at ", c.soon(w.Until), ", in " + countdown(left) + "."}
 	}
 	return sentence{why + goesOn, c.at(w.Until), ", in " + span(left) + "."}
+}
+
+// soon is a time of the day, by the second within an hour.
+func (c clock) soon(t time.Time) *moment {
+	if t.Sub(c.now) < time.Hour {
+		return c.moment(t, t.In(c.now.Location()).Format(time.TimeOnly))
+	}
+	return c.hour(t)
 }
 
 // countdown is what is left of an hour, by the second.
