@@ -60,7 +60,11 @@ func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Tim
 		if d.shortage != nil {
 			return d.waitForRoom(), true
 		}
-		return downloader.Wait{For: forRoom, Why: status.Why, Since: w.Since, Until: status.Next}, true
+		w.For, w.Why, w.Until = forRoom, status.Why, status.Next
+		if s.needs > 0 {
+			w.Why = mustBeFree(s.needs, d.space.Bytes)
+		}
+		return w, true
 	case Parked:
 		return downloader.Wait{For: forPerson, Why: status.Why, Since: w.Since, Until: status.Next}, true
 	case Failing:
@@ -87,11 +91,14 @@ func (d *Daemon) waitForRoom() downloader.Wait {
 }
 
 func (d *Daemon) shortageInWords() string {
-	bytes := func(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
-	if d.space.Bytes >= d.shortage.bytes { // a quota, or files that have no room in a table of the disk
-		return fmt.Sprintf("it was full, though %s are free now", bytes(d.space.Bytes))
+	if d.space.Bytes >= d.shortage.bytes { // a quota, or a file system that has no room for more names
+		return fmt.Sprintf("it was full, though %s are free", humanize.Bytes(uint64(d.space.Bytes)))
 	}
-	return fmt.Sprintf("%s must be free, and %s are", bytes(d.shortage.bytes), bytes(d.space.Bytes))
+	return mustBeFree(d.shortage.bytes, d.space.Bytes)
+}
+
+func mustBeFree(need, are int64) string {
+	return fmt.Sprintf("%s must be free, and %s are", humanize.Bytes(uint64(max(need, 0))), humanize.Bytes(uint64(max(are, 0))))
 }
 
 // queuedBehind is why a pass that was asked for has not begun: nothing if it is
