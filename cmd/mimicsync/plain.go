@@ -90,7 +90,10 @@ const (
 // of another one, or that it would be over by now.
 func (p *plain) isNews(w downloader.Wait, now time.Time) bool {
 	was := p.told
-	if was.Since.IsZero() || was.For != w.For || was.Why != w.Why {
+	switch {
+	case !w.Until.IsZero() && w.Until.Sub(now) < time.Second: // it is over before anybody has read of it
+		return false
+	case was.Since.IsZero(), was.For != w.For, was.Why != w.Why, amountsOf(p.meter.p).phase != p.stood.phase:
 		return true
 	}
 	shifted := w.Until.Sub(was.Until).Abs() > plainLeast
@@ -99,8 +102,8 @@ func (p *plain) isNews(w downloader.Wait, now time.Time) bool {
 
 // tell writes a line about a wait.
 func (p *plain) tell(w downloader.Wait, now time.Time, pause time.Duration) {
-	if p.told.Since.IsZero() {
-		p.stood = amountsOf(p.meter.p)
+	if now := amountsOf(p.meter.p); p.told.Since.IsZero() || now.phase != p.stood.phase {
+		p.stood = now
 	}
 	p.told, p.at, p.pause, p.due = w, now, pause, now.Add(pause)
 	_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, waitLine(w, now))

@@ -22,6 +22,9 @@ only when its SHA-256 is right. Without a version it takes the newest one.
 With --source s3,gcs,physionet each file comes from the first of these that has it;
 what is missing, denied or wrong there comes from the next.
 
+A source that is busy or away is waited for; the progress says why, and until when. What
+has come is saved at any moment: an interrupted pull goes on where it stopped.
+
 Files that are there already are hashed and kept if they are right; wrong ones are
 moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Example: `  mimicsync pull mimic-iv-demo

@@ -128,7 +128,7 @@ func cut(text string, room int) string {
 // Waits that are shorter are no news: a bar would flicker, and a log fill up.
 const (
 	barsLeast  = time.Second
-	plainLeast = 2 * time.Second
+	plainLeast = 1500 * time.Millisecond
 )
 
 // waiting is what a pass waits for, if that is worth a line and lasts.
@@ -161,4 +161,20 @@ func (o *onlyWaits) draw() {
 	} else {
 		o.display.clear()
 	}
+}
+
+// unanswered is how long a request of a command without progress may take before it
+// says that it waits.
+const unanswered = 2 * time.Second
+
+// noteWait says whom a command waits for, if that takes long, until stop is called.
+// limit is what an answer may take.
+func (a *app) noteWait(whom string, limit time.Duration) (stop func()) {
+	if a.quiet {
+		return func() {}
+	}
+	slow := time.AfterFunc(unanswered, func() {
+		a.ui.note("waiting for %s; an answer may take up to %s", whom, countdown(limit))
+	})
+	return func() { slow.Stop() }
 }
