@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/manifest"
@@ -29,7 +30,7 @@ func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Co
 	case s.errand:
 		busy = ErrErrand
 	default:
-		s.errand = true
+		s.errand, s.errandSince = true, time.Now().Round(0)
 	}
 	known := s.versions
 	d.passes.Add(1)
@@ -93,12 +94,15 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 	r = d.filledIn(r)
 	d.mu.Unlock()
 	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, busy error) error {
-		ref, err := d.o.Syncer.Resolve(ctx, r.Ref, nil)
+		progress := new(downloader.Progress)
+		d.showErrand(r.Ref.Dataset, progress)
+		defer d.showErrand(r.Ref.Dataset, nil)
+		ref, err := d.o.Syncer.Resolve(ctx, r.Ref, progress)
 		if err != nil {
 			return err
 		}
 		if busy == nil {
-			plan, err = d.o.Syncer.PlanFrom(ctx, r.Sources, ref, r.Selection)
+			plan, err = d.o.Syncer.PlanFrom(ctx, r.Sources, ref, r.Selection, progress)
 			return err
 		}
 		plan, err = d.o.Syncer.PlanAsKnown(ctx, r.Sources, ref, r.Selection)
@@ -108,6 +112,15 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 		return err
 	})
 	return plan, err
+}
+
+// showErrand has the status of a dataset say what a plan of it waits for, nil for
+// nothing. Of several plans it is the one that began last.
+func (d *Daemon) showErrand(name string, progress *downloader.Progress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dataset(name).planning = progress
+	d.change()
 }
 
 // Prunable returns the versions that Prune may remove, see Syncer.Prunable: of

@@ -23,6 +23,7 @@ type pass struct {
 
 	asked bool // by a person: it minds no run window
 	held  bool // it was broken off, and begins when passes may go on
+	made  time.Time
 	// start is zero before the pass begins, and cancel nil.
 	start    time.Time
 	cancel   context.CancelCauseFunc
@@ -80,7 +81,9 @@ const keptPasses = 100
 // newPass gives a pass its id.
 func (d *Daemon) newPass(kind Kind, r PullRequest) *pass {
 	d.lastID++
-	p := &pass{id: d.lastID, kind: kind, request: r, version: r.Ref.Version, progress: new(downloader.Progress)}
+	p := &pass{
+		id: d.lastID, kind: kind, request: r, version: r.Ref.Version, progress: new(downloader.Progress), made: time.Now().Round(0),
+	}
 	d.recent = append(d.recent, p)
 	if len(d.recent) > keptPasses {
 		for i, old := range d.recent {
@@ -153,7 +156,7 @@ func (d *Daemon) pull(ctx context.Context, p *pass) error {
 	d.mu.Unlock()
 	ctx, stop := downloader.Within(ctx, limit)
 	defer stop()
-	ref, err := d.o.Syncer.Resolve(ctx, p.request.Ref, nil)
+	ref, err := d.o.Syncer.Resolve(ctx, p.request.Ref, p.progress)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)

@@ -22,7 +22,7 @@ func (d *Daemon) Status() Status {
 		Free: d.space.Bytes, Hosts: d.hosts(), Datasets: []DatasetStatus{},
 	}
 	for _, ds := range d.sorted() {
-		if ds.settings == nil && len(ds.versions) == 0 && ds.running == nil && len(ds.queue) == 0 {
+		if ds.settings == nil && len(ds.versions) == 0 && ds.running == nil && len(ds.queue) == 0 && len(ds.planning.Waits()) == 0 {
 			continue // somebody asked for it once, and nothing came
 		}
 		status := d.datasetStatus(ds, now)
@@ -77,6 +77,7 @@ func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
 		}
 	}
 	status.Condition, status.Why, status.Cure = d.condition(s, now)
+	status.Waiting = d.waiting(s, &status, now)
 	return status
 }
 
@@ -138,7 +139,10 @@ func (d *Daemon) passStatus(p *pass, now time.Time) PassStatus {
 		s.Failures = firstOf(p.report.Failures)
 	case p.ended && p.verification != nil:
 		s.Failures = firstOf(p.verification.Failures)
-	case !p.start.IsZero():
+	case p.start.IsZero():
+		s.Waits = d.queuedBehind(p, now)
+	default:
+		s.Waits = firstOf(g.Waits())
 		s.Elapsed = max(now.Sub(p.start), 0).Seconds()
 		s.Rate = p.samples.rate()
 		if left := s.Expected - s.Fetched; s.Rate > 0 && left > 0 {

@@ -85,6 +85,9 @@ type DatasetStatus struct {
 	Condition Condition `json:"condition"`
 	Why       string    `json:"why,omitempty"`  // it is not idle, in a sentence
 	Cure      string    `json:"cure,omitempty"` // the page to open or the command to type
+	// Waiting is what keeps it from going on at this moment, nil if nothing does or
+	// nothing is left to do.
+	Waiting *downloader.Wait `json:"waiting,omitempty"`
 
 	Entries   int64 `json:"entries"`         // of the manifest
 	Files     int64 `json:"files"`           // verified
@@ -160,6 +163,9 @@ type PassStatus struct {
 	Connections int64 `json:"connections"`
 	Rate        int64 `json:"bytes_per_s"`
 	Left        int64 `json:"left_s"` // seconds to go at this rate, 0 when unknown
+	// Waits is what it waits for at this moment: requests that are tried again
+	// later, of many the first ones, or what it is queued behind.
+	Waits []downloader.Wait `json:"waits,omitempty"`
 
 	Err      error           `json:"-"` // why the pass ended early; Error and Cure are for people
 	Error    string          `json:"error,omitempty"`

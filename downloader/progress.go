@@ -23,7 +23,10 @@ type Progress struct {
 	// Connections is how many requests run.
 	Connections atomic.Int64
 
-	waits waits // see Waits
+	waits   waits // see Waits
+	holds   holds
+	sources atomic.Pointer[askedSources]
+	told    atomic.Pointer[[]Wait] // by another process, in the place of the three above
 }
 
 // Phase is what a pass is busy with.

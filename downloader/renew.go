@@ -334,11 +334,13 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", b.Name(), ref.Dataset, ref.Dataset)
 	}
 	patience := s.patienceFor(b, ref)
+	progress.asks(b, s.Sources)
 	defer progress.met(b.Name(), latest)
 	err := patience.persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}
+		defer progress.request()()
 		defer func() { s.release(b, err) }()
 		watched, dog := watch(ctx, s.IdleTimeout)
 		defer dog.end()
@@ -346,6 +348,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		return false, err
 	}, func(err error, wait time.Duration) {
 		s.Observer.Retried(b.Name())
+		progress.retried()
 		progress.await(Wait{For: b.Name(), Object: latest, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})

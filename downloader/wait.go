@@ -15,7 +15,7 @@ type Wait struct {
 	// to the source wait.
 	Object string    `json:"object,omitempty"`
 	Why    string    `json:"why"` // one line, in words
-	Since  time.Time `json:"since"`
+	Since  time.Time `json:"since,omitzero"`
 	Until  time.Time `json:"until,omitzero"` // when it is tried again; zero when unknown
 }
 
@@ -35,10 +35,14 @@ func (p *Progress) Waits() []Wait {
 	if p == nil {
 		return nil
 	}
+	if told := p.told.Load(); told != nil {
+		return slices.Clone(*told)
+	}
+	all := p.held()
 	p.waits.mu.Lock()
 	defer p.waits.mu.Unlock()
-	all := make([]Wait, 0, len(p.waits.open))
 	for _, w := range p.waits.open {
+		w.Why = brief(w.Why)
 		all = append(all, w)
 	}
 	slices.SortFunc(all, func(a, b Wait) int {

@@ -48,7 +48,7 @@ type Reader struct {
 	line         int   // of the line read last
 	form         form  // of the first entry; formUnknown before it
 	unterminated bool
-	itself       bool // a line is about the manifest
+	itself       bool  // a line is about the manifest
 	err          error // what ended the reading; every later Next returns it again
 }
 

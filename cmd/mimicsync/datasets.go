@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/downloader/physionet"
 	"mimicsync/manifest"
 )
 
@@ -42,8 +43,10 @@ func (a *app) remoteDatasets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	const limit = time.Minute
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	defer a.noteWait(physionet.Name, limit)()
 	projects, err := source.Published(ctx)
 	if err != nil {
 		return err

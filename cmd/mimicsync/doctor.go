@@ -63,7 +63,9 @@ func (a *app) doctor(ctx context.Context, args []string) (err error) {
 	if len(refs) > 0 {
 		d.ref, d.wanted = refs[0], true
 	}
+	answered := a.noteWait(strings.Join(a.sources, ", "), checkLimit)
 	result = d.examine(ctx)
+	answered()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -94,11 +95,38 @@ func (o *owner) request(ref manifest.Ref) api.PullRequest {
 
 // plan has the daemon say what it would do.
 func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
-	waits := time.AfterFunc(5*time.Second, func() {
-		o.a.ui.note("the daemon plans %s; where its transfers have all connections, that waits for one of them", ref)
-	})
-	defer waits.Stop()
+	progress := new(downloader.Progress)
+	defer o.a.ui.showWaits(o.a.progressStyle(), ref.String(), progress)()
+	within, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer stop()
+	watch.Go(func() { o.watchPlan(within, ref.Dataset, progress) })
 	return o.Plan(ctx, o.request(ref))
+}
+
+// watchPlan tells progress what the daemon waits for while it makes a plan.
+func (o *owner) watchPlan(ctx context.Context, dataset string, progress *downloader.Progress) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		status, err := o.Status(ctx)
+		if err != nil {
+			continue // the plan will say so
+		}
+		var waits []downloader.Wait
+		for _, d := range status.Datasets {
+			if d.Dataset == dataset && d.Waiting != nil && isSource(d.Waiting.For) {
+				waits = append(waits, *d.Waiting)
+			}
+		}
+		progress.Tell(waits)
+	}
 }
 
 // pull has the daemon run a pass, and shows it as if it were one of this process.
@@ -132,7 +160,6 @@ func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (api.
 func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title string) (p api.Pass, err error) {
 	progress := new(downloader.Progress)
 	defer o.a.ui.show(o.a.progressStyle(), title, progress, nil)()
-	waits := 0
 	for p, err = range o.Follow(ctx, id) {
 		if ctx.Err() != nil {
 			return p, &leftError{ref}
@@ -140,10 +167,9 @@ func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title st
 		if err != nil {
 			return p, err
 		}
-		if p.Start.IsZero() && p.State == store.Running {
-			if waits++; waits == 3 { // what is about to begin is no news
-				o.a.ui.note("%s waits in the daemon until it may begin; see why with: mimicsync status", title)
-			}
+		if p.Version != "" && !hasVersion(title) {
+			title += "@" + p.Version
+			o.a.ui.rename(title)
 		}
 		fill(progress, p.PassStatus)
 	}
@@ -175,6 +201,7 @@ func fill(progress *downloader.Progress, p daemon.PassStatus) {
 	progress.Fetched.Store(p.Fetched)
 	progress.Retries.Store(p.Retries)
 	progress.Connections.Store(p.Connections)
+	progress.Tell(p.Waits)
 	progress.Phase.Store(int32(p.Phase)) // last: the display begins with what it finds
 }
 

@@ -291,13 +291,13 @@ func TestShrunkManifestIsAcceptedByWayOfTheDaemon(t *testing.T) {
 func TestWaitingIsToldWhereItTakesTime(t *testing.T) {
 	slow(t)
 	o := newOwned(t, true)
-	slow := o.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "hosp/labevents.csv.gz", Rate: 1_000_000})
+	slow := o.Inject(lookalike.Fault{Kind: lookalike.Slow, Path: "hosp/labevents.csv.gz", Rate: 500_000})
 	client, err := api.Dial(t.Context(), o.mirror)
 	try(t, err)
 	defer client.Close()
 	_, err = client.Pull(t.Context(), api.PullRequest{Dataset: "demo"})
 	try(t, err)
-	const note = "waits in the daemon until it may begin; see why with: mimicsync status"
+	const note = "demo: waiting for the pass before it: a pull of demo has been running since "
 	command(t, 0, "pull demo --include *.txt", note)
 	slow.Remove()
 	var stdout, stderr bytes.Buffer

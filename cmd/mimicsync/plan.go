@@ -100,11 +100,13 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 		return nil, nil, err
 	}
 	return func(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
-		ref, err := m.syncer.Resolve(ctx, ref, nil)
+		progress := new(downloader.Progress)
+		defer a.ui.showWaits(a.progressStyle(), ref.String(), progress)()
+		ref, err := m.syncer.Resolve(ctx, ref, progress)
 		if err != nil {
 			return api.Plan{}, err
 		}
-		p, err := m.syncer.Plan(ctx, ref, selection)
+		p, err := m.syncer.PlanFrom(ctx, nil, ref, selection, progress)
 		if err != nil {
 			return api.Plan{}, err
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
@@ -16,13 +17,15 @@ import (
 
 const (
 	barEvery   = 100 * time.Millisecond
-	plainEvery = 10 * time.Second
+	plainLook  = 500 * time.Millisecond // how often there may be news for a line
+	plainEvery = 10 * time.Second       // between lines while all goes well
 )
 
 // display shows how far a pass has come. The caller holds ui.mu.
 type display interface {
 	draw()
-	clear() // makes room for a line of text; the next draw draws anew
+	clear()             // makes room for a line of text; the next draw draws anew
+	rename(name string) // of what is shown
 }
 
 // narrowest is the terminal that a bar fits into with the least text beside it: a
@@ -50,11 +53,16 @@ func (u *ui) show(style, title string, p *downloader.Progress, budgets []*downlo
 	case "none":
 		return func() {}
 	case "plain":
-		every = plainEvery
-		d = &plain{w: u.stderr, title: title, meter: newMeter(p), budgets: budgets}
+		every = plainLook
+		d = newPlain(u.stderr, title, p, budgets)
 	default:
 		d = newBar(u.stderr, title, p)
 	}
+	return u.draw(d, every)
+}
+
+// draw draws a display now and then until stop is called.
+func (u *ui) draw(d display, every time.Duration) (stop func()) {
 	u.mu.Lock()
 	u.display = d
 	u.mu.Unlock()
@@ -84,6 +92,15 @@ func (u *ui) show(style, title string, p *downloader.Progress, budgets []*downlo
 	}
 }
 
+// rename gives what is shown another name: its version is known.
+func (u *ui) rename(title string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.display != nil {
+		u.display.rename(title)
+	}
+}
+
 // bar is the progress bar on a terminal. It counts what this pass has to bring
 // and nothing from before it, so that rate and time left are right after a
 // resume too: bytes where it is known how many there will be, else files.
@@ -94,6 +111,7 @@ type bar struct {
 	bar     *progressbar.ProgressBar
 	byBytes bool
 	phase   downloader.Phase
+	line    string // in the place of the bar: what it waits for; empty if it does not
 }
 
 func newBar(w io.Writer, title string, p *downloader.Progress) *bar {
@@ -125,7 +143,19 @@ func (b *bar) begin(phase downloader.Phase) {
 	)
 }
 
+func (b *bar) rename(title string) { b.title = title }
+
 func (b *bar) draw() {
+	now := time.Now()
+	if w, waits := waiting(b.p, now, barsLeast); waits {
+		title := b.title
+		if total := b.p.Total.Load(); total > 0 {
+			title += "  " + b.files()
+		}
+		b.drawLine(fitWait(title, w, now, terminalWidth(b.w)-1))
+		return
+	}
+	b.eraseLine()
 	if phase := downloader.Phase(b.p.Phase.Load()); phase != b.phase {
 		b.begin(phase)
 	}
@@ -146,6 +176,24 @@ func (b *bar) draw() {
 	_ = b.bar.Set64(at)
 }
 
+// drawLine shows a line in the place of the bar, unless it stands there.
+func (b *bar) drawLine(line string) {
+	if line == b.line {
+		return
+	}
+	b.clear()
+	_, _ = io.WriteString(b.w, "\r"+line) // a terminal that is gone needs no drawing
+	b.line = line
+}
+
+// eraseLine writes over it.
+func (b *bar) eraseLine() {
+	if b.line != "" {
+		_, _ = io.WriteString(b.w, "\r"+strings.Repeat(" ", utf8.RuneCountInString(b.line))+"\r")
+		b.line = ""
+	}
+}
+
 // barRoom is what percentage, bar, amounts, rate and times take of a line.
 const barRoom = 52
 
@@ -154,13 +202,13 @@ const barRoom = 52
 func (b *bar) describe() string {
 	switch b.phase {
 	case downloader.PhaseManifest:
-		return b.title + "  " + asking(b.p.Connections.Load(), b.p.Retries.Load())
+		return b.title + "  " + asking(hasVersion(b.title), b.p.Connections.Load(), b.p.Retries.Load())
 	case downloader.PhaseSurvey:
 		return b.title + "  comparing with the mirror"
 	}
 	var parts []string
 	if b.byBytes {
-		parts = append(parts, fmt.Sprintf("%s/%s files", humanize.Comma(b.p.Done.Load()), humanize.Comma(b.p.Total.Load())))
+		parts = append(parts, b.files())
 	}
 	if n := b.p.Failed.Load(); n > 0 {
 		parts = append(parts, humanize.Comma(n)+" failed")
@@ -180,17 +228,28 @@ func (b *bar) describe() string {
 	return text
 }
 
-// asking is what a pass does that has no manifest yet: without a request on its
-// way it waits, for a connection, in the queue of a daemon, or to try again.
-func asking(connections, retries int64) string {
+func (b *bar) files() string {
+	return fmt.Sprintf("%s/%s files", humanize.Comma(b.p.Done.Load()), humanize.Comma(b.p.Total.Load()))
+}
+
+// asking is what a pass does that has no manifest yet, or not even a version. What
+// it waits for without a request on its way is told apart, if that is known.
+func asking(hasVersion bool, connections, retries int64) string {
+	what := "the manifest"
+	if !hasVersion {
+		what = "the newest version"
+	}
 	switch {
 	case connections > 0:
-		return "asking for the manifest"
+		return "asking for " + what
 	case retries > 0:
-		return "waiting to ask for the manifest again, after " + plural(retries, "try", "tries")
+		return "waiting to ask for " + what + " again, after " + plural(retries, "try", "tries")
 	}
 	return "waiting for its turn"
 }
+
+// hasVersion reports whether a title such as demo@1.0 says which version it is.
+func hasVersion(title string) bool { return strings.Contains(title, "@") }
 
 // terminalWidth is how many columns a line has, 80 where that is unknown.
 func terminalWidth(w io.Writer) int {
@@ -210,86 +269,8 @@ func plural(n int64, one, many string) string {
 }
 
 func (b *bar) clear() {
+	b.eraseLine()
 	if b.bar != nil {
 		_ = b.bar.Clear() // a terminal that is gone needs no clearing
 	}
 }
-
-// meter measures rates over the last while.
-type meter struct {
-	p     *downloader.Progress
-	at    time.Time
-	bytes int64
-	files int64
-}
-
-func newMeter(p *downloader.Progress) *meter { return &meter{p: p, at: time.Now()} }
-
-// rates returns bytes and files per second since the last call.
-func (m *meter) rates() (bytes, files float64) {
-	now, b, f := time.Now(), m.p.Fetched.Load()+m.p.Examined.Load(), m.p.Done.Load()
-	s := now.Sub(m.at).Seconds()
-	bytes, files = float64(b-m.bytes)/s, float64(f-m.files)/s
-	m.at, m.bytes, m.files = now, b, f
-	return bytes, files
-}
-
-// plain is a line now and then, for logs.
-type plain struct {
-	w       io.Writer
-	title   string
-	meter   *meter
-	budgets []*downloader.Budget
-}
-
-func (p *plain) draw() {
-	progress := p.meter.p
-	rate, files := p.meter.rates()
-	total, done := progress.Total.Load(), progress.Done.Load()
-	if total == 0 {
-		_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, asking(progress.Connections.Load(), progress.Retries.Load()))
-		return
-	}
-	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}
-	fetched, expected := progress.Fetched.Load(), progress.Expected.Load()
-	got := size(fetched)
-	if expected > fetched {
-		got += " of " + size(expected)
-	}
-	parts = append(parts, got, size(int64(rate))+"/s")
-	if left := timeLeft(expected-fetched, rate, total-done, files); left > 0 {
-		parts = append(parts, "about "+elapsed(left)+" left")
-	}
-	if used, limit := p.connections(); used > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s", used, plural(int64(limit), "connection", "connections")))
-	}
-	if n := progress.Retries.Load(); n > 0 {
-		parts = append(parts, plural(n, "retry", "retries"))
-	}
-	if n := progress.Failed.Load(); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d failed", n))
-	}
-	_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, strings.Join(parts, ", "))
-}
-
-// connections are those of all sources.
-func (p *plain) connections() (used, limit int) {
-	for _, b := range p.budgets {
-		u, l, _ := b.Connections()
-		used, limit = used+u, limit+l
-	}
-	return used, limit
-}
-
-// timeLeft goes by bytes where it is known how many are left, else by files.
-func timeLeft(bytes int64, rate float64, files int64, fileRate float64) time.Duration {
-	switch {
-	case bytes > 0 && rate > 0:
-		return time.Duration(float64(bytes) / rate * float64(time.Second))
-	case files > 0 && fileRate > 0:
-		return time.Duration(float64(files) / fileRate * float64(time.Second))
-	}
-	return 0
-}
-
-func (p *plain) clear() {}

@@ -17,7 +17,7 @@ func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 		var screen bytes.Buffer
 		u := &ui{stderr: &screen}
 		p := new(downloader.Progress)
-		stop := u.show("bar", "demo", p, nil)
+		stop := u.show("bar", "demo@2.0", p, nil)
 		shown := func() string { // since the last call
 			u.mu.Lock()
 			defer u.mu.Unlock()
@@ -27,7 +27,7 @@ func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 		time.Sleep(time.Second + barEvery/2) // between two ticks, then and from then on
 		want := func(what string) {
 			t.Helper()
-			if text := shown(); !strings.Contains(text, "demo  "+what) {
+			if text := shown(); !strings.Contains(text, "demo@2.0  "+what) {
 				t.Errorf("the screen: %q, want it to say %q", text, what)
 			}
 		}

@@ -22,6 +22,9 @@ only when its SHA-256 is right. Without a version it takes the newest one.
 With --source s3,gcs,physionet each file comes from the first of these that has it;
 what is missing, denied or wrong there comes from the next.
 
+A source that is busy or away is waited for; the progress says why, and until when. What
+has come is saved at any moment: an interrupted pull goes on where it stopped.
+
 Files that are there already are hashed and kept if they are right; wrong ones are
 moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Example: `  mimicsync pull mimic-iv-demo
@@ -119,15 +122,16 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
 	ctx, release := m.whileOwned(ctx)
 	defer release()
-	ref, err := m.syncer.Resolve(ctx, ref, nil)
-	if err != nil {
-		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
-	}
-	if a.acceptManifest {
-		m.syncer.AcceptManifest(ref)
-	}
 	progress := new(downloader.Progress)
 	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)
 	defer stop()
+	ref, err := m.syncer.Resolve(ctx, ref, progress)
+	if err != nil {
+		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
+	}
+	a.ui.rename(ref.String())
+	if a.acceptManifest {
+		m.syncer.AcceptManifest(ref)
+	}
 	return m.syncer.Pull(ctx, ref, selection, progress)
 }

@@ -95,23 +95,37 @@ func (u *ui) running(s daemon.Status) {
 		u.print("%s", u.about("All datasets are paused; go on with: mimicsync daemon resume\n"))
 	}
 	for _, d := range s.Datasets {
-		u.print("  %s\n", strings.Join(standingNow(d), ", "))
+		u.print("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
 		if told := s.Paused && d.Condition == daemon.Paused; d.Cure != "" && !told {
 			u.lines("hint", d.Dataset+": "+d.Cure)
 		}
 	}
 }
 
+// saysAll are the conditions whose reason and next refresh say for what a dataset
+// waits, and until when.
+var saysAll = map[daemon.Condition]bool{
+	daemon.Closed: true, daemon.Paused: true, daemon.Parked: true, daemon.Failing: true, daemon.Limited: true,
+}
+
 // standingNow is how a dataset stands in the daemon, in parts of a line.
-func standingNow(d daemon.DatasetStatus) []string {
+func standingNow(d daemon.DatasetStatus, now time.Time) []string {
 	line := d.Dataset + ": " + strings.ReplaceAll(string(d.Condition), "_", " ")
+	var waits []string
+	if d.Waiting != nil && !saysAll[d.Condition] {
+		waits = []string{waitLine(*d.Waiting, now)}
+	}
 	if p := d.Pass; p != nil {
-		return append([]string{line + ": " + string(p.Kind) + after(p.Version)}, progressNow(p)...)
+		parts := []string{line + ": " + string(p.Kind) + after(p.Version)}
+		if p.Total > 0 || len(waits) == 0 {
+			parts = append(parts, progressNow(p)...)
+		}
+		return append(parts, waits...)
 	}
 	if d.Why != "" {
 		line += ": " + d.Why
 	}
-	parts := []string{line}
+	parts := append([]string{line}, waits...)
 	if d.Condition == daemon.Paused {
 		return parts
 	}
@@ -129,7 +143,7 @@ func standingNow(d daemon.DatasetStatus) []string {
 // progressNow is how far a pass has come, in the words of the plain progress.
 func progressNow(p *daemon.PassStatus) []string {
 	if p.Total == 0 {
-		return []string{asking(p.Connections, p.Retries)}
+		return []string{asking(p.Version != "", p.Connections, p.Retries)}
 	}
 	got := size(p.Fetched)
 	if p.Expected > p.Fetched {

@@ -19,7 +19,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Status says, for each dataset version of the mirror, how much of it is here and
 verified, how the last pass ended, and how much was moved aside to quarantine. It reads
 the state file, not the data. Where a daemon runs it asks that, which also says what
-runs now, what is next, and what a person must do.`,
+runs now, what it waits for and until when, what is next, and what a person must do.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },

@@ -27,7 +27,9 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 	})
 	u.status([]standing{{Last: &daemon.LastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
 	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})
-	text := out.String()
+	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Waiting: &downloader.Wait{For: "gcs", Why: evil}}}})
+	newBar(&out, "demo", nil).drawLine(strings.TrimPrefix(fitWait("demo", downloader.Wait{For: "gcs", Why: evil}, time.Now(), 300), "\r"))
+	text := strings.ReplaceAll(out.String(), "\rdemo", "demo") // the bar's own
 	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(printableText, r) }); i >= 0 {
 		t.Errorf("a terminal would obey %q of:\n%q", text[i:min(i+8, len(text))], text)
 	}
@@ -42,12 +44,46 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 // What is paused does not begin when the schedule would have it begin.
 func TestWhatIsPausedHasNothingNext(t *testing.T) {
 	d := daemon.DatasetStatus{Dataset: "demo", Condition: daemon.Paused, Why: "it is paused", Next: time.Now(), NextScrub: time.Now()}
-	if got, want := strings.Join(standingNow(d), ", "), "demo: paused: it is paused"; got != want {
+	if got, want := strings.Join(standingNow(d, time.Now()), ", "), "demo: paused: it is paused"; got != want {
 		t.Errorf("standingNow = %q, want %q", got, want)
 	}
 	d.Condition = daemon.Idle
-	if got := strings.Join(standingNow(d), ", "); !strings.Contains(got, ", next refresh ") || !strings.Contains(got, ", next verification ") {
+	if got := strings.Join(standingNow(d, time.Now()), ", "); !strings.Contains(got, ", next refresh ") || !strings.Contains(got, ", next verification ") {
 		t.Errorf("standingNow = %q, want what is next", got)
+	}
+}
+
+// What a pass waits for stands where its numbers do, or would.
+func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
+	now := time.Date(2026, time.March, 3, 14, 1, 28, 0, time.Local)
+	busy := &downloader.Wait{For: "gcs", Why: "status 503 (busy)", Since: now.Add(-8 * time.Second), Until: now.Add(92 * time.Second)}
+	for _, c := range []struct {
+		d    daemon.DatasetStatus
+		want string
+	}{
+		{
+			daemon.DatasetStatus{Condition: daemon.Running, Waiting: busy, Pass: &daemon.PassStatus{Kind: daemon.PullPass, Retries: 1}},
+			"demo: running: pull, waiting for gcs: status 503 (busy); next try 14:03:00, in 1m32s",
+		},
+		{
+			daemon.DatasetStatus{Condition: daemon.Running, Waiting: busy, Pass: &daemon.PassStatus{Kind: daemon.RefreshPass, Version: "2.2", Total: 40, Done: 7}},
+			"demo: running: refresh 2.2, 7 of 40 files, 0 B, 0 B/s, waiting for gcs: status 503 (busy); next try 14:03:00, in 1m32s",
+		},
+		{
+			daemon.DatasetStatus{Condition: daemon.Queued, Waiting: &downloader.Wait{
+				For: "the pass before it", Why: "a scrub of demo has been running since 13:50:00", Since: now.Add(-time.Minute),
+			}},
+			"demo: queued, waiting for the pass before it: a scrub of demo has been running since 13:50:00",
+		},
+		{
+			daemon.DatasetStatus{Condition: daemon.Closed, Why: "the run window is closed", Next: now.Add(5 * time.Hour), Waiting: &downloader.Wait{For: "the run window"}},
+			"demo: closed: the run window is closed, next refresh 2026-03-03 19:01",
+		},
+	} {
+		c.d.Dataset = "demo"
+		if got := strings.Join(standingNow(c.d, now), ", "); got != c.want {
+			t.Errorf("standingNow = %q, want %q", got, c.want)
+		}
 	}
 }
 

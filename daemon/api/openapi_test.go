@@ -97,7 +97,7 @@ func TestOpenAPIHasJustTheRoutes(t *testing.T) {
 func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 	d := readDocument(t)
 	types := map[string]any{
-		"Problem": problem{}, "Status": daemon.Status{}, "Window": daemon.Window{}, "Host": daemon.Host{},
+		"Problem": problem{}, "Status": daemon.Status{}, "Window": daemon.Window{}, "Host": daemon.Host{}, "Wait": downloader.Wait{},
 		"DatasetStatus": daemon.DatasetStatus{}, "VersionStatus": daemon.VersionStatus{}, "LastPass": daemon.LastPass{}, "PassStatus": daemon.PassStatus{}, "Pass": Pass{}, "Sample": daemon.Sample{},
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
 		"Report": downloader.Report{}, "SourceReport": downloader.SourceReport{}, "Quarantined": downloader.Quarantined{},

@@ -40,6 +40,8 @@ type dataset struct {
 	Actions       []action
 
 	fetching bool
+	waits    bool          // for a source, with nothing else on its way
+	until    *moment       // that it is tried again, nil if that is not known
 	percent  string        // of what is here
 	left     time.Duration // until it is done, 0 if that is not known
 	eta      *moment       // nil if that is not known, or a run window closes before
@@ -73,7 +75,10 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 	if s.Latest {
 		d.Ref += ", follows new versions"
 	}
-	if s.Pass != nil && s.Pass.Left > 0 {
+	if d.waits = s.Pass != nil && s.Waiting != nil; d.waits && s.Waiting.Until.After(c.now) {
+		d.until = c.soon(s.Waiting.Until)
+	}
+	if s.Pass != nil && s.Pass.Left > 0 && !d.waits {
 		d.left = time.Duration(s.Pass.Left) * time.Second
 		closes := st.Window.Changes
 		if st.Window.Open && !closes.IsZero() && c.now.Add(d.left).After(closes) && s.Pass.Kind == daemon.RefreshPass {
@@ -142,6 +147,9 @@ func share(s *daemon.DatasetStatus) float64 {
 func condition(s *daemon.DatasetStatus) (tone, state string) {
 	switch s.Condition {
 	case daemon.Running:
+		if s.Waiting != nil {
+			return toneWait, "Waiting for " + s.Waiting.For
+		}
 		return toneBusy, phase(s.Pass)
 	case daemon.Queued:
 		return toneWait, "Queued"
@@ -206,6 +214,10 @@ func newBar(s *daemon.DatasetStatus) *bar {
 func (d *dataset) here() sentence {
 	start := fmt.Sprintf("%s is %s here", d.Name, d.percent)
 	switch {
+	case d.waits && d.until == nil:
+		return sentence{Text: start + ". " + d.State + "."}
+	case d.waits: // the card says why
+		return sentence{start + ". " + d.State + " until ", d.until, "."}
 	case d.eta != nil:
 		return sentence{start + " and will be done ", d.eta, "."}
 	case d.closes != nil:
@@ -217,6 +229,8 @@ func (d *dataset) here() sentence {
 // story is how a dataset stands, in a sentence.
 func (d *dataset) story(c clock, s *daemon.DatasetStatus) sentence {
 	switch {
+	case d.waits:
+		return c.wait(s.Waiting)
 	case d.eta != nil:
 		return sentence{"Will be done ", d.eta, "."}
 	case d.closes != nil:
@@ -225,6 +239,8 @@ func (d *dataset) story(c clock, s *daemon.DatasetStatus) sentence {
 		return sentence{Text: "How long it takes shows in a moment."}
 	case s.Condition == daemon.Paused:
 		return sentence{Text: "What has come is saved. Resume goes on where it stopped."}
+	case s.Waiting != nil && (s.Condition == daemon.Queued || s.Condition == daemon.NoSpace || s.Condition == daemon.Closed):
+		return c.wait(s.Waiting)
 	case s.Next.IsZero() && !s.Scheduled:
 		return sentence{Text: "It is refreshed when somebody asks."}
 	case s.Next.IsZero():

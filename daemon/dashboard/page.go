@@ -126,10 +126,13 @@ func connections(h daemon.Host) string {
 // headline is the answer to why somebody opens the page, and the title of its
 // window.
 func headline(st *daemon.Status, p *page) (sentence, string) {
-	var fetching []*dataset
+	var fetching, waiting []*dataset
 	var last *dataset // to be done
 	for _, d := range p.Datasets {
-		if d.fetching {
+		switch {
+		case d.fetching && d.waits:
+			waiting = append(waiting, d)
+		case d.fetching:
 			fetching = append(fetching, d)
 			if last == nil || d.left > last.left {
 				last = d
@@ -139,8 +142,12 @@ func headline(st *daemon.Status, p *page) (sentence, string) {
 	switch {
 	case len(p.Datasets) == 0:
 		return sentence{Text: "This mirror is empty."}, "mimicsync"
-	case st.Paused && len(fetching) == 0: // a person may ask for one all the same
+	case st.Paused && len(fetching)+len(waiting) == 0: // a person may ask for one all the same
 		return sentence{Text: "All downloads are paused."}, "Paused · mimicsync"
+	case len(fetching) == 0 && len(waiting) == 1:
+		return waiting[0].here(), "Waiting · " + waiting[0].percent + " " + waiting[0].Name
+	case len(fetching) == 0 && len(waiting) > 1:
+		return sentence{Text: fmt.Sprintf("%d datasets are waiting.", len(waiting))}, "Waiting · mimicsync"
 	case len(fetching) == 1:
 		return last.here(), last.percent + " " + last.Name
 	case len(fetching) > 1:

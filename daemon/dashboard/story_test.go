@@ -23,9 +23,16 @@ import (
 // with one dataset, and returns the address of its page and the token for changes.
 func serve(t *testing.T) (address, token string) {
 	t.Helper()
+	address, token, _ = serveSite(t, slowSite(t))
+	return address, token
+}
+
+// serveSite does so for another site.
+func serveSite(t *testing.T, url string) (address, token string, d *daemon.Daemon) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	mirror := t.TempDir()
-	d := daemonOf(t, mirror, slowSite(t))
+	d = daemonOf(t, mirror, url)
 	token, err := api.Token(mirror, "")
 	must(t, err)
 	server := api.New(d, api.Options{
@@ -44,7 +51,7 @@ func serve(t *testing.T) (address, token string) {
 			}
 		}
 	})
-	return "http://" + server.Addresses()[0], token
+	return "http://" + server.Addresses()[0], token, d
 }
 
 // slowSite serves a dataset of 2.4 MB that takes six seconds over two connections.
@@ -57,6 +64,19 @@ func slowSite(t *testing.T) (url string) {
 		Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: sums, Bytes: files.Bytes() + int64(len(sums))}},
 	})
 	site.BytesPerSecondPerConn = 200_000
+	return serveLookalike(t, site)
+}
+
+// busySite wants to be left alone for a minute and a half.
+func busySite(t *testing.T) (url string) {
+	t.Helper()
+	site := lookalike.New()
+	site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusServiceUnavailable, RetryAfter: "90"})
+	return serveLookalike(t, site)
+}
+
+func serveLookalike(t *testing.T, site *lookalike.Server) (url string) {
+	t.Helper()
 	h := httptest.NewUnstartedServer(site)
 	site.Attach(h.Config)
 	h.Start()

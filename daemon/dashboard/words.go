@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
+
+	"mimicsync/downloader"
 )
 
 // nbsp keeps a number and its unit on one line.
@@ -84,6 +86,43 @@ func (c clock) estimate(left time.Duration) *moment {
 	_, offset := t.Zone() // Round goes by UTC, and some zones are half an hour away
 	t = t.Add(time.Duration(offset) * time.Second).Round(step).Add(-time.Duration(offset) * time.Second)
 	return c.moment(t, c.day(t)+" at about "+t.Format("15:04"))
+}
+
+// wait says why something waits, and until when, as in "Status 503 (busy). The next
+// try is at 14:03:20, in 1 min 52 s." The state says for whom.
+func (c clock) wait(w *downloader.Wait) sentence {
+	why, goesOn := sentenceOf(w.Why), " It goes on "
+	if !strings.Contains(w.For, " ") { // a source
+		goesOn = " The next try is "
+	}
+	left := w.Until.Sub(c.now)
+	switch {
+	case w.Until.IsZero() && c.now.Sub(w.Since) > time.Minute && !w.Since.IsZero():
+		return sentence{why + " It has been waiting since ", c.hour(w.Since), "."}
+	case w.Until.IsZero():
+		return sentence{Text: why}
+	case left < time.Second:
+		return sentence{Text: why + goesOn + "now."}
+	case left < time.Hour:
+		return sentence{why + goesOn + "at ", c.soon(w.Until), ", in " + countdown(left) + "."}
+	}
+	return sentence{why + goesOn, c.at(w.Until), ", in " + span(left) + "."}
+}
+
+// soon is a time of the day, by the second within an hour.
+func (c clock) soon(t time.Time) *moment {
+	if t.Sub(c.now) < time.Hour {
+		return c.moment(t, t.In(c.now.Location()).Format(time.TimeOnly))
+	}
+	return c.hour(t)
+}
+
+// countdown is what is left of an hour, by the second.
+func countdown(left time.Duration) string {
+	if left < time.Minute {
+		return span(left)
+	}
+	return fmt.Sprintf("%d%smin %02d%ss", int(left.Minutes()), nbsp, int(left.Seconds())%60, nbsp)
 }
 
 // day is "today", "on Thursday" within six days, else a date.

@@ -36,6 +36,8 @@ var (
 	published   = describe("dataset_published_bytes", "Bytes of the whole version.", "dataset")
 	lastSuccess = describe("dataset_last_success_timestamp_seconds", "When the last complete pass ended.", "dataset")
 	nextRefresh = describe("dataset_next_refresh_timestamp_seconds", "When the schedule starts the next pass.", "dataset")
+	waiting     = describe("dataset_waiting", "Whether all that a dataset's pass can do is to wait for a source.", "dataset", "source")
+	waitUntil   = describe("dataset_wait_until_timestamp_seconds", "When a dataset that waits, for whatever it is, goes on or is tried again.", "dataset")
 )
 
 var conditions = []daemon.Condition{
@@ -51,7 +53,7 @@ type follower struct{ status func() daemon.Status }
 func (follower) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, present, started, paused, open, free, rate, limit, running, hostUsed, hostLimit, hostCeiling,
-		condition, files, failed, bytesHere, published, lastSuccess, nextRefresh,
+		condition, files, failed, bytesHere, published, lastSuccess, nextRefresh, waiting, waitUntil,
 	} {
 		ch <- d
 	}
@@ -77,6 +79,7 @@ func (f follower) Collect(ch chan<- prometheus.Metric) {
 			passes[p.Kind]++
 		}
 		g.dataset(&s.Datasets[i])
+		g.wait(&s.Datasets[i], s.Hosts)
 	}
 	for _, k := range kinds {
 		g.set(running, passes[k], string(k))
@@ -123,6 +126,17 @@ func (g gauges) dataset(s *daemon.DatasetStatus) {
 	}
 	for reason, n := range reasons {
 		g.set(failed, n, s.Dataset, reason)
+	}
+}
+
+// wait says for which source a dataset waits, and until when.
+func (g gauges) wait(s *daemon.DatasetStatus, hosts []daemon.Host) {
+	w := s.Waiting
+	for _, h := range hosts { // what else there is to wait for is a condition
+		g.set(waiting, truth(w != nil && w.For == h.Source), s.Dataset, h.Source)
+	}
+	if w != nil {
+		g.since(waitUntil, w.Until, s.Dataset)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/metrics"
+	"mimicsync/downloader"
 	"mimicsync/store"
 )
 
@@ -28,7 +29,10 @@ func busy() daemon.Status {
 				Next: now.Add(time.Hour), LastSuccess: now.Add(-48 * time.Hour), Pass: &daemon.PassStatus{Kind: daemon.RefreshPass},
 				Last: &daemon.PassStatus{State: store.Incomplete, Failures: []store.Failure{{Reason: "checksum"}, {Reason: "checksum"}}},
 			},
-			{Dataset: "mimiciv", Condition: daemon.Parked},
+			{
+				Dataset: "mimiciv", Condition: daemon.Parked,
+				Waiting: &downloader.Wait{For: "a person to act", Why: "the agreement is not signed", Until: now.Add(time.Hour)},
+			},
 		},
 	}
 }
@@ -88,6 +92,8 @@ func TestScrape(t *testing.T) {
 		`mimicsync_dataset_files{dataset="mimic-cxr",state="missing"} 235950`,
 		`mimicsync_dataset_failed_files{dataset="mimic-cxr",reason="checksum"} 2`,
 		`mimicsync_dataset_last_success_timestamp_seconds{dataset="mimic-cxr"} 1.7898272e+09`,
+		`mimicsync_dataset_waiting{dataset="mimiciv",source="physionet"} 0`, // but for a person
+		`mimicsync_dataset_wait_until_timestamp_seconds{dataset="mimiciv"} 1.7900036e+09`,
 	} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("the scrape lacks %s", want)
@@ -103,6 +109,31 @@ func TestScrape(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+	}
+}
+
+// held is a daemon whose only pass can do nothing but wait for PhysioNet.
+func held() daemon.Status {
+	s := busy()
+	s.Hosts = append(s.Hosts, daemon.Host{Source: "gcs"})
+	s.Datasets = s.Datasets[:1]
+	s.Datasets[0].Last = nil
+	s.Datasets[0].Waiting = &downloader.Wait{For: "physionet", Why: "status 429 (too many requests)"}
+	return s
+}
+
+func TestScrapeOfAWait(t *testing.T) {
+	body := scrape(t, held)
+	for _, want := range []string{
+		`mimicsync_dataset_waiting{dataset="mimic-cxr",source="physionet"} 1`,
+		`mimicsync_dataset_waiting{dataset="mimic-cxr",source="gcs"} 0`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+	if strings.Contains(body, "mimicsync_dataset_wait_until_timestamp_seconds{") {
+		t.Error("a wait of which nobody knows the end has one")
 	}
 }
 

@@ -91,28 +91,31 @@ func TestAlertRules(t *testing.T) {
 	promtool(t, "check", "rules", rulesFile)
 }
 
-// What the rules make of two hours with scrapes that all say the same.
-func TestAlertsOfTwoHours(t *testing.T) {
+// What the rules make of hours with scrapes that all say the same.
+func TestAlerts(t *testing.T) {
 	full, failing := busy(), busy()
 	full.Free = 5e9
 	failing.Datasets = failing.Datasets[:1]
 	failing.Datasets[0].Last = nil
 	for name, test := range map[string]struct {
 		status daemon.Status
+		hours  int
 		want   []string
 	}{
-		"a mirror that is away":           {away(), []string{"MimicsyncMirrorAway"}},
-		"a disk with little room":         {full, []string{"MimicsyncDiskNearlyFull", "MimicsyncParked", "MimicsyncWrongDigests"}},
-		"a dataset that is being fetched": {failing, nil},
+		"a mirror that is away":           {away(), 2, []string{"MimicsyncMirrorAway"}},
+		"a disk with little room":         {full, 2, []string{"MimicsyncDiskNearlyFull", "MimicsyncParked", "MimicsyncWrongDigests"}},
+		"a pass that waits for hours":     {held(), 7, []string{"MimicsyncWaiting"}},
+		"a pass that waits for two":       {held(), 2, nil},
+		"a dataset that is being fetched": {failing, 2, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			alerts(t, scrape(t, func() daemon.Status { return test.status }), test.want)
+			alerts(t, scrape(t, func() daemon.Status { return test.status }), test.hours, test.want)
 		})
 	}
 }
 
 // alerts fails the test unless just these fire.
-func alerts(t *testing.T, scrape string, want []string) {
+func alerts(t *testing.T, scrape string, hours int, want []string) {
 	type series struct {
 		Series string `yaml:"series"`
 		Values string `yaml:"values"`
@@ -128,9 +131,9 @@ func alerts(t *testing.T, scrape string, want []string) {
 	}
 	var input []series
 	for _, m := range regexp.MustCompile(`(?m)^(mimicsync_\S+) (\S+)$`).FindAllStringSubmatch(scrape, -1) {
-		input = append(input, series{m[1], m[2] + "x120"})
+		input = append(input, series{m[1], fmt.Sprintf("%sx%d", m[2], 60*hours)})
 	}
-	firing := query{Expr: `count by (alertname) (ALERTS{alertstate="firing"})`, At: "2h"}
+	firing := query{Expr: `count by (alertname) (ALERTS{alertstate="firing"})`, At: fmt.Sprintf("%dh", hours)}
 	for _, name := range want {
 		firing.Samples = append(firing.Samples, sample{fmt.Sprintf("{alertname=%q}", name), 1})
 	}

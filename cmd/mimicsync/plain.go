@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/downloader"
+)
+
+// meter measures rates over the last while.
+type meter struct {
+	p     *downloader.Progress
+	at    time.Time
+	bytes int64
+	files int64
+}
+
+func newMeter(p *downloader.Progress) *meter { return &meter{p: p, at: time.Now()} }
+
+// rates returns bytes and files per second since the last call.
+func (m *meter) rates() (bytes, files float64) {
+	now, b, f := time.Now(), m.p.Fetched.Load()+m.p.Examined.Load(), m.p.Done.Load()
+	s := now.Sub(m.at).Seconds()
+	bytes, files = float64(b-m.bytes)/s, float64(f-m.files)/s
+	m.at, m.bytes, m.files = now, b, f
+	return bytes, files
+}
+
+// plain is a line now and then, for logs: how far the pass has come, or what it
+// waits for. A long wait is told of less and less often.
+type plain struct {
+	w       io.Writer
+	title   string
+	meter   *meter
+	budgets []*downloader.Budget
+
+	due   time.Time       // the next line, if there is no news before
+	told  downloader.Wait // that the last line was about, zero if it was about none
+	at    time.Time       // of that line
+	pause time.Duration   // between lines about the same wait
+	stood amounts         // how far the pass was when that wait began
+}
+
+// amounts change as a pass comes forward.
+type amounts struct {
+	phase                            int32
+	total, done, failed, read, bytes int64
+}
+
+func amountsOf(p *downloader.Progress) amounts {
+	return amounts{p.Phase.Load(), p.Total.Load(), p.Done.Load(), p.Failed.Load(), p.Examined.Load(), p.Fetched.Load()}
+}
+
+func newPlain(w io.Writer, title string, p *downloader.Progress, budgets []*downloader.Budget) *plain {
+	return &plain{w: w, title: title, meter: newMeter(p), budgets: budgets, due: time.Now().Add(plainEvery)}
+}
+
+func (p *plain) rename(title string) {
+	p.title = title
+	p.stood.phase = -1 // what it waited for is here
+}
+
+func (p *plain) draw() {
+	now, waited := time.Now(), !p.told.Since.IsZero()
+	w, waits := waiting(p.meter.p, now, plainLeast)
+	switch {
+	case waits && p.isNews(w, now):
+		p.tell(w, now, plainEvery)
+	case waits && waited && !now.Before(p.due):
+		p.tell(w, now, min(2*p.pause, longestSilence))
+	case waits:
+	case waited && amountsOf(p.meter.p) != p.stood:
+		p.told = downloader.Wait{}
+		p.advance(now, "goes on: ")
+	case !now.Before(p.due):
+		p.advance(now, "")
+	}
+}
+
+const (
+	longestSilence = time.Minute     // about a wait that goes on
+	newsLeast      = 5 * time.Second // between lines about nothing but another time
+)
+
+// isNews reports whether the last line said something else: nothing of a wait, or
+// of another one, or that it would be over by now.
+func (p *plain) isNews(w downloader.Wait, now time.Time) bool {
+	was := p.told
+	switch {
+	case !w.Until.IsZero() && w.Until.Sub(now) < time.Second: // it is over before anybody has read of it
+		return false
+	case was.Since.IsZero(), was.For != w.For, was.Why != w.Why, amountsOf(p.meter.p).phase != p.stood.phase:
+		return true
+	}
+	shifted := w.Until.Sub(was.Until).Abs() > plainLeast
+	return shifted && (!now.Before(was.Until) || w.Until.Before(was.Until)) && now.Sub(p.at) >= newsLeast
+}
+
+// tell writes a line about a wait.
+func (p *plain) tell(w downloader.Wait, now time.Time, pause time.Duration) {
+	if now := amountsOf(p.meter.p); p.told.Since.IsZero() || now.phase != p.stood.phase {
+		p.stood = now
+	}
+	p.told, p.at, p.pause, p.due = w, now, pause, now.Add(pause)
+	_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, waitLine(w, now))
+}
+
+// advance writes a line about how far the pass has come.
+func (p *plain) advance(now time.Time, lead string) {
+	p.due = now.Add(plainEvery)
+	progress := p.meter.p
+	rate, files := p.meter.rates()
+	total, done := progress.Total.Load(), progress.Done.Load()
+	if total == 0 {
+		_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, asking(hasVersion(p.title), progress.Connections.Load(), progress.Retries.Load()))
+		return
+	}
+	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}
+	fetched, expected := progress.Fetched.Load(), progress.Expected.Load()
+	got := size(fetched)
+	if expected > fetched {
+		got += " of " + size(expected)
+	}
+	parts = append(parts, got, size(int64(rate))+"/s")
+	if left := timeLeft(expected-fetched, rate, total-done, files); left > 0 {
+		parts = append(parts, "about "+elapsed(left)+" left")
+	}
+	if used, limit := p.connections(); used > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s", used, plural(int64(limit), "connection", "connections")))
+	}
+	if n := progress.Retries.Load(); n > 0 {
+		parts = append(parts, plural(n, "retry", "retries"))
+	}
+	if n := progress.Failed.Load(); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", n))
+	}
+	_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, strings.Join(parts, ", "))
+}
+
+// connections are those of all sources.
+func (p *plain) connections() (used, limit int) {
+	for _, b := range p.budgets {
+		u, l, _ := b.Connections()
+		used, limit = used+u, limit+l
+	}
+	return used, limit
+}
+
+// timeLeft goes by bytes where it is known how many are left, else by files.
+func timeLeft(bytes int64, rate float64, files int64, fileRate float64) time.Duration {
+	switch {
+	case bytes > 0 && rate > 0:
+		return time.Duration(float64(bytes) / rate * float64(time.Second))
+	case files > 0 && fileRate > 0:
+		return time.Duration(float64(files) / fileRate * float64(time.Second))
+	}
+	return 0
+}
+
+func (p *plain) clear() {}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"mimicsync/downloader"
+)
+
+var quarterPast = time.Date(2026, time.March, 3, 14, 15, 0, 0, time.Local)
+
+func TestWaitLine(t *testing.T) {
+	in := func(d time.Duration) time.Time { return quarterPast.Add(d) }
+	for _, tt := range []struct {
+		wait downloader.Wait
+		want string
+	}{
+		{
+			downloader.Wait{For: "physionet", Why: "status 429 (too many requests)", Until: in(90 * time.Minute)},
+			"waiting for physionet: status 429 (too many requests); next try 15:45, in 1h30m",
+		},
+		{downloader.Wait{For: "gcs", Why: "status 502 (bad gateway)", Until: in(-time.Second)}, "waiting for gcs: status 502 (bad gateway); next try now"},
+		{
+			downloader.Wait{For: "the run window", Why: "passes run only while it is open", Until: in(31 * time.Hour)},
+			"waiting for the run window: passes run only while it is open; until Wed 21:15, in 31h00m",
+		},
+		{
+			downloader.Wait{For: "another command", Why: "a plan or a prune of demo has been at work since 14:14:18", Since: in(-40 * time.Second)},
+			"waiting for another command: a plan or a prune of demo has been at work since 14:14:18",
+		},
+		{downloader.Wait{For: "s3", Why: "dial tcp: lookup s3.lab: no such host", Since: quarterPast}, "waiting for s3: dial tcp: lookup s3.lab: no such host"},
+	} {
+		if got := waitLine(tt.wait, quarterPast); got != tt.want {
+			t.Errorf("waitLine = %q\nwant       %q", got, tt.want)
+		}
+	}
+}
+
+// What does not fit on the line goes, and for whom and how long stays.
+func TestAWaitFitsTheTerminal(t *testing.T) {
+	busy := downloader.Wait{For: "physionet", Why: "status 503 (busy)", Until: quarterPast.Add(112 * time.Second)}
+	refused := downloader.Wait{For: "physionet", Why: "dial tcp 203.0.113.77:443: connect: connection refused", Until: quarterPast.Add(8 * time.Second)}
+	forever := downloader.Wait{For: "the pass before it", Why: "a verification of demo-set has been running since 13:02:11"}
+	for _, tt := range []struct {
+		wait  downloader.Wait
+		width int
+		want  string
+	}{
+		{busy, 99, "demo-set@1.0  waiting for physionet: status 503 (busy); next try 14:16:52, in 1m52s"},
+		{busy, 79, "demo-set@1.0  waiting for physionet: status 503 (busy); next try in 1m52s"},
+		{busy, 71, "waiting for physionet: status 503 (busy); next try 14:16:52, in 1m52s"},
+		{busy, 60, "waiting for physionet: status 503 (busy); next try in 1m52s"},
+		{busy, 39, "physionet: status 503…; again in 1m52s"},
+		{busy, 20, "physionet; again in…"},
+		{refused, 79, "waiting for physionet: dial tcp 203.0.113.77:443: connect: con…; next try in 8s"},
+		{refused, 39, "physionet: dial tcp 203.0…; again in 8s"},
+		{forever, 79, "waiting for the pass before it: a verification of demo-set has been running si…"},
+		{forever, 39, "the pass before it: a verification of…"},
+	} {
+		got := fitWait("demo-set@1.0", tt.wait, quarterPast, tt.width)
+		if got != tt.want {
+			t.Errorf("in %d columns: %q\nwant %q", tt.width, got, tt.want)
+		}
+		if n := utf8.RuneCountInString(got); n > tt.width {
+			t.Errorf("in %d columns: %q has %d", tt.width, got, n)
+		}
+	}
+}
+
+// The bar makes way for a line that counts down, and comes back.
+func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var screen bytes.Buffer
+		u := &ui{stderr: &screen}
+		p := new(downloader.Progress)
+		stop := u.show("bar", "demo", p, nil)
+		shown := func() string { // since the last call
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			defer screen.Reset()
+			return screen.String()
+		}
+		want := func(what string) {
+			t.Helper()
+			if text := shown(); !strings.Contains(text, what) {
+				t.Errorf("the screen: %q, want it to say %q", text, what)
+			}
+		}
+		now := time.Now()
+		p.Tell([]downloader.Wait{{For: "physionet", Object: "latest", Why: "status 503 (busy)", Since: now, Until: now.Add(2 * time.Minute)}})
+		time.Sleep(barEvery + barEvery/2)
+		want("demo  waiting for physionet: status 503 (busy); next try " + now.Add(2*time.Minute).Local().Format(time.TimeOnly) + ", in 2m0s")
+		time.Sleep(time.Second)
+		want("in 1m59s")
+		u.rename("demo@1.0")
+		p.Connections.Store(1)
+		time.Sleep(barEvery)
+		want("demo@1.0  asking for the manifest")
+		p.Connections.Store(0)
+		p.Tell([]downloader.Wait{{For: "physionet", Why: "a moment", Since: time.Now(), Until: time.Now().Add(barsLeast / 2)}})
+		time.Sleep(barEvery)
+		if text := shown(); strings.Contains(text, "a moment") {
+			t.Errorf("a wait of %v is shown: %q", barsLeast/2, text)
+		}
+		p.Tell(nil)
+		p.Total.Store(10)
+		p.Expected.Store(1e6)
+		p.Phase.Store(int32(downloader.PhaseTransfer))
+		time.Sleep(barEvery)
+		want("0/10 files")
+		p.Tell([]downloader.Wait{{For: "physionet", Why: "status 502", Since: time.Now()}})
+		time.Sleep(2 * time.Second)
+		want("demo@1.0  0/10 files  waiting for physionet: status 502; since ")
+		stop()
+	})
+}
+
+// A log says at once what is waited for, then less and less often, and when it goes
+// on.
+func TestPlainSaysWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		u := &ui{stderr: &log}
+		p := new(downloader.Progress)
+		stop := u.show("plain", "demo@1.0", p, nil)
+		said := func(what string, want ...string) {
+			t.Helper()
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+			log.Reset()
+			ok := len(lines) == len(want) || lines[0] == "" && len(want) == 0
+			for i := range min(len(lines), len(want)) {
+				ok = ok && strings.Contains(lines[i], want[i])
+			}
+			if !ok {
+				t.Errorf("%s: %q, want %q", what, lines, want)
+			}
+		}
+		wait := func(why string, since time.Time, d time.Duration) {
+			p.Tell([]downloader.Wait{{For: "physionet", Object: "SHA256SUMS.txt", Why: why, Since: since, Until: since.Add(d)}})
+		}
+		wait("status 500", time.Now(), time.Second)
+		time.Sleep(900 * time.Millisecond)
+		said("a short wait")
+		began := time.Now()
+		wait("status 503 (busy)", began, time.Hour)
+		time.Sleep(plainLook)
+		said("a long one", "demo@1.0: waiting for physionet: status 503 (busy); next try ")
+		time.Sleep(15 * time.Minute)
+		said("a quarter of an hour", // 10, 30, 70 s and then each minute
+			", in 59m50s", ", in 59m30s", ", in 58m50s", ", in 57m50s", ", in 56m50s", ", in 55m50s", ", in 54m50s", ", in 53m50s", ", in 52m50s",
+			", in 51m50s", ", in 50m50s", ", in 49m50s", ", in 48m50s", ", in 47m50s", ", in 46m50s", ", in 45m50s")
+		wait("status 429 (too many requests)", began, time.Hour)
+		time.Sleep(plainLook)
+		said("another reason", "status 429 (too many requests); next try ")
+		p.Connections.Store(1) // it is asked again
+		time.Sleep(time.Second)
+		said("while it is asked")
+		p.Connections.Store(0)
+		wait("status 429 (too many requests)", time.Now(), 5*time.Minute)
+		time.Sleep(newsLeast)
+		said("another time", ", in 4m5")
+		p.Tell(nil)
+		p.Total.Store(34)
+		time.Sleep(plainLook)
+		said("it goes on", "demo@1.0: goes on: 0 of 34 files, ")
+		stop()
+	})
+}
+
+// A command without progress says nothing while it works.
+func TestOnlyWaitsAreShown(t *testing.T) {
+	for _, style := range []string{"bar", "plain", "none"} {
+		synctest.Test(t, func(t *testing.T) {
+			var screen bytes.Buffer
+			u := &ui{stderr: &screen}
+			p := new(downloader.Progress)
+			stop := u.showWaits(style, "demo", p)
+			defer stop()
+			shown := func() string {
+				u.mu.Lock()
+				defer u.mu.Unlock()
+				return screen.String()
+			}
+			p.Connections.Store(1)
+			time.Sleep(time.Minute)
+			if text := shown(); text != "" {
+				t.Errorf("%s: %q, want nothing", style, text)
+			}
+			p.Connections.Store(0)
+			p.Tell([]downloader.Wait{{For: "physionet", Why: "status 503 (busy)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
+			time.Sleep(time.Second)
+			if text := shown(); strings.Contains(text, "waiting for physionet: status 503 (busy); next try ") != (style != "none") {
+				t.Errorf("%s: %q", style, text)
+			}
+		})
+	}
+}

@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
+
+	"mimicsync/downloader"
+)
+
+// Whom a dataset may wait for besides its sources, whose names are single words.
+const (
+	forWindow = "the run window"
+	forRoom   = "room on the disk"
+	forResume = "a person to resume it"
+	forPerson = "a person to act"
+	forPass   = "the pass before it"
+	forErrand = "another command"
+	forRetry  = "the next try"
+	forStart  = "the next refresh"
+)
+
+// waiting says what keeps a dataset from going on: what its pass waits for, or its
+// plan, or why no pass begins though there is something to do. The caller holds mu.
+func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *downloader.Wait {
+	var w downloader.Wait
+	ok := false
+	switch {
+	case status.Pass != nil:
+		w, ok = downloader.Foremost(status.Pass.Waits, status.Pass.Connections)
+	case len(s.queue) > 0 && status.Condition != Parked:
+		if behind := d.queuedBehind(s.queue[0], now); len(behind) > 0 {
+			w, ok = behind[0], true
+		}
+	case len(s.planning.Waits()) > 0:
+		w, ok = downloader.Foremost(s.planning.Waits(), s.planning.Connections.Load())
+	default:
+		w, ok = d.waitOfCondition(s, status, now)
+	}
+	if !ok {
+		return nil
+	}
+	return &w
+}
+
+// waitOfCondition is why no pass of a dataset runs, if one is wanted.
+func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Time) (w downloader.Wait, ok bool) {
+	if t := s.agenda.Trouble; t != nil {
+		w.Since = t.Since
+	}
+	switch status.Condition {
+	case Closed:
+		return d.waitForWindow(now), true
+	case Paused:
+		return downloader.Wait{For: forResume, Why: status.Why}, true
+	case NoSpace:
+		if d.shortage != nil {
+			return d.waitForRoom(), true
+		}
+		w.For, w.Why, w.Until = forRoom, status.Why, status.Next
+		if s.needs > 0 {
+			w.Why = mustBeFree(s.needs, d.space.Bytes)
+		}
+		return w, true
+	case Parked:
+		return downloader.Wait{For: forPerson, Why: status.Why, Since: w.Since, Until: status.Next}, true
+	case Failing:
+		return downloader.Wait{For: forRetry, Why: status.Why, Since: w.Since, Until: status.Next}, true
+	case Limited:
+		return downloader.Wait{For: forStart, Why: status.Why, Since: w.Since, Until: status.Next}, true
+	case Idle, Queued, Running:
+	}
+	return w, false
+}
+
+func (d *Daemon) waitForWindow(now time.Time) downloader.Wait {
+	_, changes := d.settings.Windows.Open(now)
+	return downloader.Wait{For: forWindow, Why: "passes run only while it is open", Until: changes}
+}
+
+// waitForRoom says how much is needed, and how much is there.
+func (d *Daemon) waitForRoom() downloader.Wait {
+	w := downloader.Wait{For: forRoom, Why: d.shortageInWords(), Until: d.shortage.until}
+	if t := d.all.Trouble; t != nil {
+		w.Since = t.Since
+	}
+	return w
+}
+
+func (d *Daemon) shortageInWords() string {
+	if d.space.Bytes >= d.shortage.bytes { // a quota, or a file system that has no room for more names
+		return fmt.Sprintf("it was full, though %s are free", humanize.Bytes(uint64(d.space.Bytes)))
+	}
+	return mustBeFree(d.shortage.bytes, d.space.Bytes)
+}
+
+func mustBeFree(need, are int64) string {
+	return fmt.Sprintf("%s must be free, and %s are", humanize.Bytes(uint64(max(need, 0))), humanize.Bytes(uint64(max(are, 0))))
+}
+
+// queuedBehind is why a pass that was asked for has not begun: nothing if it is
+// about to. The caller holds mu.
+func (d *Daemon) queuedBehind(p *pass, now time.Time) []downloader.Wait {
+	s := d.datasets[p.request.Ref.Dataset]
+	if s == nil {
+		return nil
+	}
+	w := downloader.Wait{Since: p.made}
+	switch at := slices.Index(s.queue, p); {
+	case at < 0:
+		return nil
+	case p.held && d.shortage != nil:
+		w = d.waitForRoom()
+	case p.held && d.all.Paused:
+		w.For, w.Why = forResume, "all datasets are paused"
+	case p.held && s.agenda.Paused:
+		w.For, w.Why = forResume, "it is paused"
+	case s.running != nil:
+		w.For = forPass
+		w.Why = fmt.Sprintf("a %s of %s has been running since %s", s.running.kind.inWords(), s.name, atClock(s.running.start, now))
+	case s.errand:
+		w.For, w.Why = forErrand, "a plan or a prune of "+s.name+" has been at work since "+atClock(s.errandSince, now)
+	case at > 0:
+		w.For, w.Why = forPass, english.Plural(at, "pass", "passes")+" of "+s.name+" will run first"
+	default:
+		return nil
+	}
+	return []downloader.Wait{w}
+}
+
+// inWords is a kind as people say it.
+func (k Kind) inWords() string {
+	if k == VerifyPass {
+		return "verification"
+	}
+	return string(k)
+}
+
+// atClock is a time of the past day, or one before that with its date.
+func atClock(t, now time.Time) string {
+	if now.Sub(t) < 18*time.Hour {
+		return t.Local().Format(time.TimeOnly)
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}

@@ -1,0 +1,143 @@
+package downloader
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Paused says why a request to the host would have to wait at this moment, and
+// until when if that is known. The reason is empty where one may start.
+func (b *Budget) Paused() (until time.Time, why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.refusals.resume.After(time.Now()):
+		return b.refusals.resume, fmt.Sprintf("it refused %d requests in a row and asked for a pause", b.refusals.inRow)
+	case len(b.waiting) > 0 && b.used >= b.limit:
+		return time.Time{}, "other passes have all the connections that it allows"
+	}
+	return time.Time{}, ""
+}
+
+// askedSources are those that a pass asks for its manifest, and for the rest.
+type askedSources struct {
+	authority Budgeted
+	others    []Budgeted
+}
+
+// holds are the waits for the budgets of a pass, which nobody reports: since when
+// each was seen. Safe for concurrent use.
+type holds struct {
+	mu    sync.Mutex
+	since map[string]time.Time // by the name of the source
+}
+
+// asks notes which sources the pass will ask. It may be called on a nil Progress.
+func (p *Progress) asks(authority Budgeted, others []Budgeted) {
+	if p != nil {
+		p.sources.Store(&askedSources{authority, others})
+	}
+}
+
+// held returns what keeps the next request of a pass from being made, though none
+// of its own was refused: a pause that the host asked somebody else for, or the
+// connections of other passes. A pass that has another source to ask, or that has
+// requests on their way, is not held.
+func (p *Progress) held() []Wait {
+	asked := p.sources.Load()
+	var sources []Budgeted
+	switch phase := Phase(p.Phase.Load()); {
+	case asked == nil || p.Connections.Load() > 0:
+	case phase == PhaseManifest:
+		sources = []Budgeted{asked.authority}
+	case phase == PhaseTransfer:
+		sources = asked.others
+	}
+	p.holds.mu.Lock()
+	defer p.holds.mu.Unlock()
+	now, since := time.Now(), map[string]time.Time{}
+	var all []Wait
+	for _, b := range sources {
+		until, why := b.Budget.Paused()
+		if why == "" {
+			continue
+		}
+		w := Wait{For: b.Name(), Why: why, Since: now, Until: until}
+		if was, ok := p.holds.since[b.Name()]; ok {
+			w.Since = was
+		}
+		since[b.Name()] = w.Since
+		all = append(all, w)
+	}
+	p.holds.since = since
+	if len(all) < len(sources) {
+		return nil
+	}
+	return all
+}
+
+// Tell makes Waits return what another process says its pass waits for.
+func (p *Progress) Tell(waits []Wait) { p.told.Store(&waits) }
+
+// Foremost returns the wait that is worth a line: one of all requests to a source,
+// or else, where the pass has no request on its way, the single object that is
+// tried again first. Waits are as Progress.Waits returns them.
+func Foremost(waits []Wait, requests int64) (first Wait, ok bool) {
+	for _, w := range waits {
+		switch {
+		case w.Object == "":
+			return w, true
+		case requests > 0:
+		case !ok, !w.Until.IsZero() && (first.Until.IsZero() || w.Until.Before(first.Until)):
+			first, ok = w, true
+		}
+	}
+	return first, ok
+}
+
+// addresses are what an error says of the request that failed, which a wait says
+// in other words: its method and URL.
+var addresses = regexp.MustCompile(`(?:[A-Z][a-z]+ "https?://[^"]*"|https?://[^\s"]+?): `)
+
+// statuses are those of HTTP that come alone, at the end of an error.
+var statuses = regexp.MustCompile(`\bstatus (\d{3})$`)
+
+// brief is the reason of a wait without what the line around it says already, and
+// with a word for a status.
+func brief(why string) string {
+	why = addresses.ReplaceAllString(why, "")
+	return statuses.ReplaceAllStringFunc(why, func(status string) string {
+		code, _ := strconv.Atoi(strings.TrimPrefix(status, "status "))
+		word := strings.ToLower(http.StatusText(code))
+		if code == http.StatusServiceUnavailable {
+			word = "busy"
+		}
+		if word == "" {
+			return status
+		}
+		return status + " (" + word + ")"
+	})
+}
+
+// request counts a request until its end, which the caller tells. It may be called
+// on a nil Progress.
+func (p *Progress) request() (ended func()) {
+	if p == nil {
+		return func() {}
+	}
+	p.Connections.Add(1)
+	return func() { p.Connections.Add(-1) }
+}
+
+// retried counts an attempt that failed and is made again. It may be called on a
+// nil Progress.
+func (p *Progress) retried() {
+	if p != nil {
+		p.Retries.Add(1)
+	}
+}

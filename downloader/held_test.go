@@ -1,0 +1,134 @@
+package downloader
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mimicsync/manifest"
+)
+
+// named is a Source of which only the name matters.
+type named struct {
+	Source
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+// A pass whose host asked another one for a pause has heard of no refusal of its
+// own, and waits all the same.
+func TestAPauseOfTheHostIsAWaitOfEveryPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1)
+		p := new(Progress)
+		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: b}, nil)
+		if got := p.Waits(); len(got) > 0 {
+			t.Errorf("before any refusal: %+v", got)
+		}
+		for range repeatedBusy + 1 {
+			if err := b.Acquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.Release(TooFast, 25*time.Minute)
+			time.Sleep(time.Second)
+		}
+		began := time.Now()
+		for range 2 {
+			want := Wait{
+				For: "physionet", Why: "it refused 4 requests in a row and asked for a pause",
+				Since: began, Until: began.Add(25*time.Minute - time.Second),
+			}
+			if got := p.Waits(); len(got) != 1 || got[0] != want {
+				t.Errorf("after %v: %+v, want %+v", time.Since(began), got, want)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		p.Connections.Store(1)
+		if got := p.Waits(); len(got) > 0 {
+			t.Errorf("with a request on its way: %+v", got)
+		}
+		p.Connections.Store(0)
+		time.Sleep(5 * time.Minute)
+		if got := p.Waits(); len(got) > 0 {
+			t.Errorf("when it is over: %+v", got)
+		}
+	})
+}
+
+// What is free at one source is not waited for at another.
+func TestAPassIsHeldOnlyIfAllItsSourcesAre(t *testing.T) {
+	busy, free := NewBudget(1), NewBudget(1)
+	if err := busy.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = busy.Acquire(t.Context()) }()
+	for _, why := busy.Paused(); why == ""; _, why = busy.Paused() { // until somebody waits
+		time.Sleep(time.Millisecond)
+	}
+	p := new(Progress)
+	p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free},
+		[]Budgeted{{Source: named{name: "gcs"}, Budget: busy}, {Source: named{name: "physionet"}, Budget: free}})
+	p.enter(PhaseTransfer)
+	if got := p.Waits(); len(got) > 0 {
+		t.Errorf("with a source that is free: %+v", got)
+	}
+	p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free}, []Budgeted{{Source: named{name: "gcs"}, Budget: busy}})
+	got := p.Waits()
+	if len(got) != 1 || got[0].For != "gcs" || !got[0].Until.IsZero() || got[0].Why != "other passes have all the connections that it allows" {
+		t.Errorf("without: %+v", got)
+	}
+}
+
+func TestForemost(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	whole := Wait{For: "physionet", Why: "status 502"}
+	late, soon := Wait{For: "gcs", Object: "a", Until: at(90)}, Wait{For: "s3", Object: "b", Until: at(20)}
+	unknown := Wait{For: "s3", Object: manifest.Name}
+	for _, tt := range []struct {
+		waits    []Wait
+		requests int64
+		want     Wait
+	}{
+		{nil, 0, Wait{}},
+		{[]Wait{late, soon}, 0, soon},
+		{[]Wait{unknown, late}, 0, late},
+		{[]Wait{unknown}, 0, unknown},
+		{[]Wait{late, soon}, 3, Wait{}},
+		{[]Wait{whole, soon}, 3, whole},
+	} {
+		if got, ok := Foremost(tt.waits, tt.requests); got != tt.want || ok != (tt.want != Wait{}) {
+			t.Errorf("Foremost(%+v, %d) = %+v, %v, want %+v", tt.waits, tt.requests, got, ok, tt.want)
+		}
+	}
+}
+
+// The line names the source; the reason does not repeat its address.
+func TestTheReasonOfAWaitIsBrief(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 443}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&StatusError{URL: "https://physionet.org/files/demo/1.0/a.csv?x=1", Code: 503}, "status 503 (busy)"},
+		{&StatusError{URL: "https://physionet.org/api/v1/project/published/demo/", Code: 429}, "status 429 (too many requests)"},
+		{&StatusError{URL: "https://physionet.org/x", Code: 599}, "status 599"},
+		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: refused}, "dial tcp 10.0.0.7:443: connect: connection refused"},
+		{fmt.Errorf("read the manifest: %w", io.ErrUnexpectedEOF), "read the manifest: unexpected EOF"},
+		{&ProxyError{Proxy: "http://proxy.lab:3128", Host: "physionet.org:443", Code: 407}, "the proxy http://proxy.lab:3128 does not connect to physionet.org:443: status 407 (Proxy Authentication Required)"},
+		{errors.New("physionet sends a web page instead of files; it is asked again"), "physionet sends a web page instead of files; it is asked again"},
+	} {
+		p := new(Progress)
+		p.await(Wait{For: "physionet", Why: oneLine(tt.err.Error())})
+		if got := p.Waits()[0].Why; got != tt.want {
+			t.Errorf("%v is told as %q, want %q", tt.err, got, tt.want)
+		}
+	}
+}
