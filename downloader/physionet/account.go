@@ -16,9 +16,10 @@ const (
 	// look like an attack. A pass that is started later may try.
 	rejectedFor = time.Minute
 	// doubtedFor is the same for one that the server has accepted before, the first
-	// time; it doubles up to rejectedFor. What asks again soon finds out whether the
-	// login service was in trouble.
-	doubtedFor = time.Second
+	// time; it doubles up to longDoubtedFor. Who asks again soon finds out whether
+	// the login service was in trouble.
+	doubtedFor     = time.Second
+	longDoubtedFor = 16 * time.Second
 )
 
 // memory is who we are to the server, and what it has said of that. Requests keep
@@ -150,7 +151,7 @@ func (s *Source) refuse(m *memory, c *session, account *Credentials, answer *htt
 	case !m.wasAccepted(account):
 		m.pause = rejectedFor
 	case account.same(m.refused):
-		m.pause = min(max(2*m.pause, doubtedFor), rejectedFor)
+		m.pause = min(2*m.pause, longDoubtedFor)
 	default:
 		m.pause = doubtedFor
 	}
