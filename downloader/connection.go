@@ -78,7 +78,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p.progress.Connections.Add(-1)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.release(g)
-	t.noteHealth(c, err, c.ctx.Err() != nil || errors.Is(err, errStraggler), asks && dog.first != nil)
+	t.noteHealth(c, err, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && dog.first != nil)
 	p.s.release(c.Budgeted, err)
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())
@@ -211,7 +211,7 @@ func (t *transfer) strayed(err error) error {
 // they get parts of the same object.
 func (t *transfer) open() bool {
 	t.mu.Lock()
-	ok := t.meta.Size >= splitFrom && t.meta.Validator != "" && t.stray == 0 && t.unranged < noRanges
+	ok := t.meta.Size >= splitFrom && t.meta.Validator != "" && t.stray == 0 && !t.ranges.whole
 	t.mu.Unlock()
 	if ok {
 		t.segs.share()

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -96,6 +97,8 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonChecksum // until it changes
 	case errors.As(err, &mismatch):
 		return wrong, ReasonChecksum
+	case errors.Is(err, ErrNotPublished):
+		return permanent, ReasonNotFound
 	case errors.Is(err, ErrWebPage):
 		return wrong, ReasonNetwork // it says nothing of the entry
 	case errors.As(err, &size) && size.Got > size.Want:
@@ -248,12 +251,21 @@ func (p *patience) verdict(err error) verdict {
 	}
 	switch {
 	case !p.byClock:
+	case asksForPassword(err):
+		return barred
 	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !isShrunk(err):
 		return wrong // half of it, or something else; or it is as its authors made it
 	case isTrouble(err) && v != permanent && v != barred:
 		return unreachable
 	}
 	return v
+}
+
+// asksForPassword reports whether a proxy wants to know who we are: that is a
+// setting which a person has to mend, unless it let others through before.
+func asksForPassword(err error) bool {
+	proxy, ok := errors.AsType[*ProxyError](err)
+	return ok && proxy.Code == http.StatusProxyAuthRequired
 }
 
 func isShrunk(err error) bool {

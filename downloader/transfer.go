@@ -33,16 +33,15 @@ type transfer struct {
 
 	outage time.Duration // how long the source that is asked may be in trouble
 
-	mu    sync.Mutex    // guards what follows
-	from  *candidate    // the source that is asked
-	meta  store.Partial // as it will be recorded next
-	void  string        // why all that is here must go; empty while it need not
-	stray int           // answers with other bytes than were asked for
-	// unranged is how much speaks against asking for ranges: see judgeRange.
-	unranged int
-	quiet    time.Time // no help before: a helper failed
-	fails    int       // of helpers, in a row
-	over     bool      // whoever is still helping is sent off
+	mu     sync.Mutex    // guards what follows
+	from   *candidate    // the source that is asked
+	meta   store.Partial // as it will be recorded next
+	void   string        // why all that is here must go; empty while it need not
+	stray  int           // answers with other bytes than were asked for
+	ranges ranges
+	quiet  time.Time // no help before: a helper failed
+	fails  int       // of helpers, in a row
+	over   bool      // whoever is still helping is sent off
 
 	// What the owner alone knows: how many bytes were here before those of the
 	// source that gave the last ones, what other sources gave of them in this
@@ -132,7 +131,7 @@ func (t *transfer) turnTo(c *candidate) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.from, t.stray, t.unranged, t.fails, t.quiet = c, 0, 0, 0, time.Time{}
+	t.from, t.stray, t.ranges, t.fails, t.quiet = c, 0, ranges{}, 0, time.Time{}
 }
 
 // errTurned ends the connections to a source that another one follows.

@@ -55,7 +55,7 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	case http.StatusPartialContent:
 		start, end, total, ok := httpheader.ParseContentRange(got.Header.Get("Content-Range"))
 		if !ok || !httpheader.EndsAsAsked(r, end, total) {
-			return nil, fmt.Errorf("%s: the answer's Content-Range %q is not what was asked for", redact(address.String()), got.Header.Get("Content-Range"))
+			return nil, fmt.Errorf("%s: %w: its Content-Range is %q", redact(address.String()), downloader.ErrNoRange, got.Header.Get("Content-Range"))
 		}
 		o.Offset, o.Size = start, total
 	default:
@@ -88,7 +88,9 @@ func (s *Source) refusal(ctx context.Context, address *url.URL, r downloader.Req
 		return s.explain(ctx, r.Ref, got, s.unauthorized(r.Ref, got.account))
 	case http.StatusForbidden:
 		discard(got.Response)
-		return s.explain(ctx, r.Ref, got, s.forbidden(r.Ref, got.account))
+		e := s.forbidden(r.Ref, got.account)
+		e.RetryAfter = httpheader.RetryAfter(got.Header.Get("Retry-After"))
+		return s.explain(ctx, r.Ref, got, e)
 	}
 	return statusError(address.String(), got.Response)
 }

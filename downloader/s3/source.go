@@ -251,7 +251,7 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 	if out.ContentRange != nil {
 		start, end, total, ok := httpheader.ParseContentRange(*out.ContentRange)
 		if !ok || !httpheader.EndsAsAsked(r, end, total) || start != r.Offset {
-			return nil, fmt.Errorf("the answer's Content-Range %q is not what was asked for", *out.ContentRange)
+			return nil, fmt.Errorf("%w: its Content-Range is %q", downloader.ErrNoRange, *out.ContentRange)
 		}
 		o.Offset, o.Size = start, total
 	}
