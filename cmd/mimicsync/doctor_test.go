@@ -49,8 +49,7 @@ type ailment struct {
 // TestDoctorNamesTheCure has for each of the failures a look-alike that shows it.
 func TestDoctorNamesTheCure(t *testing.T) {
 	slow(t)
-	var all []ailment
-	all = append(all, physionetAilments()...)
+	all := append(physionetAilments(), closedAilments()...)
 	all = append(all, networkAilments()...)
 	all = append(all, gcsAilments()...)
 	all = append(all, s3Ailments()...)
@@ -158,54 +157,24 @@ func visit(t *testing.T, h http.Handler, c physionet.Credentials) candidate {
 	return candidate{"physionet", source, err}
 }
 
-func physionetAilments() []ailment {
-	with := func(c physionet.Credentials, v lookalike.Version, change func(*lookalike.Server)) func(*testing.T) patient {
-		return func(t *testing.T) patient {
-			t.Helper()
-			s := site(v)
-			t.Cleanup(s.Close)
-			if change != nil {
-				change(s)
-			}
-			return patient{visit(t, s, c), s}
+// with is a patient with an account, who asks for a version of the site.
+func with(c physionet.Credentials, v lookalike.Version, change func(*lookalike.Server)) func(*testing.T) patient {
+	return func(t *testing.T) patient {
+		t.Helper()
+		s := site(v)
+		t.Cleanup(s.Close)
+		if change != nil {
+			change(s)
 		}
+		return patient{visit(t, s, c), s}
 	}
-	nobody := physionet.Credentials{}
-	wrong := physionet.Credentials{User: "marie", Password: secret, From: "the test"}
+}
+
+var nobody physionet.Credentials
+
+// closedAilments are those of versions that nobody gets, or not so.
+func closedAilments() []ailment {
 	return []ailment{
-		{
-			name: "no account", patient: with(nobody, lookalike.Version{}, nil),
-			check: "access", says: "none were given", cures: []string{"mimicsync login", "PHYSIONET_USERNAME", "/content/demo/1.0/"},
-		},
-		{
-			name: "wrong password", patient: with(wrong, lookalike.Version{}, nil),
-			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/", "mend them in the test"},
-		},
-		{
-			name: "wrong password for an open dataset", patient: with(wrong, lookalike.Version{}, func(s *lookalike.Server) {
-				files := lookalike.Generated(demoContent)
-				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
-			}),
-			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/"}, fetches: true,
-		},
-		{
-			name: "agreement unsigned", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
-				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
-			}),
-			check: "access", says: `knows the user "marie"`, cures: []string{"/sign-dua/demo/1.0/", "/settings/training/", "/content/demo/1.0/"},
-		},
-		{
-			name: "training expired", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
-				s.UpdateUser("marie", func(u *lookalike.User) { u.TrainingUntil = time.Now().Add(-time.Hour) })
-			}),
-			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/training/"},
-		},
-		{
-			name: "not credentialed", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
-				s.UpdateUser("marie", func(u *lookalike.User) { u.Credentialed = false })
-			}),
-			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/credentialing/"},
-		},
 		{
 			name: "withdrawn version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Deprecated: true}, {Version: "1.1"}}})
@@ -251,6 +220,45 @@ func physionetAilments() []ailment {
 		{
 			name: "another address", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) { s.Canonical = "https://physionet.example" }),
 			check: "access", says: "redirects to https://physionet.example", cures: []string{"MIMICSYNC_PHYSIONET_URL=https://physionet.example"},
+		},
+	}
+}
+
+func physionetAilments() []ailment {
+	wrong := physionet.Credentials{User: "marie", Password: secret, From: "the test"}
+	return []ailment{
+		{
+			name: "no account", patient: with(nobody, lookalike.Version{}, nil),
+			check: "access", says: "none were given", cures: []string{"mimicsync login", "PHYSIONET_USERNAME", "/content/demo/1.0/"},
+		},
+		{
+			name: "wrong password", patient: with(wrong, lookalike.Version{}, nil),
+			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/", "mend them in the test"},
+		},
+		{
+			name: "wrong password for an open dataset", patient: with(wrong, lookalike.Version{}, func(s *lookalike.Server) {
+				files := lookalike.Generated(demoContent)
+				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
+			}),
+			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/"}, fetches: true,
+		},
+		{
+			name: "agreement unsigned", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
+			}),
+			check: "access", says: `knows the user "marie"`, cures: []string{"/sign-dua/demo/1.0/", "/settings/training/", "/content/demo/1.0/"},
+		},
+		{
+			name: "training expired", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.UpdateUser("marie", func(u *lookalike.User) { u.TrainingUntil = time.Now().Add(-time.Hour) })
+			}),
+			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/training/"},
+		},
+		{
+			name: "not credentialed", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
+				s.UpdateUser("marie", func(u *lookalike.User) { u.Credentialed = false })
+			}),
+			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/credentialing/"},
 		},
 		{
 			name: "unknown version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {

@@ -31,6 +31,9 @@ type memory struct {
 	accepted atomic.Pointer[Credentials] // by the server, at some time
 	doubted  atomic.Bool                 // it has refused them since
 
+	open        atomic.Pointer[manifest.Ref] // a version that the server gave to nobody in particular, the last one
+	openDoubted atomic.Bool                  // it has asked who we are since
+
 	finding sync.Mutex   // held while the account is looked for; guards what follows
 	found   *Credentials // nil until it was looked for, and after a refusal
 	refused *Credentials // by the server, nil if it has accepted all
@@ -110,8 +113,8 @@ func (c *Credentials) same(as *Credentials) bool {
 	return c != nil && as != nil && c.User == as.User && c.Password == as.Password
 }
 
-// answered notes that the server has answered a request about a version: by a file
-// to an account means that it accepts that.
+// answered notes that the server has answered a request about a version: a file for
+// an account means that it accepts that.
 func (m *memory) answered(ref manifest.Ref, account *Credentials, status int) {
 	switch status {
 	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable:
@@ -119,7 +122,15 @@ func (m *memory) answered(ref manifest.Ref, account *Credentials, status int) {
 		return
 	}
 	m.diagnoses.forget(ref)
-	if account == nil || account == m.accepted.Load() && !m.doubted.Load() {
+	if account == nil {
+		m.openDoubted.Store(false)
+		if was := m.open.Load(); was == nil || *was != ref {
+			last := ref // on the heap only here
+			m.open.Store(&last)
+		}
+		return
+	}
+	if account == m.accepted.Load() && !m.doubted.Load() {
 		return
 	}
 	m.finding.Lock()
@@ -136,6 +147,13 @@ func (m *memory) wasAccepted(account *Credentials) bool { return account.same(m.
 // server has accepted it before, and this is the first refusal since.
 func (m *memory) doubt(account *Credentials) bool {
 	return m.wasAccepted(account) && m.doubted.CompareAndSwap(false, true)
+}
+
+// doubtOpen is doubt where nobody was named, and a version is refused that needed
+// no account before.
+func (m *memory) doubtOpen(ref manifest.Ref) bool {
+	was := m.open.Load()
+	return was != nil && *was == ref && m.openDoubted.CompareAndSwap(false, true)
 }
 
 // refuse ends the session of an account that the server does not accept. The

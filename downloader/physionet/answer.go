@@ -70,8 +70,13 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	return o, nil
 }
 
-// refusal judges a status that brings no bytes.
+// refusal judges a status that brings no bytes. Who says when to come again refuses
+// for now alone, as firewalls do: PhysioNet itself does not say it of access.
 func (s *Source) refusal(ctx context.Context, address *url.URL, r downloader.Request, got *reply) error {
+	refused := got.StatusCode == http.StatusUnauthorized || got.StatusCode == http.StatusForbidden
+	if refused && got.Header.Get("Retry-After") != "" {
+		return statusError(address.String(), got.Response)
+	}
 	switch got.StatusCode {
 	case http.StatusNotModified:
 		if r.NoneMatch == "" {

@@ -53,6 +53,9 @@ func (s *Source) ask(ctx context.Context, address *url.URL, q question) (*reply,
 		case response.StatusCode != http.StatusUnauthorized:
 			m.answered(q.Ref, account, response.StatusCode)
 			return got, nil
+		case account == nil && !doubted && m.doubtOpen(q.Ref):
+			doubted = true
+			discard(response)
 		case account == nil:
 			var usable bool
 			if got.account, usable, err = s.identify(ctx, m, c); err == nil && !usable {

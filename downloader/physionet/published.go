@@ -34,6 +34,7 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		discard(response)
 		if err := s.namesNothing(dataset, at, response); err != nil {
 			return "", err
 		}
@@ -62,7 +63,6 @@ func (s *Source) hop(ctx context.Context, at *url.URL) (*http.Response, error) {
 	if err != nil {
 		return nil, &url.Error{Op: "Get", URL: redact(at.String()), Err: hungUp(err)}
 	}
-	discard(response)
 	return response, nil
 }
 

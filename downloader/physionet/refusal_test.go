@@ -70,6 +70,9 @@ func TestStatuses(t *testing.T) {
 		want       time.Duration
 	}{
 		{429, "30", 30 * time.Second},
+		{403, "9", 9 * time.Second},
+		{401, "3", 3 * time.Second},
+		{403, "soon", 0},
 		{503, "", 0},
 		{503, "-5", 0},
 		{503, "soon", 0},

@@ -12,6 +12,15 @@
 // with every request, at once. There is no HEAD, and no crawling: names come from
 // SHA256SUMS.txt.
 //
+// # Refusals
+//
+// A refusal is doubted before it is believed, because login services, firewalls and
+// balancers say no, too: a 401 where there was none before is asked once more, in a
+// new session; 400 and 431 with a jar of cookies without them. Why a version is
+// refused is then looked into, once for all who ask: its page says what holds for
+// everybody, and the JSON API whether the account has access. Only what these two
+// say is sure (AccessError.Sure).
+//
 // # Secrets
 //
 // User and password go over https only, or to this machine itself, and never to
