@@ -174,7 +174,7 @@ func (s *Source) access(x *exchange, r downloader.Request) error {
 		return e
 	case x.says("cloud kms") || x.says("cryptokey"):
 		e := s.refused(r, downloader.Forbidden, downloader.CauseEncrypted)
-		e.User, e.Page = x.account(), contentPage(r)
+		e.User, e.Page, e.Sure = x.account(), contentPage(r), true
 		e.Detail = fmt.Sprintf("%s is encrypted with a key of Cloud KMS that cannot be used for it: its owner has to mend that (%s)", s.name(r), x.quote())
 		return e
 	case x.status == http.StatusBadRequest:
