@@ -135,6 +135,10 @@ func gcsCure(e *downloader.AccessError) []step {
 		return []step{{Do: "enable billing for the project", Page: e.Page}, {Do: "or have its owner give you the role Service Usage Consumer, or name another one"}}
 	case downloader.CauseNoLogin, downloader.CauseLoginExpired, downloader.CauseBadLogin:
 		return []step{login}
+	case downloader.CauseStranger:
+		return []step{{Do: "let gcs.anonymous be false in the configuration"}, login}
+	case downloader.CauseEncrypted:
+		return []step{{Do: "fetch it from another source, or tell the bucket's owner", Page: e.Page}}
 	case downloader.CauseFederation:
 		return []step{{Do: "renew the token of your identity provider, and see how its errors are read", Page: e.Page}, {Do: "or log in to Google as a person", Command: "gcloud auth application-default login"}}
 	case downloader.CauseNoRole:

@@ -147,8 +147,26 @@ func s3Ailments() []ailment {
 			check: "access", says: "there is nothing of demo@1.0", cures: []string{page},
 		},
 		{
-			name: "another region", patient: with(s3.Location{URL: "s3://controlled/{dataset}/{version}/", Region: "eu-west-1"}, nil),
-			check: "access", cause: downloader.CauseWrongRegion, says: "is in the region us-east-1", cures: []string{"set the region"},
+			name: "an access point's bucket in another region", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) {
+				s.AddBucket(lookalike.S3Bucket{Name: "controlled", Region: "eu-west-1", Objects: lookalike.Generated(nil)})
+			}),
+			check: "access", cause: downloader.CauseWrongRegion, says: "is in the region eu-west-1", cures: []string{"set the region"},
+		},
+		{
+			name: "a stranger, as configured", patient: with(s3.Location{URL: "s3://controlled/{dataset}/{version}/", Anonymous: true}, nil),
+			check: "access", cause: downloader.CauseStranger, says: "to strangers", cures: []string{"anonymous", page},
+		},
+		{
+			name: "a program that fails", patient: with(accessPoint(ours), awsConfig("[default]\ncredential_process = sh -c 'echo vault is sealed, token="+secret+" >&2; exit 3'\n")),
+			check: "account", cause: downloader.CauseBadLogin, says: `failed (exit status 3) and says "vault is sealed, token=…"`, cures: []string{"aws sts get-caller-identity"},
+		},
+		{
+			name: "no such AWS profile", patient: with(accessPoint(ours), func(t *testing.T, s *lookalike.S3) {
+				t.Helper()
+				awsConfig("[profile other]\n")(t, s)
+				t.Setenv("AWS_PROFILE", "typo")
+			}),
+			check: "account", cause: downloader.CauseBadLogin, says: `the AWS profile "typo"`, cures: []string{"aws configure list-profiles"},
 		},
 		{
 			name: "signatures of another time", patient: with(accessPoint(ours), fault(403, "RequestTimeTooSkewed")),
@@ -191,6 +209,20 @@ func s3Ailments() []ailment {
 			name: "an archive", patient: with(accessPoint(ours), fault(403, "InvalidObjectState")),
 			check: "access", cause: downloader.CauseArchived, says: "archive", cures: []string{"another source"},
 		},
+	}
+}
+
+// awsConfig makes a person's credentials those of a configuration file.
+func awsConfig(text string) func(*testing.T, *lookalike.S3) {
+	return func(t *testing.T, _ *lookalike.S3) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+		t.Setenv("AWS_CONFIG_FILE", file)
 	}
 }
 

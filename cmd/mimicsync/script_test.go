@@ -54,6 +54,7 @@ func slow(t *testing.T) {
 //	physionet open|controlled    starts it; user "marie", password "hunter2"
 //	s3 [without PATH]            starts Amazon's copy, open to all
 //	gcs [wrong PATH|paid]        starts Google's, which is open to all and may have a file wrong, or who reads pays
+//	proxy CODE                   a proxy for other hosts, which answers every CONNECT so
 //	fault KIND PATH [TIMES]      makes PhysioNet misbehave
 //	requests MAX                 fails if it got more requests since the last call
 //	publish FILE VERSION         publishes demo@VERSION with FILE as its manifest
@@ -81,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"physionet": startPhysioNet,
 			"s3":        startS3,
 			"gcs":       startGCS,
+			"proxy":     startProxy,
 			"fault":     injectFault,
 			"requests":  countRequests,
 			"publish":   publish,
@@ -190,6 +192,14 @@ func startGCS(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Setenv("MIMICSYNC_GCS_ENDPOINT", serve(ts, lookalike.NewGCS(b)))
 	ts.Setenv("GCE_METADATA_HOST", "127.0.0.1:1") // else this machine is asked whether it is one of Google's
+}
+
+func startProxy(ts *testscript.TestScript, _ bool, args []string) {
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+	ts.Defer(h.Close)
+	ts.Setenv("HTTPS_PROXY", h.URL)
 }
 
 // startDeafBus listens as a session bus does, and says nothing.

@@ -198,7 +198,7 @@ func (u *ui) report(r *downloader.Report) {
 		u.print("  %s differ only by case from another, such as %s from %s: a disk that does not tell case apart cannot hold both\n",
 			count(int64(n), "name"), printable(c.Path), printable(c.With))
 	}
-	u.failures(r.Failures, f.Failed)
+	u.failures(r.Failures, f.Failed, r.Err)
 }
 
 func (u *ui) quarantined(files []downloader.Quarantined) {
@@ -225,7 +225,10 @@ func (u *ui) sources(r *downloader.Report) {
 		if s.Failed > 0 {
 			u.print(", %s not had there", humanize.Comma(s.Failed))
 		}
-		if s.Dropped != "" {
+		switch {
+		case s.Dropped != "" && r.Err != nil && strings.Contains(r.Err.Error(), s.Dropped):
+			u.print("; dropped, see the error")
+		case s.Dropped != "":
 			u.print("; dropped: %s", s.Dropped)
 		}
 		u.print("\n")
@@ -235,9 +238,21 @@ func (u *ui) sources(r *downloader.Report) {
 	}
 }
 
-func (u *ui) failures(failures []store.Failure, total int64) {
+// failures tells them one by one, and the same words about several files, or those
+// of the error that comes behind, once.
+func (u *ui) failures(failures []store.Failure, total int64, err error) {
+	told := map[string]bool{}
 	for _, f := range failures[:min(len(failures), maxShown)] {
-		u.print("  %-12s %s: %s\n", f.Reason, printable(f.Path), printable(f.Detail))
+		words := f.Reason + strings.ReplaceAll(f.Detail, f.Path, "")
+		detail := printable(f.Detail)
+		switch {
+		case err != nil && f.Detail == err.Error():
+			detail = "see the error"
+		case told[words]:
+			detail = "the same"
+		}
+		told[words] = true
+		u.print("  %-12s %s: %s\n", f.Reason, printable(f.Path), detail)
 	}
 	if more := total - int64(min(len(failures), maxShown)); more > 0 {
 		u.print("  ... and %s more; --json lists them\n", humanize.Comma(more))
@@ -256,7 +271,7 @@ func (u *ui) verification(v *downloader.Verification, repair bool) {
 	}
 	u.print(", in %s\n", elapsed(v.Elapsed))
 	u.quarantined(v.Quarantined)
-	u.failures(v.Failures, v.Failed())
+	u.failures(v.Failures, v.Failed(), nil)
 	if v.Failed() > 0 && !repair {
 		u.lines("hint", fmt.Sprintf("fetch them again with: mimicsync verify %s@%s --repair", v.Dataset, v.Version))
 	}
@@ -290,7 +305,7 @@ func (u *ui) status(all []standing, mirror string) {
 			u.print(": %s", s.Last.Error)
 		}
 		u.print("\n")
-		u.failures(s.Last.Failures, s.Last.Files.Failed)
+		u.failures(s.Last.Failures, s.Last.Files.Failed, nil)
 	}
 }
 

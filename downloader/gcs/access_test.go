@@ -2,6 +2,7 @@ package gcs_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,8 +35,8 @@ func TestAccess(t *testing.T) {
 		},
 		{
 			name: "a stranger pays", bucket: payer, billing: "the-lab",
-			denial: downloader.NoCredentials, cause: downloader.CauseNoLogin,
-			tells: []string{"gcloud auth application-default login"},
+			denial: downloader.NoCredentials, cause: downloader.CauseStranger,
+			tells: []string{"gcs.anonymous", "gcloud auth application-default login"},
 		},
 		{
 			name: "another's project", bucket: payer, billing: "not-mine", login: asRobot,
@@ -49,8 +50,8 @@ func TestAccess(t *testing.T) {
 		},
 		{
 			name: "a stranger", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}},
-			denial: downloader.NoCredentials, cause: downloader.CauseNoLogin,
-			tells: []string{"gcloud auth application-default login"},
+			denial: downloader.NoCredentials, cause: downloader.CauseStranger,
+			tells: []string{"gcs.anonymous", "gcloud auth application-default login"},
 		},
 		{
 			name: "a robot", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}}, login: asRobot,
@@ -97,6 +98,25 @@ func TestAccess(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A key of KMS that is gone is no matter of who asks.
+func TestAKeyThatCannotBeUsed(t *testing.T) {
+	for _, body := range []string{
+		"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>Permission denied on Cloud KMS key. Please ensure that your Cloud Storage service account has been authorized to use this key.</Details></Error>",
+		"<?xml version='1.0'?><Error><Code>InvalidArgument</Code><Message>The CryptoKey projects/p/locations/l/keyRings/r/cryptoKeys/k is disabled.</Message></Error>",
+	} {
+		hs, host := unstarted(t)
+		start(t, hs, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, body)
+		}))
+		e := refused(t, newSource(t, gcs.Options{Endpoint: "http://" + host, Anonymous: true}), "a.csv")
+		if e.Denial != downloader.Forbidden || e.Cause != downloader.CauseEncrypted {
+			t.Errorf("Open = %+v, want the cause %s", e, downloader.CauseEncrypted)
+		}
 	}
 }
 

@@ -172,8 +172,18 @@ func (s *Source) access(x *exchange, r downloader.Request) error {
 		e.Page = billingConsole + url.QueryEscape(s.billing)
 		e.Detail = fmt.Sprintf("the billing project %q cannot pay for reading from %s: it must exist, have billing enabled, and give you the role Service Usage Consumer (%s)", s.billing, bucket, x.quote())
 		return e
+	case x.says("cloud kms") || x.says("cryptokey"):
+		e := s.refused(r, downloader.Forbidden, downloader.CauseEncrypted)
+		e.User, e.Page, e.Sure = x.account(), contentPage(r), true
+		e.Detail = fmt.Sprintf("%s is encrypted with a key of Cloud KMS that cannot be used for it: its owner has to mend that (%s)", s.name(r), x.quote())
+		return e
 	case x.status == http.StatusBadRequest:
 		return nil
+	case stranger && s.login.anonymous:
+		e := s.refused(r, downloader.NoCredentials, downloader.CauseStranger)
+		e.Command = loginCommand
+		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and the configuration says that no Google login is sent: let gcs.anonymous be false, and run %s", bucket, loginCommand)
+		return e
 	case stranger:
 		s.login.forget(x.who) // perhaps there is a login when somebody asks again
 		e := s.refused(r, downloader.NoCredentials, downloader.CauseNoLogin)

@@ -107,6 +107,7 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 	case codeSignature:
 		if p.knowsSecret() {
 			e := p.refused(downloader.Forbidden, downloader.CauseSignature, ref)
+			e.Sure = true
 			e.Detail = "the store refuses the signature for " + a.url(path) + " and accepts others: it spells the name's characters in another way"
 			return e
 		}
@@ -125,6 +126,7 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 		return p.elsewhere(a, ref, err)
 	case "InvalidObjectState":
 		e := p.refused(downloader.Forbidden, downloader.CauseArchived, ref)
+		e.Sure = true
 		e.Detail = a.url(path) + " lies in an archive, and its owner has to restore it first"
 		return e
 	}
@@ -189,7 +191,7 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *dow
 	point := a.accessPoint()
 	switch {
 	case strings.HasPrefix(codeOf(err), "KMS.") || encrypted.MatchString(message):
-		e.Cause = downloader.CauseEncrypted
+		e.Cause, e.Sure = downloader.CauseEncrypted, true
 		e.Detail = subject + ": it is encrypted with a key of AWS KMS that its owner does not let this identity use"
 	case why.MatchString(message):
 		e.Cause = downloader.CauseIdentityPolicy

@@ -259,79 +259,6 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestAnswersOfOthers: what stands between here and the store speaks no XML,
-// and may speak without end.
-func TestAnswersOfOthers(t *testing.T) {
-	endless := strings.Repeat("<p>spam</p>", 10_000)
-	for _, code := range []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusForbidden, http.StatusNotFound, http.StatusTeapot} {
-		t.Run(http.StatusText(code), func(t *testing.T) {
-			sent := 0
-			source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.WriteHeader(code)
-				for range 1000 {
-					n, err := io.WriteString(w, endless)
-					if sent += n; err != nil {
-						return
-					}
-				}
-			})))
-			_, err := fetch(t, source, downloader.Request{Path: large})
-			status, ok := errors.AsType[*downloader.StatusError](err)
-			if code >= 500 && (!ok || status.Code != code) {
-				t.Errorf("Open = %v, want a StatusError of %d", err, code)
-			}
-			if code < 500 && !errors.Is(err, downloader.ErrWebPage) {
-				t.Errorf("Open = %v, want ErrWebPage", err)
-			}
-		})
-	}
-}
-
-// TestSuccessesThatAreNone: a page or an error under the status of a success is no
-// object and no listing, and so is an answer without anything.
-func TestSuccessesThatAreNone(t *testing.T) {
-	for name, tt := range map[string]struct {
-		kind, body string
-		page       bool
-	}{
-		"a page":           {"text/html; charset=utf-8", "<!DOCTYPE html><p>Log in</p>", true},
-		"an unnamed page":  {"application/octet-stream", "\n<HTML><body>Log in", true},
-		"an error in XML":  {"application/xml", "<?xml version=\"1.0\"?><Error><Code>InternalError</Code></Error>", false},
-		"an error in JSON": {"application/json", `{"error": "busy"}`, false},
-		"nothing":          {"application/xml", "", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", tt.kind)
-				_, _ = io.WriteString(w, tt.body)
-			})))
-			_, err := fetch(t, source, downloader.Request{Path: large})
-			for _, lerr := range source.List(t.Context(), mimic) {
-				for what, err := range map[string]error{"Open": err, "List": lerr} {
-					_, refused := errors.AsType[*downloader.AccessError](err)
-					if err == nil || refused || errors.Is(err, downloader.ErrNotExist) {
-						t.Errorf("%s = %v, want trouble", what, err)
-					}
-					if got := errors.Is(err, downloader.ErrWebPage); got != tt.page && (what == "Open" || tt.kind != "application/octet-stream") {
-						t.Errorf("%s = %v, want ErrWebPage: %v", what, err, tt.page)
-					}
-				}
-				return
-			}
-			t.Error("List gave nothing, want an error")
-		})
-	}
-}
-
-func TestWebPage(t *testing.T) {
-	source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "<html>Welcome to the hotel's network</html>")
-	})))
-	if _, err := fetch(t, source, downloader.Request{Path: large}); !errors.Is(err, downloader.ErrWebPage) {
-		t.Errorf("Open = %v, want ErrWebPage", err)
-	}
-}
-
 // TestRedirectIsNotFollowed: it would take signed headers to whom it names.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	login(t)
@@ -386,36 +313,5 @@ func TestHTTP1(t *testing.T) {
 	}
 	if p := site.Counters().Protocols; p["HTTP/1.1"] == 0 || len(p) != 1 {
 		t.Errorf("requests came as %v, want HTTP/1.1 alone", p)
-	}
-}
-
-// TestPackedObjects: what somebody has uploaded with Content-Encoding gzip under the
-// name of a plain file is unpacked, whole; other encodings are named.
-func TestPackedObjects(t *testing.T) {
-	published := bytes.Repeat([]byte("subject_id\n"), 3000)
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, _ = z.Write(published)
-	_ = z.Close()
-	all := map[string][]byte{"a.csv": packed.Bytes()}
-	for encoding, want := range map[string][]byte{"gzip": published, "aws-chunked,gzip": published, "aws-chunked": packed.Bytes(), "utf-8": packed.Bytes()} {
-		source := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: encoding, Objects: objects("mimiciv/3.1/", all)})))
-		if b, err := fetch(t, source, downloader.Request{Path: "a.csv"}); err != nil || !bytes.Equal(b, want) {
-			t.Errorf("Open of what is stored as %s gave %d bytes, %v, want %d", encoding, len(b), err, len(want))
-		}
-	}
-	source := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "gzip", Objects: objects("mimiciv/3.1/", all)})))
-	o, err := source.Open(t.Context(), downloader.Request{Ref: mimic, Path: "a.csv", Offset: 20, Length: 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(o.Body)
-	if err = errors.Join(err, o.Body.Close()); err != nil || o.Offset != 0 || o.Size != -1 || !bytes.Equal(b, published) {
-		t.Errorf("Open of a part gave %d bytes from %d of %d, %v, want the whole", len(b), o.Offset, o.Size, err)
-	}
-	source = newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "zstd", Objects: objects("mimiciv/3.1/", all)})))
-	_, err = fetch(t, source, downloader.Request{Path: "a.csv"})
-	if e, ok := errors.AsType[*downloader.EncodingError](err); !ok || e.Encoding != "zstd" {
-		t.Errorf("Open of what is stored as zstd = %v, want that to be said", err)
 	}
 }
