@@ -201,3 +201,49 @@ func TestOnlyWaitsAreShown(t *testing.T) {
 		})
 	}
 }
+
+// One source is in trouble, and the files come from another: the numbers stay, with
+// a word about it.
+func TestAWaitBesideFilesThatCome(t *testing.T) {
+	for style, want := range map[string]string{
+		"bar":   "2/34 files",
+		"plain": "demo@1.0: 2 of 34 files, 4.8 MB of 9.0 MB, 1.0 MB/s, about 4.2s left, waiting for gcs: status 504 (gateway timeout); next try ",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var screen bytes.Buffer
+			u := &ui{stderr: &screen}
+			p := new(downloader.Progress)
+			p.Total.Store(34)
+			p.Done.Store(2)
+			p.Expected.Store(9e6)
+			p.Connections.Store(1)
+			p.Phase.Store(int32(downloader.PhaseTransfer))
+			p.Tell([]downloader.Wait{{For: "gcs", Why: "status 504 (gateway timeout)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
+			stop := u.show(style, "demo@1.0", p, nil)
+			defer stop()
+			shown := func() string {
+				u.mu.Lock()
+				defer u.mu.Unlock()
+				defer screen.Reset()
+				return screen.String()
+			}
+			for range 48 {
+				p.Fetched.Add(100_000)
+				time.Sleep(100 * time.Millisecond)
+			}
+			for range 52 {
+				p.Examined.Add(100_000)
+				p.Fetched.Add(1)
+				time.Sleep(100 * time.Millisecond)
+			}
+			time.Sleep(time.Millisecond)
+			if text := shown(); !strings.Contains(text, want) || style == "bar" && strings.Contains(text, "waiting") {
+				t.Errorf("%s: %q, want %q", style, text, want)
+			}
+			time.Sleep(2 * flowing) // nothing comes any more
+			if text := shown(); !strings.Contains(text, "waiting for gcs: status 504 (gateway timeout); next try ") {
+				t.Errorf("%s, when nothing comes: %q", style, text)
+			}
+		})
+	}
+}
