@@ -90,6 +90,7 @@ func fitWait(title string, w downloader.Wait, now time.Time, width int) string {
 		title + "  " + head + why + ending("", shorter(w, in)),
 		head + why + ending(at, in),
 		head + why + ending("", shorter(w, in)),
+		w.For + ": " + why + ending("", shorter(w, in)),
 	} {
 		if utf8.RuneCountInString(line) <= width {
 			return line

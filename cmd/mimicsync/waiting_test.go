@@ -44,6 +44,7 @@ func TestWaitLine(t *testing.T) {
 func TestAWaitFitsTheTerminal(t *testing.T) {
 	busy := downloader.Wait{For: "physionet", Why: "status 503 (busy)", Until: quarterPast.Add(112 * time.Second)}
 	refused := downloader.Wait{For: "physionet", Why: "dial tcp 203.0.113.77:443: connect: connection refused", Until: quarterPast.Add(8 * time.Second)}
+	page := downloader.Wait{For: "physionet", Why: "the server sent a web page instead of the file", Until: quarterPast.Add(15 * time.Second)}
 	forever := downloader.Wait{For: "the pass before it", Why: "a verification of demo-set has been running since 13:02:11"}
 	for _, tt := range []struct {
 		wait  downloader.Wait
@@ -58,7 +59,8 @@ func TestAWaitFitsTheTerminal(t *testing.T) {
 		{busy, 20, "physionet; again in…"},
 		{refused, 79, "waiting for physionet: dial tcp 203.0.113.77:443: connect: con…; next try in 8s"},
 		{refused, 39, "physionet: dial tcp 203.0…; again in 8s"},
-		{forever, 79, "waiting for the pass before it: a verification of demo-set has been running si…"},
+		{page, 79, "physionet: the server sent a web page instead of the file; next try in 15s"},
+		{forever, 79, "the pass before it: a verification of demo-set has been running since 13:02:11"},
 		{forever, 39, "the pass before it: a verification of…"},
 	} {
 		got := fitWait("demo-set@1.0", tt.wait, quarterPast, tt.width)
