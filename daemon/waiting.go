@@ -30,13 +30,13 @@ func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *down
 	ok := false
 	switch {
 	case status.Pass != nil:
-		w, ok = downloader.Foremost(status.Pass.Waits, status.Pass.Connections)
+		w, ok = downloader.Foremost(status.Pass.Waits, status.Pass.Connections, status.Pass.Rate > 0)
 	case len(s.queue) > 0 && status.Condition != Parked:
 		if behind := d.queuedBehind(s.queue[0], now); len(behind) > 0 {
 			w, ok = behind[0], true
 		}
 	case len(s.planning.Waits()) > 0:
-		w, ok = downloader.Foremost(s.planning.Waits(), s.planning.Connections.Load())
+		w, ok = downloader.Foremost(s.planning.Waits(), s.planning.Connections.Load(), false)
 	default:
 		w, ok = d.waitOfCondition(s, status, now)
 	}

@@ -84,15 +84,17 @@ func (p *Progress) held() []Wait {
 // Tell makes Waits return what another process says its pass waits for.
 func (p *Progress) Tell(waits []Wait) { p.told.Store(&waits) }
 
-// Foremost returns the wait that is worth a line: one of all requests to a source,
-// or else, where the pass has no request on its way, the single object that is
-// tried again first. Waits are as Progress.Waits returns them.
-func Foremost(waits []Wait, requests int64) (first Wait, ok bool) {
+// Foremost returns the wait that is worth the place of the numbers of a pass: one of
+// all requests to a source, unless bytes flow all the same, from another source or
+// on a connection that was open before; or else, where the pass has no request on
+// its way, the single object that is tried again first. Waits are as Progress.Waits
+// returns them.
+func Foremost(waits []Wait, requests int64, flows bool) (first Wait, ok bool) {
 	for _, w := range waits {
 		switch {
+		case requests > 0 && (flows || w.Object != ""):
 		case w.Object == "":
 			return w, true
-		case requests > 0:
 		case !ok, !w.Until.IsZero() && (first.Until.IsZero() || w.Until.Before(first.Until)):
 			first, ok = w, true
 		}
@@ -107,10 +109,32 @@ var addresses = regexp.MustCompile(`(?:[A-Z][a-z]+ "https?://[^"]*"|https?://[^\
 // statuses are those of HTTP that come alone, at the end of an error.
 var statuses = regexp.MustCompile(`\bstatus (\d{3})$`)
 
-// brief is the reason of a wait without what the line around it says already, and
-// with a word for a status.
-func brief(why string) string {
+// phrases put into plain words what the network says. The first that fits counts.
+var phrases = []struct {
+	said  *regexp.Regexp
+	words string
+}{
+	{regexp.MustCompile(`proxyconnect tcp: dial tcp (\S+): connect: connection refused`), "the proxy $1 refuses connections"},
+	{regexp.MustCompile(`proxyconnect tcp: dial tcp (\S+): i/o timeout`), "the proxy $1 does not answer"},
+	{regexp.MustCompile(`dial tcp (\S+): connect: connection refused`), "$1 refuses connections"},
+	{regexp.MustCompile(`dial tcp (\S+): i/o timeout`), "$1 does not answer"},
+	{regexp.MustCompile(`dial tcp (\S+): connect: (no route to host|network is unreachable)`), "$1 cannot be reached ($2)"},
+	{regexp.MustCompile(`dial tcp: lookup (\S+)( on \S+)?: no such host`), "no address is known of $1"},
+	{regexp.MustCompile(`(read tcp \S+->\S+: read: connection reset by peer|(unexpected )?EOF)$`), "the connection was cut"},
+}
+
+// brief is the reason of a wait for a source without what the line around it says
+// already, and with a word for a status.
+func brief(source, why string) string {
 	why = addresses.ReplaceAllString(why, "")
+	if does, ok := strings.CutPrefix(why, source+" "); ok {
+		why = "it " + does
+	}
+	for _, p := range phrases {
+		if p.said.MatchString(why) {
+			return p.said.ReplaceAllString(why, p.words)
+		}
+	}
 	return statuses.ReplaceAllStringFunc(why, func(status string) string {
 		code, _ := strconv.Atoi(strings.TrimPrefix(status, "status "))
 		word := strings.ToLower(http.StatusText(code))

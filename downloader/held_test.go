@@ -95,17 +95,20 @@ func TestForemost(t *testing.T) {
 	for _, tt := range []struct {
 		waits    []Wait
 		requests int64
+		flows    bool
 		want     Wait
 	}{
-		{nil, 0, Wait{}},
-		{[]Wait{late, soon}, 0, soon},
-		{[]Wait{unknown, late}, 0, late},
-		{[]Wait{unknown}, 0, unknown},
-		{[]Wait{late, soon}, 3, Wait{}},
-		{[]Wait{whole, soon}, 3, whole},
+		{nil, 0, false, Wait{}},
+		{[]Wait{late, soon}, 0, true, soon}, // bytes came a moment ago
+		{[]Wait{unknown, late}, 0, false, late},
+		{[]Wait{unknown}, 0, false, unknown},
+		{[]Wait{late, soon}, 3, false, Wait{}},
+		{[]Wait{whole, soon}, 3, false, whole}, // those are on their way that ask whether it is over
+		{[]Wait{whole, soon}, 0, true, whole},
+		{[]Wait{whole, soon}, 1, true, Wait{}},
 	} {
-		if got, ok := Foremost(tt.waits, tt.requests); got != tt.want || ok != (tt.want != Wait{}) {
-			t.Errorf("Foremost(%+v, %d) = %+v, %v, want %+v", tt.waits, tt.requests, got, ok, tt.want)
+		if got, ok := Foremost(tt.waits, tt.requests, tt.flows); got != tt.want || ok != (tt.want != Wait{}) {
+			t.Errorf("Foremost(%+v, %d, %v) = %+v, %v, want %+v", tt.waits, tt.requests, tt.flows, got, ok, tt.want)
 		}
 	}
 }
@@ -120,10 +123,14 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		{&StatusError{URL: "https://physionet.org/files/demo/1.0/a.csv?x=1", Code: 503}, "status 503 (busy)"},
 		{&StatusError{URL: "https://physionet.org/api/v1/project/published/demo/", Code: 429}, "status 429 (too many requests)"},
 		{&StatusError{URL: "https://physionet.org/x", Code: 599}, "status 599"},
-		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: refused}, "dial tcp 10.0.0.7:443: connect: connection refused"},
-		{fmt.Errorf("read the manifest: %w", io.ErrUnexpectedEOF), "read the manifest: unexpected EOF"},
+		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: refused}, "10.0.0.7:443 refuses connections"},
+		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: &net.OpError{Op: "proxyconnect", Net: "tcp", Err: refused}}, "the proxy 10.0.0.7:443 refuses connections"},
+		{&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "physionet.lab", Server: "10.0.0.1:53", IsNotFound: true}}, "no address is known of physionet.lab"},
+		{&net.OpError{Op: "dial", Net: "tcp", Addr: refused.Addr, Err: os.ErrDeadlineExceeded}, "10.0.0.7:443 does not answer"},
+		{&net.OpError{Op: "dial", Net: "tcp", Addr: refused.Addr, Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, "10.0.0.7:443 cannot be reached (no route to host)"},
+		{fmt.Errorf("read the manifest: %w", io.ErrUnexpectedEOF), "read the manifest: the connection was cut"},
 		{&ProxyError{Proxy: "http://proxy.lab:3128", Host: "physionet.org:443", Code: 407}, "the proxy http://proxy.lab:3128 does not connect to physionet.org:443: status 407 (Proxy Authentication Required)"},
-		{errors.New("physionet sends a web page instead of files; it is asked again"), "physionet sends a web page instead of files; it is asked again"},
+		{errors.New("physionet sends a web page instead of files; it is asked again"), "it sends a web page instead of files; it is asked again"},
 	} {
 		p := new(Progress)
 		p.await(Wait{For: "physionet", Why: oneLine(tt.err.Error())})

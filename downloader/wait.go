@@ -42,7 +42,7 @@ func (p *Progress) Waits() []Wait {
 	p.waits.mu.Lock()
 	defer p.waits.mu.Unlock()
 	for _, w := range p.waits.open {
-		w.Why = brief(w.Why)
+		w.Why = brief(w.For, w.Why)
 		all = append(all, w)
 	}
 	slices.SortFunc(all, func(a, b Wait) int {

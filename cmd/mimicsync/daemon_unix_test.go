@@ -161,6 +161,7 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	d.wantGet("/healthz", http.StatusOK, "alive")
 	d.wantGet("/readyz", http.StatusServiceUnavailable, "not be mounted")
 	d.wantGet("/", http.StatusServiceUnavailable, "not be mounted")
+	d.wantGet("/", http.StatusServiceUnavailable, "The daemon has been waiting for its mirror since 20")
 	d.wantGetAs("evil.example", "/metrics", http.StatusForbidden, "not one of this daemon")
 	select { // the hook that runs keeps no chat waiting
 	case text := <-told:

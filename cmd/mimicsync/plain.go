@@ -37,6 +37,7 @@ type plain struct {
 	title   string
 	meter   *meter
 	budgets []*downloader.Budget
+	watch   watch
 
 	due   time.Time       // the next line, if there is no news before
 	told  downloader.Wait // that the last line was about, zero if it was about none
@@ -56,7 +57,7 @@ func amountsOf(p *downloader.Progress) amounts {
 }
 
 func newPlain(w io.Writer, title string, p *downloader.Progress, budgets []*downloader.Budget) *plain {
-	return &plain{w: w, title: title, meter: newMeter(p), budgets: budgets, due: time.Now().Add(plainEvery)}
+	return &plain{w: w, title: title, meter: newMeter(p), budgets: budgets, watch: watch{p: p}, due: time.Now().Add(plainEvery)}
 }
 
 func (p *plain) rename(title string) {
@@ -66,7 +67,7 @@ func (p *plain) rename(title string) {
 
 func (p *plain) draw() {
 	now, waited := time.Now(), !p.told.Since.IsZero()
-	w, waits := waiting(p.meter.p, now, plainLeast)
+	w, waits := p.watch.waits(now, plainLeast)
 	switch {
 	case waits && p.isNews(w, now):
 		p.tell(w, now, plainEvery)
@@ -137,6 +138,9 @@ func (p *plain) advance(now time.Time, lead string) {
 	}
 	if n := progress.Failed.Load(); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", n))
+	}
+	if w, ok := downloader.Foremost(progress.Waits(), 1, false); ok { // of all at one of several sources
+		parts = append(parts, waitLine(w, now))
 	}
 	_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, strings.Join(parts, ", "))
 }

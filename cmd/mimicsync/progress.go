@@ -111,11 +111,12 @@ type bar struct {
 	bar     *progressbar.ProgressBar
 	byBytes bool
 	phase   downloader.Phase
+	watch   watch
 	line    string // in the place of the bar: what it waits for; empty if it does not
 }
 
 func newBar(w io.Writer, title string, p *downloader.Progress) *bar {
-	return &bar{w: w, title: title, p: p, phase: -1}
+	return &bar{w: w, title: title, p: p, phase: -1, watch: watch{p: p}}
 }
 
 // begin chooses the form of the bar when a new phase begins.
@@ -147,7 +148,7 @@ func (b *bar) rename(title string) { b.title = title }
 
 func (b *bar) draw() {
 	now := time.Now()
-	if w, waits := waiting(b.p, now, barsLeast); waits {
+	if w, waits := b.watch.waits(now, barsLeast); waits {
 		title := b.title
 		if total := b.p.Total.Load(); total > 0 {
 			title += "  " + b.files()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -268,7 +269,7 @@ func (s *serving) untilBack(ctx context.Context) error {
 // excuse answers in place of a daemon that has no mirror. A token that lies in
 // the mirror is away too, unless the daemon has read it before.
 func (s *serving) excuse(gone error) (*api.Server, error) {
-	token := s.token
+	since, token := time.Now(), s.token
 	if file := s.app.file.TokenFile; token == "" && file != "" {
 		var err error
 		if token, err = api.Token(s.app.mirror, file); err != nil {
@@ -276,11 +277,18 @@ func (s *serving) excuse(gone error) (*api.Server, error) {
 		}
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "The daemon waits: "+gone.Error(), http.StatusServiceUnavailable)
+		w.Header().Set("Refresh", strconv.Itoa(int(s.poll.Seconds())))
+		http.Error(w, waitForMirror(gone, since, s.poll), http.StatusServiceUnavailable)
 	})
 	return api.New(nil, api.Options{
 		Listen: s.listen, Hosts: s.app.file.Hosts, Token: token, Page: s.beside(func() error { return gone }, page), Logger: s.logger,
 	}), nil
+}
+
+// waitForMirror is what the page says while there is no mirror.
+func waitForMirror(gone error, since time.Time, poll time.Duration) string {
+	return fmt.Sprintf("The daemon has been waiting for its mirror since %s: %v.\nIt looks again every %s, and goes on by itself. Its log says what to do.",
+		since.Local().Format(time.DateTime), gone, countdown(poll))
 }
 
 // notify tells somebody that the mirror is away. A daemon does so by itself; here

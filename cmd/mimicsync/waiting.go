@@ -90,6 +90,7 @@ func fitWait(title string, w downloader.Wait, now time.Time, width int) string {
 		title + "  " + head + why + ending("", shorter(w, in)),
 		head + why + ending(at, in),
 		head + why + ending("", shorter(w, in)),
+		w.For + ": " + why + ending("", shorter(w, in)),
 	} {
 		if utf8.RuneCountInString(line) <= width {
 			return line
@@ -131,9 +132,22 @@ const (
 	plainLeast = 1500 * time.Millisecond
 )
 
-// waiting is what a pass waits for, if that is worth a line and lasts.
-func waiting(p *downloader.Progress, now time.Time, least time.Duration) (downloader.Wait, bool) {
-	w, ok := downloader.Foremost(p.Waits(), p.Connections.Load())
+// watch looks at what a pass waits for, for one display.
+type watch struct {
+	p     *downloader.Progress
+	bytes int64     // that had arrived
+	at    time.Time // when that last changed
+}
+
+// flowing is how long after the last bytes more of them are expected.
+const flowing = 2 * time.Second
+
+// waits returns what the pass waits for, if that is worth a line and lasts.
+func (o *watch) waits(now time.Time, least time.Duration) (downloader.Wait, bool) {
+	if bytes := o.p.Fetched.Load(); bytes != o.bytes {
+		o.bytes, o.at = bytes, now
+	}
+	w, ok := downloader.Foremost(o.p.Waits(), o.p.Connections.Load(), now.Sub(o.at) < flowing)
 	return w, ok && (now.Sub(w.Since) >= least || w.Until.Sub(w.Since) >= least)
 }
 
@@ -143,20 +157,20 @@ func (u *ui) showWaits(style, title string, p *downloader.Progress) (stop func()
 	case "none":
 		return func() {}
 	case "plain":
-		return u.draw(&onlyWaits{newPlain(u.stderr, title, p, nil), p, plainLeast}, plainLook)
+		return u.draw(&onlyWaits{newPlain(u.stderr, title, p, nil), watch{p: p}, plainLeast}, plainLook)
 	}
-	return u.draw(&onlyWaits{newBar(u.stderr, title, p), p, barsLeast}, barEvery)
+	return u.draw(&onlyWaits{newBar(u.stderr, title, p), watch{p: p}, barsLeast}, barEvery)
 }
 
 // onlyWaits draws a display while there is something to wait for.
 type onlyWaits struct {
 	display
-	p     *downloader.Progress
+	watch watch
 	least time.Duration
 }
 
 func (o *onlyWaits) draw() {
-	if _, waits := waiting(o.p, time.Now(), o.least); waits {
+	if _, waits := o.watch.waits(time.Now(), o.least); waits {
 		o.display.draw()
 	} else {
 		o.display.clear()

@@ -44,6 +44,7 @@ func TestWaitLine(t *testing.T) {
 func TestAWaitFitsTheTerminal(t *testing.T) {
 	busy := downloader.Wait{For: "physionet", Why: "status 503 (busy)", Until: quarterPast.Add(112 * time.Second)}
 	refused := downloader.Wait{For: "physionet", Why: "dial tcp 203.0.113.77:443: connect: connection refused", Until: quarterPast.Add(8 * time.Second)}
+	page := downloader.Wait{For: "physionet", Why: "the server sent a web page instead of the file", Until: quarterPast.Add(15 * time.Second)}
 	forever := downloader.Wait{For: "the pass before it", Why: "a verification of demo-set has been running since 13:02:11"}
 	for _, tt := range []struct {
 		wait  downloader.Wait
@@ -58,7 +59,8 @@ func TestAWaitFitsTheTerminal(t *testing.T) {
 		{busy, 20, "physionet; again in…"},
 		{refused, 79, "waiting for physionet: dial tcp 203.0.113.77:443: connect: con…; next try in 8s"},
 		{refused, 39, "physionet: dial tcp 203.0…; again in 8s"},
-		{forever, 79, "waiting for the pass before it: a verification of demo-set has been running si…"},
+		{page, 79, "physionet: the server sent a web page instead of the file; next try in 15s"},
+		{forever, 79, "the pass before it: a verification of demo-set has been running since 13:02:11"},
 		{forever, 39, "the pass before it: a verification of…"},
 	} {
 		got := fitWait("demo-set@1.0", tt.wait, quarterPast, tt.width)
@@ -197,6 +199,52 @@ func TestOnlyWaitsAreShown(t *testing.T) {
 			time.Sleep(time.Second)
 			if text := shown(); strings.Contains(text, "waiting for physionet: status 503 (busy); next try ") != (style != "none") {
 				t.Errorf("%s: %q", style, text)
+			}
+		})
+	}
+}
+
+// One source is in trouble, and the files come from another: the numbers stay, with
+// a word about it.
+func TestAWaitBesideFilesThatCome(t *testing.T) {
+	for style, want := range map[string]string{
+		"bar":   "2/34 files",
+		"plain": "demo@1.0: 2 of 34 files, 4.8 MB of 9.0 MB, 1.0 MB/s, about 4.2s left, waiting for gcs: status 504 (gateway timeout); next try ",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var screen bytes.Buffer
+			u := &ui{stderr: &screen}
+			p := new(downloader.Progress)
+			p.Total.Store(34)
+			p.Done.Store(2)
+			p.Expected.Store(9e6)
+			p.Connections.Store(1)
+			p.Phase.Store(int32(downloader.PhaseTransfer))
+			p.Tell([]downloader.Wait{{For: "gcs", Why: "status 504 (gateway timeout)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
+			stop := u.show(style, "demo@1.0", p, nil)
+			defer stop()
+			shown := func() string {
+				u.mu.Lock()
+				defer u.mu.Unlock()
+				defer screen.Reset()
+				return screen.String()
+			}
+			for range 48 {
+				p.Fetched.Add(100_000)
+				time.Sleep(100 * time.Millisecond)
+			}
+			for range 52 {
+				p.Examined.Add(100_000)
+				p.Fetched.Add(1)
+				time.Sleep(100 * time.Millisecond)
+			}
+			time.Sleep(time.Millisecond)
+			if text := shown(); !strings.Contains(text, want) || style == "bar" && strings.Contains(text, "waiting") {
+				t.Errorf("%s: %q, want %q", style, text, want)
+			}
+			time.Sleep(2 * flowing) // nothing comes any more
+			if text := shown(); !strings.Contains(text, "waiting for gcs: status 504 (gateway timeout); next try ") {
+				t.Errorf("%s, when nothing comes: %q", style, text)
 			}
 		})
 	}

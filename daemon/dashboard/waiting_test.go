@@ -39,8 +39,11 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 			"Waiting for gcs 61.0 % 61.0 % Status 429 (too many requests). The next try is today at 16:52 , in 1 h 10 min.",
 		}},
 		{"a moment", running(1, downloader.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"MIMIC-CXR is 61 % here. Waiting for gcs.", "No route to host. The next try is now."}},
+		{"a long outage", running(30, downloader.Wait{For: "physionet", Why: "status 502 (bad gateway)", Since: in(-25 * time.Minute), Until: in(40 * time.Second)}), []string{
+			"Status 502 (bad gateway). The next try is at 15:42:50 , in 40 s. It has been waiting for 25 min.",
+		}},
 		{"nobody knows how long", running(0, downloader.Wait{For: "s3", Why: "other passes have all the connections that it allows", Since: in(-4 * time.Minute)}), []string{
-			"Other passes have all the connections that it allows. It has been waiting since 15:38 .",
+			"Other passes have all the connections that it allows. It has been waiting for 4 min.",
 		}},
 		{"the queue", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Queued, Waiting: &downloader.Wait{
 			For: "another command", Why: "a plan or a prune of own has been at work since 15:42:01", Since: in(-time.Second),

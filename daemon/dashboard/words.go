@@ -95,18 +95,19 @@ func (c clock) wait(w *downloader.Wait) sentence {
 	if !strings.Contains(w.For, " ") { // a source
 		goesOn = " The next try is "
 	}
-	left := w.Until.Sub(c.now)
-	switch {
-	case w.Until.IsZero() && c.now.Sub(w.Since) > time.Minute && !w.Since.IsZero():
-		return sentence{why + " It has been waiting since ", c.hour(w.Since), "."}
-	case w.Until.IsZero():
-		return sentence{Text: why}
-	case left < time.Second:
-		return sentence{Text: why + goesOn + "now."}
-	case left < time.Hour:
-		return sentence{why + goesOn + "at ", c.soon(w.Until), ", in " + countdown(left) + "."}
+	left, lasts, long := w.Until.Sub(c.now), c.now.Sub(w.Since), ""
+	if lasts > time.Minute && !w.Since.IsZero() {
+		long = " It has been waiting for " + span(lasts) + "."
 	}
-	return sentence{why + goesOn, c.at(w.Until), ", in " + span(left) + "."}
+	switch {
+	case w.Until.IsZero():
+		return sentence{Text: why + long}
+	case left < time.Second:
+		return sentence{Text: why + goesOn + "now." + long}
+	case left < time.Hour:
+		return sentence{why + goesOn + "at ", c.soon(w.Until), ", in " + countdown(left) + "." + long}
+	}
+	return sentence{why + goesOn, c.at(w.Until), ", in " + span(left) + "." + long}
 }
 
 // soon is a time of the day, by the second within an hour.
