@@ -194,8 +194,6 @@ type AccessError struct {
 	// proxy or an overloaded login service, and is tried again where the same
 	// account was served before.
 	Sure bool
-	// RetryAfter is how long the source asks not to be asked, 0 if it does not say.
-	RetryAfter time.Duration
 	// Err says why credentials could not be looked for, nil if they could.
 	Err error
 }

@@ -240,7 +240,7 @@ func isTrouble(err error) bool {
 	}
 	if access, ok := errors.AsType[*AccessError](err); ok {
 		switch access.Cause {
-		case "", CauseNotGranted, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin:
+		case "", CauseNotGranted, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin, CauseUnexplained:
 			return !access.Sure
 		}
 		return false
@@ -253,9 +253,6 @@ func isTrouble(err error) bool {
 func retryAfter(err error) time.Duration {
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		return status.RetryAfter
-	}
-	if access, ok := errors.AsType[*AccessError](err); ok {
-		return access.RetryAfter
 	}
 	return 0
 }

@@ -117,6 +117,9 @@ func (p *pass) run(ctx context.Context) error {
 	if err == nil {
 		err = p.transfer(ctx)
 	}
+	if err == nil {
+		err = p.checkFinished()
+	}
 	if ctx.Err() != nil && err != nil {
 		err = context.Cause(ctx)
 		if errors.Is(err, context.Canceled) {
@@ -124,6 +127,30 @@ func (p *pass) run(ctx context.Context) error {
 		}
 	}
 	return p.spaceError(err, 0)
+}
+
+// freshManifest is how young a manifest must be to be doubted for the size of what
+// it lists: it is made while a version is published.
+const freshManifest = 6 * time.Hour
+
+// checkFinished compares the size of what a manifest that was just made lists with
+// that of the version: a list that was cut at the end of a line looks whole.
+func (p *pass) checkFinished() error {
+	p.tally.mu.Lock()
+	defer p.tally.mu.Unlock()
+	m, r := p.version.Manifest, p.tally.report
+	made := m.Modified
+	if made.IsZero() {
+		made = m.Fetched
+	}
+	if p.published == 0 || r.Files.Failed > 0 || time.Since(made) > freshManifest {
+		return nil
+	}
+	listed := m.Size + r.Bytes.Present + r.Bytes.Adopted + r.Bytes.Linked + r.Bytes.Fetched
+	if listed/9*10 >= p.published {
+		return nil
+	}
+	return &UnfinishedManifestError{Ref: p.ref, Listed: listed, Published: p.published}
 }
 
 // addEarlier counts what was fetched before the manifest was made anew: the survey

@@ -246,7 +246,7 @@ func (p *patience) verdict(err error) verdict {
 	v, _ := classify(err)
 	access, refused := errors.AsType[*AccessError](err)
 	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, ErrNoService) &&
-		(access.RetryAfter > 0 || p.served != nil && p.served()) {
+		p.served != nil && p.served() {
 		return doubtful
 	}
 	switch {

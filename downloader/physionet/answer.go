@@ -93,9 +93,7 @@ func (s *Source) refusal(ctx context.Context, address *url.URL, r downloader.Req
 		return s.explain(ctx, r.Ref, got, s.unauthorized(r.Ref, got.account))
 	case http.StatusForbidden:
 		discard(got.Response)
-		e := s.forbidden(r.Ref, got.account)
-		e.RetryAfter = httpheader.RetryAfter(got.Header.Get("Retry-After"))
-		return s.explain(ctx, r.Ref, got, e)
+		return s.explain(ctx, r.Ref, got, s.forbidden(r.Ref, got.account))
 	}
 	return statusError(address.String(), got.Response)
 }
