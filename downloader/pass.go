@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -42,6 +43,8 @@ type pass struct {
 	throttle    *throttle // of reading the mirror, nil: none
 	spent       *spending // by those that share the limits
 	cancel      context.CancelCauseFunc
+	room        room
+	scarce      atomic.Int64 // when it was last said that too few files can be open, in Unix seconds
 }
 
 // Pull makes the mirror what the manifest of ref says, as far as selection
@@ -284,7 +287,11 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 			return context.Cause(ctx)
 		}
 	}
-	done, err := p.linkOrFetch(ctx, e, work)
+	var done *committed
+	err := p.withFiles(ctx, true, func() (err error) {
+		done, err = p.linkOrFetch(ctx, e, work)
+		return err
+	})
 	if err != nil || done.partial == nil {
 		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
 	} else {
