@@ -1,6 +1,7 @@
 package downloader
 
 import (
+	"context"
 	"time"
 
 	"mimicsync/manifest"
@@ -132,7 +133,9 @@ func (c *committer) commit(batch []*committed) {
 }
 
 func (c *committer) step(batch []*committed) error {
-	if err := c.p.s.Tree.sync(c.p.ref, batch, c.renamed); err != nil {
+	ctx := context.Background() // what is verified is committed, also when the pass is over
+	err := c.p.withFiles(ctx, false, func() error { return c.p.s.Tree.sync(c.p.ref, batch, c.renamed) })
+	if err != nil {
 		return c.p.spaceError(err, 0)
 	}
 	c.p.s.at("synced")
@@ -141,7 +144,8 @@ func (c *committer) step(batch []*committed) error {
 	}
 	for _, f := range batch {
 		if f.partial != nil {
-			if err := c.p.s.Tree.place(f.partial, c.p.ref, f.entry.Path); err != nil {
+			err := c.p.withFiles(ctx, false, func() error { return c.p.s.Tree.place(f.partial, c.p.ref, f.entry.Path) })
+			if err != nil {
 				if v, _ := classify(err); v == fatal {
 					return c.p.spaceError(err, 0)
 				}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -44,6 +45,8 @@ type pass struct {
 	doubts      doubts    // about the manifest
 	earlier     *Report   // of the passes that this one took over from, nil if there is none
 	cancel      context.CancelCauseFunc
+	room        room
+	scarce      atomic.Int64 // when it was last said that too few files can be open, in Unix seconds
 }
 
 // Pull makes the mirror what the manifest of ref says, as far as selection
@@ -269,7 +272,11 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 			return context.Cause(ctx)
 		}
 	}
-	done, err := p.linkOrFetch(ctx, e, work)
+	var done *committed
+	err := p.withFiles(ctx, true, func() (err error) {
+		done, err = p.linkOrFetch(ctx, e, work)
+		return err
+	})
 	if err != nil || done.partial == nil {
 		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
 	} else {

@@ -79,6 +79,8 @@ func classify(err error) (verdict, Reason) {
 			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
 		}
 		return barred, ReasonUnauthorized
+	case isOutOfFiles(err):
+		return permanent, ReasonIO // with its partial closed it is tried again, see withFiles
 	case errors.Is(err, ErrManifest):
 		return permanent, ReasonChecksum
 	case errors.Is(err, ErrNotExist):

@@ -57,12 +57,6 @@ func answerOf(err error) Answer {
 	return NoAnswer
 }
 
-// isOutOfFiles reports whether this machine lets the process, or all, open no
-// more files.
-func isOutOfFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
-}
-
 // isTurnedAway reports whether a host did not take a connection, did not answer on
 // it, or did not keep it.
 func isTurnedAway(err error) bool {

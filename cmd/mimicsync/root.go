@@ -52,8 +52,9 @@ type app struct {
 
 	file configs.Config
 
-	serves   bool                // as a daemon, which says in the log what it does
-	observer downloader.Observer // of all passes; may be nil
+	serves    bool                // as a daemon, which says in the log what it does
+	saidFiles bool                // that few files may be open
+	observer  downloader.Observer // of all passes; may be nil
 
 	credentialsFile string // of --credentials
 

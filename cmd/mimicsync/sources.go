@@ -49,7 +49,7 @@ func (a *app) settleSources(given func(string) bool) error {
 // openSources opens the sources in order, PhysioNet if none is named, and
 // PhysioNet as the authority in any case.
 func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, authority *downloader.Budgeted, err error) {
-	site, err := a.budgeted(physionet.Name, func(connections int) (downloader.Source, error) { return a.openSource(connections) })
+	site, err := a.budgeted(ctx, physionet.Name, func(connections int) (downloader.Source, error) { return a.openSource(connections) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,9 +57,9 @@ func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, a
 		b := site
 		switch name {
 		case gcs.Name:
-			b, err = a.budgeted(name, a.openGCS)
+			b, err = a.budgeted(ctx, name, a.openGCS)
 		case s3.Name:
-			b, err = a.budgeted(name, func(connections int) (downloader.Source, error) { return a.openS3(ctx, connections) })
+			b, err = a.budgeted(ctx, name, func(connections int) (downloader.Source, error) { return a.openS3(ctx, connections) })
 		}
 		if err != nil {
 			return nil, nil, err
@@ -73,8 +73,8 @@ func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, a
 }
 
 // budgeted opens a source with as many connections as its host, the
-// configuration and the bandwidth allow.
-func (a *app) budgeted(name string, open func(connections int) (downloader.Source, error)) (downloader.Budgeted, error) {
+// configuration, the bandwidth and the limit on open files allow.
+func (a *app) budgeted(ctx context.Context, name string, open func(connections int) (downloader.Source, error)) (downloader.Budgeted, error) {
 	ceiling, own := storeConnections, a.file.S3.Connections
 	switch name {
 	case physionet.Name:
@@ -84,6 +84,7 @@ func (a *app) budgeted(name string, open func(connections int) (downloader.Sourc
 	}
 	named := cmp.Or(a.connections, own, a.file.Connections)
 	connections := a.limits.bandwidth.Connections(cmp.Or(named, ceiling), cmp.Or(a.idleTimeout, time.Minute))
+	connections = a.fitFiles(ctx, connections)
 	source, err := open(connections)
 	if err != nil {
 		return downloader.Budgeted{}, err

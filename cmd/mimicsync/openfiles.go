@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"mimicsync/downloader/physionet"
+)
+
+const (
+	// reservedFiles are for all but connections and the files that they bring: the
+	// state, the mirror's folders, commits, the page and who reads it.
+	reservedFiles = 64
+	// restingFiles are partials of a pass whose connection waits to be tried again.
+	restingFiles = 16
+)
+
+// fitting returns how many of so many connections to each host can have the files
+// that they need: a pass has a partial for each, and each source may have a
+// connection, used or idle, for each.
+func fitting(connections int, openFiles uint64, sources, passes int) int {
+	left := int64(min(openFiles, 1<<30)) - reservedFiles - int64(restingFiles*passes)
+	return int(max(min(int64(connections), left/int64(sources+passes)), 1))
+}
+
+// fitFiles lowers a number of connections to what this process may open files for,
+// and says so, once.
+func (a *app) fitFiles(ctx context.Context, connections int) int {
+	openFiles := openFileLimit()
+	if openFiles == 0 {
+		return connections
+	}
+	sources, passes := len(a.sources), 1
+	if !slices.Contains(a.sources, physionet.Name) { // which is asked beside all others
+		sources++
+	}
+	if a.serves {
+		passes = max(len(a.file.Datasets), 1)
+	}
+	fits := fitting(connections, openFiles, sources, passes)
+	if fits < connections && !a.saidFiles {
+		a.saidFiles = true
+		if a.serves {
+			a.logger().WarnContext(ctx, "fewer connections: few files may be open", "connections", fits, "wanted", connections, "open_files", openFiles)
+		} else {
+			a.ui.note("%d connections, and not %d: this process may open %d files; to allow more: ulimit -n 4096", fits, connections, openFiles)
+		}
+	}
+	return fits
+}
