@@ -163,8 +163,35 @@ func TestTheSessionEndsUnderManyConnections(t *testing.T) {
 	}
 }
 
-// The program gives the same credentials again, and then it fails: that costs one
-// call for all who wait.
+// A program that fails costs one call or two for all who wait meanwhile, and is
+// asked again by those who come later.
+func TestManyWaitForAProgramThatFails(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the program is a shell's")
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	profile(t, fmt.Sprintf("[default]\nregion = us-east-1\ncredential_process = sh -c 'echo call >>%s; sleep 0.2; exit 1'\n", log), "")
+	source := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	calls := func() int {
+		text, _ := os.ReadFile(log)
+		return strings.Count(string(text), "call")
+	}
+	open := func() error {
+		_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
+		return err
+	}
+	mustRefuse(t, inParallel(30, open), downloader.BadCredentials, downloader.CauseBadLogin)
+	first := calls()
+	if first > 2 {
+		t.Errorf("the program was started %d times, want once or twice", first)
+	}
+	mustRefuse(t, open(), downloader.BadCredentials, downloader.CauseBadLogin)
+	if n := calls(); n != first+1 {
+		t.Errorf("the program was started %d times by who came later, want once", n-first)
+	}
+}
+
+// The program gives the same credentials again: that is asked for once.
 func TestAProviderThatDoesNotHelp(t *testing.T) {
 	calls, _ := countedProgram(t, keyID)
 	site := private(renewedID)
