@@ -243,6 +243,16 @@ func TestExpiredLogin(t *testing.T) {
 	}
 }
 
+// TestLoginSession: a profile that aws login has made, whose session is gone.
+func TestLoginSession(t *testing.T) {
+	_ = profile(t, "[default]\nregion = us-east-1\nlogin_session = arn:aws:iam::123456789012:user/alice\n", "")
+	source := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
+	_, err := fetch(t, source, downloader.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
+	if access := expectAccess(t, err, downloader.BadCredentials, downloader.CauseLoginExpired); access.Command != "aws login" {
+		t.Errorf("Open advises %q, want aws login", access.Command)
+	}
+}
+
 // TestCredentialsThatCannotBeHad: a profile that names a program which fails.
 // What the program says is not repeated.
 func TestCredentialsThatCannotBeHad(t *testing.T) {

@@ -31,8 +31,8 @@ var otherRegion = []string{"PermanentRedirect", "TemporaryRedirect", codeMalform
 // credentials that are over, where the provider has others; and the region.
 func attempt[T any](ctx context.Context, p *place, a address, call func(at func(*sdk.Options)) (T, error)) (T, error) {
 	for done := (mended{}); ; {
-		done.round, done.asked = p.wallet.round.Load(), p.region()
-		out, err := call(p.there)
+		done.round, done.asked = p.wallet.round.Load(), p.region(a)
+		out, err := call(func(o *sdk.Options) { o.Region = p.region(a) })
 		if err == nil {
 			p.accept()
 			return out, nil
@@ -50,13 +50,6 @@ type mended struct {
 
 	round uint64 // of the wallet
 	asked string // in which region
-}
-
-// there is an option of the SDK for the region that the store has named.
-func (p *place) there(o *sdk.Options) {
-	if region := p.moved.Load(); region != nil {
-		o.Region = *region
-	}
 }
 
 // accept notes that the store has accepted a signature.
@@ -87,16 +80,16 @@ func (p *place) mend(ctx context.Context, a address, err error, done *mended) bo
 		if region == "" || region == done.asked || a.accessPoint() != "" {
 			return false
 		}
-		p.moved.Store(&region)
+		p.moved.Store(a.bucket, region)
 		return true
 	}
 	return false
 }
 
-// region is the one that is asked in.
-func (p *place) region() string {
-	if region := p.moved.Load(); region != nil {
-		return *region
+// region is the one that a bucket is asked for in.
+func (p *place) region(a address) string {
+	if region, ok := p.moved.Load(a.bucket); ok {
+		return region.(string) // nothing else is kept
 	}
 	return p.client.Options().Region
 }

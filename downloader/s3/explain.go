@@ -144,9 +144,9 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 // elsewhere is about a bucket in another region.
 func (p *place) elsewhere(a address, ref manifest.Ref, err error) *downloader.AccessError {
 	e := p.refused(downloader.UnknownVersion, downloader.CauseWrongRegion, ref)
-	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region())
-	if region := regionOf(err); region != "" && region != p.region() {
-		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.region())
+	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region(a))
+	if region := regionOf(err); region != "" && region != p.region(a) {
+		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.region(a))
 	}
 	return e
 }

@@ -45,6 +45,9 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	case asked && operation.Service() == "STS" && code == "AccessDenied":
 		e.Cause, e.Command = downloader.CauseNoRole, "aws configure list"
 		e.Detail = "the AWS credentials are good, and may not assume the role that the AWS profile names (role_arn)"
+	case strings.Contains(err.Error(), "please reauthenticate"): // of a login_session, whose errors have no type
+		e.Cause, e.Command = downloader.CauseLoginExpired, "aws login"
+		e.Detail = "the AWS login has expired, or was never made"
 	case expired(err):
 		e.Cause, e.Command = downloader.CauseLoginExpired, ssoLogin
 		e.Detail = "the AWS login has expired"

@@ -38,6 +38,19 @@ func TestTheRegionThatTheStoreNames(t *testing.T) {
 		t.Errorf("%d requests, want one that is refused", n)
 	}
 
+	// Another bucket of the same location is where it was.
+	site.AddBucket(lookalike.S3Bucket{Name: "demo-bucket", Objects: objects("1.0/", data), Readers: []string{keyID}})
+	site.AddBucket(lookalike.S3Bucket{Name: "mimiciv-bucket", Region: "eu-west-1", Objects: objects("3.1/", data), Readers: []string{keyID}})
+	o.Locations = map[manifest.Ref]s3.Location{{}: {URL: "s3://{dataset}-bucket/{version}/"}}
+	source = mustNew(t, o)
+	for range 3 {
+		for _, ref := range []manifest.Ref{mimic, {Dataset: "demo", Version: "1.0"}} {
+			if _, err := fetch(t, source, downloader.Request{Ref: ref, Path: manifest.Name}); err != nil {
+				t.Errorf("Open of %s = %v", ref, err)
+			}
+		}
+	}
+
 	inText := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "/eu-central-1/") {
 			says(400, "AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong; expecting 'eu-central-1'", "<Region>eu-central-1</Region>").ServeHTTP(w, r)

@@ -1,7 +1,7 @@
 package s3_test
 
 import (
-	"crypto/sha1" //nolint:gosec // by which the SDK names a file
+	"crypto/sha1" // by which the SDK names a file
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -123,34 +123,34 @@ func TestRenew(t *testing.T) {
 
 // countedProgram is a credential_process that notes each call, and prints the
 // credentials of a file.
-func countedProgram(t *testing.T, id string) (calls func() int, print func(id string)) {
+func countedProgram(t *testing.T, id string) (calls func() int, show func(id string)) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the program is a shell's")
 	}
 	dir := t.TempDir()
 	log, out := filepath.Join(dir, "log"), filepath.Join(dir, "out")
-	print = func(id string) {
+	show = func(id string) {
 		mustWrite(t, out, fmt.Sprintf(`{"Version": 1, "AccessKeyId": %q, "SecretAccessKey": %q, "SessionToken": "x"}`, id, marker))
 	}
-	print(id)
+	show(id)
 	profile(t, fmt.Sprintf("[default]\nregion = us-east-1\ncredential_process = sh -c 'echo call >>%s; sleep 0.05; cat %s'\n", log, out), "")
 	return func() int {
 		text, _ := os.ReadFile(log)
 		return strings.Count(string(text), "call")
-	}, print
+	}, show
 }
 
 // The session ends under forty connections: the provider is asked once more, not by
 // each of them, and none of their requests fails.
 func TestTheSessionEndsUnderManyConnections(t *testing.T) {
-	calls, print := countedProgram(t, keyID)
+	calls, show := countedProgram(t, keyID)
 	site := private(renewedID)
 	source := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
 	if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
 		t.Fatal(err)
 	}
-	print(renewedID)
+	show(renewedID)
 	site.AddKey(lookalike.S3Key{ID: keyID, Expires: time.Now().Add(-time.Minute)})
 	if failed := inParallel(40, func() error {
 		_, err := fetch(t, source, downloader.Request{Path: "hosp/admissions.csv.gz"})
@@ -163,8 +163,35 @@ func TestTheSessionEndsUnderManyConnections(t *testing.T) {
 	}
 }
 
-// The program gives the same credentials again, and then it fails: that costs one
-// call for all who wait.
+// A program that fails costs one call or two for all who wait meanwhile, and is
+// asked again by those who come later.
+func TestManyWaitForAProgramThatFails(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the program is a shell's")
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	profile(t, fmt.Sprintf("[default]\nregion = us-east-1\ncredential_process = sh -c 'echo call >>%s; sleep 0.2; exit 1'\n", log), "")
+	source := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	calls := func() int {
+		text, _ := os.ReadFile(log)
+		return strings.Count(string(text), "call")
+	}
+	open := func() error {
+		_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
+		return err
+	}
+	mustRefuse(t, inParallel(30, open), downloader.BadCredentials, downloader.CauseBadLogin)
+	first := calls()
+	if first > 2 {
+		t.Errorf("the program was started %d times, want once or twice", first)
+	}
+	mustRefuse(t, open(), downloader.BadCredentials, downloader.CauseBadLogin)
+	if n := calls(); n != first+1 {
+		t.Errorf("the program was started %d times by who came later, want once", n-first)
+	}
+}
+
+// The program gives the same credentials again: that is asked for once.
 func TestAProviderThatDoesNotHelp(t *testing.T) {
 	calls, _ := countedProgram(t, keyID)
 	site := private(renewedID)
@@ -354,6 +381,6 @@ func TestSingleSignOn(t *testing.T) {
 }
 
 func ssoCacheName(start string) string {
-	sum := sha1.Sum([]byte(start)) //nolint:gosec // as above
+	sum := sha1.Sum([]byte(start))
 	return hex.EncodeToString(sum[:]) + ".json"
 }

@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -84,9 +85,9 @@ type place struct {
 	identities *sts.Client
 	amazon     bool // not another store's endpoint
 
-	// moved is the region that the store has named for the bucket, nil if it has
-	// not, or if that is an access point, whose region is in its name.
-	moved atomic.Pointer[string]
+	// moved has the region that the store has named for a bucket. It has none of
+	// access points, whose region is in their name.
+	moved sync.Map
 	// accepted is the id of the access key of the last signature that the store
 	// accepted, nil if it has accepted none.
 	accepted atomic.Pointer[string]
