@@ -44,6 +44,10 @@ func (p *Progress) asks(authority Budgeted, others []Budgeted) {
 	}
 }
 
+// itsTurn is how long a connection may be waited for before that is told: passes
+// that share a few take turns.
+const itsTurn = time.Second
+
 // held returns what keeps the next request of a pass from being made, though none
 // of its own was refused: a pause that the host asked somebody else for, or the
 // connections of other passes. A pass that has another source to ask, or that has
@@ -72,6 +76,9 @@ func (p *Progress) held() []Wait {
 			w.Since = was
 		}
 		since[b.Name()] = w.Since
+		if until.IsZero() && now.Sub(w.Since) < itsTurn {
+			continue
+		}
 		all = append(all, w)
 	}
 	p.holds.since = since
@@ -85,14 +92,15 @@ func (p *Progress) held() []Wait {
 func (p *Progress) Tell(waits []Wait) { p.told.Store(&waits) }
 
 // Foremost returns the wait that is worth the place of the numbers of a pass: one of
-// all requests to a source, unless bytes flow all the same, from another source or
-// on a connection that was open before; or else, where the pass has no request on
+// all requests to a source, unless bytes flow all the same, from another source, on
+// a connection that was open before, or in turn with other passes; or else, where the pass has no request on
 // its way, the single object that is tried again first. Waits are as Progress.Waits
 // returns them.
 func Foremost(waits []Wait, requests int64, flows bool) (first Wait, ok bool) {
 	for _, w := range waits {
 		switch {
 		case requests > 0 && (flows || w.Object != ""):
+		case flows && w.Object == "" && w.Until.IsZero(): // the connections go round
 		case w.Object == "":
 			return w, true
 		case !ok, !w.Until.IsZero() && (first.Until.IsZero() || w.Until.Before(first.Until)):

@@ -65,31 +65,37 @@ func TestAPauseOfTheHostIsAWaitOfEveryPass(t *testing.T) {
 
 // What is free at one source is not waited for at another.
 func TestAPassIsHeldOnlyIfAllItsSourcesAre(t *testing.T) {
-	busy, free := NewBudget(1), NewBudget(1)
-	if err := busy.Acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = busy.Acquire(t.Context()) }()
-	for _, why := busy.Paused(); why == ""; _, why = busy.Paused() { // until somebody waits
-		time.Sleep(time.Millisecond)
-	}
-	p := new(Progress)
-	p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free},
-		[]Budgeted{{Source: named{name: "gcs"}, Budget: busy}, {Source: named{name: "physionet"}, Budget: free}})
-	p.enter(PhaseTransfer)
-	if got := p.Waits(); len(got) > 0 {
-		t.Errorf("with a source that is free: %+v", got)
-	}
-	p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free}, []Budgeted{{Source: named{name: "gcs"}, Budget: busy}})
-	got := p.Waits()
-	if len(got) != 1 || got[0].For != "gcs" || !got[0].Until.IsZero() || got[0].Why != "other passes have all the connections that it allows" {
-		t.Errorf("without: %+v", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		busy, free := NewBudget(1), NewBudget(1)
+		if err := busy.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = busy.Acquire(t.Context()) }() // and another one waits
+		defer busy.Release(NoAnswer, 0)
+		synctest.Wait()
+		p := new(Progress)
+		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free},
+			[]Budgeted{{Source: named{name: "gcs"}, Budget: busy}, {Source: named{name: "physionet"}, Budget: free}})
+		p.enter(PhaseTransfer)
+		if got := p.Waits(); len(got) > 0 {
+			t.Errorf("with a source that is free: %+v", got)
+		}
+		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free}, []Budgeted{{Source: named{name: "gcs"}, Budget: busy}})
+		if got := p.Waits(); len(got) > 0 {
+			t.Errorf("at first: %+v", got)
+		}
+		time.Sleep(itsTurn)
+		got := p.Waits()
+		if len(got) != 1 || got[0].For != "gcs" || !got[0].Until.IsZero() || got[0].Why != "other passes have all the connections that it allows" {
+			t.Errorf("without: %+v", got)
+		}
+	})
 }
 
 func TestForemost(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	whole := Wait{For: "physionet", Why: "status 502"}
+	whole := Wait{For: "physionet", Why: "status 502", Until: at(50)}
+	turn := Wait{For: "physionet", Why: "other passes have all the connections"}
 	late, soon := Wait{For: "gcs", Object: "a", Until: at(90)}, Wait{For: "s3", Object: "b", Until: at(20)}
 	unknown := Wait{For: "s3", Object: manifest.Name}
 	for _, tt := range []struct {
@@ -106,6 +112,8 @@ func TestForemost(t *testing.T) {
 		{[]Wait{whole, soon}, 3, false, whole}, // those are on their way that ask whether it is over
 		{[]Wait{whole, soon}, 0, true, whole},
 		{[]Wait{whole, soon}, 1, true, Wait{}},
+		{[]Wait{turn}, 0, false, turn},
+		{[]Wait{turn}, 0, true, Wait{}},
 	} {
 		if got, ok := Foremost(tt.waits, tt.requests, tt.flows); got != tt.want || ok != (tt.want != Wait{}) {
 			t.Errorf("Foremost(%+v, %d, %v) = %+v, %v, want %+v", tt.waits, tt.requests, tt.flows, got, ok, tt.want)
