@@ -240,7 +240,7 @@ func isTrouble(err error) bool {
 	}
 	if access, ok := errors.AsType[*AccessError](err); ok {
 		switch access.Cause {
-		case "", CauseNotGranted, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin, CauseUnexplained:
+		case "", CauseNotGranted, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin, CauseStranger, CauseUnexplained:
 			return !access.Sure
 		}
 		return false

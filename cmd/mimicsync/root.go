@@ -79,9 +79,11 @@ Exit codes:
   1    unexpected error
   2    usage or configuration
   3    incomplete: some entries failed, or a limit was reached, all others are verified;
-       also: the server could not be reached
+       also: the server could not be reached, or sent web pages and errors
+       instead of files
   4    access: not logged in, wrong password, agreement unsigned, no such dataset
-  5    integrity: some entry has the wrong digest at every source
+  5    integrity: some entry has the wrong digest at every source, again
+       after a pause, and the manifest still says so
   6    no space
   7    the mirror is owned by another process that cannot be asked
   130  interrupted; state saved
