@@ -176,7 +176,7 @@ func TestWrongRange(t *testing.T) {
 	site := open(lookalike.S3Bucket{})
 	site.Inject(lookalike.Fault{Kind: lookalike.WrongRange, After: 5000})
 	_, err := fetch(t, newSource(t, serve(t, site)), downloader.Request{Path: large, Offset: 1000})
-	if err == nil || !strings.Contains(err.Error(), "not what was asked for") {
+	if err == nil || !strings.Contains(err.Error(), `"bytes 5000-1048575/1048576"`) {
 		t.Errorf("Open = %v, want an error about the range", err)
 	}
 }
