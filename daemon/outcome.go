@@ -42,6 +42,8 @@ func judge(p *pass) outcome {
 		if !isOutage(p.report) {
 			o.key = o.why
 		}
+	case errors.Is(p.err, downloader.ErrNoService): // even if that is a refusal: others were served before
+		o.condition, o.soon, o.key = Failing, true, outage
 	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources),
 		errors.Is(p.err, downloader.ErrNothingSelected):
 		o.condition = Parked

@@ -83,6 +83,14 @@ func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, siz
 	h.recover()
 }
 
+// forget forgets what came of a version whose manifest was made anew: it may be
+// another file by now.
+func (h *health) forget(ref manifest.Ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.came, ref)
+}
+
 // served returns what came from a source before.
 func (h *health) served(source string, ref manifest.Ref) (reference, bool) {
 	h.mu.Lock()

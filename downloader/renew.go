@@ -72,6 +72,11 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	} else if v.Bytes == 0 && !p.isDone(former, v.Manifest) {
 		v.Bytes = p.size.get() //nolint:contextcheck // it has that of the step
 	}
+	if v.Manifest.Digest != former.Digest {
+		for _, c := range p.sources {
+			c.Budget.health.forget(p.ref)
+		}
+	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
 	}
