@@ -92,7 +92,7 @@ func (d *Daemon) waitForRoom() downloader.Wait {
 
 func (d *Daemon) shortageInWords() string {
 	if d.space.Bytes >= d.shortage.bytes { // a quota, or a file system that has no room for more names
-		return fmt.Sprintf("it was full, though %s are free", humanize.Bytes(uint64(d.space.Bytes)))
+		return fmt.Sprintf("it was full, though %s are free", humanize.Bytes(uint64(max(d.space.Bytes, 0))))
 	}
 	return mustBeFree(d.shortage.bytes, d.space.Bytes)
 }

@@ -188,7 +188,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	defer p.copies.close()
 	p.committer = newCommitter(p)
 	committed := make(chan error, 1)
-	go func() { committed <- p.committer.run() }()
+	go func() { committed <- p.committer.run() }() //nolint:contextcheck // see step: what is verified is committed also when the pass is over
 	stop, stopNaming := make(chan struct{}), make(chan struct{})
 	var checkpointer, namer sync.WaitGroup
 	checkpointer.Go(func() { p.runCheckpoints(stop) })

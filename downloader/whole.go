@@ -25,7 +25,7 @@ type ranges struct {
 func (t *transfer) ask(ctx context.Context, c *candidate, r Request) (*Object, error) {
 	object, err := t.p.open(ctx, c, r, t.unanswered.Load())
 	if errors.Is(err, ErrNotModified) && r.NoneMatch == "" { // classify takes that for the answer about a manifest
-		err = fmt.Errorf("%s answers that %s has not changed, which nobody asked", c.Name(), t.entry.Path) //nolint:errorlint // its meaning is to go
+		err = fmt.Errorf("%s answers that %s has not changed, which nobody asked", c.Name(), t.entry.Path)
 	}
 	if r.Offset == 0 && r.Length == 0 {
 		return object, err
@@ -91,7 +91,7 @@ func (t *transfer) wantsWhole() bool {
 // is wanted any more.
 func (t *transfer) isAll(err error) bool {
 	size, short := errors.AsType[*SizeError](err)
-	if !(short && size.Got < size.Want || errors.Is(err, io.ErrUnexpectedEOF)) || !t.segs.alone() {
+	if (!short || size.Got >= size.Want) && !errors.Is(err, io.ErrUnexpectedEOF) || !t.segs.alone() {
 		return false
 	}
 	front := t.segs.front()

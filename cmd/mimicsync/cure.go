@@ -57,13 +57,13 @@ func physionetCure(e *downloader.AccessError) []step {
 	if page, err := url.Parse(e.Page); err == nil && page.Host != "" {
 		host = page.Hostname()
 	}
-	switch {
-	case e.Denial == downloader.Moved:
+	switch e.Denial {
+	case downloader.Moved:
 		return []step{
 			{Do: "name the right address, in physionet.url of the configuration or with", Command: "export MIMICSYNC_PHYSIONET_URL=" + e.Page},
 			{Do: "and log in there, if the dataset asks for an account", Command: "mimicsync login --url " + e.Page},
 		}
-	case e.Denial == downloader.NoCredentials:
+	case downloader.NoCredentials:
 		steps := []step{
 			{Do: "log in with", Command: "mimicsync login"},
 			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine " + host + " login USER password PASSWORD"},
@@ -72,7 +72,7 @@ func physionetCure(e *downloader.AccessError) []step {
 			steps = append(steps, step{Do: "see what the dataset asks of its readers", Page: e.Page})
 		}
 		return steps
-	case e.Denial == downloader.BadCredentials:
+	case downloader.BadCredentials:
 		steps := []step{{Do: "try them on", Page: e.Page}}
 		switch e.From {
 		case fromPrompt, fromStdin:
@@ -81,7 +81,7 @@ func physionetCure(e *downloader.AccessError) []step {
 			return append(steps, step{Do: "type them again", Command: "mimicsync login"})
 		}
 		return append(steps, step{Do: "mend them in " + e.From})
-	case e.Denial == downloader.UnknownVersion:
+	case downloader.UnknownVersion:
 		steps := []step{{Do: "see the names", Command: "mimicsync datasets"}, {Do: "see the versions", Page: e.Page}}
 		if near, ok := manifest.Nearest(e.Ref.Dataset); ok && near != e.Ref.Dataset {
 			return append([]step{{Do: "did you mean " + near + "?"}}, steps...)

@@ -70,7 +70,8 @@ func TestTroubleOnTheWay(t *testing.T) {
 		{&downloader.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, exitIncomplete, []string{"in some minutes"}},
 		{
 			&downloader.AccessError{Denial: downloader.Moved, Source: "physionet", Page: "https://physionet.org"},
-			exitUsage, []string{"MIMICSYNC_PHYSIONET_URL=https://physionet.org", "mimicsync login --url https://physionet.org"},
+			exitUsage,
+			[]string{"MIMICSYNC_PHYSIONET_URL=https://physionet.org", "mimicsync login --url https://physionet.org"},
 		},
 	} {
 		a := advise(fmt.Errorf("the manifest: %w", test.err))

@@ -38,19 +38,27 @@ func TestPullSaysWhatToDo(t *testing.T) {
 	}{
 		{
 			"an alias of PhysioNet", func(s *lookalike.Server, _ *lookalike.Project) { s.Canonical = "https://physionet.example" },
-			exitUsage, 1, []string{"redirects to https://physionet.example", "MIMICSYNC_PHYSIONET_URL=https://physionet.example"}, "password",
+			exitUsage, 1,
+			[]string{"redirects to https://physionet.example", "MIMICSYNC_PHYSIONET_URL=https://physionet.example"},
+			"password",
 		},
 		{
 			"not published yet", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0] = lookalike.Version{Version: "1.0"} },
-			exitIncomplete, 2, []string{"demo@1.0 is not published yet", "in some minutes"}, "for the source to mend",
+			exitIncomplete, 2,
+			[]string{"demo@1.0 is not published yet", "in some minutes"},
+			"for the source to mend",
 		},
 		{
 			"withdrawn, and open", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0].Deprecated = true },
-			exitAccess, 2, []string{"any more", "/content/demo/1.0/"}, "mimicsync login",
+			exitAccess, 2,
+			[]string{"any more", "/content/demo/1.0/"},
+			"mimicsync login",
 		},
 		{
 			"downloads switched off", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0].DownloadsDisabled = true },
-			exitAccess, 2, []string{"research environment alone", "/content/demo/1.0/"}, "mimicsync login",
+			exitAccess, 2,
+			[]string{"research environment alone", "/content/demo/1.0/"},
+			"mimicsync login",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -104,7 +104,7 @@ func answerOf(err error) *http.Response {
 }
 
 func statusOf(err error) int {
-	if answer := answerOf(err); answer != nil {
+	if answer := answerOf(err); answer != nil { //nolint:bodyclose // the SDK has read and closed it
 		return answer.StatusCode
 	}
 	return 0
@@ -112,7 +112,7 @@ func statusOf(err error) int {
 
 // regionOf is the region that the store names, empty if it names none.
 func regionOf(err error) string {
-	answer := answerOf(err)
+	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
 	if answer == nil {
 		return ""
 	}

@@ -35,7 +35,7 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	if credentials, ok := errors.AsType[*credentialsError](err); ok {
 		return p.noCredentials(ref, credentials)
 	}
-	answer := answerOf(err)
+	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
 	if answer == nil {
 		return fmt.Errorf("%s: %w", a.url(path), wire(err))
 	}

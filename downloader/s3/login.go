@@ -65,7 +65,7 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 
 // ofAmazon reports whether the service of a machine of Amazon's has answered.
 func ofAmazon(err error) bool {
-	answer := answerOf(err)
+	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
 	return answer != nil && answer.Header.Get("Server") == "EC2ws"
 }
 
@@ -84,7 +84,7 @@ func troubleOf(err error) error {
 	}
 	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {
 		e := &downloader.StatusError{URL: "AWS credentials", Code: status}
-		if answer := answerOf(err); answer != nil {
+		if answer := answerOf(err); answer != nil { //nolint:bodyclose // the SDK has read and closed it
 			e.RetryAfter = httpheader.RetryAfter(answer.Header.Get("Retry-After"))
 			if answer.Request != nil {
 				e.URL = answer.Request.URL.Scheme + "://" + answer.Request.URL.Host

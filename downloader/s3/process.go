@@ -83,9 +83,8 @@ func (p program) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err == nil {
 		return c, nil
 	}
-	var exit *exec.ExitError
 	e := &programError{said: said.String()}
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		e.ended = exit.String()
 	}
 	return c, e

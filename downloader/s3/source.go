@@ -30,6 +30,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,7 +203,7 @@ func (p *place) get(ctx context.Context, a address, r downloader.Request) (*down
 		in.RequestPayer = types.RequestPayerRequester
 	}
 	out, err := attempt(ctx, p, a, func(at func(*sdk.Options)) (*sdk.GetObjectOutput, error) {
-		return p.client.GetObject(ctx, in, append(options[:len(options):len(options)], at)...)
+		return p.client.GetObject(ctx, in, append(slices.Clip(options), at)...)
 	})
 	if err != nil {
 		return nil, p.explain(ctx, a, r.Ref, r.Path, err)
