@@ -52,6 +52,9 @@ func corpora(name string, scale float64) (corpus, error) {
 		return images(scaled(20_000), "2 to 20 KB", smallSize)
 	case "small5k":
 		return images(scaled(5_000), "2 to 20 KB", smallSize)
+	case besideCorpus:
+		c, err := images(scaled(5_000), "2 to 20 KB", smallSize)
+		return withBig(c), err
 	case "megabytes":
 		return images(scaled(1_100), "1.2 MB", megabyteSize)
 	case "medium":

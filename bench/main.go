@@ -6,6 +6,7 @@
 //	go run ./bench             all scenarios of issues 3 and 4; or one by its name: small, large, capped, ...
 //	go run ./bench huge        600,000 tiny files: memory, and whether speed lasts
 //	go run ./bench starved     eight pulls at once from a server that serves twelve connections and leaves others hanging
+//	go run ./bench beside      small files at a distance, without and with a big one among them
 //	go run ./bench soak        a daemon that refreshes for two hours while things change and fail: whether it stays the same
 //
 // A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second`, `newversion` and `huge` is the look-alike of
@@ -32,6 +33,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"huge":    measureHuge,
 	"soak":    measureSoak,
 	"starved": measureStarved,
+	"beside":  measureBeside,
 	"serve":   serve,
 	"loop":    bareLoop,
 	"store":   storeLoop,
@@ -49,7 +51,7 @@ func main() {
 		commands[scenario] = measureSpeed(scenario)
 	}
 	if commands[name] == nil {
-		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge|soak|starved] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
+		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge|soak|starved|beside] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

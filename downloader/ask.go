@@ -207,7 +207,11 @@ func (b *Budget) replied(now time.Time, begun, sent time.Duration, beside int, r
 	r.turn(now)
 	r.slowest[0] = max(r.slowest[0], begun)
 	r.at, r.silent = now, 0
-	if !reused {
+	switch {
+	case reused:
+	case r.first == 0:
+		r.first = begun
+	default:
 		r.first = (3*r.first + begun) / 4
 	}
 	b.manners.answered(now, sent, beside, b.limit)

@@ -107,10 +107,15 @@ func (b *Budget) count(now time.Time, n int) {
 		b.setLimit(now, b.limit)
 		b.grow(now)
 	case b.growth == doubling && came.exceeds(w.previous, worthDouble):
+		if came.answers == 0 { // too few, as when new connections are still being made
+			came.answers = w.previous.answers
+		}
 		w.previous = came
 		if b.raise(now, b.limit); b.limit == b.ceiling && w.probed == 0 {
 			b.growth = probing
 		}
+	case b.growth == doubling && came.answers == 0 && w.answers > 0 && elapsed < steadyWindow:
+		// The answers may show what the bytes do not, and are too few yet.
 	case b.growth == doubling: // the last doubling brought nothing: a few at a time from before it
 		b.growth = probing
 		b.setLimit(now, b.limit-w.probed)
