@@ -102,7 +102,7 @@ func (r *starvedResult) print() {
 	for _, took := range r.Seconds {
 		slowest = max(slowest, took)
 	}
-	fmt.Fprintf(os.Stdout, "%d pulls of %d files, each with %d connections, from a server that serves %d: %.1f s each, %d connections and %d requests in all\n",
+	_, _ = fmt.Fprintf(os.Stdout, "%d pulls of %d files, each with %d connections, from a server that serves %d: %.1f s each, %d connections and %d requests in all\n",
 		r.Pulls, r.Files, r.Connections, r.Served, r.Seconds, r.Opened, r.Requests)
-	fmt.Fprintf(os.Stdout, "the slowest: under %v; %.1f s, %s\n", starvedGoal, slowest, reached(slowest < starvedGoal.Seconds()))
+	_, _ = fmt.Fprintf(os.Stdout, "the slowest: under %v; %.1f s, %s\n", starvedGoal, slowest, reached(slowest < starvedGoal.Seconds()))
 }

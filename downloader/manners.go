@@ -81,7 +81,7 @@ func (m *manners) judge(now time.Time, median time.Duration, most int) {
 		m.found(now, median)
 		return
 	case few && (!known || median < m.floor):
-		m.floor, m.floorAt, known = median, now, true
+		m.floor, m.floorAt = median, now
 	case !known && median <= mannersSlack: // whatever the floor is, this is no queue
 		m.slow = 0
 		return
