@@ -60,8 +60,8 @@ func measureBeside(ctx context.Context, args []string) (err error) {
 		return printJSON(r)
 	}
 	alone, beside := slices.Sorted(slices.Values(r.Alone))[*runs/2], slices.Sorted(slices.Values(r.Beside))[*runs/2]
-	fmt.Fprintf(os.Stdout, "5,000 small files over %v: %.1f s; beside a file of 300 MB: %.1f s\n", *rtt, r.Alone, r.Beside)
-	fmt.Fprintf(os.Stdout, "at most %.1f times as long: %.2f, %s\n", besideGoal, beside/alone, reached(beside <= besideGoal*alone))
+	_, _ = fmt.Fprintf(os.Stdout, "5,000 small files over %v: %.1f s; beside a file of 300 MB: %.1f s\n", *rtt, r.Alone, r.Beside)
+	_, _ = fmt.Fprintf(os.Stdout, "at most %.1f times as long: %.2f, %s\n", besideGoal, beside/alone, reached(beside <= besideGoal*alone))
 	return nil
 }
 
@@ -153,6 +153,6 @@ func carry(to, from net.Conn, after time.Duration) {
 		}
 	}
 	_, _ = to.Close(), from.Close() // whichever has ended, the other has nothing more to say
-	for range pieces {              //nolint:revive // lets the reader end
+	for range pieces {
 	}
 }
