@@ -96,7 +96,7 @@ func TestASourceIsDroppedInMidPass(t *testing.T) {
 	if got := strings.Count(log.String(), "source dropped"); got != 1 {
 		t.Errorf("%d messages about a dropped source, want one:\n%s", got, log.String())
 	}
-	if got := a.Counters().Requests; got > 40+20 { // each of four connections asks three times, and tells nobody else meanwhile
+	if got := a.Counters().Requests; got > 40+3*(4+16) { // each of four connections, and who stands in for it while it waits, asks three times
 		t.Errorf("%d requests to a source that refuses all from the 40th on", got)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,7 +31,8 @@ type river struct {
 func newRiver(objects map[string][]byte, rate func(string, int, time.Time) float64) *river {
 	data := map[string][]byte{}
 	sums := ""
-	for path, b := range objects {
+	for _, path := range slices.Sorted(maps.Keys(objects)) { // the order in which they are asked for
+		b := objects[path]
 		data[path] = b
 		sums += fmt.Sprintf("%s %s\n", manifest.Digest(sha256.Sum256(b)), path)
 	}

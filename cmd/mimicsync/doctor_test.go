@@ -218,7 +218,7 @@ func closedAilments() []ailment {
 			check: "access", says: "not published yet", cures: []string{"in some minutes", "/content/demo/1.0/"},
 		},
 		{
-			name: "another address", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) { s.Canonical = "https://physionet.example" }),
+			name: "another address", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) { s.Move("https://physionet.example") }),
 			check: "access", says: "redirects to https://physionet.example", cures: []string{"MIMICSYNC_PHYSIONET_URL=https://physionet.example"},
 		},
 	}

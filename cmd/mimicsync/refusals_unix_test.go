@@ -37,7 +37,7 @@ func TestPullSaysWhatToDo(t *testing.T) {
 		not      string
 	}{
 		{
-			"an alias of PhysioNet", func(s *lookalike.Server, _ *lookalike.Project) { s.Canonical = "https://physionet.example" },
+			"an alias of PhysioNet", func(s *lookalike.Server, _ *lookalike.Project) { s.Move("https://physionet.example") },
 			exitUsage, 1,
 			[]string{"redirects to https://physionet.example", "MIMICSYNC_PHYSIONET_URL=https://physionet.example"},
 			"password",

@@ -91,9 +91,22 @@ func (s *Server) refuse(w *response, code int) {
 	}
 }
 
+// Move sets Canonical of a server that serves already.
+func (s *Server) Move(canonical string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Canonical = canonical
+}
+
+func (s *Server) canonical() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.Canonical
+}
+
 func (s *Server) route(w *response, r *http.Request) {
-	if s.Canonical != "" {
-		redirect(w, http.StatusMovedPermanently, s.Canonical+r.URL.RequestURI())
+	if canonical := s.canonical(); canonical != "" {
+		redirect(w, http.StatusMovedPermanently, canonical+r.URL.RequestURI())
 		return
 	}
 	if s.CookieLimit > 0 && len(r.Header.Get("Cookie")) > s.CookieLimit {
