@@ -24,6 +24,8 @@ const (
 	// the server a hash.
 	accessOutage    = 2 * time.Minute
 	accessElsewhere = 20 * time.Second
+	// lastAsk is how long before the end of its patience a pass asks once more.
+	lastAsk = 5 * time.Second
 	// wholeReference is the size up to which an entry is fetched whole, to see
 	// whether the host is well: then its digest tells, too.
 	wholeReference = 1 << 20
@@ -102,7 +104,7 @@ func (h *health) answered(source string, ref manifest.Ref, err error, tolerance 
 	case err == nil:
 		h.failed = 0
 		if h.wrong < manyFailures { // else a right digest is waited for
-			h.recover()
+			h.mend()
 		}
 	case isTrouble(err):
 		h.failed++
@@ -131,9 +133,16 @@ func (h *health) fall(err error) {
 	h.trouble = err
 }
 
-// recover ends the trouble. The caller holds mu.
+// recover ends the trouble, and what is held against the digests. The caller holds mu.
 func (h *health) recover() {
-	h.failed, h.wrong = 0, 0
+	h.wrong = 0
+	h.mend()
+}
+
+// mend ends the trouble by an answer whose digest is not known yet. The caller holds
+// mu.
+func (h *health) mend() {
+	h.failed = 0
 	if h.trouble == nil {
 		return
 	}
@@ -203,11 +212,23 @@ func (h *health) asked(err error) {
 	case h.trouble == nil, err != nil && outcomeOf(err) == "": // over, or broken off: another one asks
 	case isTrouble(err):
 		h.trouble = err
-		h.next = time.Now().Add(max(h.waits.NextBackOff(), retryAfter(err)))
+		now := time.Now()
+		h.next = now.Add(h.waits.NextBackOff())
+		if last := h.since.Add(limitOf(err, outageLimit) - lastAsk); now.Before(last) && h.next.After(last) {
+			h.next = last
+		}
+		h.next = later(h.next, now.Add(retryAfter(err)))
 	default: // it came, or the source says what is wrong: then each entry hears it
 		h.recover()
 	}
 	h.announce()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // limitOf is how long a kind of trouble may last.
