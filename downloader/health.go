@@ -303,6 +303,9 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, nil
 		}
 		t.p.s.release(c.Budgeted, err)
+		if _, wrong := errors.AsType[*MismatchError](err); wrong { // what came before may be of another edition by now
+			t.p.doubtManifest(ctx)
+		}
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}

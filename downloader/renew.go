@@ -75,6 +75,11 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
 	}
+	if known && p.version.Manifest.Digest != former.Digest {
+		for _, c := range p.sources {
+			c.Budget.health.renewed(p.ref)
+		}
+	}
 	if p.selection.All() {
 		p.published = p.version.Bytes
 	}

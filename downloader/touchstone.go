@@ -21,6 +21,17 @@ type reference struct {
 	size   int64
 }
 
+// renewed notes that a version has another manifest: what came by the one before is
+// no measure any more, and wrong digests may have been those of the manifest.
+func (h *health) renewed(ref manifest.Ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.came, ref)
+	if h.wrong >= manyFailures {
+		h.recover()
+	}
+}
+
 // served returns what came from a source before: of this version or, as the same
 // people may read it, of another one of its dataset.
 func (h *health) served(source string, ref manifest.Ref) (reference, bool) {
