@@ -30,6 +30,7 @@ type library struct {
 	think    time.Duration            // before a manifest is answered
 	diary    []string                 // requests for manifests, as "02 03:00 demo@1.0", one for all in a minute
 	bytes    int64                    // of data that was served, manifests left out
+	spoil    func(*downloader.Object) // changes data on its way; may be nil
 	onFetch  func(name string)        // is told of each request for data, as "demo@1.0/a.csv"; may be nil
 }
 
@@ -145,6 +146,9 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	}
 	if err := l.broken[r.Ref.String()+"/"+r.Path]; err != nil {
 		return nil, errors.Join(err, o.Body.Close())
+	}
+	if l.spoil != nil {
+		l.spoil(o)
 	}
 	if l.onFetch != nil {
 		l.onFetch(r.Ref.String() + "/" + r.Path)

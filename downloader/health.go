@@ -2,10 +2,8 @@ package downloader
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -24,9 +22,8 @@ const (
 	// the server a hash.
 	accessOutage    = 2 * time.Minute
 	accessElsewhere = 20 * time.Second
-	// wholeReference is the size up to which an entry is fetched whole, to see
-	// whether the host is well: then its digest tells, too.
-	wholeReference = 1 << 20
+	// lastAsk is how long before the end of its patience a pass asks once more.
+	lastAsk = 5 * time.Second
 )
 
 // ErrNoService means that a host answered, but gave nothing that is of use, for
@@ -43,23 +40,18 @@ var ErrNoService = errors.New("the server has given no good answer")
 //
 // Safe for concurrent use. The zero value is that of a host that is well.
 type health struct {
-	mu      sync.Mutex
-	failed  int       // requests in a row
-	wrong   int       // wrong digests, since a right one
-	trouble error     // the last failure, nil while the host is well
-	since   time.Time // when the trouble began
-	next    time.Time // when the host is asked again
-	asking  bool      // somebody asks it now
-	waits   *backoff.ExponentialBackOff
-	changed chan struct{} // closed, and made anew, when those who wait are to look again
-	came    map[manifest.Ref]reference
-}
-
-// reference is an entry that came.
-type reference struct {
-	source string
-	entry  manifest.Entry
-	size   int64
+	mu     sync.Mutex
+	failed int // requests in a row
+	wrong  int // wrong digests, since a right one
+	// wrongPath is the entry of the last of them.
+	wrongPath string
+	trouble   error     // the last failure, nil while the host is well
+	since     time.Time // when the trouble began
+	next      time.Time // when the host is asked again
+	asking    bool      // somebody asks it now
+	waits     *backoff.ExponentialBackOff
+	changed   chan struct{} // closed, and made anew, when those who wait are to look again
+	came      map[manifest.Ref]reference
 }
 
 // isWell reports whether nothing is known against the host.
@@ -78,25 +70,9 @@ func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, siz
 	}
 	was, ok := h.came[ref]
 	if !ok || was.source != source || was.size > wholeReference || size <= wholeReference {
-		h.came[ref] = reference{source, e, size}
+		h.came[ref] = reference{source, ref, e, size}
 	}
 	h.recover()
-}
-
-// forget forgets what came of a version whose manifest was made anew: it may be
-// another file by now.
-func (h *health) forget(ref manifest.Ref) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.came, ref)
-}
-
-// served returns what came from a source before.
-func (h *health) served(source string, ref manifest.Ref) (reference, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r, ok := h.came[ref]
-	return r, ok && r.source == source
 }
 
 // answered notes how a request for an entry ended. tolerance is how many failures
@@ -105,12 +81,12 @@ func (h *health) answered(source string, ref manifest.Ref, err error, tolerance 
 	_, refused := errors.AsType[*AccessError](err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch came := h.came[ref]; {
-	case refused && came.source != source: // it never gave anything: that is no hiccup
+	switch _, served := h.find(source, ref); {
+	case refused && !served: // it never gave anything: that is no hiccup
 	case err == nil:
 		h.failed = 0
 		if h.wrong < manyFailures { // else a right digest is waited for
-			h.recover()
+			h.mend()
 		}
 	case isTrouble(err):
 		h.failed++
@@ -120,11 +96,15 @@ func (h *health) answered(source string, ref manifest.Ref, err error, tolerance 
 	}
 }
 
-// mismatched notes a wrong digest.
-func (h *health) mismatched(err error) {
+// mismatched notes a wrong digest. An entry that is wrong again and again says
+// nothing of its host.
+func (h *health) mismatched(err *MismatchError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.wrong++; h.wrong >= manyFailures {
+	if h.wrong == 0 || h.wrongPath != err.Path || h.trouble != nil {
+		h.wrong++
+	}
+	if h.wrongPath = err.Path; h.wrong >= manyFailures {
 		h.fall(err)
 	}
 }
@@ -139,9 +119,16 @@ func (h *health) fall(err error) {
 	h.trouble = err
 }
 
-// recover ends the trouble. The caller holds mu.
+// recover ends the trouble, and what is held against the digests. The caller holds mu.
 func (h *health) recover() {
-	h.failed, h.wrong = 0, 0
+	h.wrong = 0
+	h.mend()
+}
+
+// mend ends the trouble by an answer whose digest is not known yet. The caller holds
+// mu.
+func (h *health) mend() {
+	h.failed = 0
 	if h.trouble == nil {
 		return
 	}
@@ -211,11 +198,23 @@ func (h *health) asked(err error) {
 	case h.trouble == nil, err != nil && outcomeOf(err) == "": // over, or broken off: another one asks
 	case isTrouble(err):
 		h.trouble = err
-		h.next = time.Now().Add(max(h.waits.NextBackOff(), retryAfter(err)))
+		now := time.Now()
+		h.next = now.Add(h.waits.NextBackOff())
+		if last := h.since.Add(limitOf(err, outageLimit) - lastAsk); now.Before(last) && h.next.After(last) {
+			h.next = last
+		}
+		h.next = later(h.next, now.Add(retryAfter(err)))
 	default: // it came, or the source says what is wrong: then each entry hears it
 		h.recover()
 	}
 	h.announce()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // limitOf is how long a kind of trouble may last.
@@ -304,6 +303,9 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, nil
 		}
 		t.p.s.release(c.Budgeted, err)
+		if _, wrong := errors.AsType[*MismatchError](err); wrong { // what came before may be of another edition by now
+			t.p.doubtManifest(ctx)
+		}
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
@@ -328,38 +330,6 @@ func (t *transfer) noteHealth(c *candidate, err error, broken, asks bool) {
 
 // errResting sends a helper away from a host in trouble.
 var errResting = errors.New("the host is in trouble")
-
-// askForWhatCame asks a source for an entry that it gave before or, where it gave
-// none, for the manifest. known is false if there is nothing to ask for.
-func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
-	came, ok := c.Budget.health.served(c.Name(), p.ref)
-	if !ok {
-		return false, nil
-	}
-	ctx, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
-	request := Request{Ref: p.ref, Path: came.entry.Path}
-	if came.size > wholeReference {
-		request.Length = 1
-	}
-	object, err := p.open(ctx, c, request, 0)
-	p.s.answered(c.Name(), err)
-	if err != nil {
-		return true, err
-	}
-	defer func() { _ = object.Body.Close() }() // judged by its digest
-	dog.heard()
-	if came.size > wholeReference {
-		_, err = io.ReadFull(object.Body, make([]byte, 1))
-		return true, err
-	}
-	sum := sha256.New()
-	n, err := io.Copy(sum, &heardReader{r: io.LimitReader(object.Body, wholeReference+1), dog: dog})
-	if got := manifest.Digest(sum.Sum(nil)); err == nil && got != came.entry.Digest {
-		err = &MismatchError{Path: came.entry.Path, Want: came.entry.Digest, Got: got, Size: n}
-	}
-	return true, err
-}
 
 // tolerance is how many refusals in a row are no more than what the budget sees to:
 // each connection may hear one.

@@ -72,13 +72,13 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	} else if v.Bytes == 0 && !p.isDone(former, v.Manifest) {
 		v.Bytes = p.size.get() //nolint:contextcheck // it has that of the step
 	}
-	if v.Manifest.Digest != former.Digest {
-		for _, c := range p.sources {
-			c.Budget.health.forget(p.ref)
-		}
-	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
+	}
+	if known && p.version.Manifest.Digest != former.Digest {
+		for _, c := range p.sources {
+			c.Budget.health.renewed(p.ref)
+		}
 	}
 	if p.selection.All() {
 		p.published = p.version.Bytes

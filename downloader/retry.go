@@ -249,11 +249,14 @@ func (p *patience) verdict(err error) verdict {
 	access, refused := errors.AsType[*AccessError](err)
 	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, ErrNoService) &&
 		p.served != nil && p.served() {
-		return doubtful
+		v = doubtful
 	}
 	switch {
 	case !p.byClock:
-	case asksForPassword(err):
+	case v == doubtful && refused: // whoever was served before waits for a moment
+		p.outage = min(p.outage, accessElsewhere)
+		return unreachable
+	case asksForPassword(err) && !(p.served != nil && p.served()):
 		return barred
 	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !isShrunk(err):
 		return wrong // half of it, or something else; or it is as its authors made it

@@ -1,0 +1,103 @@
+package downloader
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+
+	"mimicsync/manifest"
+)
+
+// wholeReference is the size up to which an entry is fetched whole, to see
+// whether the host is well: then its digest tells, too.
+const wholeReference = 1 << 20
+
+// reference is an entry that came.
+type reference struct {
+	source string
+	ref    manifest.Ref
+	entry  manifest.Entry
+	size   int64
+}
+
+// renewed notes that a version has another manifest: what came by the one before is
+// no measure any more, and wrong digests may have been those of the manifest.
+func (h *health) renewed(ref manifest.Ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.came, ref)
+	if h.wrong >= manyFailures {
+		h.recover()
+	}
+}
+
+// served returns what came from a source before: of this version or, as the same
+// people may read it, of another one of its dataset.
+func (h *health) served(source string, ref manifest.Ref) (reference, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.find(source, ref)
+}
+
+// find is served for a caller who holds mu.
+func (h *health) find(source string, ref manifest.Ref) (reference, bool) {
+	if r, ok := h.came[ref]; ok && r.source == source {
+		return r, true
+	}
+	return h.smallest(func(r reference) bool { return r.source == source && r.ref.Dataset == ref.Dataset })
+}
+
+// smallest returns the reference that costs least. The caller holds mu.
+func (h *health) smallest(of func(reference) bool) (least reference, ok bool) {
+	for _, r := range h.came {
+		if of(r) && (!ok || r.size < least.size) {
+			least, ok = r, true
+		}
+	}
+	return least, ok
+}
+
+// touchstone returns what to ask a source for, to see whether the host is well: what
+// came before of this dataset or, unless it is about who may read what, of any.
+func (h *health) touchstone(source string, ref manifest.Ref) (reference, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, ok := h.find(source, ref)
+	if _, access := errors.AsType[*AccessError](h.trouble); ok || access {
+		return r, ok
+	}
+	return h.smallest(func(r reference) bool { return r.source == source })
+}
+
+// askForWhatCame asks a source for an entry that it gave before or, where it gave
+// none, for the manifest. known is false if there is nothing to ask for.
+func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
+	came, ok := c.Budget.health.touchstone(c.Name(), p.ref)
+	if !ok {
+		return false, nil
+	}
+	ctx, dog := watch(ctx, p.s.IdleTimeout)
+	defer dog.end()
+	request := Request{Ref: came.ref, Path: came.entry.Path}
+	if came.size > wholeReference {
+		request.Length = 1
+	}
+	object, err := p.open(ctx, c, request, 0)
+	p.s.answered(c.Name(), err)
+	if err != nil {
+		return true, err
+	}
+	defer func() { _ = object.Body.Close() }() // judged by its digest
+	dog.heard()
+	if came.size > wholeReference {
+		_, err = io.ReadFull(object.Body, make([]byte, 1))
+		return true, err
+	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, &heardReader{r: io.LimitReader(object.Body, wholeReference+1), dog: dog})
+	if got := manifest.Digest(sum.Sum(nil)); err == nil && got != came.entry.Digest {
+		err = &MismatchError{Path: came.entry.Path, Want: came.entry.Digest, Got: got, Size: n}
+	}
+	return true, err
+}
