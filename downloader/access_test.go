@@ -213,7 +213,7 @@ func TestOneRefusedFileIsReported(t *testing.T) {
 // Refused files among many that come are not a refusal of the dataset, however
 // many there are.
 func TestRefusedFilesHereAndThereEndNothing(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	s := newSite(t, ada("demo@1.0"), guarded(manyFiles(60, 500)...))
 	s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusForbidden, Path: "*[05].csv"})
 	r := newRig(t, rigOptions{site: s, user: login, connections: 2})

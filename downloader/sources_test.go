@@ -104,7 +104,7 @@ func TestASourceIsDroppedInMidPass(t *testing.T) {
 // A training that expires in mid-pass: file by file it looks like a closed
 // folder, until the manifest is refused, too.
 func TestASourceThatTurnsEverybodyAwayIsDropped(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	files := manyFiles(60, 3000)
 	p := newSite(t, ada(), guarded(files...))
 	a := newAmazon(t, nil, withManifest(files...)...)
@@ -343,7 +343,7 @@ func TestNobodyHasTheManifest(t *testing.T) {
 
 // What came from PhysioNet and is no manifest is not replaced by that of a copy.
 func TestABadManifestIsNotReplacedByACopy(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	p := newSite(t, nil, handmade("garbage\n", file("a", 10)))
 	a := newAmazon(t, nil, withManifest(file("a", 10))...)
 	authority := p.source(t, physionet.Credentials{}, 4)
