@@ -31,7 +31,7 @@ const outage = "outage"
 
 // judge says what the end of a pass means that was not broken off.
 func judge(p *pass) outcome {
-	_, access := errors.AsType[*downloader.AccessError](p.err)
+	refusal, access := errors.AsType[*downloader.AccessError](p.err)
 	_, cost := errors.AsType[*downloader.CostError](p.err)
 	o := outcome{why: p.why, cure: p.cure, key: p.why}
 	switch {
@@ -42,11 +42,12 @@ func judge(p *pass) outcome {
 		if !isOutage(p.report) {
 			o.key = o.why
 		}
-	case errors.Is(p.err, downloader.ErrNoService): // even if that is a refusal: others were served before
-		o.condition, o.soon, o.key = Failing, true, outage
 	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources),
 		errors.Is(p.err, downloader.ErrNothingSelected):
 		o.condition = Parked
+		if access {
+			o.key = refusal.Error() // and not for how long it was doubted
+		}
 	case errors.Is(p.err, downloader.ErrLimit):
 		o.condition = Limited
 	case isFull(p.err):
@@ -170,10 +171,11 @@ const (
 	patience = 6 * time.Hour
 )
 
-// retryWait is the wait before the n-th retry, spread by a quarter.
+// retryWait is the wait before the n-th retry, or up to a quarter less: nobody waits
+// longer than was said.
 func retryWait(n int) time.Duration {
 	wait := retryWaits[min(n, len(retryWaits)-1)]
-	return wait - wait/8 + rand.N(wait/4) //nolint:gosec // jitter is no secret
+	return wait - rand.N(wait/4) //nolint:gosec // jitter is no secret
 }
 
 // trouble notes why a refresh failed, and tells people once.

@@ -274,7 +274,7 @@ func (t *transfer) copy(object *Object, g *segment, dog *watchdog, buf []byte, r
 		n, err := object.Body.Read(buf[filled:room])
 		filled += n
 		if n > 0 {
-			dog.heard()
+			dog.brought(n)
 		}
 		if now := time.Now(); filled == room || err != nil || now.Sub(flushed) > flushAfter {
 			if werr := t.write(g, buf[:filled]); werr != nil {

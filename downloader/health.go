@@ -45,6 +45,7 @@ type health struct {
 	wrong  int // wrong digests, since a right one
 	// wrongPath is the entry of the last of them.
 	wrongPath string
+	cleared   int       // how often failures were the entries' own, since one came
 	trouble   error     // the last failure, nil while the host is well
 	since     time.Time // when the trouble began
 	next      time.Time // when the host is asked again
@@ -72,6 +73,7 @@ func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, siz
 	if !ok || was.source != source || was.size > wholeReference || size <= wholeReference {
 		h.came[ref] = reference{source, ref, e, size}
 	}
+	h.cleared = 0
 	h.recover()
 }
 
@@ -88,13 +90,17 @@ func (h *health) answered(source string, ref manifest.Ref, err error, tolerance 
 		if h.wrong < manyFailures { // else a right digest is waited for
 			h.mend()
 		}
-	case isTrouble(err):
+	case isTrouble(err), errors.Is(err, ErrNotExist) && served:
 		h.failed++
-		if h.failed >= max(manyFailures, tolerance) {
+		if h.failed >= max(h.many(), tolerance) {
 			h.fall(err)
 		}
 	}
 }
+
+// many is how many failures in a row make it worth a look: more each time that they
+// were the entries' own, as in a folder that is closed. The caller holds mu.
+func (h *health) many() int { return manyFailures << min(h.cleared, 5) }
 
 // mismatched notes a wrong digest. An entry that is wrong again and again says
 // nothing of its host.
@@ -196,8 +202,8 @@ func (h *health) asked(err error) {
 	h.asking = false
 	switch {
 	case h.trouble == nil, err != nil && outcomeOf(err) == "": // over, or broken off: another one asks
-	case isTrouble(err):
-		h.trouble = err
+	case isTrouble(err), errors.Is(err, ErrNotExist):
+		h.trouble, h.cleared = err, 0
 		now := time.Now()
 		h.next = now.Add(h.waits.NextBackOff())
 		if last := h.since.Add(limitOf(err, outageLimit) - lastAsk); now.Before(last) && h.next.After(last) {
@@ -205,6 +211,7 @@ func (h *health) asked(err error) {
 		}
 		h.next = later(h.next, now.Add(retryAfter(err)))
 	default: // it came, or the source says what is wrong: then each entry hears it
+		h.cleared++
 		h.recover()
 	}
 	h.announce()
@@ -223,7 +230,7 @@ func limitOf(trouble error, limit time.Duration) time.Duration {
 	switch {
 	case access && limit < outageLimit:
 		return min(limit, accessElsewhere)
-	case access:
+	case access, errors.Is(trouble, ErrNotExist):
 		return min(limit, accessOutage)
 	}
 	return limit
@@ -321,6 +328,8 @@ func (t *transfer) noteHealth(c *candidate, err error, broken, asks bool) {
 	case broken && asks:
 		h.asked(errVoid)
 	case broken:
+	case asks && errors.Is(err, ErrNotExist): // that may be, of this entry
+		h.asked(nil)
 	case asks:
 		h.asked(err)
 	default:

@@ -124,6 +124,7 @@ func (p *pass) compare(ctx context.Context) error {
 			r.Files.Present++
 			r.Bytes.Present += e.record.Size
 			p.progress.Done.Add(1)
+			p.remember(e)
 		case unknown:
 			p.plan.Examine++
 			p.examines.set(e.index)
@@ -144,6 +145,15 @@ func (p *pass) compare(ctx context.Context) error {
 		err = fmt.Errorf("%w of the %s files of %s", ErrNothingSelected, humanize.Comma(n), p.ref)
 	}
 	return err
+}
+
+// remember makes a file that the mirror has one by which the host can be compared
+// that gave the manifest.
+func (p *pass) remember(e *surveyed) {
+	authority := p.s.authority()
+	if e.record.Size > 0 && p.version.Manifest.Source == authority.Name() && p.tally.report.AuthorityErr == nil {
+		authority.Budget.health.present(authority.Name(), p.ref, e.Entry, e.record.Size)
+	}
 }
 
 // expect corrects the bytes that this pass is expected to fetch, where that is

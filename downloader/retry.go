@@ -127,6 +127,8 @@ func reasonOfOutage(err error) Reason {
 		return ReasonDenied
 	case refused:
 		return ReasonUnauthorized
+	case errors.Is(err, ErrNotExist):
+		return ReasonNotFound
 	}
 	return ReasonNetwork
 }
@@ -165,6 +167,7 @@ type patience struct {
 	byClock bool
 	granted time.Duration // what the host asked for of it
 	served  func() bool   // whether the source gave others to the same account; nil: it did not
+	sole    bool          // no other source may have it
 	doubts  int           // refusals in doubt
 	tries   int           // that failed, since there was progress
 	wrong   int           // wrong digests; progress does not excuse them
@@ -207,7 +210,7 @@ func (p *patience) judge(err error, progress bool) error {
 	}
 	v := p.verdict(err)
 	p.pause = retryAfter(err)
-	if !p.byClock && isTrouble(err) && !p.budget.health.isWell() { // it is the host's failure, and it is waited for there
+	if !p.byClock && (isTrouble(err) || v == doubtful) && !p.budget.health.isWell() { // it is the host's failure, and it is waited for there
 		p.Reset()
 		p.pause, p.resting = 0, true
 		return err
@@ -230,13 +233,19 @@ func (p *patience) judge(err error, progress bool) error {
 			p.down = now // others may have got through since
 		}
 		if lasted := now.Sub(p.down); lasted > p.outage+p.granted {
-			return backoff.Permanent(endless(err, lasted))
+			if _, refused := errors.AsType[*AccessError](err); !refused { // that says it all
+				err = endless(err, lasted)
+			}
+			return backoff.Permanent(err)
 		}
 		p.granted = min(p.granted+p.pause, outageLimit)
 	case wrong:
 		p.wrong++
 	case doubtful:
 		p.doubts++
+		if errors.Is(err, ErrNotExist) { // once more is enough
+			p.doubts++
+		}
 	case transient:
 		p.tries++
 	}
@@ -250,6 +259,9 @@ func (p *patience) verdict(err error) verdict {
 	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, ErrNoService) &&
 		p.served != nil && p.served() {
 		v = doubtful
+	}
+	if v == permanent && !p.byClock && p.sole && errors.Is(err, ErrNotExist) && p.served != nil && p.served() {
+		return doubtful
 	}
 	switch {
 	case !p.byClock:

@@ -21,6 +21,19 @@ type reference struct {
 	size   int64
 }
 
+// present notes an entry that the mirror has, as one that a source must have which
+// gave the manifest.
+func (h *health) present(source string, ref manifest.Ref, e manifest.Entry, size int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.came == nil {
+		h.came = map[manifest.Ref]reference{}
+	}
+	if was, ok := h.came[ref]; !ok || was.source == source && was.size > wholeReference && size < was.size {
+		h.came[ref] = reference{source, ref, e, size}
+	}
+}
+
 // renewed notes that a version has another manifest: what came by the one before is
 // no measure any more, and wrong digests may have been those of the manifest.
 func (h *health) renewed(ref manifest.Ref) {

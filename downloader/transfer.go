@@ -153,6 +153,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		_, ok := c.Budget.health.served(c.Name(), p.ref)
 		return ok
 	}
+	patience.sole = !elsewhere
 	if elsewhere {
 		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
 	}

@@ -11,7 +11,8 @@ type watchdog struct {
 	timer  *time.Timer
 	idle   time.Duration
 	cancel context.CancelCauseFunc
-	first  func() // called once, by the next heard; nil: nobody wants to know
+	first  func() // called once, when enough has come to say that it does; nil: nobody wants to know
+	bytes  int    // that came, while somebody wants to know
 }
 
 // watch derives a context that ends with ErrStalled when heard was not called
@@ -26,7 +27,15 @@ func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog)
 // heard tells the watchdog that bytes came.
 func (w *watchdog) heard() {
 	w.timer.Reset(w.idle)
-	if w.first != nil {
+}
+
+// brought tells the watchdog how many bytes came.
+func (w *watchdog) brought(n int) {
+	w.heard()
+	if w.first == nil {
+		return
+	}
+	if w.bytes += n; w.bytes >= overlap { // a page, or what is cut at once, is less
 		w.first()
 		w.first = nil
 	}
