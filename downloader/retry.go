@@ -268,7 +268,7 @@ func (p *patience) verdict(err error) verdict {
 	case v == doubtful && refused: // whoever was served before waits for a moment
 		p.outage = min(p.outage, accessElsewhere)
 		return unreachable
-	case asksForPassword(err) && !(p.served != nil && p.served()):
+	case asksForPassword(err) && (p.served == nil || !p.served()):
 		return barred
 	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !isShrunk(err):
 		return wrong // half of it, or something else; or it is as its authors made it
