@@ -183,7 +183,7 @@ func (k *soak) afterKill(ctx context.Context) error {
 		i := slices.IndexFunc(k.workers, func(w *soakWorker) bool { return w.slug == v.Dataset })
 		for _, f := range v.Failures {
 			if !slices.Contains(k.workers[i].damaged, f.Path) {
-				k.result.Ledger.surprise("after a kill, %s of %s@%s is not what its record says", f.Path, v.Dataset, v.Version)
+				k.result.Ledger.surprise("after a kill, %s of %s@%s is not what its record says (%s: %s)", f.Path, v.Dataset, v.Version, f.Reason, f.Detail)
 			}
 		}
 	}

@@ -123,7 +123,9 @@ type soakFindings struct {
 		Unreadable int64  `json:"unreadable"`
 		Absent     int64  `json:"absent"`
 		Failures   []struct {
-			Path string `json:"path"`
+			Path   string `json:"path"`
+			Reason string `json:"reason"`
+			Detail string `json:"detail"`
 		} `json:"failures"`
 	} `json:"verified"`
 }

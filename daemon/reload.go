@@ -3,10 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
-
-	"mimicsync/downloader"
 )
 
 // Reload takes the settings over from Options.Load, and reconsiders. A bad
@@ -34,15 +31,7 @@ func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
 // Reconsider forgets who we are to the sources, and what they said of that, and
 // begins what waits for a person. A person who logs in or out expects it.
 func (d *Daemon) Reconsider(ctx context.Context) {
-	sources := d.o.Syncer.Sources
-	if authority := d.o.Syncer.Authority; authority != nil {
-		sources = append(slices.Clone(sources), *authority)
-	}
-	for _, b := range sources {
-		if source, ok := b.Source.(downloader.Renewer); ok {
-			source.Renew()
-		}
-	}
+	d.o.Syncer.Renew()
 	var begun []string
 	d.mu.Lock()
 	for _, s := range d.datasets {

@@ -54,7 +54,7 @@ func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
 	status := DatasetStatus{
 		Dataset: s.name, Version: v.ref.Version, Latest: s.settings != nil && s.settings.Ref.Version == "", Scheduled: s.scheduled(),
 		Entries: v.entries, Files: v.files, Bytes: v.bytes, Published: v.published,
-		Next: d.inWindow(s.refreshAt(now), now), NextScrub: d.inWindow(s.scrubAt(d.settings.Scrub, now), now),
+		Next: d.inWindow(earliest(s.look.at, s.refreshAt(now)), now), NextScrub: d.inWindow(s.scrubAt(d.settings.Scrub, now), now),
 		LastSuccess: s.success, Last: s.last, Complete: s.complete,
 	}
 	for _, v := range s.versions {

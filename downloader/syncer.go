@@ -167,6 +167,17 @@ func (s *Syncer) CloseIdleConnections() {
 	}
 }
 
+// Renew makes all sources look for their credentials anew, and forgets what they gave
+// to the former ones.
+func (s *Syncer) Renew() {
+	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
+		if source, ok := b.Source.(Renewer); ok {
+			source.Renew()
+			b.Budget.health.forget()
+		}
+	}
+}
+
 // AcceptManifest lets the next pass over a version take over the published
 // manifest even if that ends with a *ShrunkError otherwise.
 func (s *Syncer) AcceptManifest(ref manifest.Ref) {

@@ -34,6 +34,13 @@ func (h *health) present(source string, ref manifest.Ref, e manifest.Entry, size
 	}
 }
 
+// forget forgets what came: it came to another account.
+func (h *health) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.came)
+}
+
 // renewed notes that a version has another manifest: what came by the one before is
 // no measure any more, and wrong digests may have been those of the manifest.
 func (h *health) renewed(ref manifest.Ref) {
