@@ -37,6 +37,10 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if err != nil {
 		return err
 	}
+	begun := time.Now()
+	if !helper {
+		t.begun = begun
+	}
 	watched, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
 	if asks {
@@ -78,7 +82,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p.progress.Connections.Add(-1)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.release(g)
-	t.noteHealth(c, err, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && dog.first != nil)
+	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && dog.first != nil)
 	p.s.release(c.Budgeted, err)
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())

@@ -62,8 +62,9 @@ func (h *health) isWell() bool {
 	return h.trouble == nil
 }
 
-// verified notes an entry that came from a source, and was right.
-func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, size int64) {
+// verified notes an entry that came from a source, and was right, by a request that
+// was made at the time begun.
+func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, size int64, begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.came == nil {
@@ -74,17 +75,24 @@ func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, siz
 		h.came[ref] = reference{source, ref, e, size}
 	}
 	h.cleared = 0
-	h.recover()
+	if !h.isLate(begun) {
+		h.recover()
+	}
 }
+
+// isLate reports whether a request that succeeded was made before the trouble began:
+// it says nothing of it. The caller holds mu.
+func (h *health) isLate(begun time.Time) bool { return h.trouble != nil && begun.Before(h.since) }
 
 // answered notes how a request for an entry ended. tolerance is how many failures
 // in a row are no more than what a busy host says to so many connections.
-func (h *health) answered(source string, ref manifest.Ref, err error, tolerance int) {
+func (h *health) answered(source string, ref manifest.Ref, err error, tolerance int, begun time.Time) {
 	_, refused := errors.AsType[*AccessError](err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch _, served := h.find(source, ref); {
 	case refused && !served: // it never gave anything: that is no hiccup
+	case err == nil && h.isLate(begun):
 	case err == nil:
 		h.failed = 0
 		if h.wrong < manyFailures { // else a right digest is waited for
@@ -322,7 +330,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 // noteHealth is about an attempt that ended: by itself, or because it was broken
 // off here, which says nothing of the host. asks means that it was to find out
 // whether the host is well, and has not.
-func (t *transfer) noteHealth(c *candidate, err error, broken, asks bool) {
+func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, asks bool) {
 	h := &c.Budget.health
 	switch {
 	case broken && asks:
@@ -333,7 +341,7 @@ func (t *transfer) noteHealth(c *candidate, err error, broken, asks bool) {
 	case asks:
 		h.asked(err)
 	default:
-		h.answered(c.Name(), t.p.ref, err, c.Budget.tolerance(err))
+		h.answered(c.Name(), t.p.ref, err, c.Budget.tolerance(err), begun)
 	}
 }
 

@@ -31,6 +31,7 @@ type transfer struct {
 	segs   segments
 	digest *digest
 
+	begun  time.Time     // when the owner's last request was made
 	outage time.Duration // how long the source that is asked may be in trouble
 
 	mu     sync.Mutex    // guards what follows
@@ -262,7 +263,7 @@ func (t *transfer) verify(ctx context.Context) error {
 	}
 	c := t.source()
 	if got == t.entry.Digest {
-		c.Budget.health.verified(c.Name(), t.p.ref, t.entry, size)
+		c.Budget.health.verified(c.Name(), t.p.ref, t.entry, size, t.begun)
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0

@@ -40,7 +40,7 @@ func (t *transfer) ask(ctx context.Context, c *candidate, r Request) (*Object, e
 	}
 	_ = whole.Body.Close() // that it comes is the answer; what is here would have to come again
 	object, err = t.p.open(ctx, c, r, t.unanswered.Load())
-	if err != nil && isTrouble(err) {
+	if err != nil && (isTrouble(err) || errors.Is(err, ErrNotExist)) {
 		t.mu.Lock()
 		t.ranges.whole = true
 		t.mu.Unlock()
@@ -61,11 +61,11 @@ func (t *transfer) judgeRange(err error) (tryOut bool) {
 	switch {
 	case err == nil:
 		t.ranges = ranges{whole: t.ranges.whole}
-	case !isTrouble(err) || isUnreachable(err) || isStatus && (status.answer() == TooFast || status.answer() == Busy):
+	case !isTrouble(err) && !errors.Is(err, ErrNotExist) || isUnreachable(err) || isStatus && (status.answer() == TooFast || status.answer() == Busy):
 	case errors.Is(err, ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++
 		t.ranges.whole = t.ranges.whole || t.ranges.refused >= clearRefusals
-	case denied:
+	case denied, errors.Is(err, ErrWebPage), errors.Is(err, ErrNotExist):
 		t.ranges.doubtful++
 		return t.ranges.doubtful >= 2
 	default:

@@ -203,7 +203,7 @@ func adviseState(err error) (advice, bool) {
 	case errors.Is(err, downloader.ErrNotPublished):
 		return advice{exitIncomplete, "run the same command again in some minutes; a daemon does so by itself"}, true
 	case errors.Is(err, downloader.ErrManifest):
-		return advice{exitUnexpected, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
+		return advice{exitIncomplete, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
 	case errors.Is(err, downloader.ErrInterrupted), errors.Is(err, context.Canceled):
 		return advice{exitInterrupted, "run the same command to go on"}, true
 	case errors.Is(err, downloader.ErrLimit):
