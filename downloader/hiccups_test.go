@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/gcs"
@@ -86,7 +87,7 @@ func hiccupData() (files []lookalike.GeneratedFile) {
 // kinds.
 func (r *rig) wantUnharmed(log *bytes.Buffer) {
 	r.t.Helper()
-	report := r.pull()
+	report := r.pullWithin(5 * time.Minute)
 	wantFiles(r.t, report, store.Complete, store.Files{Total: hiccupFiles, Fetched: hiccupFiles})
 	if r.t.Failed() {
 		r.t.Logf("%s", tail(log.String(), 40))
