@@ -90,8 +90,8 @@ func (h *health) touchstone(source string, ref manifest.Ref) (reference, bool) {
 	return h.smallest(func(r reference) bool { return r.source == source })
 }
 
-// askForWhatCame asks a source for an entry that it gave before or, where it gave
-// none, for the manifest. known is false if there is nothing to ask for.
+// askForWhatCame asks a source for an entry that it gave before, or that the mirror
+// has from it. known is false if there is none.
 func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
 	came, ok := c.Budget.health.touchstone(c.Name(), p.ref)
 	if !ok {
