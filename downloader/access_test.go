@@ -207,7 +207,11 @@ func TestOneRefusedFileIsReported(t *testing.T) {
 	if got := reasonOf(report, "files/0003.csv"); got != string(downloader.ReasonDenied) {
 		t.Errorf("reason = %q, want denied", got)
 	}
-	s.wantGets(t, "files/0003.csv", 3) // a firewall may have said it
+	// A firewall may have said it; if nothing else came meanwhile, something that came
+	// before is asked for in between.
+	if n := len(s.gets("files/0003.csv")); n < 3 || n > 4 {
+		t.Errorf("%d requests for the refused file, want 3 or 4", n)
+	}
 }
 
 // Refused files among many that come are not a refusal of the dataset, however
