@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/gcs"
@@ -74,7 +73,8 @@ func inject(seed string, host interface {
 	}
 }
 
-const hiccupFiles = 5000
+// hiccupFiles is how many files are fetched.
+var hiccupFiles = fewer(5000)
 
 func hiccupData() (files []lookalike.GeneratedFile) {
 	for i := range hiccupFiles {
@@ -87,8 +87,8 @@ func hiccupData() (files []lookalike.GeneratedFile) {
 // kinds.
 func (r *rig) wantUnharmed(log *bytes.Buffer) {
 	r.t.Helper()
-	report := r.pullWithin(5 * time.Minute)
-	wantFiles(r.t, report, store.Complete, store.Files{Total: hiccupFiles, Fetched: hiccupFiles})
+	report := r.pull()
+	wantFiles(r.t, report, store.Complete, store.Files{Total: int64(hiccupFiles), Fetched: int64(hiccupFiles)})
 	if r.t.Failed() {
 		r.t.Logf("%s", tail(log.String(), 40))
 	}
@@ -106,7 +106,7 @@ func TestHiccupsOfPhysioNetCostNoFile(t *testing.T) {
 	slow(t)
 	s := newSite(t, ada(), guarded(hiccupData()...))
 	s.Sign("ada", "demo", "1.0")
-	struck := inject("physionet 12", s.Server,
+	struck := inject("physionet 26", s.Server,
 		lookalike.Fault{Kind: lookalike.HTMLPage},
 		lookalike.Fault{Kind: lookalike.Status, Code: http.StatusUnauthorized},
 		lookalike.Fault{Kind: lookalike.Status, Code: http.StatusForbidden},

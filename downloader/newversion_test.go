@@ -16,7 +16,8 @@ import (
 // is here, and takes a second name in place of the way through the network.
 func TestANewVersionCostsWhatChanged(t *testing.T) {
 	slow(t)
-	const n, changed = 2000, 20
+	const changed = 20
+	n := fewer(2000)
 	first := lookalike.CXR(n, nil)
 	second := slices.Clone(first)
 	var corrected []lookalike.GeneratedFile
@@ -31,7 +32,7 @@ func TestANewVersionCostsWhatChanged(t *testing.T) {
 
 	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
 	must(t, err)
-	wantFiles(t, report, store.Complete, store.Files{Total: n, Linked: n - changed, Fetched: changed})
+	wantFiles(t, report, store.Complete, store.Files{Total: int64(n), Linked: int64(n - changed), Fetched: changed})
 	var sent int64 // of the dataset, by the server's own count
 	for _, request := range s.Requests() {
 		if strings.HasPrefix(request.Path, "/files/") {

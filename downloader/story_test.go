@@ -26,6 +26,15 @@ func slow(t *testing.T) {
 	t.Parallel()
 }
 
+// fewer is the number of files in a pass of many: n, or a third under the race
+// detector.
+func fewer(n int) int {
+	if raced {
+		return n / 3
+	}
+	return n
+}
+
 // gets returns the answered requests for a file of demo@1.0.
 func (s *site) gets(name string) []lookalike.Request {
 	var found []lookalike.Request

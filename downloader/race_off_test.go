@@ -1,0 +1,5 @@
+//go:build !race
+
+package downloader_test
+
+const raced = false
