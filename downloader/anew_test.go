@@ -43,29 +43,85 @@ func TestAManifestIsMadeAnewInMidPass(t *testing.T) {
 	}
 }
 
-// A manifest that is another one at each request cannot be followed: the pass ends
-// within minutes, and has nothing that is not of its manifest.
+// Files are taken out of a version in place, some or one, and the manifest is made anew
+// with that or a little later: the pass goes on by it.
+func TestFilesAreTakenOutInMidPass(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		out   int           // files
+		later time.Duration // the manifest
+	}{
+		{"many at once", 24, 0},
+		{"one, the last", 1, 0},
+		{"the manifest follows", 20, 300 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFickle("physionet", 280)
+			inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
+				later(150*time.Millisecond, func() {
+					objects := numberedObjects(280, "first")
+					before := sumsOf(objects)
+					for i := 280 - tt.out; i < 280; i++ {
+						delete(objects, fmt.Sprintf("p%02d/%04d.dat", i%7, i))
+					}
+					if tt.later == 0 {
+						f.publish(demo, objects)
+						return
+					}
+					after := sumsOf(objects)
+					objects[manifest.Name] = before
+					f.publish(demo, objects)
+					later(tt.later, func() {
+						objects[manifest.Name] = after
+						f.publish(demo, objects)
+					})
+				})
+				report := r.patiently()
+				left := int64(280 - tt.out)
+				if report.State != store.Complete || report.Files.Total != left || report.Files.Failed > 0 {
+					t.Errorf("the pass is %v: %+v, want %d files complete", report.State, report.Files, left)
+				}
+			})
+		})
+	}
+}
+
+// A manifest that is another one at each request cannot be followed: the pass says so
+// within a minute, and has nothing that is not of its manifest.
 func TestAManifestThatChangesAtEachRequest(t *testing.T) {
-	f := newFickle("physionet", 40)
-	var edition atomic.Int64
-	f.answer = func(r downloader.Request) error {
-		if r.Path == manifest.Name {
-			f.publish(demo, numberedObjects(40, fmt.Sprintf("edition %d", edition.Add(1))))
-		}
-		return nil
+	for _, tt := range []struct {
+		name string
+		has  bool // a file of each entry, the wrong one
+	}{{"other files", true}, {"no files", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFickle("physionet", 40)
+			var edition atomic.Int64
+			f.answer = func(r downloader.Request) error {
+				switch {
+				case r.Path == manifest.Name:
+					f.publish(demo, numberedObjects(40, fmt.Sprintf("edition %d", edition.Add(1))))
+				case !tt.has:
+					return downloader.ErrNotExist
+				}
+				return nil
+			}
+			f.spoil = func(r downloader.Request, o *downloader.Object) {
+				if r.Path != manifest.Name {
+					replaced(o, "of the edition before\n")
+				}
+			}
+			inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
+				report, err := r.tryPull(t.Context())
+				if !errors.Is(err, downloader.ErrManifestChanges) || report.State == store.Complete || report.Files.Fetched > 0 {
+					t.Errorf("the pass is %v: %+v, %v, want %v", report.State, report.Files, err, downloader.ErrManifestChanges)
+				}
+				if n := f.requests(); n > 150 || report.Elapsed > time.Minute {
+					t.Errorf("%d requests in %v", n, report.Elapsed)
+				}
+				t.Logf("%v after %v and %d manifests: %v", report.State, report.Elapsed, edition.Load(), err)
+			})
+		})
 	}
-	f.spoil = func(r downloader.Request, o *downloader.Object) {
-		if r.Path != manifest.Name {
-			replaced(o, "of the edition before\n")
-		}
-	}
-	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
-		report, err := r.tryPull(t.Context())
-		if report.State == store.Complete || report.Files.Fetched > 0 || report.Elapsed > 40*time.Minute {
-			t.Errorf("the pass is %v after %v: %+v, %v", report.State, report.Elapsed, report.Files, err)
-		}
-		t.Logf("%v after %v and %d manifests: %v", report.State, report.Elapsed, edition.Load(), err)
-	})
 }
 
 // A connection breaks at two thirds, and what follows is a refusal of each range, by

@@ -33,6 +33,9 @@ const (
 // attempt makes a request for a segment and reads its answer to the end.
 func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p, c := t.p, t.source()
+	if !helper {
+		t.answerAsked(errVoid) // it is not judged yet, and another one may be sooner
+	}
 	asks, err := t.enter(ctx, c, helper)
 	if err != nil {
 		return err
@@ -43,8 +46,13 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	}
 	watched, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
+	told := false
 	if asks {
-		dog.first = func() { c.Budget.health.asked(nil) }
+		dog.first = func() {
+			if told = !t.isToTell(c); told {
+				c.Budget.health.asked(nil)
+			}
+		}
 	}
 	g := t.segs.take(helper, dog.cancel)
 	if g != nil && t.source() != c { // from here on the owner waits for g before it turns
@@ -82,7 +90,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p.progress.Connections.Add(-1)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.release(g)
-	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && dog.first != nil)
+	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)
 	p.s.release(c.Budgeted, err)
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())

@@ -22,6 +22,13 @@ const (
 	// the server a hash.
 	accessOutage    = 2 * time.Minute
 	accessElsewhere = 20 * time.Second
+	// unknownOutage is how long a host that gave the manifest, and has given nothing
+	// else that it could be compared by, may refuse or lack everything, or give what is
+	// wrong. Then that is believed of each entry.
+	unknownOutage = 30 * time.Second
+	// provenTimes is how often failures must have been the entries' own, with nothing
+	// in between, until the next ones are believed sooner: as in a folder that is closed.
+	provenTimes = 2
 	// lastAsk is how long before the end of its patience a pass asks once more.
 	lastAsk = 5 * time.Second
 )
@@ -46,13 +53,16 @@ type health struct {
 	// wrongPath is the entry of the last of them.
 	wrongPath string
 	cleared   int       // how often failures were the entries' own, since one came
+	believed  bool      // nothing is waited for any more that an entry may have of its own, until one comes
 	trouble   error     // the last failure, nil while the host is well
+	unknown   bool      // there is nothing that came before, to compare by
 	since     time.Time // when the trouble began
 	next      time.Time // when the host is asked again
 	asking    bool      // somebody asks it now
 	waits     *backoff.ExponentialBackOff
 	changed   chan struct{} // closed, and made anew, when those who wait are to look again
 	came      map[manifest.Ref]reference
+	listed    map[manifest.Ref]string // the source that gave the manifest
 }
 
 // isWell reports whether nothing is known against the host.
@@ -74,7 +84,7 @@ func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, siz
 	if !ok || was.source != source || was.size > wholeReference || size <= wholeReference {
 		h.came[ref] = reference{source, ref, e, size}
 	}
-	h.cleared = 0
+	h.cleared, h.believed = 0, false
 	if !h.isLate(begun) {
 		h.recover()
 	}
@@ -90,18 +100,18 @@ func (h *health) answered(source string, ref manifest.Ref, err error, tolerance 
 	_, refused := errors.AsType[*AccessError](err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch _, served := h.find(source, ref); {
-	case refused && !served: // it never gave anything: that is no hiccup
+	switch letIn := h.letsIn(source, ref); {
+	case refused && !letIn: // it never gave anything: that is no hiccup
 	case err == nil && h.isLate(begun):
 	case err == nil:
 		h.failed = 0
 		if h.wrong < manyFailures { // else a right digest is waited for
 			h.mend()
 		}
-	case isTrouble(err), errors.Is(err, ErrNotExist) && served:
+	case isTrouble(err), errors.Is(err, ErrNotExist) && letIn:
 		h.failed++
 		if h.failed >= max(h.many(), tolerance) {
-			h.fall(err)
+			h.fall(source, ref, err)
 		}
 	}
 }
@@ -112,20 +122,25 @@ func (h *health) many() int { return manyFailures << min(h.cleared, 5) }
 
 // mismatched notes a wrong digest. An entry that is wrong again and again says
 // nothing of its host.
-func (h *health) mismatched(err *MismatchError) {
+func (h *health) mismatched(source string, ref manifest.Ref, err *MismatchError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.wrong == 0 || h.wrongPath != err.Path || h.trouble != nil {
 		h.wrong++
 	}
 	if h.wrongPath = err.Path; h.wrong >= manyFailures {
-		h.fall(err)
+		h.fall(source, ref, err)
 	}
 }
 
 // fall begins the trouble, or notes the next failure in it. Who comes first asks
 // at once whether it is trouble at all. The caller holds mu.
-func (h *health) fall(err error) {
+func (h *health) fall(source string, ref manifest.Ref, err error) {
+	_, known := h.compare(source, ref, err)
+	if !known && h.believed && mayBeItsOwn(err) {
+		return
+	}
+	h.unknown = !known
 	if h.trouble == nil {
 		h.since, h.next = time.Now(), time.Now().Add(retryAfter(err))
 		h.waits = newWaits(time.Second)
@@ -173,7 +188,11 @@ func (h *health) enter(ctx context.Context, began time.Time, limit time.Duration
 		case h.trouble == nil:
 			h.mu.Unlock()
 			return false, nil
-		case now.Sub(since) >= limitOf(h.trouble, limit):
+		case now.Sub(since) >= h.limitOf(limit) && h.unknown && mayBeItsOwn(h.trouble):
+			h.believe()
+			h.mu.Unlock()
+			return false, nil
+		case now.Sub(since) >= h.limitOf(limit):
 			defer h.mu.Unlock()
 			return false, endless(h.trouble, now.Sub(since))
 		case !h.asking && !now.Before(h.next):
@@ -184,7 +203,7 @@ func (h *health) enter(ctx context.Context, began time.Time, limit time.Duration
 		if h.changed == nil {
 			h.changed = make(chan struct{})
 		}
-		changed, until := h.changed, since.Add(limitOf(h.trouble, limit))
+		changed, until := h.changed, since.Add(h.limitOf(limit))
 		if !h.asking && h.next.Before(until) {
 			until = h.next
 		}
@@ -214,7 +233,7 @@ func (h *health) asked(err error) {
 		h.trouble, h.cleared = err, 0
 		now := time.Now()
 		h.next = now.Add(h.waits.NextBackOff())
-		if last := h.since.Add(limitOf(err, outageLimit) - lastAsk); now.Before(last) && h.next.After(last) {
+		if last := h.since.Add(h.limitOf(outageLimit) - lastAsk); now.Before(last) && h.next.After(last) {
 			h.next = last
 		}
 		h.next = later(h.next, now.Add(retryAfter(err)))
@@ -232,16 +251,50 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// limitOf is how long a kind of trouble may last.
-func limitOf(trouble error, limit time.Duration) time.Duration {
-	_, access := errors.AsType[*AccessError](trouble)
+// limitOf is how long the trouble may last for who has that much patience. The
+// caller holds mu.
+func (h *health) limitOf(limit time.Duration) time.Duration {
+	_, access := errors.AsType[*AccessError](h.trouble)
 	switch {
 	case access && limit < outageLimit:
 		return min(limit, accessElsewhere)
-	case access, errors.Is(trouble, ErrNotExist):
+	case h.unknown && mayBeItsOwn(h.trouble):
+		return min(limit, unknownOutage)
+	case access, errors.Is(h.trouble, ErrNotExist):
 		return min(limit, accessOutage)
 	}
 	return limit
+}
+
+// mayBeItsOwn reports whether a failure may well be that of an entry, or of the folder
+// that it is in: nobody waits long for that where there is nothing to compare by.
+func mayBeItsOwn(err error) bool {
+	_, access := errors.AsType[*AccessError](err)
+	_, wrong := errors.AsType[*MismatchError](err)
+	return access || wrong || errors.Is(err, ErrNotExist)
+}
+
+// believe ends a trouble without anything to compare by: what fails from here on is
+// the entries' own. The caller holds mu.
+func (h *health) believe() {
+	h.believed, h.cleared = true, max(h.cleared, provenTimes)
+	h.recover()
+	h.announce()
+}
+
+// isProven reports whether failures were the entries' own again and again.
+func (h *health) isProven() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trouble == nil && h.cleared >= provenTimes
+}
+
+// doubtsDigests reports whether the trouble is about wrong digests.
+func (h *health) doubtsDigests() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, wrong := errors.AsType[*MismatchError](h.trouble)
+	return wrong
 }
 
 // endless is the error of trouble that lasted too long.
@@ -277,85 +330,4 @@ func retryAfter(err error) time.Duration {
 		return status.RetryAfter
 	}
 	return 0
-}
-
-// enter waits at a source's health for the turn of a request, and returns with a
-// connection. The caller may find the host in trouble: then it is the one that
-// asks, by its request, and reports how that ended by Budget.health.asked.
-func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
-	h := &c.Budget.health
-	for {
-		if helper && !h.isWell() {
-			return false, errResting
-		}
-		ask, err := h.enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
-			t.p.progress.await(Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
-		})
-		if err != nil {
-			return false, err
-		}
-		if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // as in attempt
-			if ask {
-				h.asked(err)
-			}
-			return false, err
-		}
-		if !ask && h.isWell() {
-			t.p.progress.met(c.Name(), "")
-			return false, nil
-		}
-		if !ask { // others have found the trouble meanwhile
-			c.Budget.Release(NoAnswer, 0)
-			continue
-		}
-		known, err := t.p.askForWhatCame(ctx, c)
-		if !known {
-			return true, nil
-		}
-		h.asked(err)
-		if err == nil {
-			t.p.progress.met(c.Name(), "")
-			return false, nil
-		}
-		t.p.s.release(c.Budgeted, err)
-		if _, wrong := errors.AsType[*MismatchError](err); wrong { // what came before may be of another edition by now
-			t.p.doubtManifest(ctx)
-		}
-		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
-		}
-	}
-}
-
-// noteHealth is about an attempt that ended: by itself, or because it was broken
-// off here, which says nothing of the host. asks means that it was to find out
-// whether the host is well, and has not.
-func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, asks bool) {
-	h := &c.Budget.health
-	switch {
-	case broken && asks:
-		h.asked(errVoid)
-	case broken:
-	case asks && errors.Is(err, ErrNotExist): // that may be, of this entry
-		h.asked(nil)
-	case asks:
-		h.asked(err)
-	default:
-		h.answered(c.Name(), t.p.ref, err, c.Budget.tolerance(err), begun)
-	}
-}
-
-// errResting sends a helper away from a host in trouble.
-var errResting = errors.New("the host is in trouble")
-
-// tolerance is how many refusals in a row are no more than what the budget sees to:
-// each connection may hear one.
-func (b *Budget) tolerance(err error) int {
-	switch answerOf(err) {
-	case Busy, TooFast, Closed:
-	default:
-		return 0
-	}
-	used, _, _ := b.Connections()
-	return used + repeatedBusy
 }

@@ -70,7 +70,8 @@ func TestAnObserverHearsWhatAPassDoes(t *testing.T) {
 	if c.calls > 2*(n+1) { // a machine that is busy may take a file for a slow one
 		t.Errorf("Received was called %d times, want about once for each file and the manifest", c.calls)
 	}
-	want := map[string]int{"physionet ok": n + 2, "physionet not_found": 2, "physionet refused": 1, "physionet error": 1} // 2: the manifest, the published size
+	// ok: also the manifest and the published size; not_modified: the manifest, before the missing file is given up.
+	want := map[string]int{"physionet ok": n + 2, "physionet not_found": 2, "physionet not_modified": 1, "physionet refused": 1, "physionet error": 1}
 	if diff := cmp.Diff(want, c.requests); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}

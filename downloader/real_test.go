@@ -71,8 +71,8 @@ func TestMIMICIVDemo(t *testing.T) {
 	report, err = r.run(t.Context(), ref, new(downloader.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 34, Present: 33, Failed: 1})
-	if got := s.Counters().Requests; got > 4 {
-		t.Errorf("the second pass made %d requests, want at most 4", got)
+	if got := s.Counters().Requests; got > 5 { // the manifest, the missing file twice, and the manifest again before that is given up
+		t.Errorf("the second pass made %d requests, want at most 5", got)
 	}
 }
 

@@ -13,11 +13,14 @@ import (
 )
 
 const (
-	// suspicious is how many wrong digests in a pass make it ask whether its
-	// manifest is still the published one: authors mend a version in place.
+	// suspicious is how many wrong digests, or files that are not there, in a pass make
+	// it ask whether its manifest is still the published one: authors mend a version in
+	// place, and take files out of it.
 	suspicious = 2
-	// recheckAfter is how long the answer is believed.
+	// recheckAfter is how long it is believed that it still is. Before an entry is given
+	// up it is asked again, once in lastRecheck for all of them.
 	recheckAfter = time.Minute
+	lastRecheck  = time.Second
 	// maxRenewals is how often a pass begins anew by a manifest that was made anew.
 	maxRenewals = 5
 )
@@ -28,29 +31,42 @@ var errRenewed = errors.New("the manifest was made anew")
 
 // doubts are those about the manifest of a pass. Safe for concurrent use.
 type doubts struct {
-	mu    sync.Mutex
-	wrong int       // digests
-	asked time.Time // when the manifest was asked for last, zero if never
+	mu       sync.Mutex
+	wrong    int           // digests, and files that are not there
+	asked    time.Time     // when the manifest was asked for last, zero if never
+	believed time.Duration // how long the answer is
 }
 
 // mayAsk reports whether the manifest is to be asked for after one more wrong
-// digest.
-func (d *doubts) mayAsk() bool {
+// digest, or missing file; last means that the entry is to be given up for it.
+func (d *doubts) mayAsk(last bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.wrong++
-	if d.wrong < suspicious || !d.asked.IsZero() && time.Since(d.asked) < recheckAfter {
+	believed := d.believed
+	if last {
+		believed = min(believed, lastRecheck)
+	}
+	if d.wrong < suspicious || !d.asked.IsZero() && time.Since(d.asked) < believed {
 		return false
 	}
-	d.asked = time.Now()
+	d.asked, d.believed = time.Now(), recheckAfter
 	return true
 }
 
-// doubtManifest is called after a wrong digest. Where there are several, the
-// authority is asked whether the manifest is still the one in force; if it is not,
-// the pass ends with errRenewed, and begins anew.
-func (p *pass) doubtManifest(ctx context.Context) {
-	if !p.doubts.mayAsk() {
+// inherit takes over from a pass whose manifest was made anew for the n-th time. What
+// has just changed may do so again: that is asked soon, and then less and less often,
+// for a server may take minutes to be of one edition.
+func (d *doubts) inherit(n int) {
+	d.asked, d.believed = time.Now(), time.Second<<(n-1)
+}
+
+// doubtManifest is called after a wrong digest, or where a file is not there. Where
+// there are several, or the entry would be given up for it (last), the authority is
+// asked whether the manifest is still the one in force; if it is not, the pass ends
+// with errRenewed, and begins anew.
+func (p *pass) doubtManifest(ctx context.Context, last bool) {
+	if !p.doubts.mayAsk(last) {
 		return
 	}
 	v, authority := p.version, p.s.authority()
@@ -65,9 +81,11 @@ func (p *pass) doubtManifest(ctx context.Context) {
 	}
 }
 
-// takeOver makes a pass go on where another one ended with errRenewed.
-func (p *pass) takeOver(before *pass) {
-	p.start, p.spent, p.doubts.asked = before.start, before.spent, time.Now()
+// takeOver makes a pass go on where another one ended with errRenewed, as the
+// renewals-th that does.
+func (p *pass) takeOver(before *pass, renewals int) {
+	p.start, p.spent = before.start, before.spent
+	p.doubts.inherit(renewals)
 	earlier := before.tally.report
 	if e := before.earlier; e != nil {
 		earlier.Quarantined = slices.Concat(e.Quarantined, earlier.Quarantined)
@@ -91,7 +109,7 @@ func (s *Syncer) pullOnce(ctx context.Context, chosen []Budgeted, ref manifest.R
 	for renewals := 0; ; renewals++ {
 		p, pctx := s.newPass(ctx, chosen, ref, selection, progress)
 		if before != nil {
-			p.takeOver(before)
+			p.takeOver(before, renewals)
 		}
 		err := p.run(pctx)
 		p.cancel(nil)

@@ -142,7 +142,8 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
 	})
 	switch {
-	case errors.Is(err, ErrNotModified):
+	case err == nil, errors.Is(err, ErrNotModified):
+		b.Budget.health.list(b.Name(), p.ref)
 		return nil
 	case errors.Is(err, ErrNotExist):
 		return fmt.Errorf("%w: %s has no %s for %s: %w", ErrManifest, b.Name(), manifest.Name, p.ref, err)
@@ -156,10 +157,7 @@ func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
 	patience := newPatience(b.Budget)
 	patience.outage, patience.byClock = s.Patience, true
 	patience.MaxInterval = 15 * time.Second
-	patience.served = func() bool {
-		_, ok := b.Budget.health.served(b.Name(), ref)
-		return ok
-	}
+	patience.served = func() bool { return b.Budget.health.letIn(b.Name(), ref) }
 	return patience
 }
 

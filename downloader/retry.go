@@ -166,7 +166,7 @@ type patience struct {
 	// byClock means that no trouble counts but by the time that it lasts.
 	byClock bool
 	granted time.Duration // what the host asked for of it
-	served  func() bool   // whether the source gave others to the same account; nil: it did not
+	served  func() bool   // whether the source gave anything else to the same account; nil: it did not
 	sole    bool          // no other source may have it
 	doubts  int           // refusals in doubt
 	tries   int           // that failed, since there was progress
@@ -241,6 +241,9 @@ func (p *patience) judge(err error, progress bool) error {
 		p.granted = min(p.granted+p.pause, outageLimit)
 	case wrong:
 		p.wrong++
+		if p.budget.health.isProven() { // once more is enough
+			p.wrong++
+		}
 	case doubtful:
 		p.doubts++
 		if errors.Is(err, ErrNotExist) { // once more is enough
@@ -260,8 +263,11 @@ func (p *patience) verdict(err error) verdict {
 		p.served != nil && p.served() {
 		v = doubtful
 	}
-	if v == permanent && !p.byClock && p.sole && errors.Is(err, ErrNotExist) && p.served != nil && p.served() {
-		return doubtful
+	if v == permanent && !p.byClock && p.sole && errors.Is(err, ErrNotExist) {
+		v = doubtful // in every case, also before anything came
+	}
+	if !p.byClock && (v == doubtful || errors.Is(err, ErrWebPage)) && p.budget.health.isProven() {
+		return permanent
 	}
 	switch {
 	case !p.byClock:

@@ -39,15 +39,43 @@ func (h *health) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	clear(h.came)
+	clear(h.listed)
+}
+
+// list notes that a source gave the manifest of a version, or said that it is still
+// the same: it knows the account.
+func (h *health) list(source string, ref manifest.Ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.listed == nil {
+		h.listed = map[manifest.Ref]string{}
+	}
+	h.listed[ref] = source
+}
+
+// letIn reports whether a source gave anything of a version, be it the manifest:
+// then a refusal may be a hiccup.
+func (h *health) letIn(source string, ref manifest.Ref) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.letsIn(source, ref)
+}
+
+// letsIn is letIn for a caller who holds mu.
+func (h *health) letsIn(source string, ref manifest.Ref) bool {
+	_, came := h.find(source, ref)
+	return came || h.listed[ref] == source
 }
 
 // renewed notes that a version has another manifest: what came by the one before is
-// no measure any more, and wrong digests may have been those of the manifest.
+// no measure any more, and what was wrong or not there may have been so by that one
+// alone.
 func (h *health) renewed(ref manifest.Ref) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.came, ref)
-	if h.wrong >= manyFailures {
+	h.cleared, h.believed = 0, false
+	if h.wrong >= manyFailures || errors.Is(h.trouble, ErrNotExist) {
 		h.recover()
 	}
 }
@@ -83,8 +111,13 @@ func (h *health) smallest(of func(reference) bool) (least reference, ok bool) {
 func (h *health) touchstone(source string, ref manifest.Ref) (reference, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.compare(source, ref, h.trouble)
+}
+
+// compare is touchstone for one kind of trouble, and a caller who holds mu.
+func (h *health) compare(source string, ref manifest.Ref, trouble error) (reference, bool) {
 	r, ok := h.find(source, ref)
-	if _, access := errors.AsType[*AccessError](h.trouble); ok || access {
+	if _, access := errors.AsType[*AccessError](trouble); ok || access {
 		return r, ok
 	}
 	return h.smallest(func(r reference) bool { return r.source == source })

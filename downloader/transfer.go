@@ -51,6 +51,7 @@ type transfer struct {
 	earlier []share
 	pure    bool
 	doubt   suspicion
+	asks    bool // its digest is to tell whether the host is well
 
 	unanswered atomic.Int32 // requests that were given up because no answer began
 
@@ -150,10 +151,7 @@ func (t *transfer) source() *candidate {
 func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
 	p, c := t.p, t.source()
 	patience := newPatience(c.Budget)
-	patience.served = func() bool {
-		_, ok := c.Budget.health.served(c.Name(), p.ref)
-		return ok
-	}
+	patience.served = func() bool { return c.Budget.health.letIn(c.Name(), p.ref) }
 	patience.sole = !elsewhere
 	if elsewhere {
 		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
@@ -168,10 +166,13 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		}
 	}
 	defer awake()
-	return patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
+	err := patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
 		awake()
 		before := t.segs.have()
 		err := t.try(ctx, buf)
+		if patience.sole && errors.Is(err, ErrNotExist) {
+			p.doubtManifest(ctx, false)
+		}
 		return t.segs.have() > before+overlap, err
 	}, func(err error, wait time.Duration) {
 		p.crowd.rest(1)
@@ -180,6 +181,10 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		p.retried(c.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
+	if _, wrong := errors.AsType[*MismatchError](err); patience.sole && (wrong || errors.Is(err, ErrNotExist)) && ctx.Err() == nil {
+		p.doubtManifest(ctx, true)
+	}
+	return err
 }
 
 // try goes on until the object is here and its digest is right, or something
@@ -187,6 +192,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 // no use, it starts over at once, the first time.
 func (t *transfer) try(ctx context.Context, buf []byte) error {
 	restarted := false
+	defer t.answerAsked(errVoid) // where it has not come to its digest
 	for {
 		busy, changed := t.segs.busy()
 		switch why := t.voided(); {
@@ -264,13 +270,15 @@ func (t *transfer) verify(ctx context.Context) error {
 	c := t.source()
 	if got == t.entry.Digest {
 		c.Budget.health.verified(c.Name(), t.p.ref, t.entry, size, t.begun)
+		t.answerAsked(nil)
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
 	if t.pure {
-		c.Budget.health.mismatched(mismatch)
-		t.p.doubtManifest(ctx)
+		c.Budget.health.mismatched(c.Name(), t.p.ref, mismatch)
+		t.answerAsked(mismatch)
+		t.p.doubtManifest(ctx, false)
 	}
 	t.mu.Lock()
 	validator := t.meta.Validator

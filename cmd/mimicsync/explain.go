@@ -200,7 +200,7 @@ func adviseState(err error) (advice, bool) {
 		return advice{exitUnexpected, "make a new state from the mirror; no data is lost and none is fetched again: mimicsync verify --rebuild"}, true
 	case errors.Is(err, downloader.ErrNoManifest):
 		return advice{exitUsage, "fetch it with: mimicsync pull"}, true
-	case errors.Is(err, downloader.ErrNotPublished):
+	case errors.Is(err, downloader.ErrNotPublished), errors.Is(err, downloader.ErrManifestChanges):
 		return advice{exitIncomplete, "run the same command again in some minutes; a daemon does so by itself"}, true
 	case errors.Is(err, downloader.ErrManifest):
 		return advice{exitIncomplete, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true

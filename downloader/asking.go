@@ -1,0 +1,109 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// enter waits at a source's health for the turn of a request, and returns with a
+// connection. The caller may find the host in trouble: then it is the one that
+// asks, by its request, and reports how that ended by Budget.health.asked.
+func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
+	h := &c.Budget.health
+	for {
+		if helper && !h.isWell() {
+			return false, errResting
+		}
+		ask, err := h.enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
+			t.p.progress.await(Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
+		})
+		if ask && helper { // the owner will
+			h.asked(errVoid)
+			return false, errResting
+		}
+		if err != nil {
+			return false, err
+		}
+		if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // as in attempt
+			if ask {
+				h.asked(err)
+			}
+			return false, err
+		}
+		if !ask && h.isWell() {
+			t.p.progress.met(c.Name(), "")
+			return false, nil
+		}
+		if !ask { // others have found the trouble meanwhile
+			c.Budget.Release(NoAnswer, 0)
+			continue
+		}
+		known, err := t.p.askForWhatCame(ctx, c)
+		if !known {
+			return true, nil
+		}
+		h.asked(err)
+		if err == nil {
+			t.p.progress.met(c.Name(), "")
+			return false, nil
+		}
+		t.p.s.release(c.Budgeted, err)
+		if _, wrong := errors.AsType[*MismatchError](err); wrong || errors.Is(err, ErrNotExist) { // what came before may be of another edition by now
+			t.p.doubtManifest(ctx, false)
+		}
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// noteHealth is about an attempt that ended: by itself, or because it was broken
+// off here, which says nothing of the host. asks means that it was to find out
+// whether the host is well, and has not.
+func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, asks bool) {
+	h := &c.Budget.health
+	switch {
+	case broken && asks:
+		h.asked(errVoid)
+	case broken:
+	case asks && err == nil && h.doubtsDigests(): // see verify
+		t.asks = true
+	case asks:
+		h.asked(err)
+	default:
+		h.answered(c.Name(), t.p.ref, err, c.Budget.tolerance(err), begun)
+	}
+}
+
+// errResting sends a helper away from a host in trouble.
+var errResting = errors.New("the host is in trouble")
+
+// tolerance is how many refusals in a row are no more than what the budget sees to:
+// each connection may hear one.
+func (b *Budget) tolerance(err error) int {
+	switch answerOf(err) {
+	case Busy, TooFast, Closed:
+	default:
+		return 0
+	}
+	used, _, _ := b.Connections()
+	return used + repeatedBusy
+}
+
+// isToTell reports whether it is the digest of the entry that tells if the host is
+// well. That of a big one would take too long.
+func (t *transfer) isToTell(c *candidate) bool {
+	t.mu.Lock()
+	size := t.meta.Size
+	t.mu.Unlock()
+	return size <= wholeReference && c.Budget.health.doubtsDigests()
+}
+
+// answerAsked says what the digest tells of the host, if it was to tell.
+func (t *transfer) answerAsked(err error) {
+	if t.asks {
+		t.asks = false
+		t.source().Budget.health.asked(err)
+	}
+}
