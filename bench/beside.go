@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,46 +22,43 @@ const besideGoal = 1.3
 
 // besideResult is what `bench beside` finds, in seconds.
 type besideResult struct {
-	Machine machine   `json:"machine"`
-	Alone   []float64 `json:"small_alone"`
-	Beside  []float64 `json:"small_beside_big"`
+	Machine machine       `json:"machine"`
+	RTT     time.Duration `json:"rtt_ns"`
+	Alone   []float64     `json:"small_alone"`
+	Beside  []float64     `json:"small_beside_big"`
 }
 
 // measureBeside lets the program find out by itself how many connections help, at a store that is some way off: with
 // small files, and with the same and a big one, whose bytes are most of all bytes while it lasts.
-func measureBeside(ctx context.Context, args []string) (err error) {
-	var o stageOptions
-	flags := flag.NewFlagSet("beside", flag.ContinueOnError)
-	o.flags(flags)
+func measureBeside(flags *flag.FlagSet) func(context.Context, *stage) (result, error) {
 	rtt := flags.Duration("rtt", 60*time.Millisecond, "round-trip time")
 	runs := flags.Int("runs", 3, "of each")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	s, err := openStage(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r := besideResult{Machine: thisMachine(s)}
-	for i := range *runs {
-		alone, err := s.besidePull(ctx, "small5k", fmt.Sprint("alone", i), *rtt)
-		if err != nil {
-			return err
+	return func(ctx context.Context, s *stage) (result, error) {
+		r := &besideResult{Machine: thisMachine(s), RTT: *rtt}
+		if err := s.needsCommand(); err != nil {
+			return nil, err
 		}
-		beside, err := s.besidePull(ctx, besideCorpus, fmt.Sprint("beside", i), *rtt)
-		if err != nil {
-			return err
+		for i := range *runs {
+			alone, err := s.besidePull(ctx, "small5k", fmt.Sprint("alone", i), *rtt)
+			if err != nil {
+				return nil, err
+			}
+			beside, err := s.besidePull(ctx, besideCorpus, fmt.Sprint("beside", i), *rtt)
+			if err != nil {
+				return nil, err
+			}
+			r.Alone, r.Beside = append(r.Alone, alone), append(r.Beside, beside)
 		}
-		r.Alone, r.Beside = append(r.Alone, alone), append(r.Beside, beside)
+		return r, nil
 	}
-	if o.json {
-		return printJSON(r)
-	}
-	alone, beside := slices.Sorted(slices.Values(r.Alone))[*runs/2], slices.Sorted(slices.Values(r.Beside))[*runs/2]
-	_, _ = fmt.Fprintf(os.Stdout, "5,000 small files over %v: %.1f s; beside a file of 300 MB: %.1f s\n", *rtt, r.Alone, r.Beside)
-	_, _ = fmt.Fprintf(os.Stdout, "at most %.1f times as long: %.2f, %s\n", besideGoal, beside/alone, reached(beside <= besideGoal*alone))
-	return nil
+}
+
+func (r *besideResult) print() {
+	r.Machine.print()
+	median := func(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)/2] }
+	alone, beside := median(r.Alone), median(r.Beside)
+	fmt.Printf("5,000 small files over %v: %.1f s; beside a file of 300 MB: %.1f s\n", r.RTT, r.Alone, r.Beside)
+	fmt.Printf("at most %.1f times as long: %.2f, %s\n", besideGoal, beside/alone, reached(beside <= besideGoal*alone))
 }
 
 // besideCorpus is small5k with a big file before the others.

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -37,40 +36,24 @@ type hugeResult struct {
 	StateFile int64       `json:"state_file"` // bytes, after the passes
 }
 
-func measureHuge(ctx context.Context, args []string) (err error) {
-	var o stageOptions
-	flags := flag.NewFlagSet("huge", flag.ContinueOnError)
-	o.flags(flags)
+func measureHuge(flags *flag.FlagSet) func(context.Context, *stage) (result, error) {
 	n := flags.Int("n", 600_000, "files")
 	connections := flags.Int("connections", 16, "of mimicsync")
-	if err := flags.Parse(args); err != nil {
-		return err
+	return func(ctx context.Context, s *stage) (result, error) {
+		if err := checkRoom(s.dir, int64(*n)*8<<10, 2*int64(*n)); err != nil { // a tiny file takes a block, and so do most folders
+			return nil, err
+		}
+		server, err := startGenerated(ctx, s, "-n", strconv.Itoa(*n))
+		if err != nil {
+			return nil, err
+		}
+		defer server.close()
+		r := &hugeResult{
+			Machine: thisMachine(s),
+			Corpus:  fmt.Sprintf("%d files of 32 to 96 bytes in the layout of MIMIC-CXR, %s", server.about.Files, megabytes(server.about.Bytes)),
+		}
+		return r, s.hugePasses(ctx, server, *connections, r)
 	}
-	if err := checkRoom(o.dir, int64(*n)*8<<10, 2*int64(*n)); err != nil { // a tiny file takes a block, and so do most folders
-		return err
-	}
-	s, err := openStage(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	server, err := startGenerated(ctx, s, "-n", strconv.Itoa(*n))
-	if err != nil {
-		return err
-	}
-	defer server.close()
-	result := hugeResult{
-		Machine: thisMachine(s),
-		Corpus:  fmt.Sprintf("%d files of 32 to 96 bytes in the layout of MIMIC-CXR, %s", server.about.Files, megabytes(server.about.Bytes)),
-	}
-	if err := s.hugePasses(ctx, server, *connections, &result); err != nil {
-		return err
-	}
-	if o.json {
-		return printJSON(result)
-	}
-	result.print()
-	return nil
 }
 
 // checkRoom refuses to fill the disk.

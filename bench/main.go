@@ -7,6 +7,8 @@
 //	go run ./bench huge        600,000 tiny files: memory, and whether speed lasts
 //	go run ./bench starved     eight pulls at once from a server that serves twelve connections and leaves others hanging
 //	go run ./bench beside      small files at a distance, without and with a big one among them
+//	go run ./bench trouble     a daemon through eight kinds of trouble, one after the other
+//	go run ./bench sickstore   a store that answers nothing but an error, with PhysioNet behind it
 //	go run ./bench soak        a daemon that refreshes for two hours while things change and fail: whether it stays the same
 //
 // A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second`, `newversion` and `huge` is the look-alike of
@@ -30,16 +32,18 @@ import (
 
 // commands are the measurements that are no scenarios, and the roles in which a measurement starts this program again.
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"huge":    measureHuge,
-	"soak":    measureSoak,
-	"starved": measureStarved,
-	"beside":  measureBeside,
-	"serve":   serve,
-	"loop":    bareLoop,
-	"store":   storeLoop,
-	"pass":    libraryPass,
-	"check":   checkTree,
-	"pump":    pump,
+	"huge":      campaign("huge", measureHuge),
+	"soak":      campaign("soak", measureSoak),
+	"starved":   campaign("starved", measureStarved),
+	"beside":    campaign("beside", measureBeside),
+	"trouble":   campaign("trouble", measureTrouble),
+	"sickstore": campaign("sickstore", measureSickStore),
+	"serve":     serve,
+	"loop":      bareLoop,
+	"store":     storeLoop,
+	"pass":      libraryPass,
+	"check":     checkTree,
+	"pump":      pump,
 }
 
 func main() {
@@ -51,7 +55,7 @@ func main() {
 		commands[scenario] = measureSpeed(scenario)
 	}
 	if commands[name] == nil {
-		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge|soak|starved|beside] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
+		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|huge|soak|starved|beside|trouble|sickstore] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -21,8 +21,6 @@ import (
 
 // soakOptions are the flags of `bench soak`.
 type soakOptions struct {
-	stageOptions
-
 	length time.Duration
 	lives  int
 	seed   uint64
@@ -39,39 +37,18 @@ type soak struct {
 	result  soakResult
 }
 
-func measureSoak(ctx context.Context, args []string) (err error) {
+func measureSoak(flags *flag.FlagSet) func(context.Context, *stage) (result, error) {
 	var o soakOptions
-	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	flags.StringVar(&o.dir, "dir", os.TempDir(), "a folder on the disk to use")
-	flags.BoolVar(&o.keep, "keep", false, "leave what was written, the daemon's log included")
-	flags.BoolVar(&o.json, "json", false, "print JSON, with all samples")
 	flags.DurationVar(&o.length, "for", 2*time.Hour, "how long")
 	flags.IntVar(&o.lives, "lives", 2, "into so many parts it is divided: at the end of each but the last, the daemon is killed")
 	flags.Uint64Var(&o.seed, "seed", 1, "what goes wrong, and when, is the same for the same seed")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	s, err := openStage(ctx, o.stageOptions)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	result, err := s.soak(ctx, o)
-	if err != nil {
-		return err
-	}
-	result.Machine = thisMachine(s)
-	if o.json {
-		return printJSON(result)
-	}
-	result.print()
-	return nil
+	return func(ctx context.Context, s *stage) (result, error) { return s.soak(ctx, o) }
 }
 
 // soak runs the daemon, and looks at what is left of it.
 func (s *stage) soak(ctx context.Context, o soakOptions) (_ *soakResult, err error) {
-	if s.client == "" {
-		return nil, errors.New("a soak needs the command, which cannot be built")
+	if err := s.needsCommand(); err != nil {
+		return nil, err
 	}
 	server := lookalike.New()
 	server.APIPerHour = 1 << 30 // how often it is asked is no concern here
@@ -85,7 +62,7 @@ func (s *stage) soak(ctx context.Context, o soakOptions) (_ *soakResult, err err
 		err = errors.Join(err, closeServer())
 	}()
 	k := &soak{stage: s, o: o, config: filepath.Join(s.dir, "config.yaml"), mirror: filepath.Join(s.dir, "mirror")}
-	k.result.Ledger.Acts = map[string]int{}
+	k.result.Machine, k.result.Ledger.Acts = thisMachine(s), map[string]int{}
 	var config strings.Builder
 	fmt.Fprintf(&config, soakConfig, k.mirror, url, soakIdle)
 	for i := range soakDatasets {

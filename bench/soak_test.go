@@ -14,11 +14,10 @@ func TestAShortSoakHasNoSurprises(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	t.Parallel()
-	o := soakOptions{stageOptions: stageOptions{dir: t.TempDir()}, length: 16 * time.Second, lives: 2, seed: 5}
-	s, err := openStage(t.Context(), o.stageOptions)
+	s, err := openStage(t.Context(), stageOptions{dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.close()) })
-	result, err := s.soak(t.Context(), o)
+	result, err := s.soak(t.Context(), soakOptions{length: 16 * time.Second, lives: 2, seed: 5})
 	must(t, err)
 	if l := &result.Ledger; result.Missed > 0 || l.Passes < 10 || l.Faults < 5 || l.Fetched < soakDatasets*soakFiles {
 		t.Errorf("%d passes, %d faults, %d files fetched\nverdicts %q\nsurprises %q", l.Passes, l.Faults, l.Fetched, result.Verdicts, l.Unexpected)

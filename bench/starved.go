@@ -7,8 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,39 +32,23 @@ type starvedResult struct {
 
 // measureStarved lets several processes pull at once from a server that accepts every connection and serves only some at
 // a time, those first that came first. Which of the others are closed, and when, makes the difference.
-func measureStarved(ctx context.Context, args []string) (err error) {
-	var o stageOptions
-	flags := flag.NewFlagSet("starved", flag.ContinueOnError)
-	o.flags(flags)
-	r := starvedResult{}
+func measureStarved(flags *flag.FlagSet) func(context.Context, *stage) (result, error) {
+	r := &starvedResult{}
 	flags.IntVar(&r.Pulls, "pulls", 8, "processes")
 	flags.IntVar(&r.Connections, "connections", 32, "of each")
 	flags.IntVar(&r.Served, "served", 12, "connections that the server serves at a time")
 	linger := flags.Duration("linger", 2*time.Second, "for how long the server counts a connection that was closed")
 	n := flags.Int("n", 300, "files")
-	if err := flags.Parse(args); err != nil {
-		return err
+	return func(ctx context.Context, s *stage) (result, error) {
+		server, err := startGenerated(ctx, s, "-n", strconv.Itoa(*n), "-served", strconv.Itoa(r.Served), "-linger", linger.String(),
+			"-workers", "100", "-work", "20ms") // none of the pulls is over before the others have begun
+		if err != nil {
+			return nil, err
+		}
+		defer server.close()
+		r.Machine, r.Files, r.Seconds = thisMachine(s), server.about.Files, make([]float64, r.Pulls)
+		return r, s.starvedPulls(ctx, server, r)
 	}
-	s, err := openStage(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	server, err := startGenerated(ctx, s, "-n", strconv.Itoa(*n), "-served", strconv.Itoa(r.Served), "-linger", linger.String(),
-		"-workers", "100", "-work", "20ms") // none of the pulls is over before the others have begun
-	if err != nil {
-		return err
-	}
-	defer server.close()
-	r.Machine, r.Files, r.Seconds = thisMachine(s), server.about.Files, make([]float64, r.Pulls)
-	if err := s.starvedPulls(ctx, server, &r); err != nil {
-		return err
-	}
-	if o.json {
-		return printJSON(r)
-	}
-	r.print()
-	return nil
 }
 
 func (s *stage) starvedPulls(ctx context.Context, server *generatedServer, r *starvedResult) error {
@@ -98,11 +82,9 @@ func (s *stage) starvedPulls(ctx context.Context, server *generatedServer, r *st
 }
 
 func (r *starvedResult) print() {
-	slowest := 0.0
-	for _, took := range r.Seconds {
-		slowest = max(slowest, took)
-	}
-	_, _ = fmt.Fprintf(os.Stdout, "%d pulls of %d files, each with %d connections, from a server that serves %d: %.1f s each, %d connections and %d requests in all\n",
+	r.Machine.print()
+	slowest := slices.Max(r.Seconds)
+	fmt.Printf("%d pulls of %d files, each with %d connections, from a server that serves %d: %.1f s each, %d connections and %d requests in all\n",
 		r.Pulls, r.Files, r.Connections, r.Served, r.Seconds, r.Opened, r.Requests)
-	_, _ = fmt.Fprintf(os.Stdout, "the slowest: under %v; %.1f s, %s\n", starvedGoal, slowest, reached(slowest < starvedGoal.Seconds()))
+	fmt.Printf("the slowest: under %v; %.1f s, %s\n", starvedGoal, slowest, reached(slowest < starvedGoal.Seconds()))
 }
