@@ -111,7 +111,7 @@ func (t *Tree) setTime(f *partialFile, modified time.Time) error {
 	if f.isNameless() {
 		err = unix.UtimesNanoAt(int(f.Fd()), "", times, unix.AT_EMPTY_PATH)
 	} else {
-		err = unix.UtimesNanoAt(t.partialFD, f.digest.String(), times, unix.AT_SYMLINK_NOFOLLOW)
+		err = unix.UtimesNanoAt(t.partialFD, f.name, times, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "utimensat", Path: f.Name(), Err: err}

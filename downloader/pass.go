@@ -287,8 +287,8 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 		done, err = p.linkOrFetch(ctx, e, work)
 		return err
 	})
-	if err != nil || done.partial == nil {
-		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
+	if err != nil || done.partial == nil || done.partial.isCopy() {
+		p.s.land(e.Digest) // the bytes are recorded elsewhere: the next one need not wait for this commit
 	} else {
 		done.claimed = true
 	}
