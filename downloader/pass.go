@@ -99,6 +99,9 @@ func (p *pass) prepare(ctx context.Context) error {
 	if err := p.renewManifest(ctx); err != nil {
 		return err
 	}
+	if err := p.s.Tree.symlinkAt(versionDir(p.ref), false); err != nil {
+		return err
+	}
 	if err := p.s.Tree.showManifest(p.version.Manifest.Digest, p.ref); err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (p *pass) compare(ctx context.Context) error {
 		case absent:
 			p.plan.Fetch++
 			p.fetches.set(e.index)
-		case unsafe, conflict:
+		case unsafe, symlinked, conflict:
 			p.plan.Unsafe++
 			p.fail(e.Entry, e.why)
 		}

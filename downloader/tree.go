@@ -237,7 +237,7 @@ func (t *Tree) checkDir(dir string) error {
 	case err != nil:
 		return err
 	case isLink:
-		return fmt.Errorf("%w: %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, dir)
+		return &SymlinkError{Path: dir, Folder: true}
 	case !isDir:
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
 	}
