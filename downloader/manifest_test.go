@@ -247,3 +247,25 @@ func TestAManifestMayLoseATenth(t *testing.T) {
 	s.Publish(project(files[:18]...))
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 18, Adopted: 18})
 }
+
+// An author left zeros where a digest belongs. That file is reported, neither fetched
+// nor taken for verified, even if it is here; the others come.
+func TestADigestOfZerosIsNone(t *testing.T) {
+	t.Parallel()
+	a, b := file("a", 1000), file("b", 10)
+	_, name, _ := strings.Cut(sums(b), " ")
+	s := newSite(t, nil, handmade(sums(a)+strings.Repeat("0", 64)+" "+name, a, b))
+	r := newRig(t, rigOptions{site: s})
+	r.plant("b", content(t, b))
+
+	report := r.pull()
+	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
+	if got := reasonOf(report, "b"); got != string(downloader.ReasonChecksum) {
+		t.Errorf("b failed by %q, want checksum: %+v", got, report.Failures)
+	}
+	s.wantGets(t, "b", 0)
+	if v := r.verify(); v.Verified != 1 || v.Failed() != 0 {
+		t.Errorf("verification = %+v, want a right, and nothing said of b", v)
+	}
+	r.has(a)
+}

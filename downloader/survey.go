@@ -21,7 +21,7 @@ const (
 	absent    standing = iota // no file
 	present                   // a record, and a file that is as it says
 	unknown                   // a file without a record, or not as its record says
-	unsafe                    // its path must not be used
+	unsafe                    // its path must not be used, or its digest is none
 	symlinked                 // a symlink in its place
 	conflict                  // its path cannot exist beside that of another entry
 )
@@ -163,6 +163,10 @@ func (s *surveyor) look() {
 func (s *surveyor) stand(item *surveyed) {
 	if err := manifest.CheckPath(item.Path); err != nil {
 		item.standing, item.why = unsafe, err
+		return
+	}
+	if item.Digest == (manifest.Digest{}) { // of no bytes that anybody knows, and in a record it would be a mistake of ours
+		item.standing, item.why = unsafe, fmt.Errorf("%w for this file: it has zeros in place of its digest", ErrManifest)
 		return
 	}
 	if c, ok := s.conflicts[item.Path]; ok {
