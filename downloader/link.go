@@ -227,9 +227,6 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	defer func() {
-		if err == nil {
-			err = dst.Close()
-		}
 		if err != nil {
 			done, err = nil, errors.Join(err, tree.dropPartial(dst))
 		}
@@ -243,6 +240,9 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	}
 	fi, err := tree.stamp(dst, info.ModTime())
 	if err != nil {
+		return nil, err
+	}
+	if err := dst.Close(); err != nil { // Windows does not rename one that is open
 		return nil, err
 	}
 	recorded := false

@@ -1,14 +1,18 @@
 package downloader_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -268,4 +272,23 @@ func TestADigestOfZerosIsNone(t *testing.T) {
 		t.Errorf("verification = %+v, want a right, and nothing said of b", v)
 	}
 	r.has(a)
+}
+
+// Windows renames no file that is open.
+func TestAManifestIsClosedBeforeItIsRenamed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rigOptions{site: newSite(t, nil, project(file("a", 10)))})
+	text := []byte(sums(file("a", 10)))
+	f, err := os.CreateTemp(filepath.Join(r.dir, store.Dir, "manifests"), "new.*")
+	must(t, err)
+	_, err = f.Write(text)
+	must(t, err)
+	d := manifest.Digest(sha256.Sum256(text))
+	must(t, r.tree.KeepManifest(f, d))
+	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Close after keeping = %v, want that it was closed", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(r.dir, store.Dir, "manifests", d.String())); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("the kept manifest is %q, %v, want %q", got, err, text)
+	}
 }
