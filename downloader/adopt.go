@@ -57,6 +57,8 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 		return nil, err
 	}
 	switch {
+	case fi.Mode()&fs.ModeSymlink != 0:
+		return nil, &SymlinkError{Path: name}
 	case fi.IsDir():
 		return nil, &fs.PathError{Op: "examine", Path: name, Err: errors.New("a folder stands where the file should be; move it away")}
 	case !fi.Mode().IsRegular():

@@ -47,7 +47,10 @@ func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) 
 	case errors.Is(err, unix.EXDEV) && resolve&unix.RESOLVE_NO_XDEV != 0:
 		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: errOtherDisk}
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
-		return 0, true, fmt.Errorf("%w: a folder of %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, name)
+		if link := t.symlinkAt(dir, false); link != nil {
+			return 0, true, link
+		}
+		return 0, true, fmt.Errorf("%w: a folder of %s leads out of the mirror", manifest.ErrUnsafePath, name)
 	case err != nil:
 		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: err}
 	}
@@ -111,7 +114,7 @@ func (t *Tree) setTime(f *partialFile, modified time.Time) error {
 	if f.isNameless() {
 		err = unix.UtimesNanoAt(int(f.Fd()), "", times, unix.AT_EMPTY_PATH)
 	} else {
-		err = unix.UtimesNanoAt(t.partialFD, f.digest.String(), times, unix.AT_SYMLINK_NOFOLLOW)
+		err = unix.UtimesNanoAt(t.partialFD, f.name, times, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "utimensat", Path: f.Name(), Err: err}

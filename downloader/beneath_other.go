@@ -15,7 +15,7 @@ func (t *Tree) openFile(name string, flags int) (*os.File, error) {
 }
 
 func (t *Tree) setTime(f *partialFile, modified time.Time) error {
-	return t.partials.Chtimes(f.digest.String(), modified, modified)
+	return t.partials.Chtimes(f.name, modified, modified)
 }
 
 func (t *Tree) probeNameless() bool { return false }

@@ -122,8 +122,8 @@ func (c *committer) commit(batch []*committed) {
 		// Their partials stay, and are found to be whole by the next pass: of this
 		// process by what it remembers, of another one since they are there.
 		for _, f := range append(c.renamed, batch...) {
-			if f.partial != nil && c.p.s.Tree.keepPartial(f.partial) == nil { // else it is fetched again, which is all that can be done
-				c.p.s.keepPartial(c.partial(f))
+			if f.partial != nil {
+				_ = c.leave(f) // else it is fetched again, which is all that can be done
 			}
 			f.release(c.p.s)
 		}
@@ -167,15 +167,23 @@ func (c *committer) step(batch []*committed) error {
 // keep records a verified partial that cannot have its name, so that its bytes
 // are not fetched again once what is in the way is gone.
 func (c *committer) keep(f *committed) error {
+	if err := c.leave(f); err != nil || f.partial.isCopy() {
+		return err
+	}
+	return c.p.s.Store.PutPartials(c.partial(f))
+}
+
+// leave closes a verified partial and leaves it to a later pass of this process; a
+// copy of what the mirror has is of no use to one.
+func (c *committer) leave(f *committed) error {
 	s := c.p.s
+	if f.partial.isCopy() {
+		return s.Tree.dropPartial(f.partial)
+	}
 	if err := s.Tree.keepPartial(f.partial); err != nil {
 		return err
 	}
-	partial := c.partial(f)
-	if err := s.Store.PutPartials(partial); err != nil {
-		return err
-	}
-	s.keepPartial(partial)
+	s.keepPartial(c.partial(f))
 	return nil
 }
 

@@ -1,4 +1,13 @@
 package downloader
 
+import (
+	"os"
+
+	"mimicsync/manifest"
+)
+
+// KeepManifest makes a file of the mirror's folder of manifests the kept one.
+func (t *Tree) KeepManifest(f *os.File, d manifest.Digest) error { return t.keepManifest(f, d) }
+
 // SetReached lets a test act at the named points of a transfer and a commit.
 func (s *Syncer) SetReached(f func(point string)) { s.reached = f }

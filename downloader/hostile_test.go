@@ -152,32 +152,6 @@ func TestFilesBehindAPlantedSymlinkStay(t *testing.T) {
 	}
 }
 
-// A symlink in a file's place goes to quarantine as it is; what it points to
-// is not touched.
-func TestASymlinkInAFilesPlaceIsMovedAside(t *testing.T) {
-	t.Parallel()
-	target := filepath.Join(t.TempDir(), "target")
-	must(t, os.WriteFile(target, []byte("somebody's own"), 0o600))
-	f := file("a", 1000)
-	s := newSite(t, nil, project(f))
-	r := newRig(t, rigOptions{site: s})
-	must(t, os.MkdirAll(r.path(""), 0o700))
-	must(t, os.Symlink(target, r.path("a")))
-
-	report := r.pull()
-	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
-	r.has(f)
-	if fi, err := os.Lstat(r.path("a")); err != nil || !fi.Mode().IsRegular() {
-		t.Errorf("a is %v (%v), want a file", fi, err)
-	}
-	if b, err := os.ReadFile(target); err != nil || string(b) != "somebody's own" {
-		t.Errorf("the symlink's target is %q (%v)", b, err)
-	}
-	if len(report.Quarantined) != 1 {
-		t.Errorf("quarantined %v, want the symlink", report.Quarantined)
-	}
-}
-
 // A folder in a file's place, and a file in a folder's, are for a person to
 // move away.
 func TestAFolderInTheWayIsReported(t *testing.T) {

@@ -33,12 +33,13 @@ func (t *Tree) hasDigest(name string, d manifest.Digest) bool {
 	return manifest.Digest(sum.Sum(nil)) == d
 }
 
-// keepManifest makes a fetched manifest durable under its digest.
+// keepManifest makes a fetched manifest durable under its digest. It closes the file
+// first: Windows does not rename one that is open.
 func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 	if err := t.share(f); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), t.dir(manifestName(d))); err != nil {

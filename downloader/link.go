@@ -227,8 +227,8 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	defer func() {
-		if cerr := tree.closeCopy(dst); cerr != nil && err == nil {
-			done, err = nil, cerr
+		if err != nil {
+			done, err = nil, errors.Join(err, tree.dropPartial(dst))
 		}
 	}()
 	got, err := cloneOrCopy(dst.File, src)
@@ -238,13 +238,18 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	if got != e.Digest {
 		return nil, &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: info.Size()}
 	}
-	recorded, err := c.replace(dst)
-	if err != nil {
-		return nil, err
-	}
 	fi, err := tree.stamp(dst, info.ModTime())
 	if err != nil {
 		return nil, err
+	}
+	if err := dst.Close(); err != nil { // Windows does not rename one that is open
+		return nil, err
+	}
+	recorded := false
+	if c.p.s.hasPartial(e.Digest) {
+		if recorded, err = c.replace(dst); err != nil {
+			return nil, err
+		}
 	}
 	return &committed{
 		entry: e, how: linked, partial: dst, recorded: recorded,
@@ -264,8 +269,9 @@ func cloneOrCopy(dst, src *os.File) (got manifest.Digest, err error) {
 	return got, err
 }
 
-// replace makes a copy the partial of its digest, and reports whether the store
-// knows one. A start that another tool had left of it is moved aside.
+// replace makes a copy the partial of its digest, of which something had come, and
+// reports whether the store knows it. A start that another tool had left is moved
+// aside.
 func (c *copies) replace(with *partialFile) (recorded bool, err error) {
 	s := c.p.s
 	before, recorded := s.takePartial(with.digest)

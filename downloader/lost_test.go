@@ -185,9 +185,9 @@ func TestAScrubGoesOnPastWhatCannotBeMovedAside(t *testing.T) {
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
 	r.rot("d/bad")
-	aside := filepath.Join(r.dir, store.Dir, "quarantine/demo/1.0")
+	aside := filepath.Join(r.dir, store.Dir, "quarantine/demo")
 	must(t, os.MkdirAll(aside, 0o700))
-	must(t, os.WriteFile(filepath.Join(aside, "d"), []byte("x"), 0o600)) // where the folder would be
+	must(t, os.WriteFile(filepath.Join(aside, "1.0"), []byte("x"), 0o600)) // where the version's folder would be
 	v := r.scrub(demo, downloader.ScrubOptions{})
 	if v.Total != int64(n+1) || v.Wrong != 1 || len(v.Failures) != 2 || len(v.Quarantined) > 0 {
 		t.Errorf("scrub = %+v, want all read, and why one stays", v)

@@ -1,14 +1,18 @@
 package downloader_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -246,4 +250,45 @@ func TestAManifestMayLoseATenth(t *testing.T) {
 	r.pull()
 	s.Publish(project(files[:18]...))
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 18, Adopted: 18})
+}
+
+// An author left zeros where a digest belongs. That file is reported, neither fetched
+// nor taken for verified, even if it is here; the others come.
+func TestADigestOfZerosIsNone(t *testing.T) {
+	t.Parallel()
+	a, b := file("a", 1000), file("b", 10)
+	_, name, _ := strings.Cut(sums(b), " ")
+	s := newSite(t, nil, handmade(sums(a)+strings.Repeat("0", 64)+" "+name, a, b))
+	r := newRig(t, rigOptions{site: s})
+	r.plant("b", content(t, b))
+
+	report := r.pull()
+	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
+	if got := reasonOf(report, "b"); got != string(downloader.ReasonChecksum) {
+		t.Errorf("b failed by %q, want checksum: %+v", got, report.Failures)
+	}
+	s.wantGets(t, "b", 0)
+	if v := r.verify(); v.Verified != 1 || v.Failed() != 0 {
+		t.Errorf("verification = %+v, want a right, and nothing said of b", v)
+	}
+	r.has(a)
+}
+
+// Windows renames no file that is open.
+func TestAManifestIsClosedBeforeItIsRenamed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rigOptions{site: newSite(t, nil, project(file("a", 10)))})
+	text := []byte(sums(file("a", 10)))
+	f, err := os.CreateTemp(filepath.Join(r.dir, store.Dir, "manifests"), "new.*")
+	must(t, err)
+	_, err = f.Write(text)
+	must(t, err)
+	d := manifest.Digest(sha256.Sum256(text))
+	must(t, r.tree.KeepManifest(f, d))
+	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Close after keeping = %v, want that it was closed", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(r.dir, store.Dir, "manifests", d.String())); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("the kept manifest is %q, %v, want %q", got, err, text)
+	}
 }

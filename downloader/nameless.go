@@ -67,7 +67,7 @@ func (n *nameless) old() []*partialFile {
 func (t *Tree) createPartial(d manifest.Digest, ref manifest.Ref, p string) (*partialFile, error) {
 	if t.canNameless && !t.nameless.full() {
 		if file, err := t.createNameless(t.name(ref, p)); err == nil {
-			f := &partialFile{File: file, digest: d, nameless: true, among: &t.nameless}
+			f := &partialFile{File: file, digest: d, name: d.String(), nameless: true, among: &t.nameless}
 			t.nameless.add(f)
 			return f, nil
 		}
@@ -135,6 +135,7 @@ type partialFile struct {
 	*os.File
 
 	digest manifest.Digest
+	name   string    // in the folder of unfinished files, once it has one
 	among  *nameless // nil for one that was made with its name
 
 	mu sync.Mutex // held while it gets its name or is closed; guards what follows
@@ -163,6 +164,10 @@ func (f *partialFile) close() error {
 	}
 	return f.File.Close()
 }
+
+// isCopy reports whether it is of no use to who fetches the digest: the mirror has
+// those bytes.
+func (f *partialFile) isCopy() bool { return f.name != f.digest.String() }
 
 func (f *partialFile) isNameless() bool {
 	f.mu.Lock()

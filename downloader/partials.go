@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -17,37 +18,32 @@ func partialName(d manifest.Digest) string { return partialDir + "/" + d.String(
 // openPartial opens the unfinished file of a digest, and makes it if need be.
 func (t *Tree) openPartial(d manifest.Digest) (*partialFile, error) {
 	f, err := t.openFile(d.String(), 0)
-	return &partialFile{File: f, digest: d}, err
+	return &partialFile{File: f, digest: d, name: d.String()}, err
 }
 
 // createNamed makes it anew.
 func (t *Tree) createNamed(d manifest.Digest) (*partialFile, error) {
 	f, err := t.openFile(d.String(), os.O_TRUNC)
-	return &partialFile{File: f, digest: d}, err
+	return &partialFile{File: f, digest: d, name: d.String()}, err
 }
 
-// createCopy makes an unfinished file beside that of the digest.
+// createCopy makes an unfinished file for a copy of what the mirror has. It has a
+// name of its own: of thousands of equal files, none waits for the commit of the one
+// before. One that a crash leaves is removed, see strays.
 func (t *Tree) createCopy(d manifest.Digest) (*partialFile, error) {
-	f, err := t.openFile(copyName(d), os.O_TRUNC)
-	return &partialFile{File: f, digest: d}, err
+	name := fmt.Sprintf("%v.copy.%d", d, t.copies.Add(1))
+	f, err := t.openFile(name, os.O_TRUNC)
+	return &partialFile{File: f, digest: d, name: name}, err
 }
 
-// nameCopy puts it in the place of that.
+// nameCopy puts a copy in the place of the digest's unfinished file.
 func (t *Tree) nameCopy(f *partialFile) error {
-	return t.partials.Rename(copyName(f.digest), f.digest.String())
-}
-
-// closeCopy closes it, and removes it unless it has come to that place.
-func (t *Tree) closeCopy(f *partialFile) error {
-	closed := f.Close()
-	err := t.partials.Remove(copyName(f.digest))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	err := t.partials.Rename(f.name, f.digest.String())
+	if err == nil {
+		f.name = f.digest.String()
 	}
-	return errors.Join(closed, err)
+	return err
 }
-
-func copyName(d manifest.Digest) string { return d.String() + ".copy" }
 
 // dropPartial closes the unfinished file and removes it.
 func (t *Tree) dropPartial(f *partialFile) error {
@@ -55,7 +51,7 @@ func (t *Tree) dropPartial(f *partialFile) error {
 	if f.isNameless() {
 		return err
 	}
-	return errors.Join(err, t.removePartial(f.digest))
+	return errors.Join(err, t.removeUnfinished(f.name))
 }
 
 // keepPartial leaves the finished file to a later pass, under its name.
@@ -63,8 +59,10 @@ func (t *Tree) keepPartial(f *partialFile) error {
 	return errors.Join(t.namePartial(f), f.Close())
 }
 
-func (t *Tree) removePartial(d manifest.Digest) error {
-	err := t.partials.Remove(d.String())
+func (t *Tree) removePartial(d manifest.Digest) error { return t.removeUnfinished(d.String()) }
+
+func (t *Tree) removeUnfinished(name string) error {
+	err := t.partials.Remove(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

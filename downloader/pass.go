@@ -99,6 +99,9 @@ func (p *pass) prepare(ctx context.Context) error {
 	if err := p.renewManifest(ctx); err != nil {
 		return err
 	}
+	if err := p.s.Tree.symlinkAt(versionDir(p.ref), false); err != nil {
+		return err
+	}
 	if err := p.s.Tree.showManifest(p.version.Manifest.Digest, p.ref); err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (p *pass) compare(ctx context.Context) error {
 		case absent:
 			p.plan.Fetch++
 			p.fetches.set(e.index)
-		case unsafe, conflict:
+		case unsafe, symlinked, conflict:
 			p.plan.Unsafe++
 			p.fail(e.Entry, e.why)
 		}
@@ -287,8 +290,8 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 		done, err = p.linkOrFetch(ctx, e, work)
 		return err
 	})
-	if err != nil || done.partial == nil {
-		p.s.land(e.Digest) // a link's bytes are recorded elsewhere: the next one need not wait for its commit
+	if err != nil || done.partial == nil || done.partial.isCopy() {
+		p.s.land(e.Digest) // the bytes are recorded elsewhere: the next one need not wait for this commit
 	} else {
 		done.claimed = true
 	}

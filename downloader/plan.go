@@ -20,7 +20,7 @@ type Plan struct {
 	PresentBytes   int64
 	Examine        int64 // in the mirror without a valid record: to be hashed, and adopted if right
 	Fetch          int64 // not in the mirror
-	Unsafe         int64 // refused for their path
+	Unsafe         int64 // refused for their path, or for a symlink in their place
 	PublishedBytes int64 // size of the whole version if all of it is selected, 0 when unknown
 	Free           durable.Space
 	// Sources are those that the pass may ask, in order of preference.

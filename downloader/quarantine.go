@@ -8,7 +8,9 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"mimicsync/manifest"
 )
@@ -24,7 +26,7 @@ type Quarantine struct {
 // lost, and returns its new place relative to the mirror.
 func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
 	for {
-		to, err := t.moveTo(quarantineDir+"/"+t.name(ref, p), from)
+		to, err := t.moveTo(quarantineDir+"/"+versionDir(ref), p, from)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return to, err
 		}
@@ -35,13 +37,15 @@ func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, erro
 	}
 }
 
-// moveTo gives a file another name or, where that is taken, the name with a number.
-func (t *Tree) moveTo(name, from string) (string, error) {
-	if err := t.root.MkdirAll(path.Dir(name), 0o700); err != nil {
+// moveTo gives a file a name below a folder or, where that is taken, the name with a
+// number.
+func (t *Tree) moveTo(folder, p, from string) (string, error) {
+	dir, err := t.makeRoom(folder, path.Dir(p))
+	if err != nil {
 		return "", err
 	}
-	free := name
-	for n := 1; ; n++ {
+	for n := 0; ; n++ {
+		free := path.Join(dir, numbered(path.Base(p), n))
 		_, err := t.root.Lstat(free)
 		if errors.Is(err, fs.ErrNotExist) {
 			return free, t.root.Rename(from, free)
@@ -49,8 +53,51 @@ func (t *Tree) moveTo(name, from string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		free = name + "." + strconv.Itoa(n)
 	}
+}
+
+// makeRoom makes a folder below another one, and returns its name: one on the way has
+// a number where a file stands in its place, which was moved aside when an entry of
+// an older manifest had that name.
+func (t *Tree) makeRoom(folder, below string) (string, error) {
+	if err := t.root.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	for part := range strings.SplitSeq(below, "/") {
+		for n := 0; ; n++ {
+			at := path.Join(folder, numbered(part, n))
+			err := t.root.Mkdir(at, 0o700)
+			if err != nil && !errors.Is(err, fs.ErrExist) {
+				return "", err
+			}
+			fi, err := t.root.Lstat(at)
+			if err != nil {
+				return "", err
+			}
+			if fi.IsDir() {
+				folder = at
+				break
+			}
+		}
+	}
+	return folder, nil
+}
+
+// numbered is a name with a number, 0 for none. A long one, which may be as long as
+// the file system takes, gives up as many characters as that adds.
+func numbered(name string, n int) string {
+	const long = 100 // shorter ones can grow on every file system
+	if n == 0 {
+		return name
+	}
+	suffix := "." + strconv.Itoa(n)
+	if len(name) > long {
+		for range suffix {
+			_, size := utf8.DecodeLastRuneInString(name)
+			name = name[:len(name)-size]
+		}
+	}
+	return name + suffix
 }
 
 // QuarantineOf counts what a mirror has in quarantine. Of ref, an empty part stands

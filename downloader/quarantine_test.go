@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mimicsync/downloader"
@@ -86,4 +87,36 @@ func TestQuarantineIsEmptiedBesideAPass(t *testing.T) {
 	must(t, <-emptied)
 	wantFiles(t, report, store.Complete, store.Files{Total: n, Fetched: n})
 	r.has(files...)
+}
+
+// Names as long as the disk takes, of files and of folders, go to quarantine as often
+// as need be; so does a file in a folder that was a file when it was moved there.
+func TestQuarantineTakesEveryNameAgain(t *testing.T) {
+	t.Parallel()
+	ascii, wide := strings.Repeat("n", 255), strings.Repeat("é", 127)
+	names := []string{ascii, wide, "d/" + wide + "/" + ascii, "short"}
+	var files []lookalike.GeneratedFile
+	for _, name := range names {
+		files = append(files, file(name, 1000))
+	}
+	r := newRig(t, rigOptions{site: newSite(t, nil, project(files...))})
+	aside := filepath.Join(r.dir, store.Dir, "quarantine", "demo", "1.0")
+	must(t, os.MkdirAll(filepath.Join(aside, "d"), 0o700))
+	must(t, os.WriteFile(filepath.Join(aside, "d", wide), []byte("it was a file"), 0o600))
+	r.pull()
+	for range 12 { // to numbers of two digits
+		for _, name := range names {
+			must(t, os.WriteFile(r.path(name), nil, 0o600)) // empty: not taken for the start of the right one
+		}
+		report := r.pull()
+		wantFiles(t, report, store.Complete, store.Files{Total: 4, Fetched: 4})
+		for _, q := range report.Quarantined {
+			if _, err := os.Lstat(filepath.Join(r.dir, q.To)); err != nil {
+				t.Errorf("%.20s... is in quarantine as %v", q.Path, err)
+			}
+		}
+	}
+	if got, err := downloader.QuarantineOf(r.dir, demo); got.Files != 4*12+1 || err != nil {
+		t.Errorf("quarantine has %d files, %v, want 12 of each and the one from before", got.Files, err)
+	}
 }

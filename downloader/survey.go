@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -17,11 +18,12 @@ import (
 type standing uint8
 
 const (
-	absent   standing = iota // no file
-	present                  // a record, and a file that is as it says
-	unknown                  // a file without a record, or not as its record says
-	unsafe                   // its path must not be used
-	conflict                 // its path cannot exist beside that of another entry
+	absent    standing = iota // no file
+	present                   // a record, and a file that is as it says
+	unknown                   // a file without a record, or not as its record says
+	unsafe                    // its path must not be used, or its digest is none
+	symlinked                 // a symlink in its place
+	conflict                  // its path cannot exist beside that of another entry
 )
 
 // surveyed is an entry with its standing.
@@ -31,7 +33,7 @@ type surveyed struct {
 	standing standing
 	recorded bool
 	record   store.Record // if recorded
-	why      error        // of unsafe and conflict
+	why      error        // of unsafe, symlinked and conflict
 }
 
 // surveyChunk is how many entries are looked at together.
@@ -40,6 +42,9 @@ const surveyChunk = 2048
 // survey streams the selected entries of the manifest in force, in order, each
 // with its standing, to visit. It makes no request and changes nothing.
 func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
+	if err := p.s.Tree.symlinkAt(versionDir(p.ref), false); err != nil {
+		return err
+	}
 	f, err := p.openManifest()
 	if err != nil {
 		return err
@@ -160,6 +165,10 @@ func (s *surveyor) stand(item *surveyed) {
 		item.standing, item.why = unsafe, err
 		return
 	}
+	if item.Digest == (manifest.Digest{}) { // of no bytes that anybody knows, and in a record it would be a mistake of ours
+		item.standing, item.why = unsafe, fmt.Errorf("%w for this file: it has zeros in place of its digest", ErrManifest)
+		return
+	}
 	if c, ok := s.conflicts[item.Path]; ok {
 		item.standing = conflict
 		item.why = fmt.Errorf("%w: the manifest also lists %q, and both cannot be in one folder here", manifest.ErrUnsafePath, c.With)
@@ -172,6 +181,8 @@ func (s *surveyor) stand(item *surveyed) {
 	switch {
 	case err == nil && item.recorded && matches(fi, item.record):
 		item.standing = present
+	case err == nil && fi.Mode()&fs.ModeSymlink != 0:
+		item.standing, item.why = symlinked, &SymlinkError{Path: s.p.s.Tree.name(s.p.ref, item.Path)}
 	case err == nil || !errors.Is(err, os.ErrNotExist):
 		item.standing = unknown
 	}

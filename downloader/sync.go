@@ -95,7 +95,7 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed) error {
 			work <- f.partial.Sync
 			continue
 		default:
-			name = partialName(f.entry.Digest)
+			name = partialDir + "/" + f.partial.name
 		}
 		work <- func() error { return t.syncFile(name) }
 	}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -62,6 +63,7 @@ type Tree struct {
 	// canNameless says that partials can do without a name, see createPartial.
 	canNameless bool
 	nameless    nameless
+	copies      atomic.Int64 // made so far, see createCopy
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
 
@@ -235,7 +237,7 @@ func (t *Tree) checkDir(dir string) error {
 	case err != nil:
 		return err
 	case isLink:
-		return fmt.Errorf("%w: %s is a symlink, and mimicsync does not write through one", manifest.ErrUnsafePath, dir)
+		return &SymlinkError{Path: dir, Folder: true}
 	case !isDir:
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
 	}
@@ -311,7 +313,7 @@ func (t *Tree) placeAt(f *partialFile, to string) error {
 	if err := t.keepPartial(f); err != nil {
 		return err
 	}
-	return t.renamePartial(f.digest.String(), to)
+	return t.renamePartial(f.name, to)
 }
 
 // link gives a file of the mirror a second name, at an entry's place.

@@ -4,9 +4,11 @@ package downloader_test
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -107,4 +109,68 @@ func TestACopyThatFailsLeavesThePartial(t *testing.T) {
 	}
 	must(t, exec.Command("chattr", "-i", r.path("x")).Run())
 	must(t, os.WriteFile(r.path("x"), data, 0o600)) // what holds for every mirror shall hold for this one
+}
+
+// A hundred equal files, where the file that the mirror has of them takes no second
+// name. All are copied at once: a commit each would take 2 seconds a file.
+func TestAHundredCopiesDoNotWaitForEachOther(t *testing.T) {
+	slow(t)
+	const data = "the same in all of them\n"
+	var all []lookalike.GeneratedFile
+	for i := range 100 {
+		all = append(all, same(fmt.Sprintf("d/%03d", i), data))
+	}
+	s := newSite(t, nil, versions([]lookalike.GeneratedFile{same("x", data)}, all))
+	r := newRig(t, rigOptions{site: s})
+	r.pull()
+	unlinkable(t, r.path("x"))
+	var commits atomic.Int64
+	r.syncer.SetReached(func(point string) {
+		if point == "recorded" {
+			commits.Add(1)
+		}
+	})
+	s.Reset()
+
+	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	must(t, err)
+	wantFiles(t, report, store.Complete, store.Files{Total: 100, Linked: 100})
+	if got := commits.Load(); got > 20 {
+		t.Errorf("100 copies took %d commits, want a few", got)
+	}
+	if left := r.unfinished(); len(left) > 0 {
+		t.Errorf("in the folder of unfinished files are %v, want none", left)
+	}
+}
+
+// A copy whose place is taken by a folder is dropped: its bytes are in the mirror.
+func TestACopyWithoutAPlaceIsDropped(t *testing.T) {
+	t.Parallel()
+	r, s := twins(t, "as good as another\n")
+	unlinkable(t, r.path("x"))
+	r.syncer.SetReached(func(point string) {
+		if point == "synced" { // the copy is verified, and has yet to get its name
+			must(t, os.MkdirAll(filepath.Join(r.dir, "demo", "2.0", "x"), 0o700))
+		}
+	})
+	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	must(t, err)
+	wantFiles(t, report, store.Incomplete, store.Files{Total: 1, Failed: 1})
+	if left := r.unfinished(); len(left) > 0 {
+		t.Errorf("in the folder of unfinished files are %v, want none", left)
+	}
+	if got := s.Counters().Files; got != 0 {
+		t.Errorf("%d files were asked for, want none", got)
+	}
+}
+
+// unfinished are the names in the mirror's folder of unfinished files.
+func (r *rig) unfinished() (all []string) {
+	r.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(r.dir, store.Dir, "partial"))
+	must(r.t, err)
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
 }

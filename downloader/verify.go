@@ -166,9 +166,12 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if e.standing == absent || e.standing == unsafe || e.standing == conflict || v.recent(e) {
 		return v.note(e, nil, nil)
 	}
+	if e.standing == symlinked {
+		return v.note(e, nil, e.why)
+	}
 	name := v.p.s.Tree.name(v.p.ref, e.Path)
 	fi, err := v.p.s.Tree.root.Lstat(name)
-	if err == nil && !fi.Mode().IsRegular() {
+	if err = v.p.s.Tree.unlessSymlink(name, err); err == nil && !fi.Mode().IsRegular() {
 		err = &fs.PathError{Op: "verify", Path: name, Err: errors.New("it is not a regular file")}
 	}
 	if err == nil && e.standing != present && durable.Device(fi) != v.p.s.Tree.device { // flush does not reach it
@@ -270,6 +273,9 @@ func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 	default:
 		r.Unreadable++
 		failure.Detail = err.Error()
+		if errors.Is(err, manifest.ErrUnsafePath) {
+			failure.Reason = string(ReasonUnsafePath)
+		}
 	}
 	if len(r.Failures) < maxFailures {
 		r.Failures = append(r.Failures, failure)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -38,6 +39,9 @@ type Verified struct {
 	Digest manifest.Digest
 	Record Record
 }
+
+// errNoDigest is a mistake of the caller: no file has the digest of zeros.
+var errNoDigest = errors.New("store: a record with a digest that was never computed")
 
 // Batch is what one transaction changes for one Version. A record may be put
 // only after the file's bytes and its name are durable.
@@ -111,6 +115,9 @@ func digestKey(d manifest.Digest, id uint32, offset int64) []byte {
 func (s *Store) Commit(batch Batch) error {
 	if len(batch.Put)+len(batch.Lost)+len(batch.Done)+len(batch.Wrong) == 0 {
 		return nil
+	}
+	if slices.ContainsFunc(batch.Put, func(v Verified) bool { return v.Digest == manifest.Digest{} }) {
+		return errNoDigest
 	}
 	return s.update(func(tx *bolt.Tx) error {
 		records, err := tx.Bucket(bucketRecords).CreateBucketIfNotExists(idKey(batch.ID))

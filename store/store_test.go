@@ -274,3 +274,16 @@ func TestModes(t *testing.T) {
 		t.Errorf("Stat(%s) = %v, %v, want mode 0700", store.Dir, fi.Mode(), err)
 	}
 }
+
+// The digest of zeros is one that nobody computed: a record with it would call any
+// file verified.
+func TestCommitRefusesADigestOfZeros(t *testing.T) {
+	m := newMirror(t)
+	id := m.put(demo, "a").ID
+	if err := m.Commit(store.Batch{ID: id, Put: []store.Verified{verified(3), {Offset: 9}}}); err == nil {
+		t.Error("Commit of a digest of zeros = <nil>, want an error")
+	}
+	if got := m.offsets(id); len(got) > 0 {
+		t.Errorf("Records = %v, want none of the batch", got)
+	}
+}

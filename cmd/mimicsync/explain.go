@@ -217,6 +217,9 @@ func adviseDisk(err error) (advice, bool) {
 		return advice{exitNoSpace, "make room on the disk of " + state.Path + ", or put the state on another one with --state DIR; what is verified is kept"}, true
 	}
 	switch {
+	case errors.As(err, new(*downloader.SymlinkError)):
+		return advice{exitUsage, "a mirror is one folder of real files on one disk: move all of it, with its .mimicsync, to the disk that the symlink\n" +
+			"leads to, and name its new place with --mirror DIR"}, true
 	case errors.Is(err, downloader.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude"}, true
 	case errors.Is(err, syscall.EROFS):

@@ -135,7 +135,7 @@ func (u *ui) plans(plans []api.Plan, mirror string, limit *downloader.Money) {
 		}
 		row("to fetch", p.Fetch, fetch)
 		if p.Unsafe > 0 {
-			row("refused", p.Unsafe, "their paths are not safe to write")
+			row("refused", p.Unsafe, "their paths are not safe to write, or symlinks stand there")
 		}
 		_ = w.Flush()
 		u.print("  free disk in %s: %s\n", mirror, size(p.Free))

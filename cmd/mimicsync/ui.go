@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -272,10 +273,14 @@ func (u *ui) verification(v *downloader.Verification, repair bool) {
 	u.print(", in %s\n", elapsed(v.Elapsed))
 	u.quarantined(v.Quarantined)
 	u.failures(v.Failures, v.Failed(), nil)
-	if v.Failed() > 0 && !repair {
+	if v.Failed() > 0 && !repair && slices.ContainsFunc(v.Failures, isToRepair) {
 		u.lines("hint", fmt.Sprintf("fetch them again with: mimicsync verify %s@%s --repair", v.Dataset, v.Version))
 	}
 }
+
+// isToRepair reports whether fetching a file again can mend it: not where a symlink
+// stands in its place.
+func isToRepair(f store.Failure) bool { return f.Reason != string(downloader.ReasonUnsafePath) }
 
 func (u *ui) status(all []standing, mirror string) {
 	if len(all) == 0 {
