@@ -66,7 +66,7 @@ func ReadCredentials(file, address string) (Credentials, error) {
 // found for another. Both hold it in the form of netrc.
 type Accounts struct {
 	URL  string // the server's address
-	File string // for what the keyring cannot keep; its folder is made if need be
+	File string // for what the keyring cannot keep; its folder is made if need be. Empty: there is none
 	// FindLimit and KeepLimit are how long a keyring may take: one that is locked
 	// waits for a person, and one that hangs never answers. 0 means 5 s and 30 s.
 	FindLimit, KeepLimit time.Duration
@@ -198,6 +198,9 @@ func (a Accounts) rewrite(host string, entry *netrcEntry) (had bool, err error) 
 		return false, nil
 	case lines.Len() == 0:
 		return had, os.Remove(a.File)
+	}
+	if a.File == "" {
+		return had, errors.New("there is no home folder for a file: set HOME or XDG_CONFIG_HOME to one")
 	}
 	if err := os.MkdirAll(filepath.Dir(a.File), 0o700); err != nil {
 		return had, err

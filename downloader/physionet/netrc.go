@@ -21,7 +21,7 @@ func netrcPath() string {
 		return p
 	}
 	home, err := os.UserHomeDir()
-	if err != nil {
+	if err != nil || !filepath.IsAbs(home) { // the current folder may be anybody's
 		return ""
 	}
 	if runtime.GOOS == "windows" {
