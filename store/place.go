@@ -62,8 +62,8 @@ func stateHome() (string, error) {
 		return filepath.Join(d, "mimicsync"), nil
 	}
 	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", err
+	if err != nil || !filepath.IsAbs(home) { // the current folder may be anybody's
+		return "", errors.New("there is no home folder for the state of a mirror on a file server: set HOME, or name a folder with --state DIR")
 	}
 	return filepath.Join(home, ".local", "state", "mimicsync"), nil
 }

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
 )
 
@@ -78,12 +79,21 @@ func (s *bench) configure(text string) {
 	}
 }
 
-// start runs a daemon, and waits until its log says that it listens.
+// start runs a daemon and keeps its log.
 func (s *bench) start(args ...string) *daemonProcess {
+	s.t.Helper()
+	return s.startWith(nil, args...)
+}
+
+// startWith runs a daemon that writes to output, if that is not nil.
+func (s *bench) startWith(output *os.File, args ...string) *daemonProcess {
 	s.t.Helper()
 	p := &daemonProcess{t: s.t, ended: make(chan struct{}), cmd: exec.Command("mimicsync", append([]string{"daemon", "--listen", "127.0.0.1:0"}, args...)...)}
 	p.cmd.Env = s.env
 	p.cmd.Stderr = p
+	if output != nil {
+		p.cmd.Stdout, p.cmd.Stderr = output, output
+	}
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -96,6 +106,25 @@ func (s *bench) start(args ...string) *daemonProcess {
 		<-p.ended
 	})
 	return p
+}
+
+// reach waits until a daemon can be asked.
+func (s *bench) reach(p *daemonProcess) *api.Client {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		client, err := api.Dial(s.t.Context(), s.mirror)
+		if err == nil {
+			s.t.Cleanup(client.Close)
+			return client
+		}
+		select {
+		case <-p.ended:
+			s.t.Fatal("the daemon ended")
+		default:
+		}
+	}
+	s.t.Fatal("the daemon cannot be asked")
+	return nil
 }
 
 func (p *daemonProcess) Write(b []byte) (int, error) {

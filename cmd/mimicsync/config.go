@@ -11,17 +11,20 @@ import (
 )
 
 // configPath is the configuration file: the one that was named, which must exist,
-// or the one in its usual place, if there is one.
+// or the one in its usual place, if there is one; empty where there is no such place.
 func (a *app) configPath() (path string, named bool) {
 	if path := first(a.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
 		return path, true
 	}
-	return filepath.Join(configFolder(), "config.yaml"), false
+	return ownFile(configFolder(), "config.yaml"), false
 }
 
 // loadConfig reads the configuration file.
 func (a *app) loadConfig() (configs.Config, error) {
 	path, named := a.configPath()
+	if path == "" {
+		return configs.Config{}, nil
+	}
 	c, err := configs.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !named {
@@ -49,10 +52,22 @@ func ownFolder(variable, usual string) string {
 	base := os.Getenv(variable)
 	if !filepath.IsAbs(base) {
 		home, err := os.UserHomeDir()
-		if err != nil {
+		if err != nil || !filepath.IsAbs(home) {
 			return ""
 		}
 		base = filepath.Join(home, usual)
 	}
 	return filepath.Join(base, "mimicsync")
 }
+
+// ownFile is a file in one of these folders, empty where there is none: the folder
+// that happens to be the current one is not ours, and may be anybody's.
+func ownFile(folder, name string) string {
+	if folder == "" {
+		return ""
+	}
+	return filepath.Join(folder, name)
+}
+
+// errNoHome is about a file that has no usual place.
+var errNoHome = errors.New("there is no home folder: set HOME or XDG_CONFIG_HOME to one")

@@ -50,6 +50,9 @@ default and is explained. A file that is there stays as it is.`,
 			if len(args) == 1 {
 				path = args[0]
 			}
+			if path == "" {
+				return &configError{fmt.Errorf("%w, or name the file", errNoHome)}
+			}
 			if err := writeExample(path); err != nil {
 				return &configError{err}
 			}
@@ -91,6 +94,9 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 				a.config = args[0]
 			}
 			path, _ := a.configPath()
+			if path == "" {
+				return &configError{fmt.Errorf("%w, or name the file", errNoHome)}
+			}
 			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 				return &configError{fmt.Errorf("there is no %s; write one with: mimicsync config init%s", path, after(strings.Join(args, "")))}
 			}

@@ -39,7 +39,7 @@ are not shown.`,
 
 func (a *app) showConfig(f *pflag.FlagSet) error {
 	path, _ := a.configPath()
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) // no place for one is no file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -88,11 +88,11 @@ func painter(w io.Writer) func(colour, text string) string {
 
 // columns is how wide lines may be, 0 for any length.
 func columns(w io.Writer) int {
-	f, ok := w.(*os.File)
+	o, ok := w.(outlet)
 	if !ok {
 		return 0
 	}
-	n, _, err := term.GetSize(int(f.Fd()))
+	n, _, err := term.GetSize(int(o.Fd()))
 	if err != nil {
 		return 0
 	}

@@ -84,7 +84,7 @@ func gcsAilments() []ailment {
 			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"gcloud auth application-default login"},
 		},
 		{
-			name: "Google login unusable", patient: with(bucket, "the-lab", secret, me),
+			name: "Google login unusable", patient: with(bucket, "the-lab", marker, me),
 			check: "account", cause: downloader.CauseBadLogin, says: "cannot be used", cures: []string{"gcloud auth application-default login"},
 		},
 		{
@@ -106,7 +106,7 @@ func s3Ailments() []ailment {
 		return func(t *testing.T) patient {
 			t.Helper()
 			t.Setenv("AWS_ACCESS_KEY_ID", keyID)
-			t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+			t.Setenv("AWS_SECRET_ACCESS_KEY", marker)
 			store, o := amazon(t)
 			if change != nil {
 				change(t, store)
@@ -157,7 +157,7 @@ func s3Ailments() []ailment {
 			check: "access", cause: downloader.CauseStranger, says: "to strangers", cures: []string{"anonymous", page},
 		},
 		{
-			name: "a program that fails", patient: with(accessPoint(ours), awsConfig("[default]\ncredential_process = sh -c 'echo vault is sealed, token="+secret+" >&2; exit 3'\n")),
+			name: "a program that fails", patient: with(accessPoint(ours), awsConfig("[default]\ncredential_process = sh -c 'echo vault is sealed, token="+marker+" >&2; exit 3'\n")),
 			check: "account", cause: downloader.CauseBadLogin, says: `failed (exit status 3) and says "vault is sealed, token=…"`, cures: []string{"aws sts get-caller-identity"},
 		},
 		{
@@ -232,7 +232,7 @@ func TestDoctorWithoutADataset(t *testing.T) {
 	slow(t)
 	isolate(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", keyID)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", marker)
 	silent := site(lookalike.Version{})
 	silent.Inject(lookalike.Fault{Kind: lookalike.Delay})
 	away := visit(t, silent, marie)

@@ -22,10 +22,10 @@ import (
 	"mimicsync/store"
 )
 
-// demo is the version that all patients want, and secret what none may tell.
+// demo is the version that all patients want, and marker what none may tell.
 var demo = manifest.Ref{Dataset: "demo", Version: "1.0"}
 
-const secret = "s3cr3t-marker"
+const marker = "s3cr3t-marker"
 
 // patient is somebody who does not get to the data: a source, and the server
 // that it asks.
@@ -111,7 +111,7 @@ func wantNoSecret(t *testing.T, d diagnosis) {
 		t.Fatal(err)
 	}
 	out.Write(text)
-	for _, s := range []string{secret, "PRIVATE KEY", "ya29", "hunter2"} {
+	for _, s := range []string{marker, "PRIVATE KEY", "ya29", "hunter2"} {
 		if strings.Contains(out.String(), s) {
 			t.Errorf("the secret %s is told:\n%s", s, &out)
 		}
@@ -225,7 +225,7 @@ func closedAilments() []ailment {
 }
 
 func physionetAilments() []ailment {
-	wrong := physionet.Credentials{User: "marie", Password: secret, From: "the test"}
+	wrong := physionet.Credentials{User: "marie", Password: marker, From: "the test"}
 	return []ailment{
 		{
 			name: "no account", patient: with(nobody, lookalike.Version{}, nil),

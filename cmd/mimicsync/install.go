@@ -101,9 +101,9 @@ func (i *installation) settle(p place) error {
 	}
 	i.system = p.system || !p.user && os.Geteuid() == 0
 	i.user = p.runAs
-	home, err := os.UserHomeDir()
-	if err != nil && !i.system {
-		return err
+	home, _ := os.UserHomeDir()
+	if !i.system && (configFolder() == "" || runtime.GOOS == "darwin" && !filepath.IsAbs(home)) {
+		return &configError{errNoHome}
 	}
 	switch {
 	case runtime.GOOS == "linux" && i.system:

@@ -6,15 +6,15 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 )
 
 func main() {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // net/http would print what a server sends unasked, which may be rows of patients
+	hush()
+	outliveReaders()
 	ctx, stop := interruptible(context.Background())
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], outlet{os.Stdout}, outlet{os.Stderr})
 	stop()
 	os.Exit(code)
 }

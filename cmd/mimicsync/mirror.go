@@ -122,8 +122,9 @@ func (a *app) physionetAddress() string {
 	return first(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
 }
 
-// keptFile is where login keeps the account if there is no keyring.
-func keptFile() string { return filepath.Join(configFolder(), "credentials") }
+// keptFile is where login keeps the account if there is no keyring; empty where there
+// is no home.
+func keptFile() string { return ownFile(configFolder(), "credentials") }
 
 // accounts is where the account is looked for, unless --credentials says it.
 func (a *app) accounts() physionet.Accounts {

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon/notify"
+	"mimicsync/internal/secret"
 )
 
 // The events of the two hooks of a configuration file: what came, and all that
@@ -65,7 +66,8 @@ func notifiers(c configs.Config, logger *slog.Logger) ([]notify.Notifier, error)
 func webhookAddress(w configs.Webhook) (string, error) {
 	switch {
 	case w.URLFile != "":
-		return secretIn(w.URLFile)
+		address, err := secretIn(w.URLFile)
+		return strings.TrimSpace(address), err
 	case w.URLEnv != "":
 		address := os.Getenv(w.URLEnv)
 		if address == "" {
@@ -90,15 +92,25 @@ func mailer(m configs.Mail) (*notify.Mail, error) {
 	return notify.NewMail(o)
 }
 
+// maxSecret bounds what is read of a file that has a secret.
+const maxSecret = 64 << 10
+
 // secretIn reads the line of a file.
 func secretIn(path string) (string, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	secret := strings.TrimSpace(string(b))
-	if secret == "" {
-		return "", errors.New(path + " is empty")
+	defer func() { _ = f.Close() }() // opened for reading only
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	switch text := secret.Line(string(b)); {
+	case err != nil:
+		return "", err
+	case len(b) > maxSecret:
+		return "", fmt.Errorf("%s is longer than a secret is", path)
+	case text == "":
+		return "", fmt.Errorf("%s is empty", path)
+	default:
+		return text, nil
 	}
-	return secret, nil
 }

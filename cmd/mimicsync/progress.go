@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -254,8 +253,8 @@ func hasVersion(title string) bool { return strings.Contains(title, "@") }
 
 // terminalWidth is how many columns a line has, 80 where that is unknown.
 func terminalWidth(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+	if o, ok := w.(outlet); ok {
+		if width, _, err := term.GetSize(int(o.Fd())); err == nil && width > 0 {
 			return width
 		}
 	}

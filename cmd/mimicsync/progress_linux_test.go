@@ -25,7 +25,7 @@ func TestANarrowTerminalGetsNoBarUnasked(t *testing.T) {
 		if err := pty.Setsize(line, &pty.Winsize{Rows: 24, Cols: test.columns}); err != nil {
 			t.Fatal(err)
 		}
-		a := newApp(nil, line)
+		a := newApp(nil, outlet{line})
 		a.progress = test.asked
 		if got := a.progressStyle(); got != test.want {
 			t.Errorf("--progress %s on %d columns: %s, want %s", test.asked, test.columns, got, test.want)

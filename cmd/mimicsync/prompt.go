@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"mimicsync/internal/secret"
 )
 
 func stdinIsTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
@@ -47,12 +49,12 @@ func readLine() (string, error) {
 
 // readSecret reads a line that the terminal does not show.
 func readSecret() (string, error) {
-	secret, err := term.ReadPassword(int(os.Stdin.Fd()))
+	line, err := term.ReadPassword(int(os.Stdin.Fd()))
 	_, _ = io.WriteString(os.Stderr, "\n") // which was not shown either
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	return string(secret), nil
+	return string(line), nil
 }
 
 // readStdin reads standard input to its end, without the end of the line.
@@ -63,7 +65,7 @@ func readStdin(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
-		return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+		return secret.Line(string(b)), nil
 	})
 }
 

@@ -271,8 +271,8 @@ func first(values ...string) string {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	o, ok := w.(outlet)
+	return ok && term.IsTerminal(int(o.Fd()))
 }
 
 // version is what the build says of itself: the tag of a release, or the

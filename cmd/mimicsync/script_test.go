@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"mimicsync": main})
+	testscript.Main(m, map[string]func(){"mimicsync": main, "chatter": chatter})
 }
 
 // slow marks a test that takes seconds.

@@ -159,7 +159,7 @@ func (u *ui) print(format string, args ...any) {
 // printPainted is print for text that has colours, and nothing else that a
 // terminal obeys.
 func (u *ui) printPainted(format string, args ...any) {
-	_, _ = fmt.Fprintf(u.stdout, format, args...) // a closed stdout ends the process by SIGPIPE
+	_, _ = fmt.Fprintf(u.stdout, format, args...) // there is nowhere else to tell it
 }
 
 // maxShown is how many failures are told one by one; the JSON report has more.

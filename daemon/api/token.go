@@ -70,7 +70,7 @@ func readToken(file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("token of the control API: %w", err)
 	}
-	token := strings.TrimSpace(string(b))
+	token := strings.TrimSpace(secret.Line(string(b)))
 	if len(token) < minToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "", fmt.Errorf("token of the control API: %s must hold %d or more letters, digits or signs in one line; make one with: openssl rand -hex 32", file, minToken)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -196,7 +197,7 @@ type badLogin struct{ error }
 // detect looks for the application default credentials. isMachine says that this
 // machine has given some before: then it is one of Google's.
 func detect(ctx context.Context, client *http.Client, isMachine bool) (*identity, error) {
-	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}, Client: client})
+	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}, Client: client, Logger: slog.New(slog.DiscardHandler)})
 	switch {
 	case err != nil && strings.Contains(err.Error(), "could not find default credentials"): // it has no name
 		if isMachine {

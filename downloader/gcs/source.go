@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -129,7 +130,7 @@ func New(o Options) (*Source, error) {
 	// The client gets no credentials of its own: it would add what else they
 	// hold. Its context is kept for nothing.
 	s.client, err = storage.NewClient(context.Background(), option.WithHTTPClient(client), option.WithoutAuthentication(),
-		option.WithEndpoint(s.address+"/storage/v1/"), storage.WithDisabledClientMetrics())
+		option.WithEndpoint(s.address+"/storage/v1/"), option.WithLogger(slog.New(slog.DiscardHandler)), storage.WithDisabledClientMetrics())
 	if err != nil {
 		return nil, fmt.Errorf("make a client of Google Cloud Storage: %w", err)
 	}

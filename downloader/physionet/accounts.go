@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mimicsync/internal/durable"
+	"mimicsync/internal/secret"
 )
 
 // Where credentials come from, beside files, for messages.
@@ -65,7 +66,7 @@ func ReadCredentials(file, address string) (Credentials, error) {
 // found for another. Both hold it in the form of netrc.
 type Accounts struct {
 	URL  string // the server's address
-	File string // for what the keyring cannot keep; its folder is made if need be
+	File string // for what the keyring cannot keep; its folder is made if need be. Empty: there is none
 	// FindLimit and KeepLimit are how long a keyring may take: one that is locked
 	// waits for a person, and one that hangs never answers. 0 means 5 s and 30 s.
 	FindLimit, KeepLimit time.Duration
@@ -77,7 +78,8 @@ type Accounts struct {
 // them. None found is not an error: open datasets need none. The error is
 // ErrKeyringSilent if only the keyring can have it and does not answer.
 func (a Accounts) Find(ctx context.Context) (Credentials, error) {
-	user, password := os.Getenv("PHYSIONET_USERNAME"), os.Getenv("PHYSIONET_PASSWORD")
+	// A secret that is mounted as a file mostly ends in a line feed.
+	user, password := secret.Line(os.Getenv("PHYSIONET_USERNAME")), secret.Line(os.Getenv("PHYSIONET_PASSWORD"))
 	if user != "" && password != "" {
 		return Credentials{User: user, Password: password, From: FromEnvironment}, nil
 	}
@@ -108,7 +110,7 @@ func (a Accounts) Find(ctx context.Context) (Credentials, error) {
 // change: FromEnvironment and netrc.
 func (a Accounts) Elsewhere() []string {
 	var places []string
-	if os.Getenv("PHYSIONET_USERNAME") != "" && os.Getenv("PHYSIONET_PASSWORD") != "" {
+	if secret.Line(os.Getenv("PHYSIONET_USERNAME")) != "" && secret.Line(os.Getenv("PHYSIONET_PASSWORD")) != "" {
 		places = append(places, FromEnvironment)
 	}
 	if u, err := parseAddress(a.URL); err == nil {
@@ -184,7 +186,9 @@ func (a Accounts) rewrite(host string, entry *netrcEntry) (had bool, err error) 
 			had = true
 			continue
 		}
-		lines.WriteString(e.String() + "\n")
+		if e.wrong == "" {
+			lines.WriteString(e.String() + "\n")
+		}
 	}
 	if entry != nil {
 		lines.WriteString(entry.String() + "\n")
@@ -194,6 +198,9 @@ func (a Accounts) rewrite(host string, entry *netrcEntry) (had bool, err error) 
 		return false, nil
 	case lines.Len() == 0:
 		return had, os.Remove(a.File)
+	}
+	if a.File == "" {
+		return had, errors.New("there is no home folder for a file: set HOME or XDG_CONFIG_HOME to one")
 	}
 	if err := os.MkdirAll(filepath.Dir(a.File), 0o700); err != nil {
 		return had, err

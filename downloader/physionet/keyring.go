@@ -32,8 +32,11 @@ func findInKeyring(ctx context.Context, limit time.Duration, host, user string) 
 	if err != nil {
 		return Credentials{}, err
 	}
-	found, ok := parseNetrc(text, host, user)
-	if !ok {
+	found, err := parseNetrc(text, host, user)
+	if err != nil {
+		return Credentials{}, err
+	}
+	if found.User == "" {
 		return Credentials{}, errNotKept
 	}
 	found.From = FromKeyring

@@ -1,6 +1,8 @@
 package physionet
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +21,7 @@ func netrcPath() string {
 		return p
 	}
 	home, err := os.UserHomeDir()
-	if err != nil {
+	if err != nil || !filepath.IsAbs(home) { // the current folder may be anybody's
 		return ""
 	}
 	if runtime.GOOS == "windows" {
@@ -39,15 +41,22 @@ func readAccount(file, host, user string) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("look for a password: %w", err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	data, err := io.ReadAll(io.LimitReader(f, netrcLimit))
-	if err != nil {
+	data, err := io.ReadAll(io.LimitReader(f, netrcLimit+1))
+	switch {
+	case err != nil:
 		return Credentials{}, fmt.Errorf("look for a password: %w", err)
+	case len(data) > netrcLimit: // its last word may be half of one
+		return Credentials{}, fmt.Errorf("look for a password: %s is longer than %d bytes", file, netrcLimit)
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return Credentials{}, fmt.Errorf("look for a password: %s is in UTF-16; save it as UTF-8", file)
 	}
-	found, ok := parseNetrc(string(data), host, user)
-	if !ok {
+	found, err := parseNetrc(string(data), host, user)
+	switch {
+	case err != nil:
+		return Credentials{}, fmt.Errorf("%s: %w", file, err)
+	case found.User == "":
 		return Credentials{}, nil
-	}
-	if !secret.IsPrivate(f) {
+	case !secret.IsPrivate(f):
 		return Credentials{}, fmt.Errorf("%s can be read by others, so its password is not used; type: chmod 600 %s", file, file)
 	}
 	found.From = file
@@ -60,7 +69,8 @@ const netrcLimit = 1 << 20
 // netrcEntry is an account and the host it is for.
 type netrcEntry struct {
 	host    string
-	anyHost bool // it is the default
+	anyHost bool   // it is the default
+	wrong   string // why it cannot be used, empty if it can
 	Credentials
 }
 
@@ -74,42 +84,51 @@ func (e netrcEntry) String() string {
 	return start + " login " + quote(e.User) + " password " + quote(e.Password)
 }
 
-// parseNetrc finds the account for a host, and for a user unless that is
-// empty.
-func parseNetrc(text, host, user string) (Credentials, bool) {
+// parseNetrc finds the account for a host, and for a user unless that is empty;
+// none found is not an error. An entry for the host that cannot be used ends the
+// search with an error that says why: what stands behind it is for somebody else.
+func parseNetrc(text, host, user string) (Credentials, error) {
 	for e := range netrcEntries(text) {
-		if (e.anyHost || strings.EqualFold(e.host, host)) && (user == "" || user == e.User) {
-			return e.Credentials, true
+		if !e.anyHost && !strings.EqualFold(e.host, host) || user != "" && e.User != "" && e.User != user {
+			continue
 		}
+		if e.wrong != "" {
+			name := "the entry for " + host
+			if e.anyHost {
+				name = "the default entry"
+			}
+			return Credentials{}, fmt.Errorf("%s cannot be used: %s", name, e.wrong)
+		}
+		return e.Credentials, nil
 	}
-	return Credentials{}, false
+	return Credentials{}, nil
 }
 
-// netrcEntries yields the entries that have a user and a password. It reads what
-// curl and wget read: machine, default, login, password, account, macdef,
-// comments, and tokens in double quotes with \ before a character.
+// netrcEntries yields all entries. It reads what curl and wget read: machine,
+// default, login, password, account, macdef, comments, and tokens in double quotes
+// with \ before a character. A byte order mark before them is dropped.
 func netrcEntries(text string) iter.Seq[netrcEntry] {
 	return func(yield func(netrcEntry) bool) {
 		var e netrcEntry
 		begun := false
-		t := &netrcTokens{rest: text}
+		t := &netrcTokens{rest: strings.TrimPrefix(text, "\ufeff")}
 		for {
 			word, ok := t.next()
 			if !ok || word == "machine" || word == "default" {
-				if begun && e.User != "" && e.Password != "" && !yield(e) || !ok {
+				if begun && !yield(e.judged()) || !ok {
 					return
 				}
 				e, begun = netrcEntry{anyHost: word == "default"}, true
 			}
 			switch word {
 			case "machine":
-				e.host, _ = t.next()
+				e.host, e.wrong = t.value(word)
 			case "login":
-				e.User, _ = t.next()
+				e.take(&e.User, word, t)
 			case "password":
-				e.Password, _ = t.next()
+				e.take(&e.Password, word, t)
 			case "account":
-				_, _ = t.next()
+				_, _ = t.value(word)
 			case "macdef":
 				t.skipMacro()
 			}
@@ -117,12 +136,40 @@ func netrcEntries(text string) iter.Seq[netrcEntry] {
 	}
 }
 
-type netrcTokens struct{ rest string }
+// take reads the value of a keyword. A second one is a sign that a value is missing,
+// and that the entry goes on where another machine's was to begin.
+func (e *netrcEntry) take(field *string, keyword string, t *netrcTokens) {
+	value, wrong := t.value(keyword)
+	if *field != "" {
+		value, wrong = *field, "it has more than one "+keyword
+	}
+	*field, e.wrong = value, cmp.Or(e.wrong, wrong)
+}
+
+// judged says what is wrong with an entry that has been read to its end.
+func (e netrcEntry) judged() netrcEntry {
+	switch {
+	case e.wrong != "":
+	case e.User == "":
+		e.wrong = "it has no login"
+	case e.Password == "":
+		e.wrong = "it has no password"
+	}
+	return e
+}
+
+// netrcTokens takes a text apart.
+type netrcTokens struct {
+	rest string
+	open bool // the last token is in quotes that its line does not close
+}
+
+const netrcSpace = " \t\r\n"
 
 // next returns the next token; comments run from # to the end of the line.
 func (t *netrcTokens) next() (string, bool) {
 	for {
-		t.rest = strings.TrimLeft(t.rest, " \t\r\n")
+		t.rest = strings.TrimLeft(t.rest, netrcSpace)
 		if !strings.HasPrefix(t.rest, "#") {
 			break
 		}
@@ -131,10 +178,11 @@ func (t *netrcTokens) next() (string, bool) {
 	if t.rest == "" {
 		return "", false
 	}
-	if t.rest[0] == '"' {
+	t.open = t.rest[0] == '"'
+	if t.open {
 		return t.quoted(), true
 	}
-	end := strings.IndexAny(t.rest, " \t\r\n")
+	end := strings.IndexAny(t.rest, netrcSpace)
 	if end < 0 {
 		end = len(t.rest)
 	}
@@ -143,14 +191,45 @@ func (t *netrcTokens) next() (string, bool) {
 	return word, true
 }
 
+// value returns the value of a keyword, empty if there is none, and what is wrong
+// with it. A keyword on another line is no value: it is what follows one that was
+// left out, as by a template whose variable is not set.
+func (t *netrcTokens) value(keyword string) (value, wrong string) {
+	before, line := t.rest, strings.TrimLeft(t.rest, " \t")
+	if strings.HasPrefix(line, "#") {
+		return "", "its " + keyword + " begins with #, as comments do: put it in double quotes"
+	}
+	value, ok := t.next()
+	switch {
+	case ok && t.open:
+		return "", "its " + keyword + " has no closing quote"
+	case ok && strings.ContainsAny(line[:1], "\r\n") && isNetrcKeyword(value):
+		t.rest = before
+		return "", ""
+	}
+	return value, ""
+}
+
+func isNetrcKeyword(word string) bool {
+	switch word {
+	case "machine", "default", "login", "password", "account", "macdef":
+		return true
+	}
+	return false
+}
+
+// quoted returns a token in quotes, which end with their line at the latest.
 func (t *netrcTokens) quoted() string {
 	var b strings.Builder
 	for i := 1; i < len(t.rest); i++ {
 		switch c := t.rest[i]; {
-		case c == '"':
-			t.rest = t.rest[i+1:]
+		case c == '\r' || c == '\n':
+			t.rest = t.rest[i:]
 			return b.String()
-		case c == '\\' && i+1 < len(t.rest):
+		case c == '"':
+			t.rest, t.open = t.rest[i+1:], false
+			return b.String()
+		case c == '\\' && i+1 < len(t.rest) && !strings.ContainsRune("\r\n", rune(t.rest[i+1])):
 			i++
 			b.WriteByte(t.rest[i])
 		default:

@@ -21,6 +21,12 @@ func TestParseNetrc(t *testing.T) {
 		{name: "CRLF", text: "machine physionet.org\r\nlogin alice\r\npassword secret\r\n", wantUser: "alice", want: "secret"},
 		{name: "password first", text: "machine physionet.org password secret login alice", wantUser: "alice", want: "secret"},
 		{name: "account between", text: "machine physionet.org login alice account password password secret", wantUser: "alice", want: "secret"},
+		{name: "values on lines of their own", text: "machine\nphysionet.org\nlogin\n alice\npassword\n\n secret\n", wantUser: "alice", want: "secret"},
+		{name: "keywords as values", text: "machine physionet.org login login password machine", wantUser: "login", want: "machine"},
+		{name: "byte order mark", text: "\ufeffmachine physionet.org login alice password secret\r\n", wantUser: "alice", want: "secret"},
+		{name: "incomplete for another user", user: "alice", text: "machine physionet.org login bob password\nmachine physionet.org login alice password secret", wantUser: "alice", want: "secret"},
+		{name: "incomplete for another machine", text: "machine example.org login bob password\nmachine physionet.org login alice password secret", wantUser: "alice", want: "secret"},
+		{name: "machine without a name", text: "machine\nlogin bob password no\nmachine physionet.org login alice password secret", wantUser: "alice", want: "secret"},
 		{name: "case of the host", text: "machine PhysioNet.ORG login alice password secret", wantUser: "alice", want: "secret"},
 		{name: "other machines", text: "machine example.com login bob password no\nmachine physionet.org login alice password secret\nmachine example.org login eve password no\n", wantUser: "alice", want: "secret"},
 		{name: "only others", text: "machine example.com login bob password no\nmachine physionet.org.example.com login bob password no"},
@@ -35,30 +41,55 @@ func TestParseNetrc(t *testing.T) {
 		{name: "quoted hash", text: `machine physionet.org login alice password "#secret"`, wantUser: "alice", want: "#secret"},
 		{name: "hash inside", text: `machine physionet.org login alice password se#cret`, wantUser: "alice", want: "se#cret"},
 		{name: "quoted keyword", text: `machine physionet.org login "machine" password "default"`, wantUser: "machine", want: "default"},
-		{name: "unclosed quote", text: `machine physionet.org login alice password "secret`, wantUser: "alice", want: "secret"},
 		{name: "comments", text: "# machine physionet.org login no password no\nmachine physionet.org # login no\nlogin alice\n# password no\npassword secret # no", wantUser: "alice", want: "secret"},
 		{name: "macdef", text: "macdef init\nmachine physionet.org login no password no\n\nmachine physionet.org login alice password secret", wantUser: "alice", want: "secret"},
 		{name: "macdef with CRLF", text: "macdef init\r\nmachine physionet.org login no password no\r\n\r\nmachine physionet.org login alice password secret\r\n", wantUser: "alice", want: "secret"},
 		{name: "macdef inside a machine", text: "machine physionet.org login alice password secret\nmacdef init\nlogin no\npassword no\n\nmachine example.com login no password no", wantUser: "alice", want: "secret"},
 		{name: "macdef at the end", text: "machine physionet.org login alice password secret\nmacdef init\ncd /", wantUser: "alice", want: "secret"},
-		{name: "no password", text: "machine physionet.org login alice"},
-		{name: "no login", text: "machine physionet.org password secret"},
-		{name: "no value", text: "machine physionet.org login alice password"},
 		{name: "no host", text: "machine"},
-		{name: "incomplete, then complete", text: "machine physionet.org login bob\nmachine physionet.org login alice password secret", wantUser: "alice", want: "secret"},
 		{name: "unicode", text: "machine physionet.org login jürgen password pässwörd", wantUser: "jürgen", want: "pässwörd"},
 		{name: "unknown words", text: "machine physionet.org port 443 login alice password secret", wantUser: "alice", want: "secret"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, ok := parseNetrc(test.text, "physionet.org", test.user)
-			if wantOK := test.want != ""; ok != wantOK {
-				t.Fatalf("parseNetrc(%q, user %q) = %q, %t, want %t", test.text, test.user, got.User, ok, wantOK)
-			}
-			if ok && (got.User != test.wantUser || got.Password != test.want) {
-				t.Errorf("parseNetrc(%q, user %q) = %q, %q, want %q, %q", test.text, test.user, got.User, got.Password, test.wantUser, test.want)
+			got, err := parseNetrc(test.text, "physionet.org", test.user)
+			if err != nil || got.User != test.wantUser || got.Password != test.want {
+				t.Errorf("parseNetrc(%q, user %q) = %q, %q, %v, want %q, %q", test.text, test.user, got.User, got.Password, err, test.wantUser, test.want)
 			}
 		})
+	}
+}
+
+// What stands behind an entry that lacks something is for somebody else, and so is
+// what was to be its value.
+func TestNetrcOfOthersIsNotOurs(t *testing.T) {
+	const others = "machine git.example login bob password ghp_SECRET\ndefault login carol password ghp_SECRET\nmachine physionet.org login dan password ghp_SECRET\n"
+	for _, test := range []struct{ entry, user, want string }{
+		{"machine physionet.org login alice password \n", "", "has no password"},
+		{"machine physionet.org login alice password\r\n", "", "has no password"},
+		{"machine physionet.org\n  login alice\n  password\n\n# the next one\n", "alice", "has no password"},
+		{"machine physionet.org login alice\n", "", "has no password"},
+		{"machine physionet.org login  password secret\n", "", "has no password"},
+		{"machine physionet.org login\n  password secret\n", "", "has no login"},
+		{"machine physionet.org password secret\n", "", "has no login"},
+		{"machine physionet.org\n", "", "has no login"},
+		{"machine physionet.org login alice password #secret\n", "", "begins with #"},
+		{"machine physionet.org login #alice password secret\n", "", "begins with #"},
+		{"machine physionet.org login alice password \"\"\n", "", "has no password"},
+		{"machine physionet.org login alice password \"secret\n", "", "no closing quote"},
+		{"machine physionet.org login alice password \"secret\\\n", "", "no closing quote"},
+		{"machine physionet.org login alice password ", "", "more than one login"}, // the next machine is on its line
+		{"machine physionet.org login ", "", "more than one login"},
+		{"machine physionet.org login alice password\n \"secret\n", "", "no closing quote"},
+		{"default login alice password\n", "", "the default entry cannot be used"},
+	} {
+		got, err := parseNetrc(test.entry+others, "physionet.org", test.user)
+		if err == nil || !strings.Contains(err.Error(), test.want) || got != (Credentials{}) {
+			t.Errorf("parseNetrc(%q and others) = %q, %q, %v, want an error that it %s", test.entry, got.User, got.Password, err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "ecret") {
+			t.Errorf("parseNetrc(%q) = %v, with a secret", test.entry, err)
+		}
 	}
 }
 
@@ -71,12 +102,15 @@ func FuzzParseNetrc(f *testing.F) {
 		f.Add(seed, "alice")
 	}
 	f.Fuzz(func(t *testing.T, text, user string) {
-		c, ok := parseNetrc(text, "physionet.org", user)
-		if !ok {
+		c, err := parseNetrc(text, "physionet.org", user)
+		if (c.User == "") != (c.Password == "") || err != nil && c.User != "" {
+			t.Errorf("parseNetrc(%q) = %q, %q, %v, want both or neither", text, c.User, c.Password, err)
+		}
+		if c.User == "" {
 			return
 		}
-		if c.User == "" || c.Password == "" {
-			t.Errorf("parseNetrc(%q) = %q, %q, want both or neither", text, c.User, c.Password)
+		if strings.ContainsAny(c.User+c.Password, "\r\n") {
+			t.Errorf("parseNetrc(%q) = %q, %q, which go on behind the end of a line", text, c.User, c.Password)
 		}
 		if user != "" && c.User != user {
 			t.Errorf("parseNetrc(%q, user %q) = %q, want that user", text, user, c.User)
@@ -87,8 +121,8 @@ func FuzzParseNetrc(f *testing.F) {
 		// What was found is found again when it is written with quotes.
 		quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 		again := `machine physionet.org login "` + quote.Replace(c.User) + `" password "` + quote.Replace(c.Password) + `"`
-		if got, ok := parseNetrc(again, "PHYSIONET.ORG", user); !ok || got != c {
-			t.Errorf("parseNetrc(%q) = %q, %q, %t, want %q, %q", again, got.User, got.Password, ok, c.User, c.Password)
+		if got, err := parseNetrc(again, "PHYSIONET.ORG", user); err != nil || got != c {
+			t.Errorf("parseNetrc(%q) = %q, %q, %v, want %q, %q", again, got.User, got.Password, err, c.User, c.Password)
 		}
 	})
 }
@@ -170,6 +204,37 @@ func TestFindInEnvironmentAndNetrc(t *testing.T) {
 		environment(t, "", "")
 		t.Setenv("NETRC", filepath.Join(t.TempDir(), "none"))
 		expect(t, "", "", "")
+	})
+	t.Run("line ends", func(t *testing.T) {
+		for _, end := range []string{"\n", "\r\n", "\n\n"} {
+			environment(t, "eve"+end, "from-environment "+end)
+			expect(t, "eve", "from-environment ", "PHYSIONET_USERNAME")
+		}
+		environment(t, "bob\n", "\n")
+		expect(t, "bob", "bobs", "netrc")
+	})
+	t.Run("incomplete", func(t *testing.T) {
+		home := environment(t, "", "")
+		file := filepath.Join(home, "lines")
+		write(t, file, "machine 127.0.0.1 login alice password\n"+netrcText, 0o600)
+		t.Setenv("NETRC", file)
+		if got, err := accountsAt(t, "https://127.0.0.1").Find(t.Context()); err == nil || !strings.Contains(err.Error(), file) || got != (Credentials{}) {
+			t.Errorf("Find where the entry lacks a password = %v, %v, want an error about %s", got, err, file)
+		}
+	})
+	t.Run("no text for us", func(t *testing.T) {
+		home := environment(t, "", "")
+		for text, want := range map[string]string{
+			"\xff\xfem\x00a\x00c\x00h\x00i\x00n\x00e\x00":                               "UTF-8",
+			"machine 127.0.0.1 login alice password " + strings.Repeat("x", netrcLimit): "longer than",
+		} {
+			file := filepath.Join(home, "lines")
+			write(t, file, text, 0o600)
+			t.Setenv("NETRC", file)
+			if got, err := accountsAt(t, "https://127.0.0.1").Find(t.Context()); err == nil || !strings.Contains(err.Error(), want) || got != (Credentials{}) {
+				t.Errorf("Find in %.20q = %v, %v, want an error with %q", text, got, err, want)
+			}
+		}
 	})
 	t.Run("another host", func(t *testing.T) {
 		environment(t, "", "")

@@ -5,7 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
+
+// Line returns a secret as it was meant that was read from a file or from the
+// environment: without the end of its line, which editors and `echo` add, and without
+// the byte order mark that some of them begin with.
+func Line(text string) string { return strings.TrimRight(strings.TrimPrefix(text, "\ufeff"), "\r\n") }
 
 // IsPrivate reports whether the permissions of an open file keep everybody out
 // but its user.
