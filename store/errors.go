@@ -53,3 +53,13 @@ func (e *LockedError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrLocked) true.
 func (e *LockedError) Unwrap() error { return ErrLocked }
+
+// ForeignError means that what stands at a name of mimicsync's own is not mimicsync's.
+// In a mirror that others may write to, somebody else may have put it there.
+type ForeignError struct {
+	What  string // as in "it is a symlink"
+	Owner string // the user that it belongs to, empty where something else is wrong
+}
+
+// Error returns What.
+func (e *ForeignError) Error() string { return e.What }

@@ -38,7 +38,7 @@ const (
 	ownerStale = 4 * ownerBeat    // an owner that was silent for so long is dead
 )
 
-func (p Place) ownerPath() string { return filepath.Join(p.Mirror, Dir, "owner") }
+func (p Place) ownerPath() string { return filepath.Join(p.Mirror, Dir, ownerName) }
 
 func (p Place) ownerExists() bool {
 	_, err := os.Lstat(p.ownerPath())
@@ -56,10 +56,10 @@ type sighting struct {
 
 // look opens the file, for then an NFS client asks the server for its content and
 // its time, see "close-to-open" in nfs(5).
-func look(path string) (sighting, error) {
-	f, err := os.Open(path)
+func look(own *Folder, name string) (sighting, error) {
+	f, err := own.Open(name)
 	if err != nil {
-		return sighting{}, unlessDangling(path, err)
+		return sighting{path: filepath.Join(own.Path(), name)}, err
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
 	return lookAt(f)
@@ -79,8 +79,8 @@ func lookAt(f *os.File) (sighting, error) {
 }
 
 // isAt reports whether a file has just this text.
-func isAt(path string, text []byte) bool {
-	s, err := look(path)
+func isAt(own *Folder, name string, text []byte) bool {
+	s, err := look(own, name)
 	return err == nil && bytes.Equal(s.text, text)
 }
 
@@ -88,14 +88,14 @@ func isAt(path string, text []byte) bool {
 // are the file system's: clocks of machines differ. A file from the future is a dead
 // owner's too, or the clock of the file server was set back, and a living one would
 // never again seem dead.
-func (p Place) living(s sighting) error {
+func (p Place) living(own *Folder, s sighting) error {
 	o := s.owner
 	switch {
 	case s.whole && o.PID == 0:
 		return nil
 	case s.whole && o.Here() && (o.State == p.State || !alive(o.PID)): // the lock of the state has been tried, or will be
 		return nil
-	case p.now().Sub(s.modified).Abs() > ownerStale:
+	case now(own).Sub(s.modified).Abs() > ownerStale:
 		return nil
 	}
 	return &LockedError{Path: s.path, Owner: o}
@@ -103,13 +103,13 @@ func (p Place) living(s sighting) error {
 
 // now is the time by the clock of the mirror's file system. Whoever cannot make a file
 // there cannot take the mirror either, and gets the time of this machine.
-func (p Place) now() time.Time {
-	f, err := os.CreateTemp(filepath.Join(p.Mirror, Dir), ".owner.*")
+func now(own *Folder) time.Time {
+	f, name, err := durable.CreateTempIn(own.Root(), ".owner.")
 	if err != nil {
 		return time.Now()
 	}
 	fi, err := f.Stat()
-	_, _ = f.Close(), os.Remove(f.Name()) // nothing was written to it
+	_, _ = f.Close(), own.Root().Remove(name) // nothing was written to it
 	if err != nil {
 		return time.Now()
 	}
@@ -119,14 +119,33 @@ func (p Place) now() time.Time {
 // otherOwner returns a *LockedError when the mirror has a living owner whose lock
 // cannot be seen from here.
 func (p Place) otherOwner() error {
-	s, err := look(p.ownerPath())
+	own, err := p.folder()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return p.living(s)
+	defer func() { _ = own.Close() }() // nothing was written in it
+	s, err := look(own, ownerName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.living(own, s)
+}
+
+// named is the owner that the mirror names, zero if it names none.
+func (p Place) named() Owner {
+	own, err := p.folder()
+	if err != nil {
+		return Owner{}
+	}
+	defer func() { _ = own.Close() }() // nothing was written in it
+	s, _ := look(own, ownerName)       // an owner without a name owns it too
+	return s.owner
 }
 
 // OwnerOf returns the living owner that a mirror names, as far as that can be
@@ -157,45 +176,45 @@ func alive(pid int) bool {
 //	look at path               it may have gone to an heir that was faster, or its owner was not dead
 //	rename path.next to path   which takes path and gives path.next back
 //	look at path               an heir that slept before it renamed may have moved the file of its own heir
-func (p Place) claim(path string, text []byte) error {
+func (p Place) claim(own *Folder, name string, text []byte) error {
 	for {
-		err := durable.CreateFile(path, text)
+		err := own.CreateFile(name, text)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err = p.inherit(path, text); !errors.Is(err, fs.ErrNotExist) {
+		if err = p.inherit(own, name, text); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 }
 
 // inherit is claim where there is an owner, and fs.ErrNotExist where it is gone.
-func (p Place) inherit(path string, text []byte) error {
-	s, err := look(path)
+func (p Place) inherit(own *Folder, name string, text []byte) error {
+	s, err := look(own, name)
 	if err != nil || bytes.Equal(s.text, text) { // a file server says that it exists if its first answer was lost
 		return err
 	}
-	if err := p.living(s); err != nil {
+	if err := p.living(own, s); err != nil {
 		return err
 	}
-	next := path + ".next"
-	if err := p.claim(next, text); err != nil {
+	next := name + nextOwner
+	if err := p.claim(own, next, text); err != nil {
 		return err
 	}
-	if s, err = look(path); err == nil {
-		err = p.living(s)
+	if s, err = look(own, name); err == nil {
+		err = p.living(own, s)
 	}
 	if err == nil {
-		err = os.Rename(next, path)
+		err = own.Root().Rename(next, name)
 	}
-	if isAt(path, text) {
-		return durable.SyncDir(filepath.Dir(path))
+	if isAt(own, name, text) {
+		return durable.SyncRoot(own.Root())
 	}
 	if err == nil {
 		return fs.ErrNotExist // what was renamed was another's: see who has it
 	}
-	if isAt(next, text) {
-		_ = os.Remove(next) // if it stays, it is a dead one's
+	if isAt(own, next, text) {
+		_ = own.Root().Remove(next) // if it stays, it is a dead one's
 	}
 	return err
 }
@@ -203,7 +222,6 @@ func (p Place) inherit(path string, text []byte) error {
 // ownerFile is this process's name in the mirror.
 type ownerFile struct {
 	place Place
-	path  string
 	text  []byte
 	lost  chan struct{} // closed when another has the mirror
 	loss  error         // why, from then on
@@ -218,7 +236,7 @@ type ownerFile struct {
 
 func newOwnerFile(p Place) *ownerFile {
 	return &ownerFile{
-		place: p, path: p.ownerPath(), lost: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+		place: p, lost: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -232,7 +250,7 @@ func (f *ownerFile) take(command string) error {
 		return err
 	}
 	f.text, f.seen = append(b, '\n'), wallClock()
-	if err := f.place.claim(f.path, f.text); err != nil {
+	if err := f.appear(); err != nil {
 		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 		switch {
 		case errors.Is(err, ErrLocked):
@@ -286,10 +304,10 @@ func (f *ownerFile) check() error {
 // to the file that it has read, which cannot be another's.
 func (f *ownerFile) show() error {
 	now := wallClock()
-	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	file, err := f.open()
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.mayHaveHadHeirs(now):
-		return fmt.Errorf("%w, or was meanwhile", &LockedError{Path: f.path})
+		return fmt.Errorf("%w, or was meanwhile", &LockedError{Path: f.place.ownerPath()})
 	case errors.Is(err, fs.ErrNotExist): // a person has removed it, or it is late
 		return f.appear()
 	case err != nil:
@@ -310,12 +328,26 @@ func (f *ownerFile) show() error {
 	case f.late: // it is of somebody who died before
 		return f.appear()
 	}
-	return &LockedError{Path: f.path, Owner: s.owner}
+	return &LockedError{Path: f.place.ownerPath(), Owner: s.owner}
+}
+
+func (f *ownerFile) open() (*os.File, error) {
+	own, err := f.place.folder()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = own.Close() }() // nothing was written in it
+	return own.OpenFile(ownerName, os.O_RDWR, 0)
 }
 
 func (f *ownerFile) appear() error {
 	now := wallClock()
-	err := f.place.claim(f.path, f.text)
+	own, err := f.place.folder()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = own.Close() }() // claim has synced it
+	err = f.place.claim(own, ownerName, f.text)
 	if err == nil {
 		f.late, f.seen = false, now
 	}
@@ -329,7 +361,7 @@ func (f *ownerFile) mayHaveHadHeirs(now time.Time) bool {
 	if f.late || now.Sub(f.seen) <= ownerStale {
 		return false
 	}
-	_, err := os.Stat(filepath.Dir(f.path))
+	_, err := os.Stat(filepath.Dir(f.place.ownerPath()))
 	return err == nil
 }
 
@@ -341,10 +373,15 @@ func (f *ownerFile) release() error {
 	<-f.done
 	f.mu.Lock() // a check may be under way
 	defer f.mu.Unlock()
-	if !isAt(f.path, f.text) {
+	own, err := f.place.folder()
+	if err != nil {
+		return nil //nolint:nilerr // the mirror is gone, or another's
+	}
+	defer func() { _ = own.Close() }() // that the name is gone may be lost
+	if !isAt(own, ownerName, f.text) {
 		return nil
 	}
-	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := own.Root().Remove(ownerName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -16,6 +16,14 @@ import (
 // Dir is the folder in a mirror that belongs to mimicsync.
 const Dir = ".mimicsync"
 
+// Names in it.
+const (
+	stateName = "state.db"
+	idName    = "id"
+	ownerName = "owner"
+	nextOwner = ".next" // at the end of the name of the file that an heir takes
+)
+
 // Place says where a mirror lies and where its state does: bbolt locks and maps
 // its file, which needs a local disk, while a mirror may be on a file server.
 type Place struct {
@@ -28,12 +36,13 @@ type Place struct {
 // .mimicsync in the mirror, or below $XDG_STATE_HOME/mimicsync where the mirror
 // is on a network file system. It makes the mirror's folder and .mimicsync.
 func Locate(mirror, dir string) (Place, error) {
-	own := filepath.Join(mirror, Dir)
-	if err := os.MkdirAll(own, 0o700); err != nil {
+	own, err := MakeFolder(mirror)
+	if err != nil {
 		return Place{}, err
 	}
-	p := Place{Mirror: mirror, State: own}
-	name, network := durable.NetworkFS(own)
+	defer func() { _ = own.Close() }() // what was written in it is synced
+	p := Place{Mirror: mirror, State: own.Path()}
+	name, network := durable.NetworkFS(own.Path())
 	if network {
 		p.Network = name
 	}
@@ -55,6 +64,31 @@ func Locate(mirror, dir string) (Place, error) {
 	return p, os.MkdirAll(p.State, 0o700)
 }
 
+// folder opens the mirror's .mimicsync. A Place holds no open folder, for the mirror's
+// disk may come and go.
+func (p Place) folder() (*Folder, error) { return OpenFolder(p.Mirror) }
+
+// stateFolder opens the folder of the state file, and makes it if need be. One outside of
+// the mirror is judged as if it were in it.
+func (p Place) stateFolder() (*Folder, error) {
+	own, err := MakeFolder(p.Mirror)
+	if err != nil || p.State == own.Path() {
+		return own, err
+	}
+	defer func() { _ = own.Close() }() // nothing was written in it
+	base := filepath.Dir(p.State)
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	above, err := openTop(base)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = above.Close() }() // likewise
+	above.believed = own.believed
+	return above.MakeSub(filepath.Base(p.State))
+}
+
 // stateHome is where programs keep state, see the XDG Base Directory
 // Specification.
 func stateHome() (string, error) {
@@ -70,42 +104,35 @@ func stateHome() (string, error) {
 
 // mirrorID names a mirror, however it is reached, by a file in it. Of two
 // processes that begin a mirror at once, both take the name that was there first.
-func mirrorID(own string) (string, error) {
-	path := filepath.Join(own, "id")
+func mirrorID(own *Folder) (string, error) {
 	for {
-		b, err := os.ReadFile(path)
-		if id := strings.TrimSpace(string(b)); err == nil && len(id) == 16 {
+		b, err := own.ReadFile(idName, 4<<10)
+		if id := strings.TrimSpace(string(b)); err == nil && isMirrorID(id) {
 			return id, nil
 		}
-		err = unlessDangling(path, err)
-		write := durable.CreateFile
+		write := own.CreateFile
 		if err == nil {
-			write = durable.WriteFile // over one that names nothing
+			write = own.WriteFile // over one that names nothing
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
 		raw := make([]byte, 8)
 		_, _ = rand.Read(raw) // never fails, see crypto/rand
 		id := hex.EncodeToString(raw)
-		if err := write(path, []byte(id+"\n")); !errors.Is(err, fs.ErrExist) {
+		if err := write(idName, []byte(id+"\n")); !errors.Is(err, fs.ErrExist) {
 			return id, err
 		}
 	}
 }
 
-// unlessDangling is the error of opening path, or says that path is a symlink which leads
-// nowhere: that does not exist for who reads it, and exists for who would make it.
-func unlessDangling(path string, err error) error {
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if fi, lerr := os.Lstat(path); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
-		return &fs.PathError{Op: "open", Path: path, Err: errors.New("it is a symlink that leads nowhere; remove it")}
-	}
-	return err
+// isMirrorID reports whether a text is the name of a mirror, and so that of a folder: no
+// other text leads out of where states are kept.
+func isMirrorID(id string) bool {
+	raw, err := hex.DecodeString(id)
+	return err == nil && len(raw) == 8
 }
 
-func (p Place) file() string { return filepath.Join(p.State, "state.db") }
+func (p Place) file() string { return filepath.Join(p.State, stateName) }
 
 // File is the path of the state file.
 func (p Place) File() string { return p.file() }

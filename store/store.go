@@ -96,6 +96,7 @@ var (
 // Store is the open state file of one mirror.
 type Store struct {
 	db    *bolt.DB
+	file  *os.File // of db, which closes it
 	place Place
 	owner *ownerFile
 }
@@ -109,17 +110,19 @@ func Open(place Place, command string) (*Store, error) {
 		return nil, err
 	}
 	path := place.file()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w", err)
-	}
-	if err := roomForNew(path); err != nil {
-		return nil, err
-	}
-	db, err := openDB(path, place)
+	folder, err := place.stateFolder()
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, place: place, owner: newOwnerFile(place)}
+	defer func() { _ = folder.Close() }() // bbolt syncs its file
+	if err := roomForNew(folder, path); err != nil {
+		return nil, err
+	}
+	db, file, err := openDB(folder, path, place)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, file: file, place: place, owner: newOwnerFile(place)}
 	// An owner file that is still there was left by a process that died.
 	if err := s.prepare(place.ownerExists()); err != nil {
 		_ = db.Close()
@@ -134,8 +137,8 @@ func Open(place Place, command string) (*Store, error) {
 
 // roomForNew refuses to begin a state file where it cannot be made whole: what
 // a full disk cut short would look like a damaged one.
-func roomForNew(path string) error {
-	if fi, err := os.Stat(path); err == nil && fi.Size() > 0 {
+func roomForNew(folder *Folder, path string) error {
+	if fi, err := folder.Root().Lstat(stateName); err == nil && fi.Size() > 0 {
 		return nil
 	}
 	space, err := durable.Free(filepath.Dir(path))
@@ -145,7 +148,7 @@ func roomForNew(path string) error {
 	return &Error{path, fmt.Errorf("%w: it takes %d KiB to begin with, and %d KiB are free", syscall.ENOSPC, newBytes>>10, space.Bytes>>10)}
 }
 
-func openDB(path string, place Place) (db *bolt.DB, err error) {
+func openDB(folder *Folder, path string, place Place) (db *bolt.DB, file *os.File, err error) {
 	options := &bolt.Options{
 		Timeout:      time.Second,
 		FreelistType: bolt.FreelistMapType,
@@ -158,10 +161,9 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 		options.InitialMmapSize = 1 << 30 // below it, a reader never makes the writer wait for a new map
 	}
 	// A bad page makes bolt.Open panic with the file open and locked.
-	var file *os.File
-	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	options.OpenFile = func(_ string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
-		file, err = os.OpenFile(name, flag, mode)
+		file, err = folder.OpenFile(stateName, flag, mode)
 		return file, err
 	}
 	defer func() {
@@ -173,17 +175,17 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 	defer recoverDamage(path, &err)()
 	db, err = bolt.Open(path, 0o600, options)
 	var system syscall.Errno
+	var foreign *ForeignError
 	switch {
 	case err == nil:
 		db.AllocSize = 1 << 20 // the file grows in steps of this
-		return db, nil
+		return db, file, nil
 	case errors.Is(err, berrors.ErrTimeout):
-		seen, _ := look(place.ownerPath()) // an owner without a name owns it too
-		return nil, &LockedError{Path: path, Owner: seen.owner}
-	case errors.As(err, &system):
-		return nil, fmt.Errorf("open the state file: %w", err)
+		return nil, nil, &LockedError{Path: path, Owner: place.named()}
+	case errors.As(err, &system), errors.As(err, &foreign):
+		return nil, nil, fmt.Errorf("open the state file: %w", err)
 	}
-	return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err) // what is left is bbolt's word about its content
+	return nil, nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err) // what is left is bbolt's word about its content
 }
 
 // prepare checks the schema, makes the buckets of a new file, and after a crash
@@ -258,7 +260,7 @@ func (s *Store) makeBuckets() error {
 // beyond its end kills the process.
 func (s *Store) checkSize() error {
 	return s.view(func(tx *bolt.Tx) error {
-		fi, err := os.Stat(s.db.Path())
+		fi, err := s.file.Stat()
 		if err != nil {
 			return err
 		}
@@ -318,7 +320,7 @@ func (s *Store) Close() error {
 
 // view runs fn on a snapshot.
 func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
-	defer recoverDamage(s.db.Path(), &err)()
+	defer recoverDamage(s.place.file(), &err)()
 	return s.named(s.db.View(fn))
 }
 
@@ -329,7 +331,7 @@ func (s *Store) update(fn func(*bolt.Tx) error) (err error) {
 		return s.named(s.owner.loss)
 	default:
 	}
-	defer recoverDamage(s.db.Path(), &err)()
+	defer recoverDamage(s.place.file(), &err)()
 	return s.named(s.db.Update(fn))
 }
 
@@ -342,7 +344,7 @@ func (s *Store) named(err error) error {
 	case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerSchema):
 		return err
 	}
-	return &Error{Path: s.db.Path(), Err: err}
+	return &Error{Path: s.place.file(), Err: err}
 }
 
 // recoverDamage turns what bbolt does on a bad page, a panic or a fault in the

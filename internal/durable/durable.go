@@ -7,6 +7,7 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,62 +26,89 @@ func SyncDir(path string) error {
 	return syncDir(d)
 }
 
-// WriteFile writes a small file so that after a crash path holds either its
-// former content or all of data: a temporary file beside it is filled, synced
-// and renamed, and the folder is synced. The file's mode is 0600.
-func WriteFile(path string, data []byte) error {
-	temp, err := writeBeside(path, data)
+// SyncRoot is SyncDir for an open folder.
+func SyncRoot(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		_ = os.Remove(temp)
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
+	defer func() { _ = d.Close() }() // opened for reading only
+	return syncDir(d)
 }
+
+// WriteFile writes a small file so that after a crash path holds either its
+// former content or all of data: a temporary file beside it is filled, synced
+// and renamed, and the folder is synced. The file's mode is 0600.
+func WriteFile(path string, data []byte) error { return beside(path, data, WriteFileIn) }
 
 // CreateFile is WriteFile for a name that must be free: of several processes, on
 // whatever machines, one makes the file, and the others get fs.ErrExist. Whoever
 // sees the file sees all of it; only where there are no hard links, it may be cut
 // short for a moment.
-func CreateFile(path string, data []byte) error {
-	temp, err := writeBeside(path, data)
+func CreateFile(path string, data []byte) error { return beside(path, data, CreateFileIn) }
+
+// beside writes a file in its folder.
+func beside(path string, data []byte, write func(*os.Root, string, []byte) error) error {
+	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	err = os.Link(temp, path) // one step on every file server, which an exclusive open is not, see open(2)
-	_ = os.Remove(temp)
+	defer func() { _ = dir.Close() }() // write has synced it
+	return write(dir, filepath.Base(path), data)
+}
+
+// WriteFileIn is WriteFile for a name in an open folder. A symlink of that name is
+// replaced, not followed.
+func WriteFileIn(dir *os.Root, name string, data []byte) error {
+	temp, err := writeTemp(dir, name, data)
+	if err != nil {
+		return err
+	}
+	if err := dir.Rename(temp, name); err != nil {
+		_ = dir.Remove(temp)
+		return err
+	}
+	return SyncRoot(dir)
+}
+
+// CreateFileIn is CreateFile for a name in an open folder.
+func CreateFileIn(dir *os.Root, name string, data []byte) error {
+	temp, err := writeTemp(dir, name, data)
+	if err != nil {
+		return err
+	}
+	err = dir.Link(temp, name) // one step on every file server, which an exclusive open is not, see open(2)
+	_ = dir.Remove(temp)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		err = createInPlace(path, data)
+		err = fill(dir, name, data) // there are no hard links, as on exFAT
 	}
 	if err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
+	return SyncRoot(dir)
 }
 
-// createInPlace makes a file where there are no hard links, as on exFAT.
-func createInPlace(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// CreateTempIn makes a file with a name of its own in an open folder, which begins
+// with prefix. The caller removes it.
+func CreateTempIn(dir *os.Root, prefix string) (f *os.File, name string, err error) {
+	name = prefix + rand.Text()
+	f, err = dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return f, name, err
+}
+
+// writeTemp writes a temporary file beside a name, and returns its own.
+func writeTemp(dir *os.Root, name string, data []byte) (string, error) {
+	temp := "." + name + "." + rand.Text()
+	return temp, fill(dir, temp, data)
+}
+
+// fill makes, writes and syncs a file, and removes it if that fails.
+func fill(dir *os.Root, name string, data []byte) error {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	return fill(f, data)
-}
-
-// writeBeside writes a temporary file beside path, and returns its name.
-func writeBeside(path string, data []byte) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return "", err
-	}
-	return f.Name(), fill(f, data)
-}
-
-// fill writes, syncs and closes a file, and removes it if that fails.
-func fill(f *os.File, data []byte) error {
-	_, err := f.Write(data)
+	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -88,7 +116,7 @@ func fill(f *os.File, data []byte) error {
 		err = cerr
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = dir.Remove(name)
 	}
 	return err
 }

@@ -1,0 +1,185 @@
+//go:build unix
+
+// Package hostiletest plays somebody who may write to a mirror's folder and replaces
+// what mimicsync keeps there, and sees to it that nothing of anybody else's is touched.
+package hostiletest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Stranger is the user whose files are planted where the tests run as root.
+const Stranger = 4242
+
+// Outside is a folder that is no mirror's, with what somebody would miss.
+type Outside struct {
+	Dir     string
+	watched []string          // folders
+	before  map[string]string // of each name in them, what it was
+}
+
+// precious are the files of an Outside. Some have names that mimicsync gives to its own.
+var precious = []string{
+	"thesis.tex", "owner", "owner.next", "id", "token", "state.db", "control.addr", "partial/chapter-1.tex", "manifests/notes.txt",
+	"quarantine/demo/1.0/mine.csv", "demo/1.0/theirs.csv",
+}
+
+// NewOutside makes one.
+func NewOutside(t testing.TB) *Outside {
+	t.Helper()
+	o := &Outside{Dir: filepath.Join(t.TempDir(), "outside"), before: map[string]string{}}
+	fill(t, o.Dir)
+	o.watch(t, o.Dir)
+	return o
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill makes the files of somebody who last looked at them a day ago: reading one shows,
+// where the file system keeps the time of it.
+func fill(t testing.TB, dir string) {
+	t.Helper()
+	for _, name := range precious {
+		path := filepath.Join(dir, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.WriteFile(path, []byte("nobody's business: "+name+"\n"), 0o644))
+		must(t, os.Chtimes(path, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)))
+	}
+}
+
+// watch remembers what is below a folder.
+func (o *Outside) watch(t testing.TB, dir string) {
+	t.Helper()
+	o.watched = append(o.watched, dir)
+	walk(t, dir, func(path, is string) { o.before[path] = is })
+}
+
+func walk(t testing.TB, dir string, see func(path, is string)) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		is := fmt.Sprintf("%v, of user %d", fi.Mode(), fi.Sys().(*syscall.Stat_t).Uid)
+		if fi.Mode().IsRegular() {
+			is += fmt.Sprintf(", read at %v", read(fi)) // before it is read here
+			b, err := os.ReadFile(path)
+			must(t, err)
+			is += fmt.Sprintf(", %x", sha256.Sum256(b))
+			must(t, os.Chtimes(path, read(fi), fi.ModTime()))
+		}
+		see(path, is)
+		return nil
+	}))
+}
+
+// Untouched fails the test if anything outside was read, changed, removed or added.
+func (o *Outside) Untouched(t testing.TB) {
+	t.Helper()
+	left := map[string]bool{}
+	for _, dir := range o.watched {
+		walk(t, dir, func(path, is string) {
+			left[path] = true
+			if was, ok := o.before[path]; !ok {
+				t.Errorf("%s was made outside of the mirror", path)
+			} else if is != was {
+				t.Errorf("%s outside of the mirror was %s, and is %s", path, was, is)
+			}
+		})
+	}
+	for path := range o.before {
+		if !left[path] {
+			t.Errorf("%s outside of the mirror is gone", path)
+		}
+	}
+}
+
+// Kind is a thing that can be planted.
+type Kind struct {
+	Name  string
+	Plant func(t testing.TB, path string) // in place of whatever there is
+}
+
+// Kinds are all that this user can plant: root plants a device and a stranger's files,
+// too.
+func (o *Outside) Kinds() []Kind {
+	plant := func(name string, do func(t testing.TB, path string)) Kind {
+		return Kind{name, func(t testing.TB, path string) {
+			t.Helper()
+			must(t, os.RemoveAll(path))
+			do(t, path)
+		}}
+	}
+	link := func(to string) func(testing.TB, string) {
+		return func(t testing.TB, path string) {
+			t.Helper()
+			must(t, os.Symlink(to, path))
+		}
+	}
+	all := []Kind{
+		plant("a link to a folder", link(o.Dir)),
+		plant("a link to a file", link(filepath.Join(o.Dir, "thesis.tex"))),
+		plant("a link to nothing", link(filepath.Join(o.Dir, "nothing"))),
+		plant("a FIFO", func(t testing.TB, path string) { t.Helper(); must(t, syscall.Mkfifo(path, 0o600)) }),
+		plant("a socket", plantSocket),
+	}
+	if os.Geteuid() != 0 {
+		return all
+	}
+	return append(all,
+		plant("a device", func(t testing.TB, path string) { t.Helper(); must(t, makeDevice(path)) }),
+		plant("a stranger's folder", func(t testing.TB, path string) {
+			t.Helper()
+			fill(t, path)
+			giveAway(t, path)
+			o.watch(t, path)
+		}),
+		plant("a stranger's file", func(t testing.TB, path string) {
+			t.Helper()
+			must(t, os.WriteFile(path, []byte("0123456789abcdef\n"), 0o644))
+			giveAway(t, path)
+		}),
+	)
+}
+
+// giveAway makes a tree the stranger's.
+func giveAway(t testing.TB, dir string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, Stranger, Stranger)
+	}))
+}
+
+// plantSocket makes a socket at which somebody listens and never says a word. It is
+// bound under a short name, for a path that is long is refused.
+func plantSocket(t testing.TB, path string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, "s"))
+	must(t, err)
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	t.Cleanup(func() { _ = l.Close() })
+	must(t, os.Rename(filepath.Join(dir, "s"), path))
+}
