@@ -2,13 +2,16 @@ package downloader_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -246,4 +249,38 @@ func TestAManifestMayLoseATenth(t *testing.T) {
 	r.pull()
 	s.Publish(project(files[:18]...))
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 18, Adopted: 18})
+}
+
+// What comes in place of a manifest and has no end is not read to it.
+func TestAManifestWithoutEnd(t *testing.T) {
+	f := newFickle("physionet", 1)
+	var read atomic.Int64
+	f.spoil = func(r downloader.Request, o *downloader.Object) {
+		if r.Path == manifest.Name {
+			_ = o.Body.Close()
+			o.Size, o.Body = -1, io.NopCloser(&endless{"too many requests, try later ", &read})
+		}
+	}
+	inFakeTime(t, budgeted(1, f), func(t *testing.T, r *rig) {
+		if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrManifest) {
+			t.Errorf("Pull = %v, want %v", err, downloader.ErrManifest)
+		}
+		if n, most := read.Load(), int64(f.askedFor(manifest.Name))<<20; n == 0 || n > most {
+			t.Errorf("%d bytes were read, want some, and at most %d", n, most)
+		}
+	})
+}
+
+// endless is a text again and again, and counts what is read of it.
+type endless struct {
+	text string
+	read *atomic.Int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, strings.Repeat(e.text, len(p)/len(e.text)+1))
+	if e.read.Add(int64(n)) > 1<<30 {
+		return n, errors.New("nobody should read that much")
+	}
+	return n, nil
 }
