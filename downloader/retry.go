@@ -95,8 +95,10 @@ func classify(err error) (verdict, Reason) {
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
-	case seenUnder(err) != "", errors.As(err, new(*EncodingError)):
+	case seenUnder(err) != "":
 		return permanent, ReasonChecksum // until it changes
+	case errors.As(err, new(*EncodingError)):
+		return permanent, ReasonNetwork // nobody can say what its bytes are
 	case errors.As(err, &mismatch):
 		return wrong, ReasonChecksum
 	case errors.Is(err, ErrNotPublished):
