@@ -211,3 +211,47 @@ func TestALoneCopyIsAskedAgain(t *testing.T) {
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, authority: &authority})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 6, Fetched: 6})
 }
+
+// For most of a minute the manifest is something else, or half of it: it is asked for
+// again all that time, less and less often, and no longer.
+func TestAManifestThatIsNoneForAWhile(t *testing.T) {
+	for _, tt := range []struct{ name, text string }{
+		{"empty", ""},
+		{"garbage", "upstream connect error\n"},
+		{"half a line", "5f3a1c"},
+		{"zeros", strings.Repeat("\x00", 4000)},
+	} {
+		for _, lasts := range []time.Duration{40 * time.Second, time.Hour} {
+			t.Run(tt.name+" for "+lasts.String(), func(t *testing.T) {
+				f := newFickle("physionet", 9)
+				f.spoil = func(r downloader.Request, o *downloader.Object) {
+					if r.Path == manifest.Name {
+						replaced(o, tt.text)
+					}
+				}
+				inFakeTime(t, budgeted(2, f), func(t *testing.T, r *rig) {
+					mended := time.AfterFunc(lasts, func() {
+						f.mu.Lock()
+						defer f.mu.Unlock()
+						f.spoil = nil
+					})
+					defer mended.Stop()
+					report, err := r.tryPull(t.Context())
+					switch {
+					case lasts < time.Minute:
+						must(t, err)
+						wantFiles(t, report, store.Complete, store.Files{Total: 9, Fetched: 9})
+					case !errors.Is(err, downloader.ErrManifest) || errors.Is(err, downloader.ErrNoService):
+						t.Errorf("Pull = %v, want what is wrong with the manifest", err)
+					}
+					if report.Elapsed < min(lasts, time.Minute) || report.Elapsed > 80*time.Second {
+						t.Errorf("the pass took %v, want about a minute", report.Elapsed)
+					}
+					if n := f.askedFor(manifest.Name); n < 4 || n > 12 {
+						t.Errorf("%d requests for the manifest in %v, want a few", n, report.Elapsed)
+					}
+				})
+			})
+		}
+	}
+}

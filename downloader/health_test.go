@@ -3,6 +3,7 @@ package downloader_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -60,6 +61,24 @@ func TestABrokenEntryIsNoTroubleOfItsHost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Something on the way packs all that passes, in a way that is not undone here: that is
+// said of each file after one request, within seconds, and not taken for a spell.
+func TestWhatIsPackedOnTheWayIsNamed(t *testing.T) {
+	f := newFickle("physionet", 70)
+	f.befall(sick(fmt.Errorf("https://physionet.org/x.csv: %w", &downloader.EncodingError{Encoding: "deflate"})))
+	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
+		report := r.patiently()
+		wantFiles(t, report, store.Incomplete, store.Files{Total: 70, Failed: 70})
+		failure := report.Failures[0]
+		if failure.Reason != string(downloader.ReasonNetwork) || !strings.Contains(failure.Detail, `"deflate"`) {
+			t.Errorf("%+v, want the network's, and the encoding named", failure)
+		}
+		if n := f.requests(); n > 72 || report.Elapsed > 10*time.Second {
+			t.Errorf("%d requests in %v, want one for each file", n, report.Elapsed)
+		}
+	})
 }
 
 // For four minutes everything is a 502, or refused, or a page: all wait, one asks, and

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"mimicsync/downloader"
@@ -291,4 +293,38 @@ func TestAManifestIsClosedBeforeItIsRenamed(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(r.dir, store.Dir, "manifests", d.String())); err != nil || !bytes.Equal(got, text) {
 		t.Errorf("the kept manifest is %q, %v, want %q", got, err, text)
 	}
+}
+
+// What comes in place of a manifest and has no end is not read to it.
+func TestAManifestWithoutEnd(t *testing.T) {
+	f := newFickle("physionet", 1)
+	var read atomic.Int64
+	f.spoil = func(r downloader.Request, o *downloader.Object) {
+		if r.Path == manifest.Name {
+			_ = o.Body.Close()
+			o.Size, o.Body = -1, io.NopCloser(&endless{"too many requests, try later ", &read})
+		}
+	}
+	inFakeTime(t, budgeted(1, f), func(t *testing.T, r *rig) {
+		if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrManifest) {
+			t.Errorf("Pull = %v, want %v", err, downloader.ErrManifest)
+		}
+		if n, most := read.Load(), int64(f.askedFor(manifest.Name))<<20; n == 0 || n > most {
+			t.Errorf("%d bytes were read, want some, and at most %d", n, most)
+		}
+	})
+}
+
+// endless is a text again and again, and counts what is read of it.
+type endless struct {
+	text string
+	read *atomic.Int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, strings.Repeat(e.text, len(p)/len(e.text)+1))
+	if e.read.Add(int64(n)) > 1<<30 {
+		return n, errors.New("nobody should read that much")
+	}
+	return n, nil
 }

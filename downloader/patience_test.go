@@ -191,6 +191,7 @@ func TestClassify(t *testing.T) {
 		{&fs.PathError{Op: "open", Err: syscall.EACCES}, permanent, ReasonIO},
 		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), permanent, ReasonUnsafePath},
 		{errors.Join(&MismatchError{}, nil), wrong, ReasonChecksum},
+		{onTheWay(&EncodingError{Encoding: "br"}), permanent, ReasonNetwork},
 		{&SizeError{Want: 2, Got: 1}, transient, ReasonSize},
 		{&SizeError{Want: 1, Got: 2}, wrong, ReasonSize},
 		{&StatusError{Code: 500}, transient, ReasonNetwork},

@@ -243,7 +243,7 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 }
 
 // takeManifest copies a manifest into its place among the kept ones, unless it
-// is not whole.
+// is not whole. Of what is none it takes no more than shows that.
 func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
 	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
 	if err != nil {
@@ -254,18 +254,17 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 		_ = os.Remove(f.Name()) // gone already when it was taken over
 	}()
 	sum := sha256.New()
-	size, err := io.Copy(io.MultiWriter(f, sum), body)
+	m := store.Manifest{Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now()}
+	err = p.readManifest(ctx, io.TeeReader(body, io.MultiWriter(f, sum)), &m)
+	m.Size, _ = f.Seek(0, io.SeekCurrent) // it was written just now
+	if short := object.Size >= 0 && m.Size != object.Size; short && (err == nil || errors.Is(err, manifest.ErrTorn)) {
+		return &SizeError{Want: object.Size, Got: m.Size}
+	}
 	if err != nil {
-		return fmt.Errorf("read the manifest: %w", err)
-	}
-	if object.Size >= 0 && size != object.Size {
-		return &SizeError{Want: object.Size, Got: size}
-	}
-	m := store.Manifest{
-		Size: size, Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now(),
+		return err
 	}
 	sum.Sum(m.Digest[:0])
-	if err := p.checkManifest(ctx, f, &m); err != nil {
+	if m.Conflicts, err = manifest.Collisions(f, m.Size); err != nil {
 		return err
 	}
 	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
@@ -281,21 +280,19 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 	return nil
 }
 
-// checkManifest reads a manifest from end to end.
-func (p *pass) checkManifest(ctx context.Context, f *os.File, m *store.Manifest) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	r := manifest.NewReader(f)
-	for {
-		_, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrManifest, err)
-		}
+// readManifest reads a manifest from end to end, or to where it is none, and counts
+// its entries.
+func (p *pass) readManifest(ctx context.Context, body io.Reader, m *store.Manifest) error {
+	r := manifest.NewReader(body)
+	_, err := r.Next()
+	for ; err == nil; _, err = r.Next() {
 		m.Entries++
+	}
+	switch {
+	case isNoManifest(err):
+		return fmt.Errorf("%w: %w", ErrManifest, err)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("read the manifest: %w", err)
 	}
 	if r.Unterminated() {
 		p.s.Logger.WarnContext(ctx, "the manifest's last line has no newline", "dataset", p.ref.String())
@@ -303,9 +300,13 @@ func (p *pass) checkManifest(ctx context.Context, f *os.File, m *store.Manifest)
 	if r.NamesItself() {
 		p.s.Logger.WarnContext(ctx, "the manifest lists itself, which is left out", "dataset", p.ref.String())
 	}
-	var err error
-	m.Conflicts, err = manifest.Collisions(f, m.Size)
-	return err
+	return nil
+}
+
+// isNoManifest reports whether it is the text of a manifest that is wrong.
+func isNoManifest(err error) bool {
+	_, syntax := errors.AsType[*manifest.SyntaxError](err)
+	return syntax || errors.Is(err, manifest.ErrEmpty) || errors.Is(err, manifest.ErrHTML) || errors.Is(err, manifest.ErrTorn)
 }
 
 // heardReader tells the watchdog of every read, and counts.

@@ -95,8 +95,10 @@ func classify(err error) (verdict, Reason) {
 		return fatal, ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
 		return permanent, ReasonUnsafePath
-	case seenUnder(err) != "", errors.As(err, new(*EncodingError)):
+	case seenUnder(err) != "":
 		return permanent, ReasonChecksum // until it changes
+	case errors.As(err, new(*EncodingError)):
+		return permanent, ReasonNetwork // nobody can say what its bytes are
 	case errors.As(err, &mismatch):
 		return wrong, ReasonChecksum
 	case errors.Is(err, ErrNotPublished):
@@ -233,7 +235,7 @@ func (p *patience) judge(err error, progress bool) error {
 			p.down = now // others may have got through since
 		}
 		if lasted := now.Sub(p.down); lasted > p.outage+p.granted {
-			if _, refused := errors.AsType[*AccessError](err); !refused { // that says it all
+			if _, refused := errors.AsType[*AccessError](err); !refused && !errors.Is(err, ErrManifest) { // those say it all
 				err = endless(err, lasted)
 			}
 			return backoff.Permanent(err)
@@ -277,7 +279,7 @@ func (p *patience) verdict(err error) verdict {
 	case asksForPassword(err) && (p.served == nil || !p.served()):
 		return barred
 	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !isShrunk(err):
-		return wrong // half of it, or something else; or it is as its authors made it
+		return unreachable // half of it, or something else: a server in trouble, or its authors at work
 	case isTrouble(err) && v != permanent && v != barred:
 		return unreachable
 	}

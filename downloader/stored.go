@@ -12,15 +12,16 @@ import (
 	"strings"
 )
 
-// EncodingError means that a source keeps an object packed in a way that is not
-// undone here.
+// EncodingError means that a source, or what is on the way to it, sends an object
+// packed in a way that is not undone here. It is asked for once, as it would come the
+// same way again.
 type EncodingError struct {
 	Encoding string // as its Content-Encoding has it
 }
 
 // Error names the encoding.
 func (e *EncodingError) Error() string {
-	return fmt.Sprintf("the source keeps it with the Content-Encoding %.40q, which cannot be undone here", e.Encoding)
+	return fmt.Sprintf("it comes with the Content-Encoding %.40q, which was not asked for and cannot be undone here", e.Encoding)
 }
 
 // Packing is what a Content-Encoding says of the bytes of an entry at a store.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Name is the file name of a manifest, at the root of every version.
@@ -89,7 +90,7 @@ func (r *Reader) next() (Entry, error) {
 		text := trimEOL(line)
 		if !blank(text) {
 			e, perr := r.parse(text, start, err != nil)
-			if perr != nil || e.Path != Name {
+			if perr != nil || !r.isItself(e.Path) {
 				return e, perr
 			}
 			r.itself = true
@@ -98,6 +99,15 @@ func (r *Reader) next() (Entry, error) {
 			return Entry{}, r.end()
 		}
 	}
+}
+
+// isItself reports whether a path is that of the manifest, also in a line of sha256sum's that somebody has added to
+// others of one space.
+func (r *Reader) isItself(path string) bool {
+	if r.form == formSpace && isMode(path[0]) {
+		path = path[1:]
+	}
+	return strings.TrimPrefix(path, "./") == Name
 }
 
 // readLine returns the next line with its end, valid until the next call, and where it starts. The error is

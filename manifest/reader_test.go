@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -333,5 +334,34 @@ func checkRewritten(t *testing.T, entries []Entry) {
 	}
 	if diff := cmp.Diff(entries, again); diff != "" {
 		t.Fatalf("written and read again: -want +got\n%s", diff)
+	}
+}
+
+// A line for the manifest itself is left out in each form, and also in sha256sum's form among lines of one space, as
+// `sha256sum * >> SHA256SUMS.txt` adds it.
+func TestALineForTheManifestItself(t *testing.T) {
+	digest := strings.Repeat("a7", 32)
+	for _, test := range []struct{ name, first, itself string }{
+		{"one space", " notes.csv", " SHA256SUMS.txt"},
+		{"two spaces", "  notes.csv", "  SHA256SUMS.txt"},
+		{"an asterisk", " *notes.csv", " *SHA256SUMS.txt"},
+		{"two spaces among one", " notes.csv", "  SHA256SUMS.txt"},
+		{"an asterisk among one space, from find", " notes.csv", " *./SHA256SUMS.txt"},
+		{"one space among two", "  notes.csv", " SHA256SUMS.txt"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := NewReader(strings.NewReader(digest + test.first + "\n" + digest + test.itself + "\n" + digest + test.first + ".gz\n"))
+			entries, err := readAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var paths []string
+			for _, e := range entries {
+				paths = append(paths, e.Path)
+			}
+			if want := []string{"notes.csv", "notes.csv.gz"}; !slices.Equal(paths, want) || !r.NamesItself() {
+				t.Errorf("entries %q, names itself: %t; want %q and that it does", paths, r.NamesItself(), want)
+			}
+		})
 	}
 }

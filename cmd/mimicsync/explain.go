@@ -246,6 +246,9 @@ func adviseNetwork(err error) (advice, bool) {
 	case errors.Is(err, downloader.ErrWebPage):
 		return advice{exitIncomplete, "the server may be under maintenance, or a login page of the network in between: open the address in a browser on this machine;\n" +
 			"then run the same command to go on"}, true
+	case errors.As(err, new(*downloader.EncodingError)):
+		return advice{exitIncomplete, "a proxy in between may pack what passes: ask who runs it to let this server's files through as they are, or go around it;\n" +
+			"then run the same command to go on"}, true
 	case errors.As(err, &certificate):
 		return advice{exitIncomplete, "a proxy or a wrong clock may be in between: name its certificate with SSL_CERT_FILE, or set the clock"}, true
 	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):

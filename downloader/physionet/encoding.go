@@ -44,7 +44,7 @@ func decode(o *downloader.Object, r *http.Response, name string) error {
 	case encoding == "":
 		return nil
 	case !isGzip(encoding):
-		return fmt.Errorf("it comes with the Content-Encoding %q, which was not asked for and cannot be undone", encoding)
+		return &downloader.EncodingError{Encoding: encoding}
 	case r.StatusCode == http.StatusPartialContent: // of an entry that is compressed itself, see beyondUse
 		return nil
 	}

@@ -104,7 +104,8 @@ func TestPartsUnderAContentEncoding(t *testing.T) {
 func TestAContentEncodingThatCannotBeUndone(t *testing.T) {
 	for _, encoding := range []string{"br", "zstd", "gzip, br"} {
 		s := newSource(t, physionet.Options{URL: encoded(t, encoding, []byte("xyz"))})
-		if _, err := fetch(t.Context(), s, "d.csv"); err == nil || !strings.Contains(err.Error(), strconv.Quote(encoding)) {
+		_, err := fetch(t.Context(), s, "d.csv")
+		if e, ok := errors.AsType[*downloader.EncodingError](err); !ok || e.Encoding != encoding || !strings.Contains(err.Error(), strconv.Quote(encoding)) {
 			t.Errorf("under %s: %v, want an error that names it", encoding, err)
 		}
 	}
