@@ -66,7 +66,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		}
 		return nil
 	}
-	p.progress.Connections.Add(1)
+	dog.source = p.progress.request(c.Name())
 	runs := p.crowd.begin(t, g, c, dog.cancel)
 	switch whole := t.wantsWhole(); {
 	case whole && helper:
@@ -87,7 +87,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		}
 	}
 	p.crowd.end(runs, err)
-	p.progress.Connections.Add(-1)
+	p.progress.ended(dog.source)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.release(g)
 	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)

@@ -126,6 +126,11 @@ const (
 	CauseBadBillingProject Cause = "bad_billing_project"
 	// CauseNotGranted means that the account is known and has no access.
 	CauseNotGranted Cause = "not_granted"
+	// CauseOwner is the same of a bucket that is not PhysioNet's: somebody else lets
+	// people in.
+	CauseOwner Cause = "bucket_owner"
+	// CauseShut means that a bucket refuses which is open to everybody.
+	CauseShut Cause = "open_bucket_shut"
 	// CauseNoBucket means that there is no such bucket.
 	CauseNoBucket Cause = "no_bucket"
 )

@@ -315,7 +315,7 @@ func isTrouble(err error) bool {
 	}
 	if access, ok := errors.AsType[*AccessError](err); ok {
 		switch access.Cause {
-		case "", CauseNotGranted, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin, CauseStranger, CauseUnexplained:
+		case "", CauseNotGranted, CauseOwner, CauseShut, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin, CauseStranger, CauseUnexplained:
 			return !access.Sure
 		}
 		return false

@@ -112,7 +112,7 @@ func Foremost(waits []Wait, requests int64, flows bool) (first Wait, ok bool) {
 
 // addresses are what an error says of the request that failed, which a wait says
 // in other words: its method and URL.
-var addresses = regexp.MustCompile(`(?:[A-Z][a-z]+ "https?://[^"]*"|https?://[^\s"]+?): `)
+var addresses = regexp.MustCompile(`(?:[A-Z][a-z]+ "https?://[^"]*"|https?://[^\s"]+?|(?:s3|gs)://[^"]+?): `)
 
 // statuses are those of HTTP that come alone, at the end of an error.
 var statuses = regexp.MustCompile(`\bstatus (\d{3})$`)
@@ -154,16 +154,6 @@ func brief(source, why string) string {
 		}
 		return status + " (" + word + ")"
 	})
-}
-
-// request counts a request until its end, which the caller tells. It may be called
-// on a nil Progress.
-func (p *Progress) request() (ended func()) {
-	if p == nil {
-		return func() {}
-	}
-	p.Connections.Add(1)
-	return func() { p.Connections.Add(-1) }
 }
 
 // retried counts an attempt that failed and is made again. It may be called on a

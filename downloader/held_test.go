@@ -131,6 +131,8 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		{&StatusError{URL: "https://physionet.org/files/demo/1.0/a.csv?x=1", Code: 503}, "status 503 (busy)"},
 		{&StatusError{URL: "https://physionet.org/api/v1/project/published/demo/", Code: 429}, "status 429 (too many requests)"},
 		{&StatusError{URL: "https://physionet.org/x", Code: 599}, "status 599"},
+		{&StatusError{URL: "s3://physionet-open/demo/1.0/a.csv", Code: 503}, "status 503 (busy)"},
+		{&StatusError{URL: "gs://demo-1.0.physionet.org/a b.csv", Code: 502}, "status 502 (bad gateway)"},
 		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: refused}, "10.0.0.7:443 refuses connections"},
 		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: &net.OpError{Op: "proxyconnect", Net: "tcp", Err: refused}}, "the proxy 10.0.0.7:443 refuses connections"},
 		{&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "physionet.lab", Server: "10.0.0.1:53", IsNotFound: true}}, "no address is known of physionet.lab"},

@@ -23,10 +23,11 @@ type Progress struct {
 	// Connections is how many requests run.
 	Connections atomic.Int64
 
-	waits   waits // see Waits
-	holds   holds
-	sources atomic.Pointer[askedSources]
-	told    atomic.Pointer[[]Wait] // by another process, in the place of the three above
+	waits    waits // see Waits
+	silences silences
+	holds    holds
+	sources  atomic.Pointer[askedSources]
+	told     atomic.Pointer[[]Wait] // by another process, in the place of those above
 }
 
 // Phase is what a pass is busy with.
@@ -40,7 +41,10 @@ const (
 	PhaseEnd
 )
 
-func (p *Progress) enter(phase Phase) { p.Phase.Store(int32(phase)) }
+func (p *Progress) enter(phase Phase) {
+	p.silences.forget()
+	p.Phase.Store(int32(phase))
+}
 
 var phaseNames = []string{"manifest", "survey", "transfer", "end"}
 

@@ -202,9 +202,9 @@ func (z *publishedSize) fetch() int64 {
 	}
 	ctx, dog := watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
 	defer dog.end()
-	z.p.progress.Connections.Add(1)
+	dog.source = z.p.progress.request(z.from.Name())
 	n, err := publisher.PublishedSize(ctx, z.p.ref)
-	z.p.progress.Connections.Add(-1)
+	z.p.progress.ended(dog.source)
 	z.p.s.answered(z.from.Name(), err)
 	if err != nil && z.ctx.Err() == nil {
 		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
@@ -221,15 +221,15 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
-	p.progress.Connections.Add(1)
+	ctx, dog := watch(ctx, p.s.IdleTimeout)
+	defer dog.end()
+	dog.source = p.progress.request(b.Name())
 	received := &heardReader{}
 	defer func() {
-		p.progress.Connections.Add(-1)
+		p.progress.ended(dog.source)
 		p.s.Observer.Received(b.Name(), received.n)
 		p.s.release(b, err)
 	}()
-	ctx, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
 	object, err := b.Open(ctx, request)
 	if err != nil {
 		return err
@@ -344,10 +344,11 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}
-		defer progress.request()()
 		defer func() { s.release(b, err) }()
 		watched, dog := watch(ctx, s.IdleTimeout)
 		defer dog.end()
+		dog.source = progress.request(b.Name())
+		defer progress.ended(dog.source)
 		ref.Version, err = publisher.Latest(watched, ref.Dataset)
 		return false, err
 	}, func(err error, wait time.Duration) {

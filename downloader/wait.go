@@ -38,9 +38,14 @@ func (p *Progress) Waits() []Wait {
 	if told := p.told.Load(); told != nil {
 		return slices.Clone(*told)
 	}
-	all := p.held()
+	all, silent := p.held(), p.silences.waits()
 	p.waits.mu.Lock()
 	defer p.waits.mu.Unlock()
+	for _, w := range silent {
+		if _, known := p.waits.open[waitKey{w.For, ""}]; !known { // else more is known of it
+			all = append(all, w)
+		}
+	}
 	for _, w := range p.waits.open {
 		w.Why = brief(w.For, w.Why)
 		all = append(all, w)

@@ -145,6 +145,11 @@ func gcsCure(e *downloader.AccessError) []step {
 		return []step{{Do: "have the service account's owner give you the role Service Account Token Creator", Page: e.Page}, {Do: "or log in to Google as the account that is linked with PhysioNet", Command: "gcloud auth application-default login"}}
 	case downloader.CauseNoBucket:
 		return []step{{Do: "see whether the version has a copy at Google, and under which name", Page: e.Page}}
+	case downloader.CauseOwner:
+		return []step{
+			{Do: "ask the bucket's owner to give this account the role Storage Object Viewer, or compare the name in gcs.buckets with the right one"},
+			{Do: "or log in to Google as an account that may read it", Command: e.Command},
+		}
 	}
 	login.Command = first(login.Command, "gcloud auth application-default login")
 	return []step{
@@ -186,6 +191,16 @@ func s3Cure(e *downloader.AccessError) []step {
 		return []step{{Do: "let the location in the configuration end with /" + e.Ref.Dataset + "/" + e.Ref.Version + "/"}, page}
 	case downloader.CauseIdentityPolicy:
 		return []step{{Do: "give the IAM user the policy AmazonS3ReadOnlyAccess", Page: "https://console.aws.amazon.com/iam/"}}
+	case downloader.CauseOwner:
+		return []step{
+			{Do: "ask the bucket's owner to let your AWS identity read it (s3:GetObject, s3:ListBucket)"},
+			{Do: "or, where the reader pays, let the location in the configuration say requester_pays: true"},
+		}
+	case downloader.CauseShut:
+		return []step{
+			{Do: "see under Files whether the version has a copy at Amazon", Page: e.Page},
+			{Do: "if it has, this is for the bucket's owner to mend, or a firewall is in between: fetch it from another source"},
+		}
 	case downloader.CauseArchived:
 		return []step{{Do: "fetch it from another source, or ask its owner to restore it"}}
 	case downloader.CauseAccessPoint:

@@ -28,10 +28,10 @@ says so, and is steered by its page, by its API and by pull, plan, status, verif
 prune, which go through it while it owns the mirror. Without a configuration file nothing is
 scheduled.
 
-SIGHUP reads the configuration file again; a bad one leaves the running configuration
-in force. SIGTERM and SIGINT end it in good order within ten seconds, a second one at
-once: what has come is saved at any moment. If the mirror's disk is not mounted it
-waits, and writes nothing.
+A configuration file that has changed is read again within a minute, or at once on
+SIGHUP; a bad one leaves the running configuration in force. SIGTERM and SIGINT end it
+in good order within ten seconds, a second one at once: what has come is saved at any
+moment. If the mirror's disk is not mounted it waits, and writes nothing.
 
 Under systemd, a credential that is named physionet is the PhysioNet account, in the
 form that --credentials reads.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"mimicsync/downloader/physionet"
@@ -43,8 +44,14 @@ func (a *app) fitFiles(ctx context.Context, connections int) int {
 		if a.serves {
 			a.logger().WarnContext(ctx, "fewer connections: few files may be open", "connections", fits, "wanted", connections, "open_files", openFiles)
 		} else {
-			a.ui.note("%d connections, and not %d: this process may open %d files; to allow more: ulimit -n 4096", fits, connections, openFiles)
+			a.ui.note("%s", fewer(fits, connections, openFiles))
 		}
 	}
 	return fits
+}
+
+// fewer tells a person that not all connections fit.
+func fewer(fits, wanted int, openFiles uint64) string {
+	return fmt.Sprintf("%s, and not %d: this process may open %d files; to allow more: ulimit -n 4096",
+		plural(int64(fits), "connection", "connections"), wanted, openFiles)
 }

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestConnectionsThatFitTheOpenFiles(t *testing.T) {
 	for _, tt := range []struct {
@@ -22,6 +25,14 @@ func TestConnectionsThatFitTheOpenFiles(t *testing.T) {
 	} {
 		if got := fitting(tt.connections, tt.openFiles, tt.sources, tt.passes); got != tt.want {
 			t.Errorf("fitting(%d, %d, %d, %d) = %d, want %d", tt.connections, tt.openFiles, tt.sources, tt.passes, got, tt.want)
+		}
+	}
+}
+
+func TestFewerConnectionsInWords(t *testing.T) {
+	for fits, want := range map[int]string{1: "1 connection, and not 64: this process may open 72 files; ", 7: "7 connections, and not 64: "} {
+		if got := fewer(fits, 64, 72); !strings.HasPrefix(got, want) {
+			t.Errorf("fewer(%d, 64, 72) = %q, want %q first", fits, got, want)
 		}
 	}
 }

@@ -33,6 +33,7 @@ func (s *serving) interpret(c configs.Config) (daemon.Settings, error) {
 // load reads the configuration file again. The notes are what the daemon cannot
 // change while it runs.
 func (s *serving) load() (daemon.Settings, []string, error) {
+	s.config.take()
 	c, err := s.app.loadConfig()
 	if err != nil {
 		return daemon.Settings{}, nil, err

@@ -33,6 +33,8 @@ type serving struct {
 	served  served
 	hangups <-chan struct{}
 	poll    time.Duration // how often it looks for a mirror that is away
+	config  configWatch
+	look    time.Duration // how often it looks at the configuration file
 	token   string        // of the API, once it was read
 
 	settings atomic.Pointer[daemon.Settings] // the last ones that were right
@@ -49,8 +51,10 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	a.serves = true
 	a.sources, a.billingProject = daemonSources(a.file), a.file.GCS.BillingProject
 	s := &serving{
-		app: a, listen: listen, logger: a.logger(), metrics: metrics.New(), served: servedMirror(mirror), hangups: hangups, poll: 30 * time.Second,
+		app: a, listen: listen, logger: a.logger(), metrics: metrics.New(), served: servedMirror(mirror), hangups: hangups, poll: 30 * time.Second, look: 30 * time.Second,
 	}
+	s.config.path, _ = a.configPath()
+	s.config.take()
 	if s.listen == nil {
 		s.listen = a.file.Listen
 	}
@@ -169,14 +173,20 @@ func (s *serving) beside(ready func() error, page http.Handler) http.Handler {
 	return mux
 }
 
-// reload takes the configuration over at each SIGHUP, and says again how things
-// are.
+// reload takes the configuration over at each SIGHUP and when its file has changed,
+// and says again how things are.
 func (s *serving) reload(ctx context.Context, take func(context.Context) (notes []string, err error), status func() string) {
+	look := time.NewTicker(s.look)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.hangups:
+		case <-look.C:
+			if !s.configChanged(ctx) {
+				continue
+			}
 		}
 		s.manager.reloading()
 		notes, err := take(ctx)
@@ -188,6 +198,16 @@ func (s *serving) reload(ctx context.Context, take func(context.Context) (notes 
 		}
 		s.manager.ready(status())
 	}
+}
+
+// configChanged looks at the configuration file. That it is away, or empty, is no
+// change, but worth a word.
+func (s *serving) configChanged(ctx context.Context) bool {
+	changed, err := s.config.look()
+	if err != nil {
+		s.logger.ErrorContext(ctx, "configuration not reloaded", "file", s.config.path, "err", fmt.Errorf("%w; the one in force stays", err))
+	}
+	return changed
 }
 
 // loadForLater reads the configuration for the next daemon, while there is none.

@@ -12,6 +12,7 @@ import (
 	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/sourcetest"
+	"mimicsync/manifest"
 )
 
 // What is wrong in the cloud, and what a person is told about it. Reads and
@@ -22,6 +23,7 @@ func TestAccess(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		bucket  lookalike.Bucket
+		at      string // where the source looks for the version, if not in the usual bucket
 		billing string
 		login   func(t *testing.T, endpoint string)
 		denial  downloader.Denial
@@ -65,6 +67,12 @@ func TestAccess(t *testing.T) {
 			tells: []string{"alice@example.org", "https://physionet.org/settings/cloud/", "request access", "https://physionet.org/content/demo/1.0/"},
 		},
 		{
+			name: "a person at a lab's own bucket", bucket: lookalike.Bucket{Name: "the-lab-copy", Objects: oneFile, Readers: []string{"somebody"}}, at: "the-lab-copy",
+			login:  func(t *testing.T, _ string) { t.Helper(); logIn(t, person) },
+			denial: downloader.Forbidden, cause: downloader.CauseOwner,
+			tells: []string{"alice@example.org", "the-lab-copy", "its owner has to give it the role Storage Object Viewer"},
+		},
+		{
 			name: "no bucket", bucket: lookalike.Bucket{Name: "another", Objects: oneFile},
 			denial: downloader.UnknownVersion, cause: downloader.CauseNoBucket,
 			tells: []string{"no bucket " + bucketOf},
@@ -78,9 +86,13 @@ func TestAccess(t *testing.T) {
 			if c.login != nil {
 				c.login(t, endpoint)
 			}
-			s := newSource(t, gcs.Options{
+			o := gcs.Options{
 				Endpoint: endpoint, BillingProject: c.billing, Anonymous: c.login == nil, DialContext: serveLogin(t, store),
-			})
+			}
+			if c.at != "" {
+				o.Bucket = func(manifest.Ref) string { return c.at }
+			}
+			s := newSource(t, o)
 			for _, e := range []*downloader.AccessError{refused(t, s, "a.csv"), refusedListing(t, s)} {
 				if e.Denial != c.denial || e.Cause != c.cause || e.Source != gcs.Name || e.Ref != sourcetest.Ref {
 					t.Errorf("the error is %+v, want denial %d, cause %s", e, c.denial, c.cause)

@@ -17,6 +17,7 @@ import (
 const (
 	physioNet          = "https://physionet.org"
 	cloudSettings      = physioNet + "/settings/cloud/"
+	physioNetBucket    = ".physionet.org" // at the end of the name of each bucket that PhysioNet lets people into
 	aboutPaying        = "https://cloud.google.com/storage/docs/using-requester-pays"
 	billingConsole     = "https://console.cloud.google.com/billing/linkedaccount?project="
 	aboutFederation    = "https://cloud.google.com/iam/docs/troubleshooting-workload-identity-federation"
@@ -217,6 +218,11 @@ func (s *Source) notGranted(x *exchange, r downloader.Request) error {
 	account := e.User
 	if account == "" {
 		account = "of this login"
+	}
+	if !strings.HasSuffix(s.bucket(r.Ref), physioNetBucket) {
+		e.Cause, e.Page, e.Command = downloader.CauseOwner, "", loginCommand
+		e.Detail = fmt.Sprintf("the Google account %s may not read %s, which is not PhysioNet's: its owner has to give it the role Storage Object Viewer (%s)", account, s.bucket(r.Ref), x.quote())
+		return e
 	}
 	if x.who.isService() {
 		e.Command = loginCommand

@@ -154,7 +154,15 @@ func TestRefusals(t *testing.T) {
 		},
 		"a bucket that refuses": {
 			location: s3.Location{URL: "s3://controlled/{dataset}/{version}/"},
-			denial:   downloader.Forbidden, cause: downloader.CauseNotGranted, says: "who may not list is not told",
+			denial:   downloader.Forbidden, cause: downloader.CauseOwner, says: "who may not list is not told",
+		},
+		"a bucket of PhysioNet's that refuses": {
+			location: s3.Location{URL: "s3://mimic-iii-physionet/"}, do: fault(403, "AccessDenied"),
+			denial: downloader.Forbidden, cause: downloader.CauseNotGranted, says: "who may not list is not told",
+		},
+		"the open bucket refuses": {
+			location: s3.Open, do: fault(403, "AccessDenied"),
+			denial: downloader.Forbidden, cause: downloader.CauseShut, says: "though that bucket is open to everybody",
 		},
 		"a bucket that refuses strangers": {
 			location: s3.Location{URL: "s3://controlled/{dataset}/{version}/", Anonymous: true},

@@ -206,15 +206,29 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *dow
 		e.Cause = downloader.CauseAccessPoint
 		e.Detail = subject + ": the access point's number may be that of other people (yours is on the dataset's page), " +
 			"or AWS access is not enabled there" + onlyUsers(e.User) + hidden(path)
+	case a.bucket == openBucket && p.amazon:
+		e.Cause = downloader.CauseShut
+		e.Detail = subject + ", though that bucket is open to everybody" + hidden(path)
 	case p.Anonymous:
 		e.Cause = downloader.CauseStranger
 		e.Detail = subject + " to strangers, and the location says that no credentials are sent" + hidden(path)
 	case p.RequesterPays:
+		e.Cause = a.granter()
 		e.Detail = subject + hidden(path)
 	default:
+		e.Cause = a.granter()
 		e.Detail = subject + "; or the bucket wants the reader to pay, which the configuration has to agree to" + hidden(path)
 	}
 	return e
+}
+
+// granter tells whether it is PhysioNet that lets people into a bucket, or another
+// owner. What PhysioNet has besides access points says so in its name.
+func (a address) granter() downloader.Cause {
+	if strings.Contains(a.bucket, "physionet") {
+		return downloader.CauseNotGranted
+	}
+	return downloader.CauseOwner
 }
 
 // onlyUsers says what PhysioNet cannot let in.

@@ -25,7 +25,9 @@ type Location struct {
 }
 
 // Open is where PhysioNet keeps its open datasets.
-var Open = Location{URL: "s3://physionet-open/{dataset}/{version}/", Region: defaultRegion, Anonymous: true}
+var Open = Location{URL: "s3://" + openBucket + "/{dataset}/{version}/", Region: defaultRegion, Anonymous: true}
+
+const openBucket = "physionet-open"
 
 const defaultRegion = "us-east-1" // of all that PhysioNet has
 
