@@ -57,6 +57,10 @@ func (p *pass) doubtManifest(ctx context.Context) {
 	err := p.fetchManifest(ctx, authority, p.manifestRequest(authority, v.Manifest), &v)
 	switch {
 	case ctx.Err() != nil:
+	case err == nil && v.Manifest.Digest == p.version.Manifest.Digest:
+		if _, err := p.s.Store.PutVersion(v); err != nil { // that it was confirmed
+			p.stop(err)
+		}
 	case err == nil && v.Manifest.Digest != p.version.Manifest.Digest:
 		p.s.Logger.WarnContext(ctx, "the manifest was made anew", "dataset", p.ref.String(), "entries", v.Manifest.Entries)
 		p.stop(errRenewed)
@@ -68,6 +72,7 @@ func (p *pass) doubtManifest(ctx context.Context) {
 // takeOver makes a pass go on where another one ended with errRenewed.
 func (p *pass) takeOver(before *pass) {
 	p.start, p.spent, p.doubts.asked = before.start, before.spent, time.Now()
+	p.doubts.wrong = min(before.doubts.wrong, 1) // so that the manifest is asked for whatever its validator says
 	earlier := before.tally.report
 	if e := before.earlier; e != nil {
 		earlier.Quarantined = slices.Concat(e.Quarantined, earlier.Quarantined)

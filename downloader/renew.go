@@ -2,11 +2,8 @@ package downloader
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -163,10 +160,11 @@ func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
 	return patience
 }
 
-// manifestRequest asks for the manifest, if it is another one than known.
+// manifestRequest asks for the manifest, if it is another one than known; whatever it
+// is where that is in doubt.
 func (p *pass) manifestRequest(b Budgeted, known store.Manifest) Request {
 	r := Request{Ref: p.ref, Path: manifest.Name}
-	if known.Source == b.Name() {
+	if known.Source == b.Name() && !p.isDoubted(known) {
 		r.NoneMatch = known.Validator
 	}
 	return r
@@ -240,88 +238,8 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	if v.Bytes == 0 && b.Name() == p.size.from.Name() {
 		p.size.ask() //nolint:contextcheck // it has that of the step
 	}
-	received.r, received.dog = object.Body, dog
+	received.r, received.dog, received.begun = object.Body, dog, time.Now()
 	return p.takeManifest(ctx, received, v, b.Name(), object)
-}
-
-// takeManifest copies a manifest into its place among the kept ones, unless it
-// is not whole.
-func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
-	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // gone already when it was taken over
-	}()
-	sum := sha256.New()
-	size, err := io.Copy(io.MultiWriter(f, sum), body)
-	if err != nil {
-		return fmt.Errorf("read the manifest: %w", err)
-	}
-	if object.Size >= 0 && size != object.Size {
-		return &SizeError{Want: object.Size, Got: size}
-	}
-	m := store.Manifest{
-		Size: size, Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now(),
-	}
-	sum.Sum(m.Digest[:0])
-	if err := p.checkManifest(ctx, f, &m); err != nil {
-		return err
-	}
-	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
-		return &ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
-	}
-	if err := p.s.Tree.keepManifest(f, m.Digest); err != nil {
-		return err
-	}
-	if v.Manifest.Digest != m.Digest {
-		v.Bytes = 0 // was that of the former one
-	}
-	v.Manifest = m
-	return nil
-}
-
-// checkManifest reads a manifest from end to end.
-func (p *pass) checkManifest(ctx context.Context, f *os.File, m *store.Manifest) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	r := manifest.NewReader(f)
-	for {
-		_, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrManifest, err)
-		}
-		m.Entries++
-	}
-	if r.Unterminated() {
-		p.s.Logger.WarnContext(ctx, "the manifest's last line has no newline", "dataset", p.ref.String())
-	}
-	if r.NamesItself() {
-		p.s.Logger.WarnContext(ctx, "the manifest lists itself, which is left out", "dataset", p.ref.String())
-	}
-	var err error
-	m.Conflicts, err = manifest.Collisions(f, m.Size)
-	return err
-}
-
-// heardReader tells the watchdog of every read, and counts.
-type heardReader struct {
-	r   io.Reader
-	dog *watchdog
-	n   int64 // bytes read
-}
-
-func (h *heardReader) Read(b []byte) (int, error) {
-	n, err := h.r.Read(b)
-	h.n += int64(n)
-	h.dog.heard()
-	return n, err
 }
 
 // latest stands for the newest version where a Wait names what it is for.
