@@ -56,9 +56,10 @@ func (d *doubts) mayAsk(last bool) bool {
 
 // inherit takes over from a pass whose manifest was made anew for the n-th time. What
 // has just changed may do so again: that is asked soon, and then less and less often,
-// for a server may take minutes to be of one edition.
-func (d *doubts) inherit(n int) {
-	d.asked, d.believed = time.Now(), time.Second<<(n-1)
+// for a server may take minutes to be of one edition. Whatever cast doubt on the former
+// manifest makes the next one be asked for unconditionally.
+func (d *doubts) inherit(before *doubts, n int) {
+	d.asked, d.believed, d.wrong = time.Now(), time.Second<<(n-1), min(before.wrong, 1)
 }
 
 // doubtManifest is called after a wrong digest, or where a file is not there. Where
@@ -73,6 +74,10 @@ func (p *pass) doubtManifest(ctx context.Context, last bool) {
 	err := p.fetchManifest(ctx, authority, p.manifestRequest(authority, v.Manifest), &v)
 	switch {
 	case ctx.Err() != nil:
+	case err == nil && v.Manifest.Digest == p.version.Manifest.Digest:
+		if _, err := p.s.Store.PutVersion(v); err != nil { // that it was confirmed
+			p.stop(err)
+		}
 	case err == nil && v.Manifest.Digest != p.version.Manifest.Digest:
 		p.s.Logger.WarnContext(ctx, "the manifest was made anew", "dataset", p.ref.String(), "entries", v.Manifest.Entries)
 		p.stop(errRenewed)
@@ -85,7 +90,7 @@ func (p *pass) doubtManifest(ctx context.Context, last bool) {
 // renewals-th that does.
 func (p *pass) takeOver(before *pass, renewals int) {
 	p.start, p.spent = before.start, before.spent
-	p.doubts.inherit(renewals)
+	p.doubts.inherit(&before.doubts, renewals)
 	earlier := before.tally.report
 	if e := before.earlier; e != nil {
 		earlier.Quarantined = slices.Concat(e.Quarantined, earlier.Quarantined)

@@ -2,11 +2,8 @@ package downloader
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -161,10 +158,11 @@ func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
 	return patience
 }
 
-// manifestRequest asks for the manifest, if it is another one than known.
+// manifestRequest asks for the manifest, if it is another one than known; whatever it
+// is where that is in doubt.
 func (p *pass) manifestRequest(b Budgeted, known store.Manifest) Request {
 	r := Request{Ref: p.ref, Path: manifest.Name}
-	if known.Source == b.Name() {
+	if known.Source == b.Name() && !p.isDoubted(known) {
 		r.NoneMatch = known.Validator
 	}
 	return r
@@ -238,89 +236,8 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 	if v.Bytes == 0 && b.Name() == p.size.from.Name() {
 		p.size.ask() //nolint:contextcheck // it has that of the step
 	}
-	received.r, received.dog = object.Body, dog
+	received.r, received.dog, received.begun = object.Body, dog, time.Now()
 	return p.takeManifest(ctx, received, v, b.Name(), object)
-}
-
-// takeManifest copies a manifest into its place among the kept ones, unless it
-// is not whole. Of what is none it takes no more than shows that.
-func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
-	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // gone already when it was taken over
-	}()
-	sum := sha256.New()
-	m := store.Manifest{Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now()}
-	err = p.readManifest(ctx, io.TeeReader(body, io.MultiWriter(f, sum)), &m)
-	m.Size, _ = f.Seek(0, io.SeekCurrent) // it was written just now
-	if short := object.Size >= 0 && m.Size != object.Size; short && (err == nil || errors.Is(err, manifest.ErrTorn)) {
-		return &SizeError{Want: object.Size, Got: m.Size}
-	}
-	if err != nil {
-		return err
-	}
-	sum.Sum(m.Digest[:0])
-	if m.Conflicts, err = manifest.Collisions(f, m.Size); err != nil {
-		return err
-	}
-	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
-		return &ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
-	}
-	if err := p.s.Tree.keepManifest(f, m.Digest); err != nil {
-		return err
-	}
-	if v.Manifest.Digest != m.Digest {
-		v.Bytes = 0 // was that of the former one
-	}
-	v.Manifest = m
-	return nil
-}
-
-// readManifest reads a manifest from end to end, or to where it is none, and counts
-// its entries.
-func (p *pass) readManifest(ctx context.Context, body io.Reader, m *store.Manifest) error {
-	r := manifest.NewReader(body)
-	_, err := r.Next()
-	for ; err == nil; _, err = r.Next() {
-		m.Entries++
-	}
-	switch {
-	case isNoManifest(err):
-		return fmt.Errorf("%w: %w", ErrManifest, err)
-	case !errors.Is(err, io.EOF):
-		return fmt.Errorf("read the manifest: %w", err)
-	}
-	if r.Unterminated() {
-		p.s.Logger.WarnContext(ctx, "the manifest's last line has no newline", "dataset", p.ref.String())
-	}
-	if r.NamesItself() {
-		p.s.Logger.WarnContext(ctx, "the manifest lists itself, which is left out", "dataset", p.ref.String())
-	}
-	return nil
-}
-
-// isNoManifest reports whether it is the text of a manifest that is wrong.
-func isNoManifest(err error) bool {
-	_, syntax := errors.AsType[*manifest.SyntaxError](err)
-	return syntax || errors.Is(err, manifest.ErrEmpty) || errors.Is(err, manifest.ErrHTML) || errors.Is(err, manifest.ErrTorn)
-}
-
-// heardReader tells the watchdog of every read, and counts.
-type heardReader struct {
-	r   io.Reader
-	dog *watchdog
-	n   int64 // bytes read
-}
-
-func (h *heardReader) Read(b []byte) (int, error) {
-	n, err := h.r.Read(b)
-	h.n += int64(n)
-	h.dog.heard()
-	return n, err
 }
 
 // latest stands for the newest version where a Wait names what it is for.

@@ -278,7 +278,7 @@ func (p *patience) verdict(err error) verdict {
 		return unreachable
 	case asksForPassword(err) && (p.served == nil || !p.served()):
 		return barred
-	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !isShrunk(err):
+	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !errors.Is(err, errLongManifest) && !isShrunk(err):
 		return unreachable // half of it, or something else: a server in trouble, or its authors at work
 	case isTrouble(err) && v != permanent && v != barred:
 		return unreachable

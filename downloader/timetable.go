@@ -141,8 +141,9 @@ func ParseSize(s string) (int64, error) {
 	if strings.EqualFold(s, "off") {
 		return 0, nil
 	}
-	digits := strings.TrimRight(strings.ToLower(s), "bikmgtp")
-	unit, known := sizeUnits[strings.ToLower(s[len(digits):])]
+	lower := strings.ToLower(s) // which may have more bytes than s
+	digits := strings.TrimRight(lower, "bikmgtp")
+	unit, known := sizeUnits[lower[len(digits):]]
 	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil || !known || !(n >= 0 && n*unit < 1<<62) { // not a number fails too
 		return 0, fmt.Errorf("%q is no amount; write it as in 512k, 10M, 1.5G or off", s)

@@ -18,7 +18,7 @@ func TestSizesAreThoseOfRclone(t *testing.T) {
 			t.Errorf("ParseSize(%q) = %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "M", "ten", "-1M", "10Q", "10MB", "1,5M", "10 M", "inf", "nan", "nank", "1e300", "99999P"} {
+	for _, text := range []string{"", "M", "ten", "-1M", "10Q", "10MB", "1,5M", "10 M", "inf", "nan", "nank", "1e300", "99999P", "1Ⱥ", "Ⱥ", "1İ", "ⱥM"} {
 		if got, err := ParseSize(text); err == nil || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), "10M") {
 			t.Errorf("ParseSize(%q) = %v, %v, want an error with the word and an example", text, got, err)
 		}
@@ -125,4 +125,23 @@ func TestTheTimetableGoesByTheClockOnTheWall(t *testing.T) {
 	if got := Timetable(nil).Rate(sprung); got != 0 {
 		t.Errorf("no timetable: %d, want no limit", got)
 	}
+}
+
+// What a person writes never ends the program.
+func FuzzParseTimetable(f *testing.F) {
+	for _, s := range []string{"10M", "1Ⱥ", "08:00,2M 19:00,off", "Mon-08:00,512k Sat-00:00,off", "İ-1:00,K"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if n, err := ParseSize(s); n < 0 || err != nil && n != 0 {
+			t.Errorf("ParseSize(%q) = %d, %v", s, n, err)
+		}
+		if m, err := ParseMoney(s); m < 0 || err != nil && m != 0 {
+			t.Errorf("ParseMoney(%q) = %d, %v", s, m, err)
+		}
+		table, err := ParseTimetable(s)
+		if err == nil && (len(table) == 0 || table[0].Rate < 0) {
+			t.Errorf("ParseTimetable(%q) = %v", s, table)
+		}
+	})
 }

@@ -8,8 +8,16 @@ import (
 	"unicode/utf8"
 )
 
+// maxGlob bounds a pattern, and maxGlobs all of a list, in bytes: one takes up to a
+// hundred times as much memory, and each is tried on each path.
+const (
+	maxGlob  = 4 << 10
+	maxGlobs = 256 << 10
+)
+
 var (
 	errGlobEmpty     = errors.New("it is empty")
+	errGlobLong      = fmt.Errorf("it is longer than %d bytes", maxGlob)
 	errGlobUTF8      = errors.New("it is not UTF-8")
 	errGlobBackslash = errors.New(`folders are separated by "/", and a backslash has no meaning; [*] matches an asterisk`)
 	errGlobBrace     = errors.New("a { has no }")

@@ -72,6 +72,13 @@ func (r *Reader) Next() (Entry, error) {
 	return e, err
 }
 
+// Unusable reports whether the error of Next condemns the manifest, and is not that
+// of the underlying reader.
+func (r *Reader) Unusable() bool {
+	_, syntax := errors.AsType[*SyntaxError](r.err)
+	return syntax || errors.Is(r.err, ErrEmpty) || errors.Is(r.err, ErrHTML) || errors.Is(r.err, ErrTorn)
+}
+
 // Unterminated reports, after io.EOF, that the last line has no newline. Its path may then be cut short: a digest
 // that never matches is the only other sign.
 func (r *Reader) Unterminated() bool { return r.unterminated }

@@ -107,10 +107,14 @@ func anyMatch(patterns []pattern, path string) bool {
 
 func compilePatterns(role string, globs []string) ([]pattern, error) {
 	var compiled []pattern
+	size := 0
 	for _, glob := range globs {
+		if size += len(glob); size > maxGlobs {
+			return nil, fmt.Errorf("the %s patterns are longer than %d bytes together; a ** or a {a,b} may stand for many", role, maxGlobs)
+		}
 		p, err := compilePattern(glob)
 		if err != nil {
-			return nil, fmt.Errorf("%s pattern %q: %w", role, glob, err)
+			return nil, fmt.Errorf("%s pattern %.200q: %w", role, glob, err)
 		}
 		compiled = append(compiled, p)
 	}
@@ -118,6 +122,9 @@ func compilePatterns(role string, globs []string) ([]pattern, error) {
 }
 
 func compilePattern(glob string) (pattern, error) {
+	if len(glob) > maxGlob {
+		return pattern{}, errGlobLong
+	}
 	onName := !strings.Contains(glob, "/")
 	body := strings.TrimPrefix(strings.TrimPrefix(glob, "./"), "/")
 	folder := strings.HasSuffix(glob, "/")

@@ -40,6 +40,8 @@ type Manifest struct {
 	Validator string // ETag under which that source served it, for the next conditional request
 	Modified  time.Time
 	Fetched   time.Time
+	// Confirmed is when it was fetched again, whole, and was the same; zero if never.
+	Confirmed time.Time `json:",omitzero"`
 	// Conflicts are the paths that cannot all exist in one folder; see
 	// manifest.Collisions.
 	Conflicts []manifest.Collision `json:",omitempty"`

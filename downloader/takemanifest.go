@@ -1,0 +1,137 @@
+package downloader
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// What a manifest may be, whoever sends it. The largest has 1.6 million entries and
+// 200 MB; what is beyond these has no end, or comes as from somebody who wants to
+// keep a pass waiting.
+const (
+	mostEntries      = 20_000_000
+	mostManifest     = 4 << 30 // bytes
+	leastManifest    = 64      // bytes a second, on the average
+	slowManifestTime = 2 * time.Minute
+)
+
+// errLongManifest means that a manifest goes on behind what one may be.
+var errLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
+
+// takeManifest copies a manifest into its place among the kept ones. It is read as
+// it comes, and given up at the first line that is none.
+func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
+	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name()) // gone already when it was taken over
+	}()
+	m := store.Manifest{Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now()}
+	sum := sha256.New()
+	bounds := manifestBounds{entries: mostEntries, bytes: mostManifest, announced: object.Size}
+	if err := p.readManifest(ctx, io.TeeReader(body, io.MultiWriter(f, sum)), f, bounds, &m); err != nil {
+		return err
+	}
+	sum.Sum(m.Digest[:0])
+	if m.Conflicts, err = manifest.Collisions(f, m.Size); err != nil {
+		return err
+	}
+	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
+		return &ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
+	}
+	if err := p.s.Tree.keepManifest(f, m.Digest); err != nil {
+		return err
+	}
+	if v.Manifest.Digest == m.Digest {
+		m.Confirmed = m.Fetched
+	} else {
+		v.Bytes = 0 // was that of the former one
+	}
+	v.Manifest = m
+	return nil
+}
+
+// manifestBounds are what a manifest may have, and the size that its source tells, -1
+// when unknown.
+type manifestBounds struct{ entries, bytes, announced int64 }
+
+// readManifest reads a manifest from end to end, and counts. What it has read is in f.
+func (p *pass) readManifest(ctx context.Context, body io.Reader, f io.Seeker, b manifestBounds, m *store.Manifest) error {
+	r := manifest.NewReader(&boundedReader{body, b.bytes})
+	var err error
+	for {
+		if _, err = r.Next(); err != nil {
+			break
+		}
+		if m.Entries++; m.Entries > b.entries {
+			return fmt.Errorf("%w behind %d entries", errLongManifest, b.entries)
+		}
+	}
+	size, serr := f.Seek(0, io.SeekCurrent)
+	if serr != nil {
+		return serr
+	}
+	m.Size = size
+	whole := errors.Is(err, io.EOF)
+	switch over := whole || errors.Is(err, manifest.ErrTorn) || errors.Is(err, manifest.ErrEmpty); {
+	case over && b.announced >= 0 && size != b.announced:
+		return &SizeError{Want: b.announced, Got: size}
+	case !whole && r.Unusable():
+		return fmt.Errorf("%w: %w", ErrManifest, err)
+	case !whole:
+		return fmt.Errorf("read the manifest: %w", err)
+	}
+	if r.Unterminated() {
+		p.s.Logger.WarnContext(ctx, "the manifest's last line has no newline", "dataset", p.ref.String())
+	}
+	if r.NamesItself() {
+		p.s.Logger.WarnContext(ctx, "the manifest lists itself, which is left out", "dataset", p.ref.String())
+	}
+	return nil
+}
+
+// boundedReader is a reader of at most left bytes.
+type boundedReader struct {
+	r    io.Reader
+	left int64
+}
+
+// Read returns errLongManifest where there would be more.
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errLongManifest
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	return n, err
+}
+
+// heardReader tells the watchdog of every read, and counts.
+type heardReader struct {
+	r     io.Reader
+	dog   *watchdog
+	n     int64     // bytes read
+	begun time.Time // zero: it may be as slow as it likes
+}
+
+// Read returns ErrStalled where so little comes that there is no end to see.
+func (h *heardReader) Read(b []byte) (int, error) {
+	n, err := h.r.Read(b)
+	h.n += int64(n)
+	h.dog.heard()
+	if took := time.Since(h.begun); err == nil && !h.begun.IsZero() && took > slowManifestTime && float64(h.n) < leastManifest*took.Seconds() {
+		err = fmt.Errorf("%w, but for %d bytes in %s", ErrStalled, h.n, took.Round(time.Second))
+	}
+	return n, err
+}
