@@ -53,7 +53,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,6 +95,7 @@ var (
 // Store is the open state file of one mirror.
 type Store struct {
 	db    *bolt.DB
+	file  *os.File // of db
 	place Place
 	owner *ownerFile
 }
@@ -115,13 +115,12 @@ func Open(place Place, command string) (*Store, error) {
 	if err := roomForNew(path); err != nil {
 		return nil, err
 	}
-	db, err := openDB(path, place)
+	db, file, err := openDB(path, place)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, place: place, owner: newOwnerFile(place)}
-	// An owner file that is still there was left by a process that died.
-	if err := s.prepare(place.ownerExists()); err != nil {
+	s := &Store{db: db, file: file, place: place, owner: newOwnerFile(place)}
+	if err := s.prepare(); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -145,7 +144,23 @@ func roomForNew(path string) error {
 	return &Error{path, fmt.Errorf("%w: it takes %d KiB to begin with, and %d KiB are free", syscall.ENOSPC, newBytes>>10, space.Bytes>>10)}
 }
 
-func openDB(path string, place Place) (db *bolt.DB, err error) {
+// openDB opens a file that is whole: bbolt would walk a damaged one for ever, or make
+// room in pages that are in use.
+func openDB(path string, place Place) (*bolt.DB, *os.File, error) {
+	if fi, err := os.Stat(path); err == nil && fi.Size() > 0 {
+		db, file, err := lockDB(path, place, true)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := errors.Join(checkFile(file), db.Close()); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return lockDB(path, place, false)
+}
+
+// lockDB opens a file and locks it, to read or to write.
+func lockDB(path string, place Place, readOnly bool) (db *bolt.DB, file *os.File, err error) {
 	options := &bolt.Options{
 		Timeout:      time.Second,
 		FreelistType: bolt.FreelistMapType,
@@ -153,12 +168,12 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 		// Without it, Open would write a free list into a file that has none,
 		// and the file may belong to another program. prepare takes it back.
 		NoFreelistSync: true,
+		ReadOnly:       readOnly,
 	}
-	if runtime.GOOS != "windows" { // there the file would take this size at once
+	if runtime.GOOS != "windows" && !readOnly { // there the file would take this size at once
 		options.InitialMmapSize = 1 << 30 // below it, a reader never makes the writer wait for a new map
 	}
 	// A bad page makes bolt.Open panic with the file open and locked.
-	var file *os.File
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
 		file, err = os.OpenFile(name, flag, mode)
@@ -176,27 +191,18 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 	switch {
 	case err == nil:
 		db.AllocSize = 1 << 20 // the file grows in steps of this
-		return db, nil
+		return db, file, nil
 	case errors.Is(err, berrors.ErrTimeout):
 		seen, _ := look(place.ownerPath()) // an owner without a name owns it too
-		return nil, &LockedError{Path: path, Owner: seen.owner}
+		return nil, nil, &LockedError{Path: path, Owner: seen.owner}
 	case errors.As(err, &system):
-		return nil, fmt.Errorf("open the state file: %w", err)
+		return nil, nil, fmt.Errorf("open the state file: %w", err)
 	}
-	return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err) // what is left is bbolt's word about its content
+	return nil, nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err) // what is left is bbolt's word about its content
 }
 
-// prepare checks the schema, makes the buckets of a new file, and after a crash
-// checks every page.
-func (s *Store) prepare(crashed bool) error {
-	if err := s.checkSize(); err != nil {
-		return err
-	}
-	if crashed {
-		if err := s.Check(); err != nil {
-			return err
-		}
-	}
+// prepare checks the schema, and makes the buckets of a new file.
+func (s *Store) prepare() error {
 	isNew, isOlder := false, false
 	err := s.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(bucketMeta)
@@ -254,41 +260,15 @@ func (s *Store) makeBuckets() error {
 	})
 }
 
-// checkSize refuses a file that was cut: bbolt maps it, and reading a page
-// beyond its end kills the process.
-func (s *Store) checkSize() error {
-	return s.view(func(tx *bolt.Tx) error {
-		fi, err := os.Stat(s.db.Path())
-		if err != nil {
-			return err
-		}
-		if fi.Size() < tx.Size() {
-			return fmt.Errorf("%w: it is %d bytes long and should be %d", ErrDamaged, fi.Size(), tx.Size())
-		}
-		return nil
-	})
-}
-
-// Check reads every key and value of the state file and returns ErrDamaged with
-// what is wrong first, or nil. bbolt's own check is not used: it runs in a
-// goroutine of its own, where a bad page kills the process.
+// Check looks at every page of the state file and returns ErrDamaged with what is
+// wrong first, or nil. Open did so before. Writers wait meanwhile.
 func (s *Store) Check() error {
-	return s.view(func(tx *bolt.Tx) error {
-		return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return checkBucket(b) })
-	})
-}
-
-func checkBucket(b *bolt.Bucket) error {
-	sum := uint32(0)
-	err := b.ForEach(func(k, v []byte) error {
-		if v == nil && b.Bucket(k) != nil {
-			return checkBucket(b.Bucket(k))
-		}
-		sum = crc32.Update(crc32.Update(sum, crc32.IEEETable, k), crc32.IEEETable, v) // reads them
-		return nil
-	})
-	_ = sum // nothing to compare with: that they could be read is the point
-	return err
+	tx, err := s.db.Begin(true) // what is in the file now stays until it ends
+	if err != nil {
+		return s.named(err)
+	}
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	return checkFile(s.file)
 }
 
 // AwaitLoss returns an error that is ErrLocked once another process has taken the
