@@ -98,6 +98,8 @@ type Store struct {
 	file  *os.File // of db
 	place Place
 	owner *ownerFile
+
+	former *former // of one that Anew made
 }
 
 // Open opens the state file of a mirror, and makes it if there is none.
@@ -189,6 +191,8 @@ func lockDB(path string, place Place, readOnly bool) (db *bolt.DB, file *os.File
 	db, err = bolt.Open(path, 0o600, options)
 	var system syscall.Errno
 	switch {
+	case err == nil && !isAtPath(file, path): // Replace was faster
+		return nil, nil, errors.Join(&LockedError{Path: path}, db.Close())
 	case err == nil:
 		db.AllocSize = 1 << 20 // the file grows in steps of this
 		return db, file, nil
@@ -199,6 +203,16 @@ func lockDB(path string, place Place, readOnly bool) (db *bolt.DB, file *os.File
 		return nil, nil, fmt.Errorf("open the state file: %w", err)
 	}
 	return nil, nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err) // what is left is bbolt's word about its content
+}
+
+// isAtPath reports whether an open file is still the one at a path.
+func isAtPath(f *os.File, path string) bool {
+	open, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	fi, err := os.Stat(path)
+	return err == nil && os.SameFile(open, fi)
 }
 
 // prepare checks the schema, and makes the buckets of a new file.
@@ -292,8 +306,12 @@ func (s *Store) Lost() error { return s.named(s.owner.check()) }
 // Close gives the mirror back. It waits for running transactions, and may be
 // called again.
 func (s *Store) Close() error {
-	err := s.owner.release()
-	return errors.Join(err, s.db.Close())
+	err := errors.Join(s.owner.release(), s.db.Close())
+	if s.former != nil {
+		err = errors.Join(err, s.former.drop())
+		s.former = nil
+	}
+	return err
 }
 
 // view runs fn on a snapshot.
