@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/store"
 )

@@ -263,7 +263,14 @@ func TestPageOverwritten(t *testing.T) {
 		dirs = append(dirs, dir)
 	}
 
-	found := 0
+	if probeIn(t, dirs) == 0 {
+		t.Error("no damage was found")
+	}
+}
+
+// probeIn has other processes probe mirrors, and counts the damaged ones.
+func probeIn(t *testing.T, dirs []string) (found int) {
+	t.Helper()
 	for len(dirs) > 0 {
 		p := startHelper(t, "probe", dirs...)
 		done, problem := 0, ""
@@ -291,9 +298,7 @@ func TestPageOverwritten(t *testing.T) {
 		}
 		dirs = dirs[done:]
 	}
-	if found == 0 {
-		t.Error("no damage was found")
-	}
+	return found
 }
 
 // head is the beginning of a stack trace: the fault, and the functions of the

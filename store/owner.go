@@ -40,11 +40,6 @@ const (
 
 func (p Place) ownerPath() string { return filepath.Join(p.Mirror, Dir, ownerName) }
 
-func (p Place) ownerExists() bool {
-	_, err := os.Lstat(p.ownerPath())
-	return err == nil
-}
-
 // sighting is what was seen of an owner file.
 type sighting struct {
 	path     string

@@ -53,7 +53,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -99,6 +98,8 @@ type Store struct {
 	file  *os.File // of db, which closes it
 	place Place
 	owner *ownerFile
+
+	former *former // of one that Anew made
 }
 
 // Open opens the state file of a mirror, and makes it if there is none.
@@ -115,16 +116,15 @@ func Open(place Place, command string) (*Store, error) {
 		return nil, err
 	}
 	defer func() { _ = folder.Close() }() // bbolt syncs its file
-	if err := roomForNew(folder, path); err != nil {
+	if err := roomForNew(folder, stateName); err != nil {
 		return nil, err
 	}
-	db, file, err := openDB(folder, path, place)
+	db, file, err := openDB(folder, place)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{db: db, file: file, place: place, owner: newOwnerFile(place)}
-	// An owner file that is still there was left by a process that died.
-	if err := s.prepare(place.ownerExists()); err != nil {
+	if err := s.prepare(); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -137,18 +137,35 @@ func Open(place Place, command string) (*Store, error) {
 
 // roomForNew refuses to begin a state file where it cannot be made whole: what
 // a full disk cut short would look like a damaged one.
-func roomForNew(folder *Folder, path string) error {
-	if fi, err := folder.Root().Lstat(stateName); err == nil && fi.Size() > 0 {
+func roomForNew(folder *Folder, name string) error {
+	if fi, err := folder.Root().Lstat(name); err == nil && fi.Size() > 0 {
 		return nil
 	}
-	space, err := durable.Free(filepath.Dir(path))
+	space, err := durable.Free(folder.Path())
 	if err != nil || space.Total == 0 || space.Bytes >= newBytes { // who does not know tries
 		return nil
 	}
-	return &Error{path, fmt.Errorf("%w: it takes %d KiB to begin with, and %d KiB are free", syscall.ENOSPC, newBytes>>10, space.Bytes>>10)}
+	return &Error{filepath.Join(folder.Path(), name), fmt.Errorf("%w: it takes %d KiB to begin with, and %d KiB are free", syscall.ENOSPC, newBytes>>10, space.Bytes>>10)}
 }
 
-func openDB(folder *Folder, path string, place Place) (db *bolt.DB, file *os.File, err error) {
+// openDB opens a file that is whole: bbolt would walk a damaged one for ever, or make
+// room in pages that are in use.
+func openDB(folder *Folder, place Place) (*bolt.DB, *os.File, error) {
+	if fi, err := folder.Root().Lstat(stateName); err == nil && fi.Size() > 0 {
+		db, file, err := lockDB(folder, stateName, place, true)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := errors.Join(checkFile(file), db.Close()); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", place.file(), err)
+		}
+	}
+	return lockDB(folder, stateName, place, false)
+}
+
+// lockDB opens a file in the folder of the state and locks it, to read or to write.
+func lockDB(folder *Folder, name string, place Place, readOnly bool) (db *bolt.DB, file *os.File, err error) {
+	path := filepath.Join(folder.Path(), name)
 	options := &bolt.Options{
 		Timeout:      time.Second,
 		FreelistType: bolt.FreelistMapType,
@@ -156,14 +173,15 @@ func openDB(folder *Folder, path string, place Place) (db *bolt.DB, file *os.Fil
 		// Without it, Open would write a free list into a file that has none,
 		// and the file may belong to another program. prepare takes it back.
 		NoFreelistSync: true,
+		ReadOnly:       readOnly,
 	}
-	if runtime.GOOS != "windows" { // there the file would take this size at once
+	if runtime.GOOS != "windows" && !readOnly { // there the file would take this size at once
 		options.InitialMmapSize = 1 << 30 // below it, a reader never makes the writer wait for a new map
 	}
 	// A bad page makes bolt.Open panic with the file open and locked.
 	options.OpenFile = func(_ string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
-		file, err = folder.OpenFile(stateName, flag, mode)
+		file, err = folder.OpenFile(name, flag, mode)
 		return file, err
 	}
 	defer func() {
@@ -177,6 +195,8 @@ func openDB(folder *Folder, path string, place Place) (db *bolt.DB, file *os.Fil
 	var system syscall.Errno
 	var foreign *ForeignError
 	switch {
+	case err == nil && !isIn(folder, name, file): // Replace was faster
+		return nil, nil, errors.Join(&LockedError{Path: path}, db.Close())
 	case err == nil:
 		db.AllocSize = 1 << 20 // the file grows in steps of this
 		return db, file, nil
@@ -188,17 +208,18 @@ func openDB(folder *Folder, path string, place Place) (db *bolt.DB, file *os.Fil
 	return nil, nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err) // what is left is bbolt's word about its content
 }
 
-// prepare checks the schema, makes the buckets of a new file, and after a crash
-// checks every page.
-func (s *Store) prepare(crashed bool) error {
-	if err := s.checkSize(); err != nil {
-		return err
+// isIn reports whether an open file is still the one of a name in a folder.
+func isIn(folder *Folder, name string, f *os.File) bool {
+	open, err := f.Stat()
+	if err != nil {
+		return false
 	}
-	if crashed {
-		if err := s.Check(); err != nil {
-			return err
-		}
-	}
+	fi, err := folder.Root().Lstat(name)
+	return err == nil && os.SameFile(open, fi)
+}
+
+// prepare checks the schema, and makes the buckets of a new file.
+func (s *Store) prepare() error {
 	isNew, isOlder := false, false
 	err := s.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(bucketMeta)
@@ -256,41 +277,15 @@ func (s *Store) makeBuckets() error {
 	})
 }
 
-// checkSize refuses a file that was cut: bbolt maps it, and reading a page
-// beyond its end kills the process.
-func (s *Store) checkSize() error {
-	return s.view(func(tx *bolt.Tx) error {
-		fi, err := s.file.Stat()
-		if err != nil {
-			return err
-		}
-		if fi.Size() < tx.Size() {
-			return fmt.Errorf("%w: it is %d bytes long and should be %d", ErrDamaged, fi.Size(), tx.Size())
-		}
-		return nil
-	})
-}
-
-// Check reads every key and value of the state file and returns ErrDamaged with
-// what is wrong first, or nil. bbolt's own check is not used: it runs in a
-// goroutine of its own, where a bad page kills the process.
+// Check looks at every page of the state file and returns ErrDamaged with what is
+// wrong first, or nil. Open did so before. Writers wait meanwhile.
 func (s *Store) Check() error {
-	return s.view(func(tx *bolt.Tx) error {
-		return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return checkBucket(b) })
-	})
-}
-
-func checkBucket(b *bolt.Bucket) error {
-	sum := uint32(0)
-	err := b.ForEach(func(k, v []byte) error {
-		if v == nil && b.Bucket(k) != nil {
-			return checkBucket(b.Bucket(k))
-		}
-		sum = crc32.Update(crc32.Update(sum, crc32.IEEETable, k), crc32.IEEETable, v) // reads them
-		return nil
-	})
-	_ = sum // nothing to compare with: that they could be read is the point
-	return err
+	tx, err := s.db.Begin(true) // what is in the file now stays until it ends
+	if err != nil {
+		return s.named(err)
+	}
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
+	return checkFile(s.file)
 }
 
 // AwaitLoss returns an error that is ErrLocked once another process has taken the
@@ -314,8 +309,12 @@ func (s *Store) Lost() error { return s.named(s.owner.check()) }
 // Close gives the mirror back. It waits for running transactions, and may be
 // called again.
 func (s *Store) Close() error {
-	err := s.owner.release()
-	return errors.Join(err, s.db.Close())
+	err := errors.Join(s.owner.release(), s.db.Close())
+	if s.former != nil {
+		err = errors.Join(err, s.former.drop())
+		s.former = nil
+	}
+	return err
 }
 
 // view runs fn on a snapshot.

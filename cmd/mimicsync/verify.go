@@ -58,8 +58,9 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 	if err := checkMirror(a.mirror, false); err != nil {
 		return err
 	}
+	var unread error
 	if rebuild {
-		if err := a.setStateAside(); err != nil {
+		if unread, err = a.renewState(ctx); err != nil {
 			return err
 		}
 	} else if o, err := a.findOwner(ctx); err != nil {
@@ -78,10 +79,6 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 	defer func() { err = errors.Join(err, m.close()) }()
 	ctx, release := m.whileOwned(ctx)
 	defer release()
-	var unread error
-	if rebuild {
-		unread = a.adoptVersions(ctx, m)
-	}
 	results, err := a.verifyAll(ctx, m, args, repair)
 	return a.verified(results, errors.Join(unread, err))
 }
@@ -202,34 +199,33 @@ func wanted(all []manifest.Ref, args []string) ([]manifest.Ref, error) {
 	return refs, nil
 }
 
-// setStateAside renames the state file, if there is one and nobody uses it.
-func (a *app) setStateAside() error {
+// renewState makes a new state file that knows every version which the tree has a
+// manifest of, and puts it in the place of the one before. Its errors are of versions
+// that cannot be read, and of what kept it from doing so.
+func (a *app) renewState(ctx context.Context) (unread, err error) {
 	place, err := store.Locate(a.mirror, a.state)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("open the mirror: %w", err)
 	}
-	s, err := store.Open(place, "verify --rebuild")
-	switch {
-	case err == nil:
-		if err := s.Close(); err != nil {
-			return err
-		}
-	case errors.Is(err, store.ErrLocked):
-		return err
+	m := &mirror{}
+	if m.store, err = store.Anew(place, "verify --rebuild"); err != nil {
+		return nil, err
 	}
-	for n := 1; ; n++ {
-		aside := fmt.Sprintf("%s.old.%d", place.File(), n)
-		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
-			err := os.Rename(place.File(), aside)
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				return nil
-			case err == nil:
-				a.ui.note("the former state file is %s now", aside)
-			}
-			return err
-		}
+	if err := a.equip(ctx, m, place); err != nil {
+		return nil, errors.Join(err, m.close())
 	}
+	unread = a.adoptVersions(ctx, m)
+	if ctx.Err() != nil {
+		return nil, errors.Join(context.Cause(ctx), m.close())
+	}
+	aside, err := m.store.Replace()
+	if err = errors.Join(err, m.tree.Close()); err != nil {
+		return unread, err
+	}
+	if aside != "" {
+		a.ui.note("the former state file is %s now", aside)
+	}
+	return unread, nil
 }
 
 // adoptVersions makes the new state know every version that the tree has a
