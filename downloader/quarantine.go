@@ -21,10 +21,14 @@ type Quarantine struct {
 }
 
 // quarantine moves a file of the mirror aside, where it is neither data nor
-// lost, and returns its new place relative to the mirror.
+// lost, and returns its new place relative to the mirror. That it was moved is not
+// durable yet: the next sync makes it so, or syncMoves.
 func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
 	for {
-		to, err := t.moveTo(quarantineDir+"/"+t.name(ref, p), from)
+		to, err := t.moveTo(quarantineDir+"/"+t.asideName(ref, p, from), from)
+		if err == nil {
+			t.noteMove(from, to)
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return to, err
 		}
@@ -32,6 +36,23 @@ func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, erro
 			return "", err
 		}
 		// EmptyQuarantine has just removed the folder.
+	}
+}
+
+// asideName is the place of a file in quarantine: that of its entry, if it is known
+// what it was to be.
+func (t *Tree) asideName(ref manifest.Ref, p, from string) string {
+	if ref == (manifest.Ref{}) {
+		return "unknown/" + path.Base(from)
+	}
+	return t.name(ref, p)
+}
+
+// noteMove remembers the folders of a move. A new folder's own name is in the one above.
+func (t *Tree) noteMove(from, to string) {
+	t.moves.add(path.Dir(from))
+	for dir := path.Dir(to); len(dir) >= len(quarantineDir); dir = path.Dir(dir) {
+		t.moves.add(dir)
 	}
 }
 

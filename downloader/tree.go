@@ -62,6 +62,9 @@ type Tree struct {
 	// canNameless says that partials can do without a name, see createPartial.
 	canNameless bool
 	nameless    nameless
+	// groupSync says that one call makes all durable, see durable.GroupSync.
+	groupSync bool
+	moves     moves
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
 
@@ -102,7 +105,7 @@ func (t *Tree) prepare() error {
 	if err != nil {
 		return err
 	}
-	t.device = durable.Device(fi)
+	t.device, t.groupSync = durable.Device(fi), durable.GroupSync(t.path)
 	if t.partials, err = t.root.OpenRoot(partialDir); err != nil {
 		return err
 	}
