@@ -161,7 +161,9 @@ func openDB(path string, place Place) (db *bolt.DB, err error) {
 	var file *os.File
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
-		file, err = os.OpenFile(name, flag, mode)
+		if file, err = os.OpenFile(name, flag, mode); err == nil {
+			durable.Uncache(file, 0) // what another process could not write shows there as if it were on the disk
+		}
 		return file, err
 	}
 	defer func() {

@@ -61,7 +61,6 @@ type Options struct {
 // Disk is a mounted one. It is for one goroutine.
 type Disk struct {
 	o       Options
-	loop    string
 	mounted bool
 	server  *exec.Cmd
 	control *os.File
@@ -115,9 +114,6 @@ func Start(o Options) (_ *Disk, err error) {
 	}
 	if err := d.serve(); err != nil {
 		return nil, err
-	}
-	if d.loop, err = attach(filepath.Join(d.fuseDir(), diskName)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return d, d.Mount()
 }
@@ -226,7 +222,7 @@ func (d *Disk) fuseDir() string { return filepath.Join(d.o.Dir, "fuse") }
 
 // Mount mounts it, after Unmount.
 func (d *Disk) Mount() error {
-	err := run("mount", "-t", d.o.FileSystem, d.loop, d.Path())
+	err := MountImage(d.o.FileSystem, filepath.Join(d.fuseDir(), diskName), d.Path())
 	d.mounted = d.mounted || err == nil
 	return err
 }
@@ -251,10 +247,6 @@ func (d *Disk) Close() error {
 		d.encode = nil
 	}
 	err = errors.Join(err, d.Unmount())
-	if d.loop != "" {
-		err = errors.Join(err, run("losetup", "-d", d.loop))
-		d.loop = ""
-	}
 	if d.control != nil {
 		_ = d.control.Close() // which ends the server
 		d.control = nil
@@ -266,24 +258,15 @@ func (d *Disk) Close() error {
 	return err
 }
 
-// MountImage mounts an image that no server is needed for, and returns how to unmount it.
-func MountImage(fileSystem, image, folder string) (unmount func() error, err error) {
-	loop, err := attach(image)
+// MountImage mounts an image at a folder, until Unmount, by a loop device that goes with
+// the mount.
+func MountImage(fileSystem, image, folder string) error {
+	out, err := exec.Command("losetup", "--direct-io=on", "--show", "-f", image).CombinedOutput() //nolint:gosec // as the caller says
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%w: losetup: %w: %s", ErrUnavailable, err, out)
 	}
-	if err := run("mount", "-t", fileSystem, loop, folder); err != nil {
-		return nil, errors.Join(err, run("losetup", "-d", loop))
-	}
-	return func() error { return errors.Join(Unmount(folder), run("losetup", "-d", loop)) }, nil
-}
-
-func attach(file string) (loop string, err error) {
-	out, err := exec.Command("losetup", "--direct-io=on", "--show", "-f", file).CombinedOutput() //nolint:gosec // as the caller says
-	if err != nil {
-		return "", fmt.Errorf("losetup: %w: %s", err, out)
-	}
-	return strings.TrimSpace(string(out)), nil
+	loop := strings.TrimSpace(string(out))
+	return errors.Join(run("mount", "-t", fileSystem, loop, folder), run("losetup", "-d", loop)) // while it is in use, it stays
 }
 
 // Unmount unmounts a folder, and waits a while for those who use it.

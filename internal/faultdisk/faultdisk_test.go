@@ -159,9 +159,8 @@ func TestALogIsReplayed(t *testing.T) {
 	}
 	folder := filepath.Join(dir, "mnt")
 	must(t, os.Mkdir(folder, 0o700))
-	unmount, err := faultdisk.MountImage("ext4", d.Base(), folder)
-	must(t, err)
-	defer func() { must(t, unmount()) }()
+	must(t, faultdisk.MountImage("ext4", d.Base(), folder))
+	defer func() { must(t, faultdisk.Unmount(folder)) }()
 	if b, err := os.ReadFile(filepath.Join(folder, "one")); err != nil || string(b) != strings.Repeat("one", 1000) {
 		t.Errorf("the file before the cut = %d bytes, %v", len(b), err)
 	}

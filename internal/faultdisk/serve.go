@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -53,7 +54,14 @@ func Serve() error {
 		return err
 	}
 	err = n.obey(control)
-	return errors.Join(err, mount.Unmount())
+	var busy error
+	for range 50 { // the loop device lets go of it a moment after its disk was unmounted
+		if busy = mount.Unmount(); busy == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.Join(err, busy)
 }
 
 // obey does what requests say, until there are no more.
