@@ -95,15 +95,16 @@ func (r *rig) onDisk(files []lookalike.GeneratedFile) (n int) {
 // one, take nothing for verified that is not on the disk, and fetch only what is not.
 func TestADiskThatDoesNotKeepWhatItWasGiven(t *testing.T) {
 	for name, tt := range map[string]struct {
-		durability downloader.Durability
-		again      bool // the same process goes on, as a daemon
-		lost       int64
+		durability, then downloader.Durability
+		again            bool // the same process goes on, as a daemon
+		lost             int64
 	}{
-		"all at once":               {downloader.GroupDurability, false, 15},
-		"each file":                 {downloader.FileDurability, false, 15},
-		"all at once, in a daemon":  {downloader.GroupDurability, true, 4},
-		"each file, in a daemon":    {downloader.FileDurability, true, 4},
-		"nothing of what was given": {downloader.GroupDurability, false, -1},
+		"all at once":                 {downloader.GroupDurability, downloader.GroupDurability, false, 15},
+		"each file":                   {downloader.FileDurability, downloader.FileDurability, false, 15},
+		"all at once, in a daemon":    {downloader.GroupDurability, downloader.GroupDurability, true, 4},
+		"each file, in a daemon":      {downloader.FileDurability, downloader.FileDurability, true, 4},
+		"nothing of what was given":   {downloader.GroupDurability, downloader.GroupDurability, false, -1},
+		"all at once, then each file": {downloader.GroupDurability, downloader.FileDurability, false, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := badDisk(t)
@@ -124,7 +125,7 @@ func TestADiskThatDoesNotKeepWhatItWasGiven(t *testing.T) {
 			if tt.lost > 0 && kept == 0 || kept == len(files) {
 				t.Fatalf("the disk has %d of the %d files, want some", kept, len(files))
 			}
-			if !tt.again {
+			if r.options.tree.Durability = tt.then; !tt.again {
 				r.reopen()
 			}
 			s.Reset()

@@ -50,7 +50,7 @@ func (t *transfer) resume() error {
 	if err != nil {
 		return err
 	}
-	durable.Uncache(t.file.File, 0)
+	t.p.s.Tree.readAnew(t.file.File)
 	length := fi.Size()
 	front := length
 	if t.meta.Split || t.meta.Boot != t.p.s.boot || t.meta.Boot == "" {

@@ -159,6 +159,16 @@ func (t *Tree) syncData(f *partialFile) error {
 	return f.unsynced
 }
 
+// readAnew has a file that was left here be read from the disk. What the kernel has to
+// say of writing it is about the process that wrote it, and heard here, so that the next
+// sync is about what is written now.
+func (t *Tree) readAnew(f *os.File) {
+	if t.options.Durability != NoDurability {
+		_ = durable.SyncData(f)
+	}
+	durable.Uncache(f, 0)
+}
+
 // startWriteback lets the disk begin with the bytes of a file that is whole, so
 // that the next sync does not find all of them at once.
 func (t *Tree) startWriteback(f *os.File) {
