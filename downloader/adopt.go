@@ -68,11 +68,14 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 		return done, nil
 	}
 	got, size, err := p.hashFile(ctx, name, buf)
-	if err != nil {
+	switch {
+	case ctx.Err() == nil && durable.IsUnreadable(err):
+		p.s.Logger.WarnContext(ctx, "a file cannot be read, and is fetched again", "dataset", p.ref.String(), "object", e.Path, "err", err)
+		return nil, errors.Join(p.disownTwins(e, fi), p.setAside(e, name))
+	case err != nil:
 		return nil, err
-	}
-	if got != e.Digest {
-		return nil, p.seed(e, name, fi)
+	case got != e.Digest:
+		return nil, errors.Join(p.disownTwins(e, fi), p.seed(e, name, fi))
 	}
 	// The file may have changed while it was read: then its time did too.
 	after, err := p.s.Tree.root.Lstat(name)
@@ -82,13 +85,24 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	return &committed{entry: e, how: adopted, record: store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}}, nil
 }
 
-// hashFile reads a file of the mirror.
+// disownTwins forgets the records of a bad file's other names, else the entry would be
+// linked from there.
+func (p *pass) disownTwins(e manifest.Entry, bad fs.FileInfo) error {
+	if durable.Links(bad) < 2 {
+		return nil
+	}
+	return p.disown(e.Digest, bad)
+}
+
+// hashFile reads a file of the mirror from the disk: the page cache may have bytes
+// that could not be written.
 func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifest.Digest, size int64, err error) {
 	f, err := p.s.Tree.root.Open(name)
 	if err != nil {
 		return d, 0, err
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
+	durable.Uncache(f, 0)
 	sum := sha256.New()
 	for {
 		n, err := f.Read(buf)
@@ -131,7 +145,8 @@ func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
 		Size: -1, Durable: size, Boot: p.s.boot, Seed: size, Updated: time.Now(),
 	}
 	// Recorded first: a crash between the two leaves a record without a file, or
-	// with less of one than it says, and the whole where it was.
+	// with less of one than it says, and the whole where it was. A power cut may also
+	// take back the move, or leave it without the record: then it is a stray.
 	if err := p.s.Store.PutPartials(partial); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package downloader
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -120,28 +121,36 @@ func (p *pass) divide(t *transfer) error {
 	return p.s.Store.PutPartials(meta)
 }
 
-// record syncs the partials and then records them. The caller holds
+// record syncs the partials and then records them. Of one that cannot be synced only
+// what was durable before counts, whoever goes on with it. The caller holds
 // p.checkpoints.
 func (p *pass) record(transfers ...*transfer) error {
 	partials := make([]store.Partial, 0, len(transfers))
+	var failed error
 	for _, t := range transfers {
 		if err := p.s.Tree.namePartial(t.file); err != nil {
 			return err
 		}
 		front, ahead := t.segs.record()
+		var err error
 		if front > 0 || len(ahead) > 0 {
-			if err := p.s.Tree.syncData(t.file.File); err != nil {
-				return err
-			}
+			err = p.s.Tree.syncData(t.file)
 		}
 		t.mu.Lock()
-		t.meta.Durable, t.meta.Ahead, t.meta.Boot, t.meta.Updated = front, ahead, p.s.boot, time.Now()
+		if err == nil {
+			t.meta.Durable, t.meta.Ahead, t.meta.Boot = front, ahead, p.s.boot
+		} else {
+			failed = errors.Join(failed, err)
+			p.committer.syncing.fail(err)
+			t.meta.Boot = ""
+		}
+		t.meta.Updated = time.Now()
 		partials = append(partials, t.meta)
 		t.mu.Unlock()
 		t.recorded = true
 	}
 	p.s.at("partials synced")
-	if err := p.s.Store.PutPartials(partials...); err != nil {
+	if err := errors.Join(failed, p.s.Store.PutPartials(partials...)); err != nil {
 		return err
 	}
 	p.s.at("partials recorded")

@@ -29,8 +29,9 @@ type committed struct {
 	// partial is the file if it is not in its place yet, nil if it is. One without
 	// a name is open.
 	partial *partialFile
-	// recorded says that the store knows that partial.
+	// recorded says that the store knows that partial, with so many durable bytes.
 	recorded bool
+	durable  int64
 	// claimed says that the digest is kept from other transfers until this is
 	// recorded, or has failed.
 	claimed bool
@@ -69,13 +70,14 @@ const (
 // synced. Owned by the goroutine that runs run.
 type committer struct {
 	p       *pass
+	syncing *syncing
 	in      chan *committed
 	renamed []*committed // in place, names not durable yet
 	failed  error        // the first error of the disk or the store: nothing is committed after it
 }
 
-func newCommitter(p *pass) *committer {
-	return &committer{p: p, in: make(chan *committed, batchFiles)}
+func newCommitter(p *pass, s *syncing) *committer {
+	return &committer{p: p, syncing: s, in: make(chan *committed, batchFiles)}
 }
 
 // run commits until in is closed, then commits what is left. It never stops
@@ -119,22 +121,39 @@ func (c *committer) commit(batch []*committed) {
 		}
 	}
 	if c.failed != nil {
-		// Their partials stay, and are found to be whole by the next pass: of this
-		// process by what it remembers, of another one since they are there.
-		for _, f := range append(c.renamed, batch...) {
-			if f.partial != nil {
-				_ = c.leave(f) // else it is fetched again, which is all that can be done
-			}
-			f.release(c.p.s)
-		}
+		c.giveUp(append(c.renamed, batch...))
 		c.renamed = nil
 		c.p.stop(c.failed)
 	}
 }
 
+// giveUp leaves verified files to the next pass as partials. Of their bytes none is
+// known to be durable: it reads them from the disk, see resume.
+func (c *committer) giveUp(files []*committed) {
+	var kept []store.Partial
+	for _, f := range files {
+		switch tree := c.p.s.Tree; {
+		case f.partial == nil:
+		case f.partial.isCopy():
+			_ = tree.dropPartial(f.partial) // one that stays is a stray
+		case tree.keepPartial(f.partial) == nil: // else it is fetched again, which is all that can be done
+			p := c.partial(f)
+			p.Durable = f.durable
+			kept = append(kept, p)
+		}
+	}
+	_ = c.p.s.Store.PutPartials(kept...) // without a record they are still found, and not known to be ours
+	for _, p := range kept {
+		c.p.s.keepPartial(p)
+	}
+	for _, f := range files {
+		f.release(c.p.s)
+	}
+}
+
 func (c *committer) step(batch []*committed) error {
 	ctx := context.Background() // what is verified is committed, also when the pass is over
-	err := c.p.withFiles(ctx, false, func() error { return c.p.s.Tree.sync(c.p.ref, batch, c.renamed) })
+	err := c.p.withFiles(ctx, false, func() error { return c.syncing.sync(c.p.ref, batch, c.renamed) })
 	if err != nil {
 		return c.p.spaceError(err, 0)
 	}
@@ -165,17 +184,9 @@ func (c *committer) step(batch []*committed) error {
 }
 
 // keep records a verified partial that cannot have its name, so that its bytes
-// are not fetched again once what is in the way is gone.
+// are not fetched again once what is in the way is gone. A copy of what the mirror has
+// is of no use to a later pass.
 func (c *committer) keep(f *committed) error {
-	if err := c.leave(f); err != nil || f.partial.isCopy() {
-		return err
-	}
-	return c.p.s.Store.PutPartials(c.partial(f))
-}
-
-// leave closes a verified partial and leaves it to a later pass of this process; a
-// copy of what the mirror has is of no use to one.
-func (c *committer) leave(f *committed) error {
 	s := c.p.s
 	if f.partial.isCopy() {
 		return s.Tree.dropPartial(f.partial)
@@ -183,7 +194,11 @@ func (c *committer) leave(f *committed) error {
 	if err := s.Tree.keepPartial(f.partial); err != nil {
 		return err
 	}
-	s.keepPartial(c.partial(f))
+	partial := c.partial(f)
+	if err := s.Store.PutPartials(partial); err != nil {
+		return err
+	}
+	s.keepPartial(partial)
 	return nil
 }
 

@@ -279,6 +279,7 @@ func (c *copies) replace(with *partialFile) (recorded bool, err error) {
 		var to string
 		if to, err = s.Tree.quarantine(partialName(before.Digest), before.Ref, before.Path); err == nil {
 			c.p.quarantined(before.Path, to)
+			err = s.Tree.syncMoves()
 		}
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -288,6 +289,29 @@ func (c *copies) replace(with *partialFile) (recorded bool, err error) {
 		s.keepPartial(before)
 	}
 	return recorded, err
+}
+
+// disown forgets all records of a file that is wrong or cannot be read, which may have
+// any number of names, also in other versions: the next pass would take it from there.
+// Those that no manifest names now may be its, too, and are read again once theirs is
+// back.
+func (p *pass) disown(d manifest.Digest, wrong fs.FileInfo) error {
+	var lost store.Batch
+	err := p.copies.each(d, func(at store.Located, place *found) error {
+		if place != nil {
+			if fi, err := p.s.Tree.stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
+				return nil //nolint:nilerr // nothing that is wrong here
+			}
+		}
+		var err error
+		if at.ID != lost.ID || len(lost.Lost) == rereadFiles {
+			err = p.s.Store.Commit(lost)
+			lost = store.Batch{ID: at.ID}
+		}
+		lost.Lost = append(lost.Lost, store.Verified{Offset: at.Offset, Digest: d})
+		return err
+	})
+	return errors.Join(err, p.s.Store.Commit(lost))
 }
 
 // linkable adds up the sizes of the entries to fetch that can be linked instead.

@@ -137,6 +137,8 @@ type partialFile struct {
 	digest manifest.Digest
 	name   string    // in the folder of unfinished files, once it has one
 	among  *nameless // nil for one that was made with its name
+	// unsynced is why its bytes could not be made durable. Of the one that syncs it.
+	unsynced error
 
 	mu sync.Mutex // held while it gets its name or is closed; guards what follows
 	// nameless says that it has no name yet, so that it is gone when the process

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -67,6 +68,29 @@ func (t *Tree) removeUnfinished(name string) error {
 		return nil
 	}
 	return err
+}
+
+// giveUpPartial removes the unfinished file that a record speaks of, or moves it to
+// quarantine if it began with bytes that are not ours.
+func (t *Tree) giveUpPartial(p store.Partial) error {
+	if p.Seed == 0 {
+		return t.removePartial(p.Digest)
+	}
+	_, err := t.quarantine(partialName(p.Digest), p.Ref, p.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, t.syncMoves())
+}
+
+// run names what the bytes of a process outlive that dies: this run of the kernel with
+// the disk as it is mounted. It is empty where that cannot be told.
+func (t *Tree) run() string {
+	boot := durable.BootID()
+	if boot == "" {
+		return ""
+	}
+	return boot + "/" + durable.MountID(t.folder)
 }
 
 // partialHolds reports whether there is an unfinished file of a digest with at
@@ -131,7 +155,7 @@ func (t *Tree) stamp(f *partialFile, modified time.Time) (fs.FileInfo, error) {
 
 // strays returns the unfinished files that known does not speak of, with their
 // lengths: what a process left that died before it could record them. It removes
-// unfinished manifests and what else has no business there.
+// unfinished manifests and copies, and moves what else lies there to quarantine.
 func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
 	found := map[manifest.Digest]int64{}
 	if err := t.sweep(partialDir, func(d manifest.Digest, fi fs.FileInfo) {
@@ -144,7 +168,7 @@ func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Dig
 	return found, t.sweep(manifestDir, func(manifest.Digest, fs.FileInfo) {})
 }
 
-// sweep visits the files of a folder that are named by a digest and removes the
+// sweep visits the files of a folder that are named by a digest and clears away the
 // others.
 func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error {
 	f, err := t.root.Open(dir)
@@ -161,7 +185,7 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 			}
 			if d, perr := manifest.ParseDigest(e.Name()); perr == nil && fi.Mode().IsRegular() {
 				visit(d, fi)
-			} else if err := t.root.RemoveAll(dir + "/" + e.Name()); err != nil {
+			} else if err := t.clearAway(dir+"/"+e.Name(), fi); err != nil {
 				return err
 			}
 		}
@@ -172,4 +196,18 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 			return err
 		}
 	}
+}
+
+// scraps are the names of what is made in the folders of a mirror for a moment.
+var scraps = []string{"Case", "nameless", "new.*", "manifest.*", "*.copy"}
+
+// clearAway removes a scrap. Anything else is not ours.
+func (t *Tree) clearAway(name string, fi fs.FileInfo) error {
+	for _, scrap := range scraps {
+		if ok, _ := path.Match(scrap, path.Base(name)); ok && fi.Mode().IsRegular() {
+			return t.root.Remove(name)
+		}
+	}
+	_, err := t.quarantine(name, manifest.Ref{}, "")
+	return err
 }

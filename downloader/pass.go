@@ -199,7 +199,12 @@ func (p *pass) transfer(ctx context.Context) error {
 	p.s.Tree.forget() // a person may have moved folders since the last pass, or mounted a disk over one
 	p.transfers = time.Now()
 	defer p.copies.close()
-	p.committer = newCommitter(p)
+	syncing, err := p.s.Tree.openSyncing()
+	if err != nil {
+		return err
+	}
+	defer syncing.close()
+	p.committer = newCommitter(p, syncing)
 	committed := make(chan error, 1)
 	go func() { committed <- p.committer.run() }() //nolint:contextcheck // see step: what is verified is committed also when the pass is over
 	stop, stopNaming := make(chan struct{}), make(chan struct{})
@@ -234,7 +239,7 @@ func (p *pass) transfer(ctx context.Context) error {
 		close(wanted)
 	}()
 	p.startFetchers(gctx, g, ceiling, wanted)
-	err := g.Wait()
+	err = g.Wait()
 	close(stop)
 	checkpointer.Wait()
 	close(p.committer.in)

@@ -23,10 +23,15 @@ type Quarantine struct {
 }
 
 // quarantine moves a file of the mirror aside, where it is neither data nor
-// lost, and returns its new place relative to the mirror.
+// lost, and returns its new place relative to the mirror. That it was moved is not
+// durable yet: the next sync makes it so, or syncMoves.
 func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
 	for {
-		to, err := t.moveTo(quarantineDir+"/"+versionDir(ref), p, from)
+		folder, name := asidePlace(ref, p, from)
+		to, err := t.moveTo(folder, name, from)
+		if err == nil {
+			t.noteMove(from, to)
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return to, err
 		}
@@ -34,6 +39,23 @@ func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, erro
 			return "", err
 		}
 		// EmptyQuarantine has just removed the folder.
+	}
+}
+
+// asidePlace is the place of a file in quarantine, a folder and a name below it: that of
+// its entry, if it is known what it was to be.
+func asidePlace(ref manifest.Ref, p, from string) (folder, name string) {
+	if ref == (manifest.Ref{}) {
+		return quarantineDir + "/unknown", path.Base(from)
+	}
+	return quarantineDir + "/" + versionDir(ref), p
+}
+
+// noteMove remembers the folders of a move. A new folder's own name is in the one above.
+func (t *Tree) noteMove(from, to string) {
+	t.moves.add(path.Dir(from))
+	for dir := path.Dir(to); len(dir) >= len(quarantineDir); dir = path.Dir(dir) {
+		t.moves.add(dir)
 	}
 }
 

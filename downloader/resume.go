@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -39,7 +40,8 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 }
 
 // resume takes up what an earlier process left in the partial. Its digest is
-// taken while the rest is fetched.
+// taken while the rest is fetched, of what the disk has: the page cache may have bytes
+// that could not be written, and nobody is told of that twice.
 func (t *transfer) resume() error {
 	if err := t.p.s.Store.Lost(); err != nil { // as in abandon
 		return err
@@ -48,10 +50,14 @@ func (t *transfer) resume() error {
 	if err != nil {
 		return err
 	}
+	t.p.s.Tree.readAnew(t.file.File)
 	length := fi.Size()
 	front := length
 	if t.meta.Split || t.meta.Boot != t.p.s.boot || t.meta.Boot == "" {
-		front = min(length, t.meta.Durable) // the rest has gaps, or was not synced when the machine stopped
+		front = min(length, t.meta.Durable) // the rest has gaps, or was not synced when the machine stopped or the disk failed
+	}
+	if front > t.meta.Durable {
+		t.synced = t.meta.Durable
 	}
 	t.segs.reset(front)
 	if n := len(t.meta.Ahead); n > 0 && t.meta.Validator != "" && t.meta.Ahead[n-1].To <= length {
@@ -80,7 +86,7 @@ func (t *transfer) accept(ctx context.Context, from Source, object *Object, g *s
 			return err
 		}
 	case asked < g.at && complete:
-		return t.revoke("what is here is as long as the object and not the same")
+		return t.misfit("what is here is as long as the object and not the same")
 	case asked < g.at:
 		if err := t.compare(ctx, object.Body, g, asked); err != nil {
 			return err
@@ -136,14 +142,14 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, aske
 		return err
 	}
 	if _, err := t.file.ReadAt(here, asked); err != nil {
-		return err
+		return t.cannotRead(err)
 	}
 	const why = "what is here is not the start of the object"
 	switch {
 	case bytes.Equal(fresh, here):
 		return nil
 	case asked > 0:
-		return t.revoke(why)
+		return t.misfit(why)
 	}
 	if err := t.discard(ctx, why); err != nil {
 		return err
@@ -161,10 +167,10 @@ func (t *transfer) compareLong(body io.Reader, g *segment, asked int64) error {
 			return err
 		}
 		if _, err := t.file.ReadAt(here[:n], at); err != nil {
-			return err
+			return t.cannotRead(err)
 		}
 		if !bytes.Equal(fresh[:n], here[:n]) {
-			return t.revoke("what is here is not the start of the object")
+			return t.misfit("what is here is not the start of the object")
 		}
 		at += int64(n)
 	}
@@ -200,15 +206,68 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 	}
 	t.mu.Lock()
 	t.meta.Seed, t.meta.Source, t.meta.Validator, t.meta.Size, t.meta.Split, t.meta.Ahead = 0, "", "", -1, false, nil
-	t.void, t.before, t.earlier = "", 0, nil
+	t.void, t.tail, t.before, t.earlier = "", false, 0, nil
 	t.mu.Unlock()
+	t.synced = 0
 	t.digest.reset()
 	t.segs.reset(0)
 	return t.file.Truncate(0)
 }
 
+// misfit revokes what is here because its bytes are not the object's. It may be that
+// only those are wrong that an earlier process had not synced.
+func (t *transfer) misfit(why string) error {
+	t.mu.Lock()
+	t.tail = true
+	t.mu.Unlock()
+	return t.revoke(why)
+}
+
+// giveUp drops what is here after a misfit: first what had not been synced when it
+// was found, for a disk may have lost that, and only the next time all.
+func (t *transfer) giveUp(ctx context.Context, why string) (all bool, err error) {
+	t.mu.Lock()
+	tail := t.tail
+	t.mu.Unlock()
+	p, have := t.p, t.segs.have()
+	if !tail || t.synced < max(t.meta.Seed, 1) || t.segs.front() < have || have <= t.synced {
+		return true, t.discard(ctx, why)
+	}
+	if err := p.s.Store.Lost(); err != nil { // as in abandon
+		return false, err
+	}
+	p.s.Logger.InfoContext(ctx, "discard what was not synced", "dataset", p.ref.String(), "object", t.entry.Path, "size", have-t.synced, "reason", why)
+	p.discarded(have - t.synced)
+	t.digest.unfollow()
+	p.checkpoints.Lock()
+	defer p.checkpoints.Unlock()
+	t.mu.Lock()
+	t.void, t.tail, t.before, t.earlier, t.meta.Ahead = "", false, t.synced, nil, nil
+	t.mu.Unlock()
+	t.digest.reset()
+	t.segs.reset(t.synced)
+	t.synced = 0 // the next time all goes
+	t.digest.follow(t.file.File, t.segs.front)
+	if err := t.file.Truncate(t.segs.last()); err != nil || !t.recorded {
+		return false, err
+	}
+	return false, p.record(t)
+}
+
+// cannotRead revokes what is here where an error of reading it says that the disk
+// lost it. The whole is moved aside: what is written next must not lie there.
+func (t *transfer) cannotRead(err error) error {
+	if !durable.IsUnreadable(err) {
+		return err
+	}
+	t.mu.Lock()
+	t.meta.Seed, t.tail = t.segs.have(), false
+	t.mu.Unlock()
+	return t.revoke("it cannot be read: " + err.Error())
+}
+
 // setAside moves the first seed bytes of the partial to quarantine and opens a
-// new one.
+// new one. They are there for good before the record goes that says whose they are.
 func (t *transfer) setAside(seed int64) error {
 	p := t.p
 	if err := t.file.Truncate(seed); err != nil {
@@ -218,6 +277,9 @@ func (t *transfer) setAside(seed int64) error {
 		return err
 	}
 	to, err := p.s.Tree.quarantine(partialName(t.entry.Digest), p.ref, t.entry.Path)
+	if err == nil {
+		err = p.s.Tree.syncMoves()
+	}
 	if err != nil {
 		return err
 	}

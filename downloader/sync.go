@@ -3,8 +3,11 @@ package downloader
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"sync"
 
 	"mimicsync/internal/durable"
@@ -40,24 +43,130 @@ func ParseDurability(s string) (Durability, error) {
 	return "", fmt.Errorf("%q is not group, file or none", s)
 }
 
-// sync makes the bytes of a batch durable, and the names of an earlier batch
-// that is renamed, as the mirror's durability says.
-func (t *Tree) sync(ref manifest.Ref, batch, renamed []*committed) error {
-	switch {
-	case t.options.Durability == NoDurability:
-		return nil
-	case durable.HasSyncFS && t.options.Durability != FileDurability && !t.options.Network:
-		return durable.SyncFS(t.folder)
-	}
-	return t.syncEach(ref, batch, renamed)
+// syncing makes durable what a pass writes. Each pass has its own, made before its
+// first byte: the kernel tells an open file of each failure to write once, and who
+// shares one with another pass does not hear of its own.
+type syncing struct {
+	t      *Tree
+	folder *os.File // the mirror's
+
+	mu     sync.Mutex
+	failed error // the first failure: from then on nobody knows what is durable
 }
 
-// syncData makes the bytes of a partial durable for a checkpoint.
-func (t *Tree) syncData(f *os.File) error {
+// openSyncing begins to listen for failures to write. Close it.
+func (t *Tree) openSyncing() (*syncing, error) {
+	folder, err := os.Open(t.path)
+	return &syncing{t: t, folder: folder}, err
+}
+
+// close ends that, when the pass has no file open any more. What the kernel has to say
+// of a failure is taken note of, so that it does not tell the next pass.
+func (s *syncing) close() {
+	if s.failed != nil {
+		_ = durable.SyncFS(s.folder)
+	}
+	_ = s.folder.Close() // opened for reading only
+}
+
+// sync makes the bytes of a batch durable, and the names of an earlier batch
+// that is renamed and of what was moved aside, as the mirror's durability says. After
+// an error, which all later calls return too, what was not durable before does not
+// count.
+func (s *syncing) sync(ref manifest.Ref, batch, renamed []*committed) error {
+	t := s.t
 	if t.options.Durability == NoDurability {
 		return nil
 	}
-	return durable.SyncData(f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil {
+		return s.failed
+	}
+	moved := t.moves.take()
+	if t.groupSync && t.options.Durability != FileDurability && !t.options.Network {
+		s.failed = durable.SyncFS(s.folder)
+	} else {
+		s.failed = t.syncEach(ref, batch, renamed, moved)
+	}
+	if s.failed != nil {
+		t.moves.add(moved...)
+	}
+	return s.failed
+}
+
+// fail has all later calls of sync return an error of another sync.
+func (s *syncing) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = err
+	}
+}
+
+// moves are the folders of a Tree that files were moved aside from or to, whose names
+// are not durable yet. Safe for concurrent use.
+type moves struct {
+	mu   sync.Mutex
+	dirs map[string]struct{}
+}
+
+func (m *moves) add(dirs ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dirs == nil {
+		m.dirs = map[string]struct{}{}
+	}
+	for _, dir := range dirs {
+		m.dirs[dir] = struct{}{}
+	}
+}
+
+func (m *moves) take() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	dirs := slices.Collect(maps.Keys(m.dirs))
+	clear(m.dirs)
+	return dirs
+}
+
+// syncMoves makes durable that files were moved aside: before a record goes that says
+// that they are not ours, or their place is another's.
+func (t *Tree) syncMoves() error {
+	if t.options.Durability == NoDurability {
+		return nil
+	}
+	dirs := t.moves.take()
+	for i, dir := range dirs {
+		err := durable.SyncDir(t.dir(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed since, with what was in it
+			t.moves.add(dirs[i:]...)
+			return err
+		}
+	}
+	return nil
+}
+
+// syncData makes the bytes of a partial durable for a checkpoint. One that failed
+// once fails always: the kernel has forgotten by then what it could not write.
+func (t *Tree) syncData(f *partialFile) error {
+	if t.options.Durability == NoDurability {
+		return nil
+	}
+	if err := durable.SyncData(f.File); f.unsynced == nil {
+		f.unsynced = err
+	}
+	return f.unsynced
+}
+
+// readAnew has a file that was left here be read from the disk. What the kernel has to
+// say of writing it is about the process that wrote it, and heard here, so that the next
+// sync is about what is written now.
+func (t *Tree) readAnew(f *os.File) {
+	if t.options.Durability != NoDurability {
+		_ = durable.SyncData(f)
+	}
+	durable.Uncache(f, 0)
 }
 
 // startWriteback lets the disk begin with the bytes of a file that is whole, so
@@ -70,7 +179,7 @@ func (t *Tree) startWriteback(f *os.File) {
 
 // syncEach makes a batch's bytes and an earlier batch's names durable, file by
 // file and folder by folder, many at a time: on a file server each takes a trip.
-func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed) error {
+func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed, moved []string) error {
 	const atOnce = 32
 	work := make(chan func() error)
 	var wg sync.WaitGroup
@@ -100,6 +209,9 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed) error {
 		work <- func() error { return t.syncFile(name) }
 	}
 	dirs := map[string]bool{}
+	for _, dir := range moved {
+		dirs[dir] = true
+	}
 	for _, f := range renamed {
 		// A new folder's own name is in the folder above it, up to the mirror.
 		for dir := path.Dir(t.name(ref, f.entry.Path)); !dirs[dir]; dir = path.Dir(dir) {

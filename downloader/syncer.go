@@ -47,13 +47,11 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
-	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -116,7 +114,8 @@ func (s *Syncer) at(point string) {
 
 // New returns a Syncer, and takes stock of unfinished files: those that no record
 // speaks of, from transfers that died in their first seconds or from a state file
-// that was lost, are recorded. Their bytes are judged when their rest is fetched.
+// that was lost, are recorded. Their bytes are judged when their rest is fetched; wrong
+// ones go to quarantine, for nobody knows that they are not a person's.
 func New(o Options) (*Syncer, error) {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = time.Minute
@@ -132,7 +131,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	s := &Syncer{
 		Options: o,
-		boot:    durable.BootID(),
+		boot:    o.Tree.run(),
 		flights: map[manifest.Digest]chan struct{}{},
 		partial: map[manifest.Digest]store.Partial{},
 		accept:  map[manifest.Ref]bool{},
@@ -150,7 +149,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	var recorded []store.Partial
 	for d, size := range strays {
-		p := store.Partial{Digest: d, Size: -1, Durable: size, Boot: s.boot, Updated: time.Now()}
+		p := store.Partial{Digest: d, Size: -1, Durable: size, Boot: s.boot, Seed: size, Updated: time.Now()}
 		recorded = append(recorded, p)
 		s.partial[d] = p
 	}
@@ -334,7 +333,8 @@ func (s *Syncer) dropManifests(kept []manifest.Digest) error {
 	return nil
 }
 
-// dropPartials gives up the partials that a function chooses.
+// dropPartials gives up the partials that a function chooses. What may be a person's is
+// in quarantine for good before its record goes.
 func (s *Syncer) dropPartials(choose func(store.Partial) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,12 +342,11 @@ func (s *Syncer) dropPartials(choose func(store.Partial) bool) error {
 		if !choose(left) {
 			continue
 		}
-		if left.Seed > 0 {
-			if _, err := s.Tree.quarantine(partialName(d), left.Ref, left.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
+		err := s.Tree.giveUpPartial(left)
+		if err == nil {
+			err = s.Store.DropPartial(d)
 		}
-		if err := errors.Join(s.Tree.removePartial(d), s.Store.DropPartial(d)); err != nil {
+		if err != nil {
 			return err
 		}
 		delete(s.partial, d)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -38,6 +39,7 @@ type transfer struct {
 	from   *candidate    // the source that is asked
 	meta   store.Partial // as it will be recorded next
 	void   string        // why all that is here must go; empty while it need not
+	tail   bool          // it may be enough that goes what had not been synced
 	stray  int           // answers with other bytes than were asked for
 	ranges ranges
 	quiet  time.Time // no help before: a helper failed
@@ -48,6 +50,7 @@ type transfer struct {
 	// source that gave the last ones, what other sources gave of them in this
 	// pass, and whether the bytes of the last verdict were all from one source.
 	before  int64
+	synced  int64 // of the bytes found here so many had been synced, and more are trusted; 0 if not so
 	earlier []share
 	pure    bool
 	doubt   suspicion
@@ -90,6 +93,10 @@ func (t *transfer) wasWhole() (bool, error) {
 		return false, nil
 	}
 	got, err := t.digest.of(t.file.File, front)
+	if err != nil && durable.IsUnreadable(err) {
+		_ = t.cannotRead(err) // run begins anew
+		return false, nil
+	}
 	return got == t.entry.Digest, err
 }
 
@@ -199,13 +206,14 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 		case why != "" && busy:
 			// Those who are still at work have been told to stop.
 		case why != "":
-			if err := t.discard(ctx, why); err != nil {
+			all, err := t.giveUp(ctx, why)
+			if err != nil {
 				return err
 			}
-			if restarted {
+			if all && restarted {
 				return fmt.Errorf("the source's bytes do not fit together: %s", why)
 			}
-			restarted = true
+			restarted = all
 			continue
 		case t.segs.wants(false):
 			if err := t.attempt(ctx, buf, false); err != nil && t.voided() == "" && !t.isAll(err) {
@@ -265,7 +273,7 @@ func (t *transfer) verify(ctx context.Context) error {
 	t.digest.unfollow()
 	got, err := t.digest.of(t.file.File, size)
 	if err != nil {
-		return err
+		return t.cannotRead(err)
 	}
 	c := t.source()
 	if got == t.entry.Digest {
@@ -283,7 +291,12 @@ func (t *transfer) verify(ctx context.Context) error {
 	t.mu.Lock()
 	validator := t.meta.Validator
 	t.mu.Unlock()
-	return errors.Join(t.convict(mismatch, validator), t.discard(ctx, "wrong digest"))
+	t.mu.Lock()
+	t.tail = true
+	t.mu.Unlock()
+	err = t.convict(mismatch, validator)
+	_, derr := t.giveUp(ctx, "wrong digest")
+	return errors.Join(err, derr)
 }
 
 // revoke says that what is here must go, and ends all work on it. It returns
@@ -347,7 +360,7 @@ func (t *transfer) finish() (*committed, error) {
 	return &committed{
 		entry:  t.entry,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
-		how:    fetched, partial: t.file, recorded: t.recorded,
+		how:    fetched, partial: t.file, recorded: t.recorded, durable: t.meta.Durable,
 		share: share{t.meta.Source, fi.Size() - t.before}, earlier: t.earlier,
 	}, nil
 }

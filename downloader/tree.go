@@ -64,6 +64,9 @@ type Tree struct {
 	canNameless bool
 	nameless    nameless
 	copies      atomic.Int64 // made so far, see createCopy
+	// groupSync says that one call makes all durable, see durable.GroupSync.
+	groupSync bool
+	moves     moves
 	// foldsCase says that names are the same here that differ only by case.
 	foldsCase bool
 
@@ -104,7 +107,7 @@ func (t *Tree) prepare() error {
 	if err != nil {
 		return err
 	}
-	t.device = durable.Device(fi)
+	t.device, t.groupSync = durable.Device(fi), durable.GroupSync(t.path)
 	if t.partials, err = t.root.OpenRoot(partialDir); err != nil {
 		return err
 	}

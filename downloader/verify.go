@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -97,7 +96,12 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 	}
 	p.progress.enter(PhaseTransfer)
 	p.progress.Total.Store(p.version.Manifest.Entries)
-	v := &verifier{p: p, options: o, flushed: p.start, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
+	syncing, err := s.Tree.openSyncing()
+	if err != nil {
+		return nil, err
+	}
+	defer syncing.close()
+	v := &verifier{p: p, options: o, syncing: syncing, flushed: p.start, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
 	err = v.run(ctx)
 	v.result.Elapsed = time.Since(p.start)
 	p.progress.enter(PhaseEnd)
@@ -114,6 +118,7 @@ const (
 type verifier struct {
 	p       *pass
 	options ScrubOptions
+	syncing *syncing
 
 	mu      sync.Mutex // guards what follows
 	result  *Verification
@@ -184,13 +189,15 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err == nil && got != e.Digest {
-		if err := v.disown(e, fi); err != nil {
-			return err
+	if got != e.Digest && (err == nil || durable.IsUnreadable(err)) {
+		if derr := v.p.disown(e.Digest, fi); derr != nil {
+			return derr
 		}
+	}
+	if err == nil && got != e.Digest {
 		err = &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: size}
 	}
-	return v.note(e, &store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}, err)
+	return v.note(e, &store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()}, err)
 }
 
 // recent reports whether a file need not be read, for it was: not by a clock that
@@ -198,28 +205,6 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 func (v *verifier) recent(e *surveyed) bool {
 	at := e.record.Verified
 	return e.standing == present && !v.options.Before.IsZero() && !at.Before(v.options.Before) && !at.After(time.Now())
-}
-
-// disown forgets all records of a wrong file, which may have any number of names,
-// also in other versions: the next pass would take it from there. Those that no
-// manifest names now may be its, too, and are read again once theirs is back.
-func (v *verifier) disown(e *surveyed, wrong fs.FileInfo) error {
-	var lost store.Batch
-	err := v.p.copies.each(e.Digest, func(at store.Located, place *found) error {
-		if place != nil {
-			if fi, err := v.p.s.Tree.stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
-				return nil //nolint:nilerr // nothing that is wrong here
-			}
-		}
-		var err error
-		if at.ID != lost.ID || len(lost.Lost) == rereadFiles {
-			err = v.p.s.Store.Commit(lost)
-			lost = store.Batch{ID: at.ID}
-		}
-		lost.Lost = append(lost.Lost, store.Verified{Offset: at.Offset, Digest: e.Digest})
-		return err
-	})
-	return errors.Join(err, v.p.s.Store.Commit(lost))
 }
 
 // note counts an entry and writes what was learned to the store, in batches.
@@ -264,9 +249,7 @@ func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 	case errors.As(err, &mismatch):
 		r.Wrong++
 		failure.Reason, failure.Detail = string(ReasonChecksum), err.Error()
-		if e.recorded && !v.options.Keep { // else it may be the start of the right one, for the next pass to go on with
-			v.rotten = append(v.rotten, rotten{e.Path, *found})
-		}
+		v.setAside(e, found)
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 		r.Missing++
 		failure.Reason, failure.Detail = string(ReasonNotFound), "it was in the mirror and is gone"
@@ -275,10 +258,21 @@ func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 		failure.Detail = err.Error()
 		if errors.Is(err, manifest.ErrUnsafePath) {
 			failure.Reason = string(ReasonUnsafePath)
+		} else if durable.IsUnreadable(err) {
+			v.setAside(e, found)
 		}
 	}
 	if len(r.Failures) < maxFailures {
 		r.Failures = append(r.Failures, failure)
+	}
+}
+
+// setAside has a file moved aside once it is in no record any more, where that is
+// wanted. One without a record may be the start of the right one, for the next pass to
+// go on with. The caller holds v.mu.
+func (v *verifier) setAside(e *surveyed, found *store.Record) {
+	if e.recorded && found != nil && !v.options.Keep {
+		v.rotten = append(v.rotten, rotten{e.Path, *found})
 	}
 }
 
@@ -287,7 +281,7 @@ func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 func (v *verifier) flush() error {
 	var unsynced error
 	if len(v.fresh) > 0 {
-		if unsynced = v.p.s.Tree.sync(v.p.ref, v.fresh, v.fresh); unsynced != nil { // these get no record, the others do
+		if unsynced = v.syncing.sync(v.p.ref, v.fresh, v.fresh); unsynced != nil { // these get no record, the others do
 			v.batch.Put = slices.DeleteFunc(v.batch.Put, func(put store.Verified) bool {
 				return slices.ContainsFunc(v.fresh, func(f *committed) bool { return f.entry.Offset == put.Offset })
 			})
@@ -306,7 +300,7 @@ func (v *verifier) flush() error {
 		v.moveAside(f)
 	}
 	v.rotten = v.rotten[:0]
-	return unsynced
+	return errors.Join(unsynced, v.p.s.Tree.syncMoves())
 }
 
 // moveAside quarantines a wrong file, unless somebody has removed or replaced it

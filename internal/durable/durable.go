@@ -16,7 +16,8 @@ import (
 )
 
 // SyncDir makes the names in a folder durable: what was created in it, renamed
-// into it or removed from it before the call survives a power cut after it.
+// into it or removed from it before the call survives a power cut after it. Where
+// the file system has no such call, it does nothing.
 func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -119,6 +120,17 @@ func fill(dir *os.Root, name string, data []byte) error {
 		_ = dir.Remove(name)
 	}
 	return err
+}
+
+// IsUnreadable reports whether an error says that the disk cannot give back what was
+// written to it. To read it again is of no use; the file's name may still be had.
+func IsUnreadable(err error) bool {
+	for _, lost := range unreadable {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return false
 }
 
 // Space is the room left on a file system for an ordinary user.

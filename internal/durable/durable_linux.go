@@ -2,18 +2,39 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// HasSyncFS says that SyncFS is available.
-const HasSyncFS = true
+// GroupSync reports whether SyncFS can be relied on at path: it must tell when bytes
+// could not be written. Linux does since 5.8. An overlay never does: what fails in
+// its upper layer is told to those that sync the file itself.
+func GroupSync(path string) bool {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil || !isSince(unix.ByteSliceToString(u.Release[:]), 5, 8) {
+		return false
+	}
+	return magic(path) != overlayMagic
+}
+
+// isSince reports whether a release of Linux, as uname(2) has it, is major.minor or
+// newer; of one that cannot be read it is not known.
+func isSince(release string, major, minor int) bool {
+	var a, b int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &a, &b); n != 2 {
+		return false
+	}
+	return a > major || a == major && b >= minor
+}
 
 // SyncFS makes all bytes and names written so far to the file system of f
-// durable, with one call however many files they are, see syncfs(2). Since
-// Linux 5.8 it also reports write-back errors that happened since f was opened.
+// durable, with one call however many files they are, see syncfs(2). Where
+// GroupSync says so, it fails if any of what was written since f was opened could
+// not be. An open file is told of each failure once.
 func SyncFS(f *os.File) error {
 	return os.NewSyscallError("syncfs", retry(func() error { return unix.Syncfs(int(f.Fd())) }))
 }
@@ -29,14 +50,28 @@ func StartWriteback(f *os.File) {
 	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // the sync tells what goes wrong
 }
 
-// Uncache takes the first n bytes of f out of the page cache, where they are on
-// the disk too: reading a file that nobody needs soon then pushes out none that
-// somebody does.
+// Uncache takes the first n bytes of f out of the page cache, all if n is 0, but for
+// those that have yet to be written: the next reader gets them from the disk. After
+// a write that failed, the cache has bytes that the disk lacks, and takes them for
+// written. An advice, which ext4, XFS and btrfs follow.
 func Uncache(f *os.File, n int64) {
-	_ = unix.Fadvise(int(f.Fd()), 0, n, unix.FADV_DONTNEED) // an advice
+	_ = unix.Fadvise(int(f.Fd()), 0, n, unix.FADV_DONTNEED)
 }
 
-func syncDir(d *os.File) error { return d.Sync() }
+// unreadable are the answers to a read of what a disk has lost: a bad sector, or
+// bytes that do not fit to their checksum.
+var unreadable = []error{unix.EIO, unix.ENODATA, unix.EBADMSG, unix.EUCLEAN, unix.EILSEQ}
+
+// MountID names the mount that f was opened under; another one follows when a disk
+// went and came back. It is empty before Linux 6.8.
+func MountID(f *os.File) string {
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID_UNIQUE, &st)
+	if err != nil || st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
+		return ""
+	}
+	return strconv.FormatUint(st.Mnt_id, 10)
+}
 
 // Preallocate reserves size bytes for f without changing its length, so that a
 // full disk shows now and not after the bytes were paid for. It returns
@@ -92,18 +127,20 @@ var networkFS = map[int64]string{
 	0x65735546: "FUSE",
 }
 
+const overlayMagic = 0x794C7630
+
 // localFS are the most usual of the others.
 var localFS = map[int64]string{
-	0xEF53:     "ext4",
-	0x58465342: "XFS",
-	0x9123683E: "btrfs",
-	0x2FC12FC1: "ZFS",
-	0xF2F52010: "F2FS",
-	0x794C7630: "overlayfs",
-	0x01021994: "tmpfs",
-	0x2011BAB0: "exFAT",
-	0x4D44:     "FAT",
-	0x7366746E: "NTFS",
+	0xEF53:       "ext4",
+	0x58465342:   "XFS",
+	0x9123683E:   "btrfs",
+	0x2FC12FC1:   "ZFS",
+	0xF2F52010:   "F2FS",
+	overlayMagic: "overlayfs",
+	0x01021994:   "tmpfs",
+	0x2011BAB0:   "exFAT",
+	0x4D44:       "FAT",
+	0x7366746E:   "NTFS",
 }
 
 // FileSystem names the kind of file system that path lies on, empty if unknown,

@@ -9,16 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HasSyncFS says that SyncFS is not available.
-const HasSyncFS = false
+// GroupSync says that SyncFS is not available.
+func GroupSync(string) bool { return false }
 
 // SyncFS is not available here: callers sync each file and its folder.
 func SyncFS(*os.File) error { return errors.ErrUnsupported }
 
 // SyncData makes the bytes of f durable.
 func SyncData(f *os.File) error { return f.Sync() }
-
-func syncDir(d *os.File) error { return d.Sync() }
 
 // Preallocate is not available here.
 func Preallocate(*os.File, int64) error { return errors.ErrUnsupported }
@@ -43,6 +41,12 @@ func NetworkFS(string) (string, bool) { return "", false }
 
 // BootID is unknown here, so that only synced bytes are trusted after a crash.
 func BootID() string { return "" }
+
+// MountID is unknown here.
+func MountID(*os.File) string { return "" }
+
+// unreadable is the answer to a read of what a disk has lost.
+var unreadable = []error{unix.EIO}
 
 // StartWriteback does nothing here.
 func StartWriteback(*os.File) {}

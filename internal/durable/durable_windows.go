@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// HasSyncFS says that SyncFS is not available.
-const HasSyncFS = false
+// GroupSync says that SyncFS is not available.
+func GroupSync(string) bool { return false }
 
 // SyncFS is not available here: callers sync each file and its folder.
 func SyncFS(*os.File) error { return errors.ErrUnsupported }
@@ -46,6 +46,12 @@ func NetworkFS(string) (string, bool) { return "", false }
 
 // BootID is unknown here, so that only synced bytes are trusted after a crash.
 func BootID() string { return "" }
+
+// MountID is unknown here.
+func MountID(*os.File) string { return "" }
+
+// unreadable are the answers to a read of what a disk has lost.
+var unreadable = []error{windows.ERROR_CRC, windows.ERROR_IO_DEVICE, windows.ERROR_SECTOR_NOT_FOUND, windows.ERROR_READ_FAULT}
 
 // StartWriteback does nothing here.
 func StartWriteback(*os.File) {}
