@@ -43,6 +43,28 @@ func TestAManifestIsMadeAnewInMidPass(t *testing.T) {
 	}
 }
 
+// Two files in seven are others by the manifest that is made anew: those that came
+// before and are still right were fetched, once, and not found in the mirror.
+func TestAPassByTwoManifestsCountsWhatItFetched(t *testing.T) {
+	f := newFickle("physionet", 210)
+	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
+		later(300*time.Millisecond, func() {
+			objects := numberedObjects(210, "first")
+			for path, data := range numberedObjects(210, "second") {
+				if path < "p01/" || path > "p06/" {
+					objects[path] = data
+				}
+			}
+			f.publish(demo, objects)
+		})
+		report := r.patiently()
+		wantFiles(t, report, store.Complete, store.Files{Total: 210, Fetched: 210})
+		if report.Bytes.Present > 0 || report.Bytes.Fetched == 0 {
+			t.Errorf("bytes = %+v, want all fetched", report.Bytes)
+		}
+	})
+}
+
 // Files are taken out of a version in place, some or one, and the manifest is made anew
 // with that or a little later: the pass goes on by it.
 func TestFilesAreTakenOutInMidPass(t *testing.T) {
@@ -317,6 +339,6 @@ func TestAManifestThatIsBeingWritten(t *testing.T) {
 		}
 		objects[manifest.Name] = whole
 		f.publish(demo, objects)
-		wantFiles(t, r.patiently(), store.Complete, store.Files{Total: 200, Adopted: 120, Fetched: 80})
+		wantFiles(t, r.patiently(), store.Complete, store.Files{Total: 200, Present: 120, Fetched: 80})
 	})
 }
