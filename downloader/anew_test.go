@@ -43,6 +43,28 @@ func TestAManifestIsMadeAnewInMidPass(t *testing.T) {
 	}
 }
 
+// Two files in seven are others by the manifest that is made anew: those that came
+// before and are still right were fetched, once, and not found in the mirror.
+func TestAPassByTwoManifestsCountsWhatItFetched(t *testing.T) {
+	f := newFickle("physionet", 210)
+	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
+		later(300*time.Millisecond, func() {
+			objects := numberedObjects(210, "first")
+			for path, data := range numberedObjects(210, "second") {
+				if path < "p01/" || path > "p06/" {
+					objects[path] = data
+				}
+			}
+			f.publish(demo, objects)
+		})
+		report := r.patiently()
+		wantFiles(t, report, store.Complete, store.Files{Total: 210, Fetched: 210})
+		if report.Bytes.Present > 0 || report.Bytes.Fetched == 0 {
+			t.Errorf("bytes = %+v, want all fetched", report.Bytes)
+		}
+	})
+}
+
 // Files are taken out of a version in place, some or one, and the manifest is made anew
 // with that or a little later: the pass goes on by it.
 func TestFilesAreTakenOutInMidPass(t *testing.T) {
@@ -137,6 +159,9 @@ func TestRangesThatAreRefused(t *testing.T) {
 		{"with 403", forbidden},
 		{"with 500", status(500)},
 		{"with 501", status(501)},
+		{"with 503", status(503)},
+		{"as if it were not there", fmt.Errorf("https://physionet.org/files/demo/1.0/big.csv: %w", downloader.ErrNotExist)},
+		{"by no answer", &downloader.UnansweredError{After: 5 * time.Second}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 30)
@@ -157,6 +182,65 @@ func TestRangesThatAreRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The answers to requests for a part are what they should be, and bring nothing, or
+// next to nothing.
+func TestRangesThatBringNothing(t *testing.T) {
+	big := bytes.Repeat([]byte("hadm_id,charttime\n"), 70_000)
+	for _, tt := range []struct {
+		name  string
+		bring int64 // bytes
+		cut   bool
+	}{{"no bytes", 0, false}, {"cut at once", 0, true}, {"cut after a few bytes", 9, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFickle("physionet", 12)
+			objects := numberedObjects(12, "first")
+			objects["big.csv"] = big
+			f.publish(demo, objects)
+			f.versions[demo].Cut("big.csv", int64(len(big))/2)
+			f.spoil = func(r downloader.Request, o *downloader.Object) {
+				if r.Offset == 0 {
+					return
+				}
+				body := struct {
+					io.Reader
+					io.Closer
+				}{io.LimitReader(o.Body, tt.bring), o.Body}
+				if o.Body = body; tt.cut {
+					o.Body = shortBody{body}
+				}
+			}
+			inFakeTime(t, budgeted(3, f), func(t *testing.T, r *rig) {
+				report := r.patiently()
+				wantFiles(t, report, store.Complete, store.Files{Total: 13, Fetched: 13})
+				t.Logf("%d requests for it, in %v", f.askedFor("big.csv"), report.Elapsed)
+			})
+		})
+	}
+}
+
+// A line that breaks after each half megabyte is no refusal of ranges: nothing comes
+// twice.
+func TestRangesThatBreakOffGoOn(t *testing.T) {
+	big := bytes.Repeat([]byte("stay_id,caregiver_id\n"), 400_000)
+	f := newFickle("physionet", 1)
+	f.publish(demo, map[string][]byte{"big.csv": big})
+	f.spoil = func(r downloader.Request, o *downloader.Object) {
+		if r.Path == "big.csv" {
+			o.Body = shortBody{struct {
+				io.Reader
+				io.Closer
+			}{io.LimitReader(o.Body, 500_000), o.Body}}
+		}
+	}
+	inFakeTime(t, budgeted(1, f), func(t *testing.T, r *rig) {
+		report := r.patiently()
+		wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+		if came := r.arrived.Fetched.Load(); came != int64(len(big)) || report.Bytes.Discarded > 0 {
+			t.Errorf("%d bytes came for %d, and %d were discarded", came, len(big), report.Bytes.Discarded)
+		}
+	})
 }
 
 // Ranges are refused because all is: what came stays.
@@ -255,6 +339,6 @@ func TestAManifestThatIsBeingWritten(t *testing.T) {
 		}
 		objects[manifest.Name] = whole
 		f.publish(demo, objects)
-		wantFiles(t, r.patiently(), store.Complete, store.Files{Total: 200, Adopted: 120, Fetched: 80})
+		wantFiles(t, r.patiently(), store.Complete, store.Files{Total: 200, Present: 120, Fetched: 80})
 	})
 }

@@ -25,7 +25,7 @@ func (b Budgeted) open(ctx context.Context, r Request, unanswered int) (*Object,
 	object, err := b.Source.Open(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:              func(string) { a.begin() },
 		GotConn:              func(i httptrace.GotConnInfo) { a.connected(i.Reused) },
-		WroteRequest:         func(httptrace.WroteRequestInfo) { a.wrote() },
+		WroteRequest:         func(i httptrace.WroteRequestInfo) { a.wrote(i.Err) },
 		GotFirstResponseByte: a.answered,
 	}), r)
 	a.end()
@@ -89,13 +89,17 @@ type ask struct {
 	begun  time.Time  // when a connection was asked for
 	sent   time.Time
 	reused bool
+	wholly bool // all of the request is sent
 	timer  *time.Timer
 }
 
 func (a *ask) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.begun, a.sent, a.reused = time.Now(), time.Time{}, false
+	if again := !a.begun.IsZero() && a.wholly; again && !a.b.mayRepeat() {
+		a.cancel(errHungUp)
+	}
+	a.begun, a.sent, a.reused, a.wholly = time.Now(), time.Time{}, false, false
 	if a.timer != nil {
 		a.timer.Stop()
 	}
@@ -105,16 +109,21 @@ func (a *ask) begin() {
 // errUnanswered is the cause of what explain makes an *UnansweredError of.
 var errUnanswered = errors.New("no answer began")
 
+// errHungUp ends a request that net/http would repeat by itself, as it does on another
+// connection when one that was kept is closed in place of an answer. Where that befalls
+// several at once it is no chance, and a host in trouble would get everything twice.
+var errHungUp = errors.New("the server hung up without an answer, and so on other connections")
+
 func (a *ask) connected(reused bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reused = reused
 }
 
-func (a *ask) wrote() {
+func (a *ask) wrote(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sent = time.Now()
+	a.sent, a.wholly = time.Now(), err == nil
 }
 
 func (a *ask) answered() {
@@ -145,6 +154,9 @@ func (a *ask) end() {
 func (a *ask) explain(err, cause error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if errors.Is(cause, errHungUp) {
+		return cause
+	}
 	if a.begun.IsZero() || !errors.Is(cause, errUnanswered) && !errors.Is(cause, ErrStalled) {
 		return err
 	}
@@ -159,6 +171,8 @@ type replies struct {
 	first   time.Duration // that of a new connection, lately
 	at      time.Time     // of the last
 	silent  int           // requests in a row that were not answered
+	// repeated is how many in a row were to be repeated as their connection was closed.
+	repeated int
 }
 
 const (
@@ -206,7 +220,7 @@ func (b *Budget) replied(now time.Time, begun, sent time.Duration, beside int, r
 	r := &b.replies
 	r.turn(now)
 	r.slowest[0] = max(r.slowest[0], begun)
-	r.at, r.silent = now, 0
+	r.at, r.silent, r.repeated = now, 0, 0
 	switch {
 	case reused:
 	case r.first == 0:
@@ -216,6 +230,15 @@ func (b *Budget) replied(now time.Time, begun, sent time.Duration, beside int, r
 	}
 	b.manners.answered(now, sent, beside, b.limit)
 	b.admit()
+}
+
+// mayRepeat reports whether a request may be repeated at once whose connection was
+// closed in place of an answer: one, until something is answered.
+func (b *Budget) mayRepeat() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.replies.repeated++
+	return b.replies.repeated <= 1
 }
 
 // unanswered notes that a request was not answered, and reports whether no other

@@ -13,7 +13,8 @@ type origin int
 
 const (
 	fetched origin = iota
-	adopted        // it was there already
+	adopted        // it was there already, and nobody knew of it
+	carried        // it was, by the record of a former manifest of the version
 	linked         // from another place of the mirror
 )
 

@@ -68,24 +68,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	}
 	dog.source = p.progress.request(c.Name())
 	runs := p.crowd.begin(t, g, c, dog.cancel)
-	switch whole := t.wantsWhole(); {
-	case whole && helper:
-		err = errResting
-	case whole && !t.segs.alone():
-		err = t.revoke("the source gives it as a whole only")
-	case helper:
-		err = t.exchangePart(watched, c, dog, g, buf)
-		if errors.Is(err, errStray) {
-			t.segs.unshare() // the owner's answer may bring all
-		}
-	case t.foreign(c) || t.segs.alone():
-		err = t.exchange(watched, c, dog, g, buf)
-	default:
-		err = t.exchangePart(watched, c, dog, g, buf)
-		if errors.Is(err, errStray) {
-			err = t.strayed(err)
-		}
-	}
+	err = t.exchangeAs(watched, c, dog, g, buf, helper)
 	p.crowd.end(runs, err)
 	p.progress.ended(dog.source)
 	err = t.explain(err, context.Cause(watched))
@@ -95,6 +78,30 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())
 		return nil // what it has brought is here, and the rest is for whoever takes it next
+	}
+	return err
+}
+
+// exchangeAs asks for a segment in the way that fits to what else is here, and to who
+// asks.
+func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *watchdog, g *segment, buf []byte, helper bool) (err error) {
+	switch whole := t.wantsWhole(); {
+	case whole && helper:
+		return errResting
+	case whole && !t.segs.alone():
+		return t.revoke("the source gives it as a whole only")
+	case helper:
+		err = t.exchangePart(ctx, c, dog, g, buf)
+		if errors.Is(err, errStray) {
+			t.segs.unshare() // the owner's answer may bring all
+		}
+	case t.foreign(c) || t.segs.alone():
+		err = t.exchange(ctx, c, dog, g, buf)
+	default:
+		err = t.exchangePart(ctx, c, dog, g, buf)
+		if errors.Is(err, errStray) {
+			err = t.strayed(err)
+		}
 	}
 	return err
 }
@@ -139,6 +146,9 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 	}
 	switch {
 	case t.wantsWhole():
+		if from > 0 {
+			t.p.s.Logger.WarnContext(ctx, "ask without a range", "dataset", t.p.ref.String(), "object", t.entry.Path, "from", c.Name())
+		}
 		from, validator = 0, ""
 	case validator == "":
 		from -= min(from, overlap)
@@ -163,14 +173,17 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 			return err
 		}
 	}
-	if err := t.accept(ctx, c, object, g, from); err != nil {
-		return err
+	if err = t.accept(ctx, c, object, g, from); err == nil {
+		t.segs.setSize(object.Size)
+		if t.open() {
+			t.segs.trim(g, firstPiece)
+		}
+		err = t.copy(object, g, dog, buf, object.Size)
 	}
-	t.segs.setSize(object.Size)
-	if t.open() {
-		t.segs.trim(g, firstPiece)
+	if from > 0 {
+		t.judgePart(t.explain(err, context.Cause(ctx)))
 	}
-	return t.copy(object, g, dog, buf, object.Size)
+	return err
 }
 
 // exchangePart asks for a segment of an object whose other bytes are here or on
@@ -200,7 +213,9 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 		return fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, from)
 	}
 	t.open()
-	return t.copy(object, g, dog, buf, from+length)
+	err = t.copy(object, g, dog, buf, from+length)
+	t.judgePart(t.explain(err, context.Cause(ctx)))
+	return err
 }
 
 // errStray is an answer that begins elsewhere than it should.
@@ -337,6 +352,7 @@ func (t *transfer) write(g *segment, b []byte) error {
 	at := g.at
 	n, err := t.file.WriteAt(b, at)
 	t.digest.written(at, b[:n])
+	t.noteProgress(n)
 	since := t.segs.written(g, n)
 	c := t.source()
 	c.Budget.Progress(n)

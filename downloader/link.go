@@ -149,7 +149,7 @@ func (c *copies) findOne(d manifest.Digest, at store.Located) (*found, error) {
 	return &found{at, l.ref, e.Path}, nil
 }
 
-// carryOver adopts a file without reading it when a record under a former
+// carryOver takes a file as present, without reading it, when a record under a former
 // manifest says that this very file was right.
 func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
 	places, err := c.of(e.Digest)
@@ -158,7 +158,7 @@ func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
 	}
 	for _, at := range places {
 		if at.ref == c.p.ref && at.path == e.Path && matches(fi, at.Record) {
-			return &committed{entry: e, how: adopted, record: at.Record}
+			return &committed{entry: e, how: carried, record: at.Record}
 		}
 	}
 	return nil

@@ -126,7 +126,7 @@ func TestAManifestThatChangedInPlace(t *testing.T) {
 	progress := new(downloader.Progress)
 	report, err := r.run(t.Context(), demo, progress)
 	must(t, err)
-	wantFiles(t, report, store.Complete, store.Files{Total: 22, Adopted: 20, Fetched: 2})
+	wantFiles(t, report, store.Complete, store.Files{Total: 22, Present: 20, Fetched: 2})
 	if got := progress.Examined.Load(); got != 0 {
 		t.Errorf("%d bytes were read to see whether they are right, and the records say so", got)
 	}
@@ -157,7 +157,7 @@ func TestAChangedFileIsReplaced(t *testing.T) {
 	progress := new(downloader.Progress)
 	report, err := r.run(t.Context(), demo, progress)
 	must(t, err)
-	wantFiles(t, report, store.Complete, store.Files{Total: 2, Adopted: 1, Fetched: 1})
+	wantFiles(t, report, store.Complete, store.Files{Total: 2, Present: 1, Fetched: 1})
 	if got := progress.Examined.Load(); got != int64(len("the former content")) {
 		t.Errorf("%d bytes were read, want those of the changed file alone", got)
 	}
@@ -173,9 +173,9 @@ func TestAManifestThatChangedBack(t *testing.T) {
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
 	s.Publish(handmade(sums(append(files, file("b", 1000))...), files...)) // b is listed and not there
-	wantFiles(t, r.pull(), store.Incomplete, store.Files{Total: 11, Adopted: 10, Failed: 1})
+	wantFiles(t, r.pull(), store.Incomplete, store.Files{Total: 11, Present: 10, Failed: 1})
 	s.Publish(first)
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Adopted: 10})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Present: 10})
 
 	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress)); err != nil {
 		t.Errorf("Verify = %v: the manifest in force is gone", err)
@@ -236,7 +236,7 @@ func TestAManifestThatShrankIsNotActedOn(t *testing.T) {
 	}
 
 	r.syncer.AcceptManifest(demo)
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 17, Adopted: 17})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 17, Present: 17})
 	s.Publish(project(files[:10]...)) // what was accepted is not this
 	if _, err := r.tryPull(t.Context()); !errors.As(err, &shrunk) {
 		t.Errorf("Pull = %v, want that the manifest shrank again", err)
@@ -251,7 +251,7 @@ func TestAManifestMayLoseATenth(t *testing.T) {
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
 	s.Publish(project(files[:18]...))
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 18, Adopted: 18})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 18, Present: 18})
 }
 
 // An author left zeros where a digest belongs. That file is reported, neither fetched

@@ -149,6 +149,9 @@ func (p *pass) succeed(f *committed) {
 		files.Fetched++
 		bytes.Fetched += f.record.Size
 		p.credit(f)
+	case carried:
+		files.Present++
+		bytes.Present += f.record.Size
 	case adopted:
 		files.Adopted++
 		bytes.Adopted += f.record.Size

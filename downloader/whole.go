@@ -8,71 +8,121 @@ import (
 )
 
 // An object is asked for as a whole after clearRefusals clear refusals of a range in
-// a row; after doubtfulRefusals that may mean anything, that is tried out.
+// a row; after doubtfulRefusals that may mean anything, or fewDoubtful that would end
+// the tries, it is tried out whether the whole comes.
 const (
 	clearRefusals    = 3
-	doubtfulRefusals = 5
+	doubtfulRefusals = 4
+	fewDoubtful      = 2
 )
 
-// ranges is what an object's source makes of requests for a part of it. Guarded by
-// its transfer.
+// ranges is what an object's source makes of requests for a part of it, since there was
+// progress. Guarded by its transfer.
 type ranges struct {
-	refused, doubtful int  // requests in a row
+	came              int  // bytes
+	refused, doubtful int  // requests
+	trial             bool // it is to be tried out whether the whole comes
+	comes             bool // it does: the next failure is that of ranges
 	whole             bool // it is asked for as a whole
 }
 
 // ask makes a request for an entry and notes what its answer says of ranges.
 func (t *transfer) ask(ctx context.Context, c *candidate, r Request) (*Object, error) {
+	part := r.Offset > 0 || r.Length > 0
+	if part {
+		t.tryWhole(ctx, c)
+	}
 	object, err := t.p.open(ctx, c, r, t.unanswered.Load())
 	if errors.Is(err, ErrNotModified) && r.NoneMatch == "" { // classify takes that for the answer about a manifest
 		err = fmt.Errorf("%s answers that %s has not changed, which nobody asked", c.Name(), t.entry.Path)
 	}
-	if r.Offset == 0 && r.Length == 0 {
-		return object, err
-	}
-	tryOut := t.judgeRange(err)
-	if !tryOut {
-		return object, err
-	}
-	whole, werr := t.p.open(ctx, c, Request{Ref: r.Ref, Path: r.Path}, t.unanswered.Load())
-	if werr != nil {
-		return nil, err // it is not about ranges
-	}
-	_ = whole.Body.Close() // that it comes is the answer; what is here would have to come again
-	object, err = t.p.open(ctx, c, r, t.unanswered.Load())
-	if err != nil && (isTrouble(err) || errors.Is(err, ErrNotExist)) {
-		t.mu.Lock()
-		t.ranges.whole = true
-		t.mu.Unlock()
-		t.p.s.Logger.WarnContext(ctx, "ask without a range", "dataset", t.p.ref.String(), "object", t.entry.Path, "from", c.Name(), "err", err)
+	if part && err != nil {
+		err = t.judgeRange(err, r)
 	}
 	return object, err
 }
 
-// judgeRange notes how a request for a range ended, and reports whether to try out
-// if the whole comes. A server, or a cache or a firewall before it, may refuse
-// ranges alone: with 400 or 403, with a 206 that says nothing of its range, or with
-// the same error each time.
-func (t *transfer) judgeRange(err error) (tryOut bool) {
+// tryWhole finds out whether the whole comes, if ranges have failed that often. What is
+// here would have to come again, so that it comes is not reason enough: ranges must
+// fail once more.
+func (t *transfer) tryWhole(ctx context.Context, c *candidate) {
+	t.mu.Lock()
+	trial := t.ranges.trial
+	t.ranges.trial = false
+	t.mu.Unlock()
+	if !trial {
+		return
+	}
+	whole, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path}, t.unanswered.Load())
+	if err == nil {
+		_ = whole.Body.Close() // that it comes is the answer
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ranges.comes = err == nil; !t.ranges.comes {
+		t.ranges.doubtful = 0 // it is not about ranges
+	}
+}
+
+// judgeRange notes that a request for a part was answered by an error, and returns the
+// one to go on with: it says no more of the entry where ranges are doubted. A server, or
+// a cache or a firewall before it, may refuse ranges alone: with 400 or 403, with a 206
+// that says nothing of its range, or with the same error each time.
+func (t *transfer) judgeRange(err error, r Request) error {
 	status, isStatus := errors.AsType[*StatusError](err)
 	_, denied := errors.AsType[*AccessError](err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	few := denied || errors.Is(err, ErrWebPage) || errors.Is(err, ErrNotExist)
 	switch {
-	case err == nil:
-		t.ranges = ranges{whole: t.ranges.whole}
-	case !isTrouble(err) && !errors.Is(err, ErrNotExist) || isUnreachable(err) || isStatus && (status.answer() == TooFast || status.answer() == Busy):
+	case !isTrouble(err) && !errors.Is(err, ErrNotExist) || isUnreachable(err):
+		return err
+	case isStatus && (status.answer() == TooFast || status.answer() == Busy && r.Length > 0): // so many parts at once may be too many
+		return err
 	case errors.Is(err, ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++
 		t.ranges.whole = t.ranges.whole || t.ranges.refused >= clearRefusals
-	case denied, errors.Is(err, ErrWebPage), errors.Is(err, ErrNotExist):
-		t.ranges.doubtful++
-		return t.ranges.doubtful >= 2
-	default:
-		t.ranges.doubtful++
-		return t.ranges.doubtful >= doubtfulRefusals
+		return err
+	case !t.doubtRange(few):
+		return err
 	}
-	return false
+	return fmt.Errorf("%w: %s", ErrNoRange, err.Error()) // what it says of the entry may not be so
+}
+
+// doubtRange counts a request for a part that failed or brought nothing, and reports
+// whether ranges are doubted. The caller holds mu.
+func (t *transfer) doubtRange(few bool) bool {
+	r := &t.ranges
+	r.doubtful++
+	switch {
+	case r.comes:
+		r.whole = true
+	case r.doubtful >= doubtfulRefusals, few && r.doubtful >= fewDoubtful:
+		r.trial = true
+	default:
+		return false
+	}
+	return true
+}
+
+// judgePart notes how an answer with a part of the object has ended.
+func (t *transfer) judgePart(err error) {
+	if !isTrouble(err) || errors.Is(err, errStraggler) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.doubtRange(false)
+}
+
+// noteProgress ends what is held against ranges, when more has come than a range that
+// is cut at once brings.
+func (t *transfer) noteProgress(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ranges.came += n; t.ranges.came > overlap {
+		t.ranges = ranges{whole: t.ranges.whole}
+	}
 }
 
 // refusesRange reports whether an error is about the range that was asked for, and
