@@ -324,13 +324,24 @@ func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch)
 
 // writeHistory keeps the pass for `status`.
 func (p *pass) writeHistory(r *Report) error {
-	const shown = 20
 	pass := store.Pass{Start: p.start, Elapsed: r.Elapsed, State: r.State, Files: r.Files, Bytes: r.Bytes}
-	pass.Failures = r.Failures[:min(len(r.Failures), shown)]
+	pass.Failures = shown(r.Failures)
 	if r.Err != nil {
-		pass.Error = r.Err.Error()
+		pass.Error = clipped(r.Err.Error(), 4*maxWords)
 	}
 	return p.s.Store.AddPass(p.ref, pass)
+}
+
+// shown are the first failures of a pass: as many as a person reads.
+func shown(all []store.Failure) []store.Failure {
+	const most, mostBytes = 20, 16 << 10
+	bytes := 0
+	for i, f := range all[:min(len(all), most)] {
+		if bytes += len(f.Path) + len(f.Detail); bytes > mostBytes {
+			return all[:max(i, 1)]
+		}
+	}
+	return all[:min(len(all), most)]
 }
 
 // keptStray is how long a partial is kept that nobody knows the version of.
