@@ -64,6 +64,7 @@ func TestTroubleOnTheWay(t *testing.T) {
 		{proxy(403), exitIncomplete, []string{"those who run the proxy http://proxy.example:3128", "HTTPS_PROXY", "physionet.org:443", "NO_PROXY=physionet.org"}},
 		{proxy(504), exitIncomplete, []string{"the proxy http://proxy.example:3128, which HTTPS_PROXY names", "try again later"}},
 		{&downloader.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, exitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
+		{&downloader.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, exitNoSpace, []string{"make room", "if the published size is wrong", "--include '**'"}},
 		{downloader.ErrWebPage, exitIncomplete, []string{"maintenance", "browser"}},
 		{&downloader.NotPublishedError{Ref: ref, Source: "physionet"}, exitIncomplete, []string{"in some minutes"}},
 		{fmt.Errorf("%w: %w", downloader.ErrManifest, &downloader.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},
