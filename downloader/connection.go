@@ -300,6 +300,11 @@ func (t *transfer) copy(object *Object, g *segment, dog *watchdog, buf []byte, r
 		}
 		n, err := object.Body.Read(buf[filled:room])
 		filled += n
+		if reach < 0 {
+			if berr := t.withinBound(g.at + int64(filled)); berr != nil {
+				return berr
+			}
+		}
 		if n > 0 {
 			dog.brought(n)
 		}

@@ -341,6 +341,7 @@ type SpaceError struct {
 	Need, Free int64 // bytes; Need is 0 when unknown
 	Inodes     bool  // it is the number of files that is exhausted
 	Disk       int64 // bytes of the whole disk where a single object is said to have more, else 0
+	Published  int64 // size of the whole version, by which Need was reckoned, else 0
 	Err        error // what the file system said, nil when it was asked beforehand
 }
 
@@ -351,6 +352,8 @@ func (e *SpaceError) Error() string {
 		return "the mirror's file system has no inode left for another file"
 	case e.Disk > 0:
 		return fmt.Sprintf("%v: this file is said to need %s more, and the whole disk has %s", ErrNoSpace, size(e.Need), size(e.Disk))
+	case e.Published > 0:
+		return fmt.Sprintf("%v: the version has %s as published, of which %s more are needed, and %s are free", ErrNoSpace, size(e.Published), size(e.Need), size(e.Free))
 	case e.Need > e.Free:
 		return fmt.Sprintf("%v: %s more are needed and %s are free, so %s are missing", ErrNoSpace,
 			size(e.Need), size(e.Free), size(e.Need-e.Free))

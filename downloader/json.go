@@ -88,7 +88,7 @@ func words(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return clipped(err.Error(), 4*maxWords)
 }
 
 func spoken(words string) error {

@@ -67,6 +67,7 @@ type Quarantined struct {
 type tally struct {
 	mu      sync.Mutex
 	report  Report
+	listed  int           // bytes of the failures
 	dropped int           // sources
 	wrong   []store.Wrong // to be remembered with the next commit
 }
@@ -171,13 +172,8 @@ func (p *pass) fail(e manifest.Entry, err error) {
 	p.progress.Failed.Add(1)
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
-	r := &p.tally.report
-	r.Files.Failed++
-	if len(r.Failures) < maxFailures {
-		r.Failures = append(r.Failures, store.Failure{
-			Path: e.Path, Reason: string(reason), Source: source, Detail: err.Error(),
-		})
-	}
+	p.tally.report.Files.Failed++
+	p.tally.list(store.Failure{Path: e.Path, Reason: string(reason), Source: source, Detail: err.Error()})
 }
 
 // allowed notes that a source gave an entry.

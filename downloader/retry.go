@@ -87,6 +87,8 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonNotFound
 	case errors.Is(err, ErrNotModified):
 		return permanent, ReasonNetwork // an answer to a question about the manifest
+	case errors.As(err, new(*BoundlessError)):
+		return permanent, ReasonSize // it would take as long again
 	case errors.As(err, &space) && space.Disk > 0:
 		return permanent, ReasonNoSpace // for this object there is no hope, and for others there is
 	case errors.Is(err, ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -293,4 +293,6 @@ func rank(err error) int {
 	return slices.Index(byCure, reason)
 }
 
-func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+func oneLine(s string) string {
+	return strings.ReplaceAll(clipped(strings.TrimSpace(s), maxWords), "\n", "; ")
+}

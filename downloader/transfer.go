@@ -72,7 +72,7 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done
 	}
 	defer func() {
 		if done == nil {
-			err = errors.Join(err, t.abandon())
+			err = errors.Join(err, t.makeRoom(ctx), t.abandon())
 		}
 	}()
 	whole, err := t.wasWhole()
@@ -217,7 +217,7 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 			continue
 		case t.segs.wants(false):
 			if err := t.attempt(ctx, buf, false); err != nil && t.voided() == "" && !t.isAll(err) {
-				return err
+				return t.dropBoundless(ctx, err)
 			}
 			continue
 		case !busy:

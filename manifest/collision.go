@@ -21,12 +21,14 @@ const (
 	maxCollisions = 10_000
 	// maxSightings bounds the memory of one scan: 16 bytes each.
 	maxSightings = 1 << 20
-	// maxSuspects bounds the names that the confirming scan holds as strings.
+	// maxSuspects bounds the names that the confirming scan holds as strings, and maxHeld
+	// the bytes of these: a path may have 8 KiB.
 	maxSuspects = 1 << 16
+	maxHeld     = 8 << 20
 )
 
 // Collisions returns the entries of the manifest r that collide with earlier ones, in the manifest's order. It stops
-// at 10,000, and may miss some where there are more. An entry is named once, and two spellings of a folder once, by
+// at 10,000, or at fewer with very long paths, and may miss some where there are more. An entry is named once, and two spellings of a folder once, by
 // the first entry below the second of them. A path listed again with the same digest is harmless, and a path that
 // CheckPath refuses is never created: neither counts. Case is folded as Unicode's simple folding does; composed
 // and decomposed characters count as different.
@@ -140,6 +142,7 @@ type confirmation struct {
 	folded   map[string]string // path by name with case folded
 	found    []Collision
 	last     int64 // offset of the entry that found ends with
+	held     int   // bytes of the names, about
 }
 
 func confirm(n *names, r io.ReaderAt, size int64, suspects map[uint64]struct{}) ([]Collision, error) {
@@ -156,7 +159,7 @@ func confirm(n *names, r io.ReaderAt, size int64, suspects map[uint64]struct{}) 
 }
 
 func (c *confirmation) see(e Entry, at name) {
-	if _, ok := c.suspects[at.fold]; !ok || len(c.found) == maxCollisions {
+	if _, ok := c.suspects[at.fold]; !ok || len(c.found) == maxCollisions || c.held > maxHeld {
 		return
 	}
 	v := variant{spelling: e.Path[:at.end], file: at.file}
@@ -167,6 +170,7 @@ func (c *confirmation) see(e Entry, at name) {
 		return
 	}
 	c.known[v] = struct{}{}
+	c.held += len(v.spelling) + len(e.Path)
 	with, identical := c.spelled[v.spelling]
 	if !identical {
 		c.spelled[v.spelling] = e.Path

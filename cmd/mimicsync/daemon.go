@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon"
+	"mimicsync/downloader"
 	"mimicsync/store"
 )
 
@@ -136,7 +137,10 @@ func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 // explainInDaemon is advise for what a daemon met: what will be tried again by
 // itself needs no cure.
 func explainInDaemon(err error) (why, cure string) {
+	space, ok := errors.AsType[*downloader.SpaceError](err)
 	switch a := advise(err); {
+	case ok && space.Published > 0:
+		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: mimicsync pull --include '**'"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), a.code == exitNoSpace:
 		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself"
 	case a.code == exitIncomplete, a.code == exitInterrupted:

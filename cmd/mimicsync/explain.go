@@ -216,6 +216,10 @@ func adviseDisk(err error) (advice, bool) {
 	if state, ok := errors.AsType[*store.Error](err); ok && errors.Is(err, syscall.ENOSPC) {
 		return advice{exitNoSpace, "make room on the disk of " + state.Path + ", or put the state on another one with --state DIR; what is verified is kept"}, true
 	}
+	if space, ok := errors.AsType[*downloader.SpaceError](err); ok && space.Published > 0 {
+		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude;\n" +
+			"if the published size is wrong, fetch all the same with: --include '**'"}, true
+	}
 	switch {
 	case errors.As(err, new(*downloader.SymlinkError)):
 		return advice{exitUsage, "a mirror is one folder of real files on one disk: move all of it, with its .mimicsync, to the disk that the symlink\n" +

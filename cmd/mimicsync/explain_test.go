@@ -66,6 +66,7 @@ func TestTroubleOnTheWay(t *testing.T) {
 		{&downloader.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, exitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
 		{&downloader.EncodingError{Encoding: "br"}, exitIncomplete, []string{"proxy", "run the same command"}},
 		{fmt.Errorf("%w: it was made anew 5 times", downloader.ErrManifestChanges), exitIncomplete, []string{"in some minutes"}},
+		{&downloader.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, exitNoSpace, []string{"make room", "if the published size is wrong", "--include '**'"}},
 		{downloader.ErrWebPage, exitIncomplete, []string{"maintenance", "browser"}},
 		{&downloader.NotPublishedError{Ref: ref, Source: "physionet"}, exitIncomplete, []string{"in some minutes"}},
 		{fmt.Errorf("%w: %w", downloader.ErrManifest, &downloader.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},

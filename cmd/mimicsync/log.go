@@ -1,6 +1,11 @@
 package main
 
-import "log/slog"
+import (
+	"log/slog"
+	"strings"
+
+	"mimicsync/internal/plainjson"
+)
 
 // logger writes to stderr, past the progress display.
 func (a *app) logger() *slog.Logger {
@@ -15,12 +20,30 @@ func (a *app) logger() *slog.Logger {
 	default:
 		return slog.New(slog.DiscardHandler)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inShort}
 	if a.logsText() {
 		return slog.New(slog.NewTextHandler(a.ui.log(), options))
 	}
-	options.ReplaceAttr = inSeconds
-	return slog.New(slog.NewJSONHandler(a.ui.log(), options))
+	options.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr { return inSeconds(groups, inShort(groups, attr)) }
+	return slog.New(slog.NewJSONHandler(plainjson.Writer{W: a.ui.log()}, options))
+}
+
+// maxLogged bounds a value of the log, in bytes: a part of it may be a server's.
+const maxLogged = 2 << 10
+
+// inShort clips a value that is too long.
+func inShort(_ []string, a slog.Attr) slog.Attr {
+	text := ""
+	switch v := a.Value.Any().(type) {
+	case error:
+		text = v.Error()
+	case string:
+		text = v
+	}
+	if len(text) <= maxLogged {
+		return a
+	}
+	return slog.String(a.Key, strings.ToValidUTF8(text[:maxLogged], "")+" ...")
 }
 
 // logsText reports whether the log is for people.

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -31,5 +35,25 @@ func TestTimesInTheLogHaveAUnit(t *testing.T) {
 	}
 	if text := line("text"); !strings.HasSuffix(text, " wait=1m30.5s\n") {
 		t.Errorf("the log's line is %q, want it to end with the wait", text)
+	}
+}
+
+// What a server said is in the log, in short, and does nothing to a terminal.
+func TestTheLogIsShortAndPlain(t *testing.T) {
+	said := errors.New("the answer is \u009b31m\u202etxt.exe " + strings.Repeat("ä", 1<<20))
+	for _, format := range []string{"json", "text"} {
+		var log bytes.Buffer
+		a := newApp(io.Discard, &log)
+		a.verbose, a.logFormat = true, format
+		a.logger().Warn("retry", "err", said, "object", said.Error(), "wait", time.Second)
+		text := log.String()
+		if len(text) > 3*maxLogged || !utf8.ValidString(text) || !strings.Contains(text, `\u202etxt.exe`) ||
+			strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
+			t.Errorf("%s: %d bytes: %.200q", format, len(text), text)
+		}
+	}
+	var out bytes.Buffer
+	if err := newApp(&out, io.Discard).ui.json(map[string]string{"detail": "\u202e\u0085"}); err != nil || out.String() != "{\n  \"detail\": \"\\u202e\\u0085\"\n}\n" {
+		t.Errorf("json = %v, %q", err, &out)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"mimicsync/downloader/gcs"
 	"mimicsync/downloader/physionet"
 	"mimicsync/downloader/s3"
+	"mimicsync/internal/plainjson"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -137,7 +138,7 @@ func (w logWriter) Write(b []byte) (int, error) {
 // json prints the answer of a command to --json.
 func (u *ui) json(v any) error {
 	u.answered = true
-	e := json.NewEncoder(u.stdout)
+	e := json.NewEncoder(plainjson.Writer{W: u.stdout})
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)

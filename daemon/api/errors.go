@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/internal/plainjson"
 	"mimicsync/manifest"
 )
 
@@ -89,7 +90,7 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // who is gone needs no answer
+	_, _ = w.Write(append(plainjson.Escape(b), '\n')) // who is gone needs no answer
 }
 
 // readJSON reads the body into v. A client that misspells a field is told so.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/internal/plainjson"
 	"mimicsync/store"
 )
 
@@ -97,7 +98,7 @@ func (t *stream) send(event string, v any) error {
 		return err
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", event, data)
+	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", event, plainjson.Escape(data))
 	return t.write(b.Bytes())
 }
 

@@ -152,11 +152,11 @@ type loginAnswer struct {
 type answerKey struct{}
 
 // listening is the transport to login services.
-type listening struct{ *http.Transport }
+type listening struct{ httpheader.Guard }
 
 // RoundTrip implements http.RoundTripper.
 func (t listening) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.Transport.RoundTrip(r)
+	response, err := t.Guard.RoundTrip(r)
 	answer, ok := r.Context().Value(answerKey{}).(*loginAnswer)
 	if err != nil || !ok || response.StatusCode/100 == 2 {
 		return response, err

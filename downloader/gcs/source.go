@@ -42,6 +42,7 @@ import (
 	"google.golang.org/api/option"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
 
@@ -88,7 +89,7 @@ type Options struct {
 // concurrent use.
 type Source struct {
 	client    *storage.Client
-	transport *http.Transport // below the client
+	transport httpheader.Guard // below the client
 	agent     string
 	address   string
 	bucket    func(manifest.Ref) string
@@ -116,9 +117,9 @@ func New(o Options) (*Source, error) {
 	if o.Bucket == nil {
 		o.Bucket = DefaultBucket
 	}
-	data := transport(o)
+	data := httpheader.NewGuard(transport(o))
 	// Bodies may use all connections there may be, and a login must not wait for them.
-	tokens := transport(o)
+	tokens := httpheader.NewGuard(transport(o))
 	tokens.MaxConnsPerHost = 0
 	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
 	s.login = newLogin(o.Anonymous, &http.Client{Transport: listening{tokens}, Timeout: tokenTimeout})

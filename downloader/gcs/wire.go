@@ -106,6 +106,9 @@ func (x *exchange) take(response *http.Response) (*http.Response, error) {
 			_ = response.Body.Close() // its start was enough
 			return nil, err
 		}
+		if x.listing {
+			response.Body = bounded{io.LimitReader(response.Body, pageLimit), response.Body}
+		}
 		response.Body = &watched{ReadCloser: response.Body, exchange: x}
 		if response.StatusCode == http.StatusOK && !x.listing && x.offset > 0 {
 			x.whole = response // the client knows no use for it
@@ -120,6 +123,16 @@ func (x *exchange) take(response *http.Response) (*http.Response, error) {
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	x.page = len(x.codes) == 0 && (strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || downloader.IsPage(text))
 	return response, nil
+}
+
+// pageLimit bounds a page of a listing, which the client library reads into memory:
+// 1,000 objects with all that Google tells of each have 1 MB.
+const pageLimit = 16 << 20
+
+// bounded is the beginning of a body.
+type bounded struct {
+	io.Reader
+	io.Closer
 }
 
 // judge tells the answers of a store from those of something in between, which the

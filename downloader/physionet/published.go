@@ -19,9 +19,13 @@ import (
 	"mimicsync/manifest"
 )
 
-// apiLimit bounds an answer of the JSON API: the list of all projects, with
-// their abstracts, is some megabytes.
-const apiLimit = 64 << 20
+// What an answer of the JSON API may have: the list of all projects, with their
+// abstracts, is some megabytes, and what is told of one is some kilobytes.
+const (
+	listLimit    = 32 << 20
+	aboutLimit   = 1 << 20
+	mostProjects = 50_000
+)
 
 // Latest implements downloader.Publisher: the page of a dataset redirects to
 // that of its newest version. The versions of the JSON API are in order of
@@ -85,7 +89,7 @@ func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, er
 	var about struct {
 		Size int64 `json:"main_storage_size"`
 	}
-	err := s.api(ctx, &about, "projects", ref.Dataset, "versions", ref.Version)
+	err := s.api(ctx, aboutLimit, func(d *json.Decoder) error { return d.Decode(&about) }, "projects", ref.Dataset, "versions", ref.Version)
 	return max(about.Size, 0), err
 }
 
@@ -101,24 +105,40 @@ type Project struct {
 // Published lists the newest version of every project of PhysioNet, by name. It
 // is one of 20 calls that the JSON API allows an hour.
 func (s *Source) Published(ctx context.Context) ([]Project, error) {
-	var all []struct {
-		Slug    string `json:"slug"`
-		Version string `json:"version"`
-		Title   string `json:"title"`
-		Bytes   int64  `json:"main_storage_size"`
-		Access  policy `json:"access_policy"`
-	}
-	if err := s.api(ctx, &all, "projects", "published"); err != nil {
+	newest := map[string]Project{}
+	if err := s.api(ctx, listLimit, func(d *json.Decoder) error { return readProjects(d, newest) }, "projects", "published"); err != nil {
 		return nil, err
 	}
-	newest := map[string]Project{}
-	for _, p := range all { // in order of publication, which is not that of versions
+	return slices.SortedFunc(maps.Values(newest), func(a, b Project) int { return cmp.Compare(a.Slug, b.Slug) }), nil
+}
+
+// readProjects reads a list of projects, one after the other: they are in order of
+// publication, which is not that of versions.
+func readProjects(d *json.Decoder, newest map[string]Project) error {
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for n := 0; d.More(); n++ {
+		var p struct {
+			Slug    string `json:"slug"`
+			Version string `json:"version"`
+			Title   string `json:"title"`
+			Bytes   int64  `json:"main_storage_size"`
+			Access  policy `json:"access_policy"`
+		}
+		if err := d.Decode(&p); err != nil {
+			return err
+		}
+		if n == mostProjects {
+			return fmt.Errorf("it has more than %d projects", mostProjects)
+		}
 		if seen, ok := newest[p.Slug]; ok && manifest.CompareVersions(p.Version, seen.Version) < 0 {
 			continue
 		}
 		newest[p.Slug] = Project{Slug: p.Slug, Version: p.Version, Access: string(p.Access), Title: p.Title, Bytes: p.Bytes}
 	}
-	return slices.SortedFunc(maps.Values(newest), func(a, b Project) int { return cmp.Compare(a.Slug, b.Slug) }), nil
+	_, err := d.Token()
+	return err
 }
 
 // policy is the access to a project as manifest.Access has it, empty when PhysioNet
@@ -140,8 +160,9 @@ func (p *policy) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// api asks the JSON API. It needs no account, so none is told.
-func (s *Source) api(ctx context.Context, into any, elem ...string) error {
+// api asks the JSON API, and reads its answer up to a limit. It needs no account, so
+// none is told.
+func (s *Source) api(ctx context.Context, limit int64, read func(*json.Decoder) error, elem ...string) error {
 	address := s.address(append([]string{"api", "v1"}, elem...)...) + "/"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -157,7 +178,7 @@ func (s *Source) api(ctx context.Context, into any, elem ...string) error {
 	if response.StatusCode != http.StatusOK {
 		return throttled(statusError(address, response))
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, apiLimit)).Decode(into); err != nil {
+	if err := read(json.NewDecoder(io.LimitReader(response.Body, limit))); err != nil {
 		return fmt.Errorf("%s: %w", redact(address), errors.Join(errors.New("the answer is not what it should be"), err))
 	}
 	return nil

@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 )
 
 // DefaultURL is where PhysioNet is.
@@ -71,7 +72,7 @@ type Source struct {
 	base      *url.URL
 	agent     string
 	find      func(context.Context) (*Credentials, error) // nil if there are none
-	transport *http.Transport
+	transport httpheader.Guard
 	stranger  *http.Client // who sends neither cookies nor an account
 	memory    atomic.Pointer[memory]
 }
@@ -99,7 +100,7 @@ func New(o Options) (*Source, error) {
 	if !downloader.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
 	}
-	s := &Source{base: base, find: finder(o), transport: transport(o)}
+	s := &Source{base: base, find: finder(o), transport: httpheader.NewGuard(transport(o))}
 	// Basic is honoured for agents that start with Wget/; the rest says who we
 	// are, as the server's authors ask.
 	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"

@@ -24,6 +24,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/httpheader"
 	"mimicsync/manifest"
 )
 
@@ -43,7 +44,7 @@ func load(ctx context.Context, o Options) (cfg aws.Config, own *http.Client, w *
 		return cfg, nil, nil, fmt.Errorf("the AWS configuration makes an HTTP client of type %T", cfg.HTTPClient) // it has no means to
 	}
 	own = &http.Client{
-		Transport: bounded{client.GetTransport()},
+		Transport: bounded{httpheader.NewGuard(client.GetTransport())},
 		// A redirect would take signed headers to another host. What S3 means
 		// by one is that the region is wrong.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -205,7 +206,7 @@ func checkEndpoint(endpoint *string, plain bool) error {
 
 // bounded ends answers that the SDK would read into memory without limit, and
 // reads those that say no to their end, so that their connections serve again.
-type bounded struct{ *http.Transport }
+type bounded struct{ httpheader.Guard }
 
 const (
 	errorLimit = 64 << 10
@@ -214,7 +215,7 @@ const (
 
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := b.Transport.RoundTrip(r)
+	response, err := b.Guard.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

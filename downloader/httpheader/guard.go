@@ -1,0 +1,82 @@
+package httpheader
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// maxBytes bounds the header of an answer. PhysioNet's has half a KiB; net/http would
+// take 10 MB, and quote a line of it in an error.
+const maxBytes = 64 << 10
+
+// Guard is a transport whose errors do not repeat what a server has sent: that may be
+// the password that it was told, rows of patients, or megabytes.
+type Guard struct{ *http.Transport }
+
+// NewGuard bounds the headers that a transport reads.
+func NewGuard(t *http.Transport) Guard {
+	t.MaxResponseHeaderBytes = maxBytes
+	return Guard{t}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g Guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := g.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, withoutQuotes(err)
+	}
+	if response.Body != http.NoBody {
+		response.Body = guarded{response.Body}
+	}
+	return response, nil
+}
+
+// guarded is a body: what goes wrong within it is quoted too.
+type guarded struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (g guarded) Read(b []byte) (int, error) {
+	n, err := g.ReadCloser.Read(b)
+	if err != nil && err != io.EOF { //nolint:errorlint // the end is no error, and there are many
+		err = withoutQuotes(err)
+	}
+	return n, err
+}
+
+// protocolError is what was wrong with an answer, in words of the library alone.
+type protocolError struct{ text string }
+
+// Error says what, and that it is not told in full.
+func (e *protocolError) Error() string { return e.text + " (what the server sent is not shown)" }
+
+// withoutQuotes returns an error without what net/http and net/textproto quote of an
+// answer that they cannot read. What is no such error stays: it is about the
+// connection, or about the context, or has the words of this program.
+func withoutQuotes(err error) error {
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &network) || errors.As(err, &certificate) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	text := err.Error()
+	end := len(text)
+	if at := strings.IndexAny(text, "\"["); at >= 0 {
+		end = at
+	}
+	// textproto: "malformed MIME header line: " and the line.
+	if at := strings.Index(text, "malformed"); at >= 0 && at < end {
+		if colon := strings.IndexByte(text[at:end], ':'); colon >= 0 {
+			end = at + colon
+		}
+	}
+	if end == len(text) {
+		return err
+	}
+	return &protocolError{strings.TrimRight(text[:end], " :;")}
+}
