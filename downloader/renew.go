@@ -247,7 +247,7 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v
 // takeManifest copies a manifest into its place among the kept ones, unless it
 // is not whole.
 func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
-	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
+	f, err := os.CreateTemp(p.s.Tree.manifests(), "new.*")
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func ParseDurability(s string) (Durability, error) {
 // that is renamed, as the mirror's durability says.
 func (t *Tree) sync(ref manifest.Ref, batch, renamed []*committed) error {
 	switch {
-	case t.options.Durability == NoDurability:
+	case t.options.Durability == NoDurability, t.options.ReadOnly:
 		return nil
 	case durable.HasSyncFS && t.options.Durability != FileDurability && !t.options.Network:
 		return durable.SyncFS(t.folder)

@@ -56,7 +56,7 @@ func (f *former) take(place Place) error {
 }
 
 func (f *former) begin(place Place, command string) (*Store, error) {
-	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that did not come to its end
+	if err := removeIfThere(f.path); err != nil { // of one that did not come to its end
 		return nil, err
 	}
 	if err := roomForNew(f.path); err != nil {
@@ -78,11 +78,7 @@ func (f *former) begin(place Place, command string) (*Store, error) {
 
 // drop removes the new file, and gives the former one back. Both may be gone.
 func (f *former) drop() error {
-	err := os.Remove(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, f.free())
+	return errors.Join(removeIfThere(f.path), f.free())
 }
 
 // free gives the former file back.
