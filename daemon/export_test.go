@@ -1,8 +1,12 @@
 package daemon
 
 import (
+	"time"
+
 	"mimicsync/daemon/notify"
+	"mimicsync/downloader"
 	"mimicsync/internal/durable"
+	"mimicsync/store"
 )
 
 // Tell lets a test tell of what would take many passes.
@@ -22,3 +26,29 @@ var (
 	NextTime = nextTime
 	Correct  = correct
 )
+
+// KeptFailures says how many failures are kept of passes that ended one after the
+// other with so many, and checks that a reader of the reports sees them as they were.
+func KeptFailures(counts ...int) (kept []int, untouched bool) {
+	d, before := &Daemon{}, []*downloader.Report{}
+	for _, n := range counts {
+		p := &pass{ended: true, report: &downloader.Report{Failures: make([]store.Failure, n)}}
+		d.recent, before = append(d.recent, p), append(before, p.report)
+		d.trimDetails()
+	}
+	untouched = true
+	for i, p := range d.recent {
+		kept = append(kept, len(p.report.Failures))
+		untouched = untouched && len(before[i].Failures) == counts[i]
+	}
+	return kept, untouched
+}
+
+// DaysKept says how many days of traffic are kept after something came on each of n.
+func DaysKept(n int) int {
+	t := traffic{days: map[string]int64{}}
+	for day := range n {
+		t.add(time.Date(2026, 1, 1+day, 12, 0, 0, 0, time.Local), 1)
+	}
+	return len(t.days)
+}

@@ -231,6 +231,7 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 		s.complete = false
 	}
 	d.traffic.unsaved = true
+	d.trimDetails()
 	d.decideSoon()
 	return !d.passRuns()
 }

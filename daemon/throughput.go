@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -30,6 +31,9 @@ func (t *traffic) add(now time.Time, n int64) {
 	}
 	t.hour[t.newest%hourSteps] += n
 	t.days[now.Local().Format(time.DateOnly)] += n
+	for len(t.days) > shownDays {
+		delete(t.days, slices.Min(slices.Collect(maps.Keys(t.days))))
+	}
 	t.changed = true
 }
 

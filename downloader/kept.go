@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -13,18 +14,15 @@ import (
 
 func manifestName(d manifest.Digest) string { return manifestDir + "/" + d.String() }
 
-// openManifest opens a kept manifest by its digest.
-func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) { return t.root.Open(manifestName(d)) }
-
 // manifestIntact reports whether the kept copy of a manifest still has its
 // digest.
-func (t *Tree) manifestIntact(d manifest.Digest) bool { return t.hasDigest(manifestName(d), d) }
+func (t *Tree) manifestIntact(d manifest.Digest) bool {
+	f, err := t.openManifest(d)
+	return err == nil && hasDigest(f, d)
+}
 
-func (t *Tree) hasDigest(name string, d manifest.Digest) bool {
-	f, err := t.root.Open(name)
-	if err != nil {
-		return false
-	}
+// hasDigest reads a file, and closes it.
+func hasDigest(f *os.File, d manifest.Digest) bool {
 	defer func() { _ = f.Close() }() // opened for reading only
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
@@ -36,16 +34,18 @@ func (t *Tree) hasDigest(name string, d manifest.Digest) bool {
 // keepManifest makes a fetched manifest durable under its digest. It closes the file
 // first: Windows does not rename one that is open.
 func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
-	if err := t.share(f); err != nil {
-		return err
+	if !t.options.ReadOnly {
+		if err := t.share(f); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), t.dir(manifestName(d))); err != nil {
+	if err := os.Rename(f.Name(), filepath.Join(t.manifests(), d.String())); err != nil {
 		return err
 	}
-	return durable.SyncDir(t.dir(manifestDir))
+	return durable.SyncDir(t.manifests())
 }
 
 // rescueManifest makes the manifest that the version's folder shows the kept one:
@@ -64,7 +64,7 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 		return err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	f, err := os.CreateTemp(t.dir(manifestDir), "new.*")
+	f, err := os.CreateTemp(t.manifests(), "new.*")
 	if err != nil {
 		return err
 	}
@@ -100,13 +100,17 @@ func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 	if err != nil || !fi.Mode().IsRegular() {
 		return false, err
 	}
-	return t.hasDigest(name, d), nil
+	f, err := t.root.Open(name)
+	return err == nil && hasDigest(f, d), nil
 }
 
 // showManifest puts the manifest in force into the version's folder, where
 // `sha256sum -c` looks for it: as a second name of the same file where the file
 // system has links, as a copy where not.
 func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
+	if t.options.ReadOnly {
+		return nil // it is seen there, or is not
+	}
 	from, to := manifestName(d), t.name(ref, manifest.Name)
 	a, err := t.root.Stat(from)
 	if err != nil {

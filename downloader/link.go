@@ -316,6 +316,7 @@ func (p *pass) disown(d manifest.Digest, wrong fs.FileInfo) error {
 
 // linkable adds up the sizes of the entries to fetch that can be linked instead.
 func (p *pass) linkable(ctx context.Context) (int64, error) {
+	defer p.copies.close() // the pass may end here
 	entries := make(chan manifest.Entry)
 	fed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)

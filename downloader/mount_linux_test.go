@@ -1,6 +1,7 @@
 package downloader_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,4 +98,26 @@ func TestATwinOnAnotherDiskIsCopied(t *testing.T) {
 	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Linked: 1})
+}
+
+// A pass that has no room asks what it could link, and ends: no manifest that it asked
+// stays open, however often a daemon tries.
+func TestAPassWithoutRoomClosesManifests(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mirror")
+	mountAt(t, dir)
+	x := same("x", "the same in both versions\n")
+	r := newRig(t, rigOptions{site: newSite(t, nil, versions([]lookalike.GeneratedFile{x}, []lookalike.GeneratedFile{x, file("big", 20*mega)})), dir: dir})
+	r.pull()
+	for range 3 {
+		if _, err := r.run(t.Context(), demo2, new(downloader.Progress)); !errors.Is(err, downloader.ErrNoSpace) {
+			t.Fatalf("Pull = %v, want ErrNoSpace", err)
+		}
+	}
+	open, err := filepath.Glob("/proc/self/fd/*")
+	must(t, err)
+	for _, fd := range open {
+		if name, err := os.Readlink(fd); err == nil && strings.HasPrefix(name, filepath.Join(dir, store.Dir, "manifests")) {
+			t.Errorf("%s is still open", name)
+		}
+	}
 }

@@ -172,6 +172,9 @@ func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Dig
 // others.
 func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error {
 	f, err := t.root.Open(dir)
+	if t.options.ReadOnly && err != nil { // there is none, or not for us
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -185,6 +188,8 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 			}
 			if d, perr := manifest.ParseDigest(e.Name()); perr == nil && fi.Mode().IsRegular() {
 				visit(d, fi)
+			} else if t.options.ReadOnly {
+				continue
 			} else if err := t.clearAway(dir+"/"+e.Name(), fi); err != nil {
 				return err
 			}

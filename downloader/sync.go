@@ -75,7 +75,7 @@ func (s *syncing) close() {
 // count.
 func (s *syncing) sync(ref manifest.Ref, batch, renamed []*committed) error {
 	t := s.t
-	if t.options.Durability == NoDurability {
+	if t.options.Durability == NoDurability || t.options.ReadOnly {
 		return nil
 	}
 	s.mu.Lock()

@@ -36,6 +36,9 @@ type TreeOptions struct {
 	// Network says that the mirror is on a file server, where syncfs would
 	// flush other people's files too: each file is synced on its own.
 	Network bool
+	// ReadOnly says that nothing in the mirror is written, made, moved or removed: for
+	// who plans or verifies only. Files cannot be fetched then.
+	ReadOnly bool
 	// Durability is what is done against a power cut; empty means GroupDurability.
 	Durability Durability
 }
@@ -52,7 +55,12 @@ const (
 type Tree struct {
 	root    *os.Root
 	path    string
+	ground  string // a folder on the disk of the mirror: itself, unless there is none yet
 	options TreeOptions
+	// spare has the manifests of a Tree that is ReadOnly; empty says that the mirror at
+	// path stands in for one that is not there. Both are removed at the end.
+	spare string
+	empty bool
 	// folder and partialFolder are the mirror's root and its folder of
 	// unfinished files, for the calls that os.Root does not have; partials is
 	// the latter as a Root, one step from its files.
@@ -77,12 +85,19 @@ type Tree struct {
 // OpenTree opens the mirror at path, which must exist. Close it.
 func OpenTree(path string, o TreeOptions) (*Tree, error) {
 	o.FileMode, o.DirMode = cmp.Or(o.FileMode, defaultFileMode), cmp.Or(o.DirMode, defaultDirMode)
-	root, err := os.OpenRoot(path)
+	t := &Tree{path: path, ground: path, options: o, dirs: map[string]struct{}{}, nameless: nameless{made: map[*partialFile]time.Time{}}}
+	var err error
+	prepare := t.prepare
+	if o.ReadOnly {
+		prepare = t.prepareToLook
+		t.root, t.path, t.ground, t.empty, err = openToLook(path)
+	} else {
+		t.root, err = os.OpenRoot(path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{root: root, path: path, options: o, dirs: map[string]struct{}{}, nameless: nameless{made: map[*partialFile]time.Time{}}}
-	if err := t.prepare(); err != nil {
+	if err := prepare(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
@@ -123,7 +138,14 @@ func (t *Tree) Close() error {
 	if t.partials != nil {
 		_ = t.partials.Close() // nothing was written through it
 	}
-	return t.root.Close()
+	err := t.root.Close()
+	if t.spare != "" {
+		err = errors.Join(err, os.RemoveAll(t.spare))
+	}
+	if t.empty {
+		err = errors.Join(err, os.RemoveAll(t.path))
+	}
+	return err
 }
 
 // Path returns the mirror's root folder.
@@ -347,7 +369,7 @@ func (t *Tree) copyFile(from, to string) error {
 }
 
 // free asks for the room on the mirror's disk.
-func (t *Tree) free() (durable.Space, error) { return durable.Free(t.path) }
+func (t *Tree) free() (durable.Space, error) { return durable.Free(t.ground) }
 
 // syncFile makes the bytes of a file of the mirror durable.
 func (t *Tree) syncFile(name string) error {

@@ -71,22 +71,32 @@ func (p Place) folder() (*Folder, error) { return OpenFolder(p.Mirror) }
 // stateFolder opens the folder of the state file, and makes it if need be. One outside of
 // the mirror is judged as if it were in it.
 func (p Place) stateFolder() (*Folder, error) {
+	if err := os.MkdirAll(filepath.Dir(p.State), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
 	own, err := MakeFolder(p.Mirror)
+	return p.stateFolderBeside(own, err, (*Folder).MakeSub)
+}
+
+// stateFolderIfAny is stateFolder that makes nothing; the error is fs.ErrNotExist where
+// there is none.
+func (p Place) stateFolderIfAny() (*Folder, error) {
+	own, err := p.folder()
+	return p.stateFolderBeside(own, err, (*Folder).Sub)
+}
+
+func (p Place) stateFolderBeside(own *Folder, err error, open func(*Folder, string) (*Folder, error)) (*Folder, error) {
 	if err != nil || p.State == own.Path() {
 		return own, err
 	}
 	defer func() { _ = own.Close() }() // nothing was written in it
-	base := filepath.Dir(p.State)
-	if err := os.MkdirAll(base, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w", err)
-	}
-	above, err := openTop(base)
+	above, err := openTop(filepath.Dir(p.State))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = above.Close() }() // likewise
 	above.believed = own.believed
-	return above.MakeSub(filepath.Base(p.State))
+	return open(above, filepath.Base(p.State))
 }
 
 // stateHome is where programs keep state, see the XDG Base Directory

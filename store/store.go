@@ -100,6 +100,7 @@ type Store struct {
 	owner *ownerFile
 
 	former *former // of one that Anew made
+	copied bool    // by Look
 }
 
 // Open opens the state file of a mirror, and makes it if there is none.
@@ -306,11 +307,19 @@ func (s *Store) AwaitLoss(ctx context.Context) error {
 
 // Lost returns what AwaitLoss would, without waiting for it: it asks the mirror whether
 // another process has it. Ask before anything that would destroy what may be that one's.
-func (s *Store) Lost() error { return s.named(s.owner.check()) }
+func (s *Store) Lost() error {
+	if s.copied {
+		return nil // it was nobody's
+	}
+	return s.named(s.owner.check())
+}
 
 // Close gives the mirror back. It waits for running transactions, and may be
 // called again.
 func (s *Store) Close() error {
+	if s.copied {
+		return errors.Join(s.db.Close(), removeIfThere(s.db.Path()))
+	}
 	err := errors.Join(s.owner.release(), s.db.Close())
 	if s.former != nil {
 		err = errors.Join(err, s.former.drop())
@@ -321,7 +330,7 @@ func (s *Store) Close() error {
 
 // view runs fn on a snapshot.
 func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
-	defer recoverDamage(s.place.file(), &err)()
+	defer recoverDamage(s.path(), &err)()
 	return s.named(s.db.View(fn))
 }
 
@@ -332,8 +341,24 @@ func (s *Store) update(fn func(*bolt.Tx) error) (err error) {
 		return s.named(s.owner.loss)
 	default:
 	}
-	defer recoverDamage(s.place.file(), &err)()
+	defer recoverDamage(s.path(), &err)()
 	return s.named(s.db.Update(fn))
+}
+
+// path is what people know the state file by.
+func (s *Store) path() string {
+	if s.former != nil {
+		return filepath.Join(s.former.folder.Path(), newName)
+	}
+	return s.place.file()
+}
+
+func removeIfThere(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (s *Store) named(err error) error {
@@ -345,7 +370,7 @@ func (s *Store) named(err error) error {
 	case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerSchema):
 		return err
 	}
-	return &Error{Path: s.place.file(), Err: err}
+	return &Error{Path: s.path(), Err: err}
 }
 
 // recoverDamage turns what bbolt does on a bad page, a panic or a fault in the

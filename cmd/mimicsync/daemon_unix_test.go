@@ -317,3 +317,58 @@ func TestADaemonTalksToTheServiceManager(t *testing.T) {
 	hear("STOPPING=1")
 	<-d.ended
 }
+
+// The configuration is gone for a moment, or empty, as when an editor or a full disk
+// is at work on it: the daemon goes on with what it has. Only a file that says that
+// there are no datasets ends them.
+func TestAConfigurationThatVanishesChangesNothing(t *testing.T) {
+	s := newBench(t)
+	s.configure("datasets: [{name: demo, schedule: off}]\n")
+	serving, _ := s.serving(nil)
+	path, _ := serving.app.configPath()
+	for what, spoil := range map[string]func() error{
+		"it is gone":            func() error { return os.Remove(path) },
+		"it is empty":           func() error { return os.WriteFile(path, nil, 0o600) },
+		"it has only a comment": func() error { return os.WriteFile(path, []byte("# to be written\n"), 0o600) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if settings, _, err := serving.load(); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("load where %s = %+v, %v, want an error that names the file", what, settings, err)
+		}
+		if now := serving.settings.Load(); len(now.Datasets) != 1 {
+			t.Errorf("where %s, the daemon has %+v", what, now.Datasets)
+		}
+	}
+	s.configure("datasets: []\n")
+	if settings, _, err := serving.load(); err != nil || len(settings.Datasets) > 0 {
+		t.Errorf("load of no datasets = %+v, %v, want none", settings, err)
+	}
+}
+
+// Whoever starts a pull by nohup logs out.
+func TestAnIgnoredHangupStaysIgnored(t *testing.T) {
+	if os.Getenv("MIMICSYNC_TEST_HANGUP") == "" {
+		cmd := exec.Command("sh", "-c", `trap "" HUP; exec "$0" -test.run '^TestAnIgnoredHangupStaysIgnored$'`, os.Args[0])
+		cmd.Env = append(os.Environ(), "MIMICSYNC_TEST_HANGUP=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	hangUp := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangUp()
+	asked := hangups(ctx)
+	hangUp()
+	<-asked // so that it has been seen, and the first would have been, too
+	if ctx.Err() != nil {
+		t.Errorf("a hangup that was ignored ended the command: %v", context.Cause(ctx))
+	}
+}

@@ -38,21 +38,43 @@ func (a *app) openMirror(ctx context.Context, command string, create bool) (*mir
 	if m.store, err = store.Open(place, command); err != nil {
 		return nil, err
 	}
-	if err := a.equip(ctx, m, place); err != nil {
+	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != ""}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (a *app) equip(ctx context.Context, m *mirror, place store.Place) error {
+// lookAtMirror opens the mirror for a command that changes nothing of it: for who may
+// only read, beside the owner, and where there is no mirror yet.
+func (a *app) lookAtMirror(ctx context.Context) (*mirror, error) {
+	if err := checkMirror(a.mirror, true); err != nil {
+		return nil, err
+	}
+	s, err := store.Look(a.mirror, a.state)
+	if err != nil {
+		return nil, err
+	}
+	return a.lookWith(ctx, s)
+}
+
+// lookWith is lookAtMirror with a store.
+func (a *app) lookWith(ctx context.Context, s *store.Store) (*mirror, error) {
+	m := &mirror{store: s}
+	if err := a.equip(ctx, m, downloader.TreeOptions{ReadOnly: true}); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+// equip opens the mirror's tree, for which o says what the configuration does not, and
+// what else passes need.
+func (a *app) equip(ctx context.Context, m *mirror, o downloader.TreeOptions) error {
 	group, err := groupID(a.file.Group)
 	if err != nil {
 		return &configError{err}
 	}
-	m.tree, err = downloader.OpenTree(a.mirror, downloader.TreeOptions{
-		FileMode: fs.FileMode(a.file.FileMode), DirMode: fs.FileMode(a.file.DirMode), Group: group, Network: place.Network != "",
-		Durability: a.limits.syncs,
-	})
+	o.FileMode, o.DirMode, o.Group, o.Durability = fs.FileMode(a.file.FileMode), fs.FileMode(a.file.DirMode), group, a.limits.syncs
+	m.tree, err = downloader.OpenTree(a.mirror, o)
 	if err != nil {
 		return fmt.Errorf("open the mirror: %w", err)
 	}
@@ -178,7 +200,9 @@ func checkMirror(path string, create bool) error {
 	case err == nil && !fi.IsDir():
 		return &configError{fmt.Errorf("the mirror %s is a file, not a folder", path)}
 	case err == nil && !create:
-		_, err = os.Stat(filepath.Join(path, store.Dir))
+		if _, err = os.Stat(filepath.Join(path, store.Dir)); err != nil && len(versionsInTree(path)) > 0 {
+			return nil // the tree is all that is left of it, or another tool's
+		}
 	}
 	if errors.Is(err, fs.ErrNotExist) && !create {
 		return &noMirrorError{path}

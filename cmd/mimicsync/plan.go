@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Plan compares the dataset's SHA256SUMS.txt with the mirror and says what pull would
 fetch, and whether it fits on the disk; for each source of --source how many files and
 bytes that is, what it costs the reader, and how long it takes at the rate that the
-last pull saw there. It fetches the manifest only.
+last pull saw there. It fetches the manifest only, and writes nothing in the mirror.
 
 Sizes are those of the source's listing, where it gives one. With ~ they are by
 PhysioNet's size of the whole version, and with ~~ a guess from the number of files.
@@ -95,7 +96,10 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 	if o != nil {
 		return o.plan, o.close, nil
 	}
-	m, err := a.openMirror(ctx, "plan", true)
+	m, err := a.lookAtMirror(ctx)
+	if errors.Is(err, fs.ErrPermission) { // of the state
+		m, err = a.lookAtTree(ctx)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -38,6 +38,10 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 	if err != nil {
 		return daemon.Settings{}, nil, err
 	}
+	if isEmpty(c) && s.configured.Load() {
+		path, _ := s.app.configPath()
+		return daemon.Settings{}, nil, fmt.Errorf("%s is gone, or says nothing: to serve no dataset, write into it: datasets: []", path)
+	}
 	for _, name := range daemonSources(c) {
 		if !slices.Contains(s.app.sources, name) {
 			return daemon.Settings{}, nil, fmt.Errorf("the source %s is opened only when the daemon is started: start it again", name)
@@ -51,8 +55,13 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 		return settings, nil, err
 	}
 	s.settings.Store(&settings)
+	s.configured.Store(s.configured.Load() || !isEmpty(c))
 	return settings, restartNotes(s.app.file, c), nil
 }
+
+// isEmpty reports whether a configuration says nothing: that of a file which is not
+// there, was cut short before its first key, or is being written.
+func isEmpty(c configs.Config) bool { return reflect.DeepEqual(c, configs.Config{}) }
 
 // restartNotes names the fields that differ and count only when a daemon is
 // started.

@@ -37,8 +37,9 @@ type serving struct {
 	look    time.Duration // how often it looks at the configuration file
 	token   string        // of the API, once it was read
 
-	settings atomic.Pointer[daemon.Settings] // the last ones that were right
-	daemon   atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is away
+	settings   atomic.Pointer[daemon.Settings] // the last ones that were right
+	configured atomic.Bool                     // by a file that said something
+	daemon     atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is away
 }
 
 func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, error) {
@@ -74,6 +75,7 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 		return nil, &configError{err}
 	}
 	s.settings.Store(&settings)
+	s.configured.Store(!isEmpty(a.file))
 	return s, nil
 }
 

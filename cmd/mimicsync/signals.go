@@ -12,12 +12,16 @@ import (
 
 // interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends
 // in good order. The second one ends the process at once: what is on the disk
-// is in order at any moment. A command may take SIGHUP for itself, see hangups.
+// is in order at any moment. SIGHUP is left alone where whoever started the process
+// had it ignored, as nohup does. A command may take SIGHUP for itself, see hangups.
 func interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	h := &hangup{heard: make(chan struct{}, 1)}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	h := &hangup{heard: make(chan struct{}, 1), signals: signals}
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		for s := range signals {
 			switch {
@@ -42,8 +46,9 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 
 // hangup is how SIGHUP gets to a command.
 type hangup struct {
-	taken atomic.Bool
-	heard chan struct{}
+	taken   atomic.Bool
+	heard   chan struct{}
+	signals chan<- os.Signal
 }
 
 type hangupKey struct{}
@@ -56,5 +61,6 @@ func hangups(ctx context.Context) <-chan struct{} {
 		return nil
 	}
 	h.taken.Store(true)
+	signal.Notify(h.signals, syscall.SIGHUP) // also where it was ignored: it asks for something, and ends nothing
 	return h.heard
 }

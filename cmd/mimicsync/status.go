@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +12,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -18,7 +21,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Say what the mirror has, and what its daemon does",
 		Long: `Status says, for each dataset version of the mirror, how much of it is here and
 verified, how the last pass ended, and how much was moved aside to quarantine. It reads
-the state file, not the data. Where a daemon runs it asks that, which also says what
+a copy of the state file, not the data: it needs no write access, and works while a pull
+runs. Where a daemon runs it asks that, which also says what
 runs now, what it waits for and until when, what is next, and what a person must do.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
 		Args:    cobra.MaximumNArgs(1),
@@ -51,7 +55,10 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 		defer o.Close()
 		return o.status(ctx, args)
 	}
-	m, err := a.openMirror(ctx, "status", false)
+	if err := checkMirror(a.mirror, false); err != nil {
+		return err
+	}
+	m, err := a.lookAtMirror(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,7 +76,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 		all = append(all, s)
 	}
 	aside, err := downloader.QuarantineOf(a.mirror, manifest.Ref{})
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrPermission) { // a reader need not see it
 		return err
 	}
 	if a.json {
@@ -77,6 +84,13 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	}
 	a.ui.status(all, a.mirror)
 	a.ui.aside(aside, a.mirror)
+	if owner, ok := store.OwnerOf(a.mirror); ok {
+		a.ui.note("%s works on it since %s: pid %d on %s", owner.Command, owner.Started.Local().Format(time.DateTime), owner.PID, owner.Host)
+	}
+	if lost := unknownOf(a.mirror, refs); len(args) == 0 && len(lost) > 0 {
+		a.ui.lines("hint", fmt.Sprintf("the state knows nothing of what is in the folder of %s; if the state file was lost, make it anew from the mirror with:\n"+
+			"mimicsync verify --rebuild", lost[0]))
+	}
 	return nil
 }
 

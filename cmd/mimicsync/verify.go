@@ -8,6 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +27,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Re-read the mirror and compare it with the manifest",
 		Long: `Verify reads every file of the mirror, or of one dataset, and compares its SHA-256
 with the manifest. It needs no network. A wrong file is reported and stays where it
-is; the next pull, or --repair at once, moves it aside and fetches it again.
+is; the next pull, or --repair at once, moves it aside and fetches it again. Who may
+read the mirror and not write to it can verify it, too.
 
 --rebuild makes a new state file from the mirror alone, for one that is lost or
 damaged, and so reads all of it; the old one is kept beside it.`,
@@ -73,6 +77,9 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 		a.sources, a.billingProject = a.file.Sources, a.file.GCS.BillingProject
 	}
 	m, err := a.openMirror(ctx, "verify", false)
+	if !repair && !rebuild && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		m, err = a.lookToVerify(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -81,6 +88,33 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 	defer release()
 	results, err := a.verifyAll(ctx, m, args, repair)
 	return a.verified(results, errors.Join(unread, err))
+}
+
+// lookToVerify opens the mirror for who may only read it: by its state or, where that
+// may not be read, by the manifests in the folders of its versions.
+func (a *app) lookToVerify(ctx context.Context) (*mirror, error) {
+	a.ui.note("the mirror cannot be written to: what is found wrong is told, and not remembered")
+	m, err := a.lookAtMirror(ctx)
+	if errors.Is(err, fs.ErrPermission) {
+		m, err = a.lookAtTree(ctx)
+	}
+	return m, err
+}
+
+// lookAtTree is lookAtMirror where the state may not be read.
+func (a *app) lookAtTree(ctx context.Context) (*mirror, error) {
+	s, err := store.LookAtNothing(a.mirror)
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.lookWith(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.adoptVersions(ctx, m); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
 }
 
 // verified prints the results for programs; people have seen them.
@@ -211,7 +245,7 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 	if m.store, err = store.Anew(place, "verify --rebuild"); err != nil {
 		return nil, err
 	}
-	if err := a.equip(ctx, m, place); err != nil {
+	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != ""}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	unread = a.adoptVersions(ctx, m)
@@ -231,20 +265,29 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 // adoptVersions makes the new state know every version that the tree has a
 // manifest of. One that is damaged keeps none of the others from it.
 func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
-	found, err := fs.Glob(os.DirFS(a.mirror), "*/*/"+manifest.Name)
-	if err != nil {
-		return err
-	}
 	var unread error
-	for _, name := range found {
-		dataset, version := path.Split(path.Dir(name))
-		ref, err := manifest.ParseRef(path.Clean(dataset) + "@" + version)
-		if err != nil {
-			continue // a folder that is not ours
-		}
+	for _, ref := range versionsInTree(a.mirror) {
 		if err := m.syncer.Adopt(ctx, ref); err != nil {
-			unread = errors.Join(unread, fmt.Errorf("%s: %w", filepath.Join(a.mirror, name), err))
+			unread = errors.Join(unread, fmt.Errorf("%s: %w", filepath.Join(a.mirror, ref.Dataset, ref.Version, manifest.Name), err))
 		}
 	}
 	return unread
+}
+
+// versionsInTree are those that the folders of a mirror have a manifest of.
+func versionsInTree(mirror string) (all []manifest.Ref) {
+	found, _ := fs.Glob(os.DirFS(mirror), "*/*/"+manifest.Name) // the pattern is a good one
+	for _, name := range found {
+		dataset, version := path.Split(path.Dir(name))
+		if ref, err := manifest.ParseRef(path.Clean(dataset) + "@" + version); err == nil && !strings.HasPrefix(dataset, ".") { // else a folder that is not ours
+			all = append(all, ref)
+		}
+	}
+	return all
+}
+
+// unknownOf are those of them that a state does not know: of a state that was lost, or
+// what another tool fetched.
+func unknownOf(mirror string, known []manifest.Ref) []manifest.Ref {
+	return slices.DeleteFunc(versionsInTree(mirror), func(ref manifest.Ref) bool { return slices.Contains(known, ref) })
 }
