@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/physionet"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -17,6 +19,7 @@ func TestAVersionThatASourceLacksShowsSoon(t *testing.T) {
 	t.Parallel()
 	files := manyFiles(80, 1000)
 	a := newAmazon(t, nil, file("another/version.csv", 10))
+	a.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusNotFound, Reason: "NoSuchKey", Duration: 300 * time.Millisecond, Path: manifest.Name}) // that takes its time
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})

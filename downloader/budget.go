@@ -14,7 +14,8 @@ import (
 //
 // Each answer of "too busy" takes one connection away, and so does each connection
 // that the host leaves without an answer, so that those stay which the host has
-// not refused. Where a single one is still too many, requests are spaced out in time.
+// not refused: halving would leave a sixth of what a server gives that refuses past
+// 12. Where a single one is still too many, requests are spaced out in time.
 //
 // Of those that may be open, fewer wait for an answer at once where answers take
 // longer the more are waited for, see manners.go.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -131,6 +132,8 @@ type candidate struct {
 	price Price // of the pass's version
 	bill  bill  // of this pass
 
+	deciding sync.RWMutex // held while it is asked whether it gives the version at all
+
 	// Guarded by tally.mu.
 	report SourceReport
 	denied int  // refusals in a row
@@ -240,10 +243,27 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 		p.tally.noteWrong(c, p.ref, e, seenUnder(err))
 	}
 	p.tally.mu.Unlock()
+	p.decide(ctx, c)
+	return true
+}
+
+// decide drops a source that refuses, or lacks, the whole version. While it is asked
+// about that, nobody asks it for another entry.
+func (p *pass) decide(ctx context.Context, c *candidate) {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	if p.droppedFor(c) != nil {
+		return
+	}
 	if err := errors.Join(p.stillAllowed(ctx, c), p.stillThere(ctx, c)); err != nil {
 		p.drop(ctx, c, err)
 	}
-	return true
+}
+
+// awaitDecision waits until it is known whether a source is asked for more entries.
+func (c *candidate) awaitDecision() {
+	c.deciding.RLock()
+	defer c.deciding.RUnlock()
 }
 
 // unservedError means that no source gave an entry, and why, source by source.

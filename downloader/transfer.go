@@ -109,6 +109,7 @@ func (t *transfer) run(ctx context.Context, buf []byte) error {
 	}
 	var misses unservedError
 	for i, c := range order {
+		c.awaitDecision()
 		err := p.droppedFor(c)
 		if err == nil {
 			t.turnTo(c)

@@ -254,7 +254,7 @@ func adviseNetwork(err error) (advice, bool) {
 		return advice{exitIncomplete, "a proxy in between may pack what passes: ask who runs it to let this server's files through as they are, or go around it;\n" +
 			"then run the same command to go on"}, true
 	case errors.As(err, &certificate):
-		return advice{exitIncomplete, "a proxy or a wrong clock may be in between: name its certificate with SSL_CERT_FILE, or set the clock"}, true
+		return advice{exitIncomplete, inLines(troubleCure(err, "")) + "\nthen run the same command to go on"}, true
 	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
 		return advice{exitIncomplete, "check the network, and HTTPS_PROXY if you need one; then run the same command to go on"}, true
 	}

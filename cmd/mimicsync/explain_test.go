@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -82,6 +84,21 @@ func TestTroubleOnTheWay(t *testing.T) {
 			if a.code != test.code || !strings.Contains(a.hint, want) {
 				t.Errorf("advise(%v) = %d, %q, want %d and %q", test.err, a.code, a.hint, test.code, want)
 			}
+		}
+	}
+}
+
+// A certificate that has ended, and one that nobody here vouches for, are cured in
+// different ways; pull says the same as doctor.
+func TestCertificatesThatAreNotBelieved(t *testing.T) {
+	for cure, reason := range map[string]error{
+		"the server's certificate has ended": x509.CertificateInvalidError{Reason: x509.Expired},
+		"export SSL_CERT_FILE=":              x509.UnknownAuthorityError{},
+		"the login page of a network":        x509.HostnameError{Certificate: &x509.Certificate{}, Host: "physionet.org"},
+	} {
+		a := advise(fmt.Errorf("the manifest: %w", &tls.CertificateVerificationError{Err: reason}))
+		if a.code != exitIncomplete || !strings.Contains(a.hint, cure) || !strings.HasSuffix(a.hint, "run the same command to go on") {
+			t.Errorf("advise(%v) = %+v, want %q", reason, a, cure)
 		}
 	}
 }

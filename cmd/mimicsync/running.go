@@ -118,7 +118,7 @@ func standingNow(d daemon.DatasetStatus, now time.Time) []string {
 	if p := d.Pass; p != nil {
 		parts := []string{line + ": " + string(p.Kind) + after(p.Version)}
 		if p.Total > 0 || len(waits) == 0 {
-			parts = append(parts, progressNow(p)...)
+			parts = append(parts, progressNow(p, waits)...)
 		}
 		return append(parts, waits...)
 	}
@@ -140,8 +140,9 @@ func standingNow(d daemon.DatasetStatus, now time.Time) []string {
 	return parts
 }
 
-// progressNow is how far a pass has come, in the words of the plain progress.
-func progressNow(p *daemon.PassStatus) []string {
+// progressNow is how far a pass has come, in the words of the plain progress. While
+// it waits, nobody knows how long it will take.
+func progressNow(p *daemon.PassStatus, waits []string) []string {
 	if p.Total == 0 {
 		return []string{asking(p.Version != "", p.Connections, p.Retries)}
 	}
@@ -149,8 +150,11 @@ func progressNow(p *daemon.PassStatus) []string {
 	if p.Expected > p.Fetched {
 		got += " of " + size(p.Expected)
 	}
-	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(p.Done), humanize.Comma(p.Total)), got, size(p.Rate) + "/s"}
-	if p.Left > 0 {
+	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(p.Done), humanize.Comma(p.Total)), got}
+	if len(waits) == 0 {
+		parts = append(parts, size(p.Rate)+"/s")
+	}
+	if p.Left > 0 && len(waits) == 0 {
 		parts = append(parts, "about "+elapsed(time.Duration(p.Left)*time.Second)+" left")
 	}
 	if p.Connections > 0 {
