@@ -48,7 +48,7 @@ func Serve() error {
 	}
 	mount, err := fs.Mount(s.Folder, &root{disk: n}, &fs.Options{
 		NullPermissions: true, // it is root's alone
-		MountOptions:    fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20, MaxBackground: 64, FsName: "faultdisk", Name: "faultdisk"},
+		MountOptions:    fuse.MountOptions{DirectMountStrict: true, MaxWrite: 512 << 10, MaxBackground: 64, FsName: "faultdisk", Name: "faultdisk"},
 	})
 	if err != nil {
 		return err
