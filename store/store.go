@@ -182,7 +182,7 @@ func lockDB(folder *Folder, name string, place Place, readOnly bool) (db *bolt.D
 	// A bad page makes bolt.Open panic with the file open and locked.
 	options.OpenFile = func(_ string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
-		if file, err = folder.OpenFile(name, flag, mode); err == nil {
+		if file, err = folder.OpenFile(name, flag, mode); err == nil && readOnly { // the first time
 			durable.Uncache(file, 0) // what another process could not write shows there as if it were on the disk
 		}
 		return file, err
