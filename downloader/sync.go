@@ -90,9 +90,18 @@ func (s *syncing) sync(ref manifest.Ref, batch, renamed []*committed) error {
 		s.failed = t.syncEach(ref, batch, renamed, moved)
 	}
 	if s.failed != nil {
+		s.failed = notKept(s.failed)
 		t.moves.add(moved...)
 	}
 	return s.failed
+}
+
+// notKept says what a failed sync means.
+func notKept(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the mirror's disk did not keep what was written to it: %w", err)
 }
 
 // fail has all later calls of sync return an error of another sync.
@@ -154,7 +163,7 @@ func (t *Tree) syncData(f *partialFile) error {
 		return nil
 	}
 	if err := durable.SyncData(f.File); f.unsynced == nil {
-		f.unsynced = err
+		f.unsynced = notKept(err)
 	}
 	return f.unsynced
 }

@@ -53,8 +53,8 @@ type failing struct {
 	again  int64 // files that were asked for again without need
 }
 
-// failOnce is one trial: of small files or of a big one, losing a few writes of data, or
-// whatever is written.
+// failOnce is one trial: of small files or of a big one, losing a few writes of data,
+// or whatever is written, or the whole disk for a while.
 func (l *lab) failOnce(ctx context.Context, i int) (t *failing, err error) {
 	r := l.random
 	content, rate := reports(r, 400), int64(0)
@@ -62,8 +62,11 @@ func (l *lab) failOnce(ctx context.Context, i int) (t *failing, err error) {
 		content, rate = reports(r, 30).with(files{"big.bin": noise(r, 24<<20)}), 3<<20
 	}
 	faults := faultdisk.Faults{Writes: 1 + r.Int64N(40), Match: block}
-	if i%8 == 7 {
+	switch i % 8 {
+	case 7:
 		faults = faultdisk.Faults{Writes: 1 + r.Int64N(10)} // the journal's, the state's, anybody's
+	case 3:
+		faults = faultdisk.Faults{Dead: true} // it was unplugged, and comes back
 	}
 	durability := l.durabilityOf(i)
 	t = &failing{name: fmt.Sprintf("trial %d (%d files, durability %s, %+v)", i, len(content), durability, faults)}
@@ -97,7 +100,7 @@ func (l *lab) failOnce(ctx context.Context, i int) (t *failing, err error) {
 		return t, nil
 	}
 	l.site.Reset()
-	second := l.pull(ctx, "", mirror, durability, 4, ed.String())
+	second := l.pull(ctx, "", mirror, durability, 1, ed.String()) // what is on its way to one that is not needed any more counts, too
 	if second.code != 0 {
 		l.problem("%s: the pull on the healed disk: %v, after %v", t.name, second, t.first)
 	}

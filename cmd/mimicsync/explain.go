@@ -226,6 +226,9 @@ func adviseDisk(err error) (advice, bool) {
 			"leads to, and name its new place with --mirror DIR"}, true
 	case errors.Is(err, downloader.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude"}, true
+	case errors.Is(err, syscall.EIO):
+		return advice{exitUnexpected, "the disk fails, or what it hangs on: see what the system says with: dmesg; nothing that it lost counts as verified:\n" +
+			"run the same command to go on once it is well, and then see what it has with: mimicsync verify --repair"}, true
 	case errors.Is(err, syscall.EROFS):
 		return advice{exitUnexpected, "the mirror's file system is mounted read-only: mount it for writing, or choose another folder with --mirror"}, true
 	case errors.Is(err, fs.ErrPermission):

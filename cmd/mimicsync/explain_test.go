@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"mimicsync/downloader"
@@ -34,6 +36,14 @@ func TestASecondDaemonHere(t *testing.T) {
 		if second := secondDaemon(fmt.Errorf("open: %w", err)); (second != nil) != want {
 			t.Errorf("secondDaemon(%v) = %v", err, second)
 		}
+	}
+}
+
+// A disk that fails is told with what became of the data.
+func TestADiskThatFails(t *testing.T) {
+	err := fmt.Errorf("commit: %w", &fs.PathError{Op: "fdatasync", Path: "x", Err: syscall.EIO})
+	if a := advise(err); a.code != exitUnexpected || !strings.Contains(a.hint, "nothing that it lost counts as verified") || !strings.Contains(a.hint, "verify --repair") {
+		t.Errorf("advise(%v) = %+v", err, a)
 	}
 }
 
