@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -14,17 +15,17 @@ import (
 func manifestName(d manifest.Digest) string { return manifestDir + "/" + d.String() }
 
 // openManifest opens a kept manifest by its digest.
-func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) { return t.root.Open(manifestName(d)) }
+func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) { return t.manifests.Open(d.String()) }
 
 // manifestIntact reports whether the kept copy of a manifest still has its
 // digest.
-func (t *Tree) manifestIntact(d manifest.Digest) bool { return t.hasDigest(manifestName(d), d) }
+func (t *Tree) manifestIntact(d manifest.Digest) bool {
+	f, err := t.openManifest(d)
+	return err == nil && hasDigest(f, d)
+}
 
-func (t *Tree) hasDigest(name string, d manifest.Digest) bool {
-	f, err := t.root.Open(name)
-	if err != nil {
-		return false
-	}
+// hasDigest reads a file, and closes it.
+func hasDigest(f *os.File, d manifest.Digest) bool {
 	defer func() { _ = f.Close() }() // opened for reading only
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
@@ -42,10 +43,20 @@ func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), t.dir(manifestName(d))); err != nil {
+	if err := t.manifests.Root().Rename(filepath.Base(f.Name()), d.String()); err != nil {
 		return err
 	}
-	return durable.SyncDir(t.dir(manifestDir))
+	return durable.SyncRoot(t.manifests.Root())
+}
+
+// newManifest makes the file of a manifest that is to be kept. drop closes it, and
+// removes it unless it was kept.
+func (t *Tree) newManifest() (f *os.File, drop func(), err error) {
+	f, name, err := durable.CreateTempIn(t.manifests.Root(), "new.")
+	return f, func() {
+		_ = f.Close()
+		_ = t.manifests.Root().Remove(name) // gone already when it was taken over
+	}, err
 }
 
 // rescueManifest makes the manifest that the version's folder shows the kept one:
@@ -64,14 +75,11 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 		return err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	f, err := os.CreateTemp(t.dir(manifestDir), "new.*")
+	f, drop, err := t.newManifest()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // gone already when it was taken over
-	}()
+	defer drop()
 	sum := sha256.New()
 	if _, err := io.Copy(io.MultiWriter(f, sum), src); err != nil {
 		return err
@@ -83,7 +91,7 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 }
 
 func (t *Tree) dropManifest(d manifest.Digest) error {
-	err := t.root.Remove(manifestName(d))
+	err := t.manifests.Root().Remove(d.String())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -100,7 +108,11 @@ func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 	if err != nil || !fi.Mode().IsRegular() {
 		return false, err
 	}
-	return t.hasDigest(name, d), nil
+	f, err := t.root.Open(name)
+	if err != nil {
+		return false, nil //nolint:nilerr // it shows none that can be read
+	}
+	return hasDigest(f, d), nil
 }
 
 // showManifest puts the manifest in force into the version's folder, where
