@@ -178,7 +178,10 @@ func checkMirror(path string, create bool) error {
 	case err == nil && !fi.IsDir():
 		return &configError{fmt.Errorf("the mirror %s is a file, not a folder", path)}
 	case err == nil && !create:
-		_, err = os.Stat(filepath.Join(path, store.Dir))
+		var own *store.Folder
+		if own, err = store.OpenFolder(path); err == nil {
+			err = own.Close()
+		}
 	}
 	if errors.Is(err, fs.ErrNotExist) && !create {
 		return &noMirrorError{path}
