@@ -82,6 +82,9 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	if err != nil || after.Size() != size || !after.ModTime().Equal(fi.ModTime()) {
 		return nil, errors.Join(err, &fs.PathError{Op: "examine", Path: name, Err: errors.New("it changed while it was read")})
 	}
+	if err := p.s.Tree.adopt(name, after); err != nil {
+		return nil, err
+	}
 	return &committed{entry: e, how: adopted, record: store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}}, nil
 }
 

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 // os.Root opens every folder on the way to a name by itself: at MIMIC-CXR's
@@ -33,9 +35,9 @@ func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) 
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | resolve,
 	}
-	dir := path.Dir(name)
+	beneath, dir := t.beneath(path.Dir(name))
 	for {
-		fd, err = unix.Openat2(t.folderFD, dir, &how)
+		fd, err = unix.Openat2(beneath, dir, &how)
 		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
 			break
 		}
@@ -55,6 +57,15 @@ func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) 
 		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: err}
 	}
 	return fd, true, nil
+}
+
+// beneath is the folder that a folder of the mirror is reached from, and its name there:
+// what lies in .mimicsync is reached from the one that was found to be mimicsync's.
+func (t *Tree) beneath(dir string) (fd int, name string) {
+	if below, ok := strings.CutPrefix(dir+"/", store.Dir+"/"); ok {
+		return t.ownFD, path.Clean(below)
+	}
+	return t.folderFD, dir
 }
 
 func (t *Tree) mkdir(name string) error {
@@ -89,11 +100,13 @@ func (t *Tree) lstat(name string) (isDir, isLink bool, err error) {
 	return st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mode&unix.S_IFMT == unix.S_IFLNK, nil
 }
 
-// openFile opens an unfinished file for reading and writing, and makes it if
-// need be. os.Root would offer the file to the network poller first.
-func (t *Tree) openFile(name string, flags int) (*os.File, error) {
+// openRaw opens a file among the unfinished ones for reading and writing, and makes it if
+// need be. os.Root would offer the file to the network poller first. A FIFO that is opened
+// for both does not wait, see fifo(7).
+func (t *Tree) openRaw(name string) (*os.File, error) {
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	for {
-		fd, err := unix.Openat(t.partialFD, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|flags, uint32(t.options.FileMode.Perm()))
+		fd, err := unix.Openat(t.partialFD, name, flags, uint32(t.options.FileMode.Perm()))
 		switch {
 		case err == nil:
 			return os.NewFile(uintptr(fd), partialDir+"/"+name), nil
@@ -128,8 +141,9 @@ func (t *Tree) createNameless(name string) (*os.File, error) {
 		Flags: unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC, Mode: uint64(t.options.FileMode.Perm()),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
 	}
+	beneath, dir := t.beneath(path.Dir(name))
 	for {
-		fd, err := unix.Openat2(t.folderFD, path.Dir(name), &how)
+		fd, err := unix.Openat2(beneath, dir, &how)
 		switch {
 		case err == nil:
 			return os.NewFile(uintptr(fd), name), nil
@@ -182,7 +196,7 @@ func (t *Tree) probeNameless() bool {
 	if t.setTime(&partialFile{File: file, nameless: true}, time.Now()) != nil || t.giveName(file, probe) != nil {
 		return false
 	}
-	return t.root.Remove(probe) == nil
+	return t.partials.Remove(path.Base(probe)) == nil
 }
 
 // linkFile gives a file of the mirror a second name in it.
@@ -218,6 +232,27 @@ func (t *Tree) renamePartial(from, to string) error {
 	defer func() { _ = unix.Close(fd) }() // nothing was written through it
 	if err := unix.Renameat(t.partialFD, from, fd, path.Base(to)); err != nil {
 		return &os.LinkError{Op: "renameat", Old: partialDir + "/" + from, New: to, Err: err}
+	}
+	return nil
+}
+
+// rename moves a file of the mirror to another name in it.
+func (t *Tree) rename(from, to string) error {
+	source, ok, err := t.parent(from, 0)
+	if !ok {
+		return t.root.Rename(from, to)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(source) }() // nothing was written through it
+	target, _, err := t.parent(to, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(target) }() // likewise
+	if err := unix.Renameat(source, path.Base(from), target, path.Base(to)); err != nil {
+		return &os.LinkError{Op: "renameat", Old: from, New: to, Err: err}
 	}
 	return nil
 }

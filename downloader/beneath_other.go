@@ -10,8 +10,10 @@ import (
 
 func (t *Tree) lstat(name string) (isDir, isLink bool, err error) { return t.lstatRoot(name) }
 
-func (t *Tree) openFile(name string, flags int) (*os.File, error) {
-	return t.partials.OpenFile(name, os.O_RDWR|os.O_CREATE|flags, t.options.FileMode)
+// openRaw opens a file among the unfinished ones for reading and writing, and makes it if
+// need be.
+func (t *Tree) openRaw(name string) (*os.File, error) {
+	return t.unfinished.OpenFile(name, os.O_RDWR|os.O_CREATE, t.options.FileMode)
 }
 
 func (t *Tree) setTime(f *partialFile, modified time.Time) error {
@@ -30,3 +32,6 @@ func (t *Tree) linkFile(from, to string) error { return t.root.Link(from, to) }
 
 // renamePartial moves an unfinished file to a name in the mirror.
 func (t *Tree) renamePartial(from, to string) error { return t.root.Rename(partialDir+"/"+from, to) }
+
+// rename moves a file of the mirror to another name in it.
+func (t *Tree) rename(from, to string) error { return t.root.Rename(from, to) }

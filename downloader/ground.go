@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,11 +40,20 @@ func InspectGround(path string) (g Ground, err error) {
 	if g.Free, err = durable.Free(g.Folder); err != nil {
 		return g, err
 	}
-	try := g.Folder
-	if own := filepath.Join(path, store.Dir); isFolder(own) { // nobody else looks there
-		try = own
+	own, err := store.OpenFolder(path) // nobody else looks there
+	switch {
+	case err == nil:
+		defer func() { _ = own.Close() }() // what was written is gone
+		return g, g.try(own.Root())
+	case !errors.Is(err, fs.ErrNotExist):
+		return g, err
 	}
-	return g, g.try(try)
+	root, err := os.OpenRoot(g.Folder)
+	if err != nil {
+		return g, err
+	}
+	defer func() { _ = root.Close() }() // likewise
+	return g, g.try(root)
 }
 
 // nearest returns the folder at path, or the first above it.
@@ -63,28 +73,24 @@ func nearest(path string) (string, error) {
 	}
 }
 
-func isFolder(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.IsDir()
-}
-
 // try writes a file, and takes it under two other names.
-func (g *Ground) try(dir string) error {
-	f, err := os.CreateTemp(dir, ".mimicsync-doctor-*")
+func (g *Ground) try(dir *os.Root) error {
+	f, name, err := durable.CreateTempIn(dir, ".mimicsync-doctor-")
 	if err != nil {
-		return err
+		return fmt.Errorf("write to %s: %w", filepath.Clean(dir.Name()), err)
 	}
+	link, copied := name+"-link", name+"-clone"
 	defer func() {
 		_ = f.Close() // it is for nobody
-		for _, name := range []string{f.Name(), f.Name() + "-link", f.Name() + "-clone"} {
-			_ = os.Remove(name) // those that are there
+		for _, name := range []string{name, link, copied} {
+			_ = dir.Remove(name) // those that are there
 		}
 	}()
 	if _, err := f.Write(make([]byte, 64<<10)); err != nil {
 		return err
 	}
-	g.HardLinks = os.Link(f.Name(), f.Name()+"-link") == nil
-	clone, err := os.OpenFile(f.Name()+"-clone", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	g.HardLinks = dir.Link(name, link) == nil
+	clone, err := dir.OpenFile(copied, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -42,10 +42,20 @@ func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), filepath.Join(t.manifests(), d.String())); err != nil {
+	if err := t.manifests.Root().Rename(filepath.Base(f.Name()), d.String()); err != nil {
 		return err
 	}
-	return durable.SyncDir(t.manifests())
+	return durable.SyncRoot(t.manifests.Root())
+}
+
+// newManifest makes the file of a manifest that is to be kept. drop closes it, and
+// removes it unless it was kept.
+func (t *Tree) newManifest() (f *os.File, drop func(), err error) {
+	f, name, err := durable.CreateTempIn(t.manifests.Root(), "new.")
+	return f, func() {
+		_ = f.Close()
+		_ = t.manifests.Root().Remove(name) // gone already when it was taken over
+	}, err
 }
 
 // rescueManifest makes the manifest that the version's folder shows the kept one:
@@ -64,14 +74,11 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 		return err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	f, err := os.CreateTemp(t.manifests(), "new.*")
+	f, drop, err := t.newManifest()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // gone already when it was taken over
-	}()
+	defer drop()
 	sum := sha256.New()
 	if _, err := io.Copy(io.MultiWriter(f, sum), src); err != nil {
 		return err
@@ -83,7 +90,7 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 }
 
 func (t *Tree) dropManifest(d manifest.Digest) error {
-	err := t.root.Remove(manifestName(d))
+	err := t.manifests.Root().Remove(d.String())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -101,7 +108,10 @@ func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 		return false, err
 	}
 	f, err := t.root.Open(name)
-	return err == nil && hasDigest(f, d), nil
+	if err != nil {
+		return false, nil //nolint:nilerr // it shows none that can be read
+	}
+	return hasDigest(f, d), nil
 }
 
 // showManifest puts the manifest in force into the version's folder, where

@@ -5,12 +5,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"unicode"
 
-	"mimicsync/internal/durable"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 // prepareToLook is prepare for a Tree that writes nothing in the mirror: manifests
@@ -19,27 +20,60 @@ func (t *Tree) prepareToLook() (err error) {
 	if t.spare, err = os.MkdirTemp("", "mimicsync-manifests-*"); err != nil {
 		return err
 	}
-	t.foldsCase = foldsCase(t.path)
-	if t.folder, err = os.Open(t.path); err != nil {
+	if err := t.openOwnToLook(); err != nil {
 		return err
 	}
-	t.folderFD = int(t.folder.Fd())
-	fi, err := t.folder.Stat()
+	t.foldsCase = foldsCase(t.path)
+	return t.openFolders()
+}
+
+// openOwnToLook is openOwn for such a Tree. What the mirror lacks, or the user may not
+// see, is empty.
+func (t *Tree) openOwnToLook() error {
+	spare, err := store.MakeFolder(t.spare)
 	if err != nil {
 		return err
 	}
-	t.device = durable.Device(fi)
+	t.own = spare
+	if t.manifests, err = spare.MakeSub(path.Base(manifestDir)); err != nil {
+		return err
+	}
+	if t.unfinished, err = spare.MakeSub(path.Base(partialDir)); err != nil {
+		return err
+	}
+	t.partials = t.unfinished.Root()
+	own, err := store.OpenFolder(t.path)
+	if err != nil {
+		return notToSee(err)
+	}
+	_, t.own = spare.Close(), own // nothing in it is to last
+	if t.kept, err = own.Sub(path.Base(manifestDir)); notToSee(err) != nil {
+		return err
+	}
+	partials, err := own.Sub(path.Base(partialDir))
+	if err != nil {
+		return notToSee(err)
+	}
+	_, t.unfinished, t.partials = t.unfinished.Close(), partials, partials.Root() // likewise
 	return nil
 }
 
-// openToLook opens the mirror at path to look at it. Where there is none yet, an empty
-// folder takes its place, and the room is that of the disk where it would be.
-func openToLook(path string) (root *os.Root, at, ground string, empty bool, err error) {
-	root, err = os.OpenRoot(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return root, path, path, false, err
+// notToSee is an error, unless it says that there is nothing, or nothing for this user.
+func notToSee(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
 	}
-	absolute, err := filepath.Abs(path)
+	return err
+}
+
+// openToLook opens a mirror to look at it. Where there is none yet, an empty
+// folder takes its place, and the room is that of the disk where it would be.
+func openToLook(mirror string) (root *os.Root, at, ground string, empty bool, err error) {
+	root, err = os.OpenRoot(mirror)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return root, mirror, mirror, false, err
+	}
+	absolute, err := filepath.Abs(mirror)
 	if err != nil {
 		return nil, "", "", false, err
 	}
@@ -85,20 +119,11 @@ func foldsCase(dir string) bool {
 	return false
 }
 
-// manifests is the folder where a manifest that comes is kept.
-func (t *Tree) manifests() string {
-	if t.options.ReadOnly {
-		return t.spare
-	}
-	return t.dir(manifestDir)
-}
-
 // openManifest opens a kept manifest by its digest.
 func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) {
-	if t.options.ReadOnly {
-		if f, err := os.Open(filepath.Join(t.spare, d.String())); err == nil {
-			return f, nil
-		}
+	f, err := t.manifests.Open(d.String())
+	if errors.Is(err, fs.ErrNotExist) && t.kept != nil {
+		return t.kept.Open(d.String())
 	}
-	return t.root.Open(manifestName(d))
+	return f, err
 }

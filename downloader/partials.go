@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
+	"syscall"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -15,6 +17,50 @@ import (
 )
 
 func partialName(d manifest.Digest) string { return partialDir + "/" + d.String() }
+
+// openFile opens an unfinished file for reading and writing, and makes it if need be. What
+// others could write to meanwhile, or lose, is none of ours: a link, a FIFO, a file of
+// somebody else, or one that has another name elsewhere. Such a name is taken away, and the
+// file made anew.
+func (t *Tree) openFile(name string, flags int) (*os.File, error) {
+	for try := 0; ; try++ {
+		f, err := t.openRaw(name)
+		if err != nil && (try > 0 || !t.isPlanted(name, err)) {
+			return nil, err
+		}
+		if err == nil && t.isOurs(f) {
+			if flags&os.O_TRUNC != 0 {
+				err = f.Truncate(0)
+			}
+			return f, err
+		}
+		if err == nil {
+			_ = f.Close() // nothing was written to it
+			if try > 0 {
+				return nil, &fs.PathError{Op: "open", Path: t.dir(partialDir + "/" + name), Err: errors.New("somebody puts files of his own there")}
+			}
+		}
+		if err := t.partials.Remove(name); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isPlanted reports whether a file could not be opened because it is a link, a socket, or
+// somebody else's.
+func (t *Tree) isPlanted(name string, err error) bool {
+	if _, foreign := errors.AsType[*store.ForeignError](err); foreign || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
+		return true
+	}
+	fi, lerr := t.partials.Lstat(name)
+	return errors.Is(err, fs.ErrPermission) && lerr == nil && !t.unfinished.Believes(durable.Owner(fi))
+}
+
+// isOurs reports whether nobody else can have an unfinished file.
+func (t *Tree) isOurs(f *os.File) bool {
+	fi, err := f.Stat()
+	return err == nil && fi.Mode().IsRegular() && t.unfinished.Believes(durable.Owner(fi)) && (runtime.GOOS == "windows" || durable.Links(fi) == 1)
+}
 
 // openPartial opens the unfinished file of a digest, and makes it if need be.
 func (t *Tree) openPartial(d manifest.Digest) (*partialFile, error) {
@@ -115,7 +161,7 @@ func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
 // partialsOnDisk is how much of the disk unfinished files take already, with
 // what is reserved for them.
 func (t *Tree) partialsOnDisk() int64 {
-	entries, err := os.ReadDir(t.dir(partialDir))
+	entries, err := fs.ReadDir(t.partials.FS(), ".")
 	if err != nil {
 		return 0
 	}

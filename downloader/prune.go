@@ -327,7 +327,7 @@ func (p *pruner) removeManifest() error {
 // end left behind, unless some version uses them. One that has just come may be
 // that of a pass over another dataset.
 func (p *pruner) dropUnusedManifests() error {
-	entries, err := fs.ReadDir(p.tree.root.FS(), manifestDir)
+	entries, err := fs.ReadDir(p.tree.manifests.Root().FS(), ".")
 	if err != nil {
 		return err
 	}

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
 
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 // Quarantine counts files that were moved aside, because they were not what a
@@ -70,7 +69,7 @@ func (t *Tree) moveTo(folder, p, from string) (string, error) {
 		free := path.Join(dir, numbered(path.Base(p), n))
 		_, err := t.root.Lstat(free)
 		if errors.Is(err, fs.ErrNotExist) {
-			return free, t.root.Rename(from, free)
+			return free, t.rename(from, free)
 		}
 		if err != nil {
 			return "", err
@@ -125,28 +124,28 @@ func numbered(name string, n int) string {
 // QuarantineOf counts what a mirror has in quarantine. Of ref, an empty part stands
 // for all.
 func QuarantineOf(mirror string, ref manifest.Ref) (q Quarantine, err error) {
-	root, err := openQuarantine(mirror)
+	folder, err := openQuarantine(mirror, ref)
 	if err != nil {
 		return q, notGone(err)
 	}
-	defer func() { _ = root.Close() }() // a folder
-	return q, q.count(root, ref)
+	defer func() { _ = folder.Close() }() // nothing was written in it
+	return q, q.count(folder)
 }
 
 // EmptyQuarantine removes what QuarantineOf counts, and returns what was there when
 // it began. Passes may run meanwhile, also those of other processes: nothing in there
-// is theirs, and of what they add some is removed too.
+// is theirs, and of what they add some is removed too. Where somebody else's folder lies
+// in it, nothing is removed.
 func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Quarantine, err error) {
-	root, err := openQuarantine(mirror)
+	folder, err := openQuarantine(mirror, ref)
 	if err != nil {
 		return q, notGone(err)
 	}
-	defer func() { _ = root.Close() }() // a folder
-	if err := q.count(root, ref); err != nil {
+	defer func() { _ = folder.Close() }() // that a name is gone may be lost
+	if err := q.count(folder); err != nil {
 		return q, err
 	}
-	dir := path.Join(".", ref.Dataset, ref.Version)
-	entries, err := fs.ReadDir(root.FS(), dir)
+	entries, err := fs.ReadDir(folder.Root().FS(), ".")
 	if err != nil {
 		return q, notGone(err)
 	}
@@ -154,7 +153,7 @@ func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Qu
 		if ctx.Err() != nil {
 			return q, context.Cause(ctx)
 		}
-		err := root.RemoveAll(path.Join(dir, e.Name()))
+		err := folder.Root().RemoveAll(e.Name())
 		if err != nil && !errors.Is(err, syscall.ENOTEMPTY) { // what was moved there meanwhile is for the next time
 			return q, err
 		}
@@ -162,22 +161,37 @@ func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Qu
 	return q, nil
 }
 
-func openQuarantine(mirror string) (*os.Root, error) {
-	return os.OpenRoot(filepath.Join(mirror, filepath.FromSlash(quarantineDir)))
+// openQuarantine opens the folder in quarantine that has what is asked for.
+func openQuarantine(mirror string, ref manifest.Ref) (*store.Folder, error) {
+	folder, err := store.OpenFolder(mirror)
+	for _, name := range []string{path.Base(quarantineDir), ref.Dataset, ref.Version} {
+		if err != nil || name == "" {
+			break
+		}
+		above := folder
+		folder, err = above.Sub(name)
+		_ = above.Close() // nothing was written in it
+	}
+	return folder, err
 }
 
-// count adds what lies below a root.
-func (q *Quarantine) count(root *os.Root, ref manifest.Ref) error {
-	return fs.WalkDir(root.FS(), path.Join(".", ref.Dataset, ref.Version), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+// count adds what lies in a folder.
+func (q *Quarantine) count(folder *store.Folder) error {
+	return fs.WalkDir(folder.Root().FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
 			return notGone(err)
 		}
 		fi, err := d.Info()
-		if err == nil {
+		switch {
+		case err != nil:
+			return notGone(err)
+		case !d.IsDir():
 			q.Files++
 			q.Bytes += fi.Size()
+		default:
+			return folder.Check(name, fi, fs.ModeDir)
 		}
-		return notGone(err)
+		return nil
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"mimicsync/manifest"
@@ -29,14 +28,11 @@ var errLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
 // takeManifest copies a manifest into its place among the kept ones. It is read as
 // it comes, and given up at the first line that is none.
 func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
-	f, err := os.CreateTemp(p.s.Tree.dir(manifestDir), "new.*")
+	f, drop, err := p.s.Tree.newManifest()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // gone already when it was taken over
-	}()
+	defer drop()
 	m := store.Manifest{Source: source, Validator: object.Validator, Modified: object.Modified, Fetched: time.Now()}
 	sum := sha256.New()
 	bounds := manifestBounds{entries: mostEntries, bytes: mostManifest, announced: object.Size}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"mimicsync/internal/durable"
@@ -64,10 +65,16 @@ type Tree struct {
 	// folder and partialFolder are the mirror's root and its folder of
 	// unfinished files, for the calls that os.Root does not have; partials is
 	// the latter as a Root, one step from its files.
-	folder, partialFolder *os.File
-	folderFD, partialFD   int // of the two: os.File.Fd makes system calls of its own
-	partials              *os.Root
-	device                uint64 // of the file system
+	folder, partialFolder, ownFolder *os.File
+	folderFD, partialFD, ownFD       int // of the three: os.File.Fd makes system calls of its own
+	partials                         *os.Root
+	// own, unfinished and manifests are the mirror's .mimicsync and two folders in it,
+	// as they were when they were found to be mimicsync's.
+	own, unfinished, manifests *store.Folder
+	// kept is the folder of the kept manifests of a mirror that is only looked at, nil if
+	// there is none: manifests is another one then.
+	kept   *store.Folder
+	device uint64 // of the file system
 	// canNameless says that partials can do without a name, see createPartial.
 	canNameless bool
 	nameless    nameless
@@ -104,39 +111,66 @@ func OpenTree(path string, o TreeOptions) (*Tree, error) {
 }
 
 func (t *Tree) prepare() error {
-	for _, dir := range []string{partialDir, manifestDir, quarantineDir} {
-		if err := t.root.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make %s in the mirror: %w", dir, err)
-		}
+	if err := t.openOwn(); err != nil {
+		return err
 	}
 	t.foldsCase = t.probeCase()
-	var err error
-	if t.folder, err = os.Open(t.path); err != nil {
+	if err := t.openFolders(); err != nil {
 		return err
 	}
-	if t.partialFolder, err = os.Open(t.dir(partialDir)); err != nil {
-		return err
-	}
-	t.folderFD, t.partialFD = int(t.folder.Fd()), int(t.partialFolder.Fd())
-	fi, err := t.folder.Stat()
-	if err != nil {
-		return err
-	}
-	t.device, t.groupSync = durable.Device(fi), durable.GroupSync(t.path)
-	if t.partials, err = t.root.OpenRoot(partialDir); err != nil {
-		return err
-	}
+	t.groupSync = durable.GroupSync(t.path)
 	t.canNameless = t.probeNameless()
 	return nil
 }
 
+// openFolders opens the folders for the calls that os.Root does not have.
+func (t *Tree) openFolders() (err error) {
+	if t.folder, err = t.root.Open("."); err != nil {
+		return err
+	}
+	if t.partialFolder, err = t.partials.Open("."); err != nil {
+		return err
+	}
+	if t.ownFolder, err = t.own.Root().Open("."); err != nil {
+		return err
+	}
+	t.folderFD, t.partialFD, t.ownFD = int(t.folder.Fd()), int(t.partialFolder.Fd()), int(t.ownFolder.Fd())
+	fi, err := t.folder.Stat()
+	if err != nil {
+		return err
+	}
+	t.device = durable.Device(fi)
+	return nil
+}
+
+// openOwn opens the folders below store.Dir, and makes those that are missing.
+func (t *Tree) openOwn() (err error) {
+	if t.own, err = store.MakeFolder(t.path); err != nil {
+		return err
+	}
+	if t.unfinished, err = t.own.MakeSub(path.Base(partialDir)); err != nil {
+		return err
+	}
+	t.partials = t.unfinished.Root()
+	if t.manifests, err = t.own.MakeSub(path.Base(manifestDir)); err != nil {
+		return err
+	}
+	aside, err := t.own.MakeSub(path.Base(quarantineDir))
+	if err != nil {
+		return err
+	}
+	return aside.Close()
+}
+
 // Close releases the mirror's folder.
 func (t *Tree) Close() error {
-	for _, f := range []*os.File{t.folder, t.partialFolder} {
+	for _, f := range []*os.File{t.folder, t.partialFolder, t.ownFolder} {
 		_ = f.Close() // opened for reading only, if at all
 	}
-	if t.partials != nil {
-		_ = t.partials.Close() // nothing was written through it
+	for _, f := range []*store.Folder{t.own, t.unfinished, t.manifests, t.kept} {
+		if f != nil {
+			_ = f.Close() // nothing was written through it
+		}
 	}
 	err := t.root.Close()
 	if t.spare != "" {
@@ -305,6 +339,33 @@ func (t *Tree) share(f *os.File) error {
 	return f.Chmod(t.options.FileMode)
 }
 
+// adopt gives a file that another tool brought the group and the permissions of what is
+// made here: it is patient data. One that has another name stays as it is, for that may be
+// somebody's backup, and so does one of a user whose files cannot be changed.
+func (t *Tree) adopt(name string, seen fs.FileInfo) error {
+	if durable.Links(seen) > 1 || t.options.Group == 0 && seen.Mode().Perm() == t.options.FileMode {
+		return nil
+	}
+	f, err := t.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	if fi, err := f.Stat(); err != nil || !os.SameFile(fi, seen) {
+		return errors.Join(err, &fs.PathError{Op: "adopt", Path: name, Err: errors.New("it changed while it was read")})
+	}
+	if t.options.Group != 0 {
+		err = f.Chown(-1, t.options.Group)
+	}
+	if err == nil {
+		err = f.Chmod(t.options.FileMode)
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return err
+}
+
 // ensureDirOf makes the folder of an entry.
 func (t *Tree) ensureDirOf(ref manifest.Ref, p string) error {
 	return t.into(path.Dir(t.name(ref, p)), func() error { return nil })
@@ -383,14 +444,15 @@ func (t *Tree) syncFile(name string) error {
 // probeCase finds out whether the mirror's file system takes names for the same
 // that differ only by case.
 func (t *Tree) probeCase() bool {
-	const probe = partialDir + "/Case"
-	f, err := t.root.Create(probe)
+	const probe = "Case"
+	_ = t.partials.Remove(probe) // what is there is a crash's, or a link that leads to a file
+	f, err := t.partials.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, defaultFileMode)
 	if err != nil {
 		return false
 	}
 	_ = f.Close()
-	_, err = t.root.Lstat(partialDir + "/cASE")
-	_ = t.root.Remove(probe)
+	_, err = t.partials.Lstat("cASE")
+	_ = t.partials.Remove(probe)
 	return err == nil
 }
 

@@ -196,6 +196,8 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	}
 	if err == nil && got != e.Digest {
 		err = &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: size}
+	} else if err == nil && e.standing != present {
+		err = v.p.s.Tree.adopt(name, fi)
 	}
 	return v.note(e, &store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()}, err)
 }

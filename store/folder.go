@@ -139,7 +139,7 @@ func (f *Folder) Sub(name string) (*Folder, error) {
 	if err != nil {
 		return nil, f.named(err)
 	}
-	if err := f.check(name, fi, fs.ModeDir); err != nil {
+	if err := f.Check(name, fi, fs.ModeDir); err != nil {
 		return nil, err
 	}
 	root, err := f.root.OpenRoot(name + "/.") // which no FIFO is that has come meanwhile
@@ -195,7 +195,7 @@ func (f *Folder) openFile(name string, flag int, perm fs.FileMode) (*os.File, er
 	if err != nil {
 		return nil, err
 	}
-	if err := f.check(name, fi, 0); err != nil {
+	if err := f.Check(name, fi, 0); err != nil {
 		return nil, err
 	}
 	file, err := f.root.OpenFile(name, flag&^(os.O_CREATE|os.O_TRUNC)|nonblock, perm)
@@ -228,17 +228,22 @@ func (f *Folder) ReadFile(name string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// check says what is wrong with what stands at a name where something of one type
-// should be.
-func (f *Folder) check(name string, fi fs.FileInfo, want fs.FileMode) error {
+// Check says what is wrong with what stands at a name in the folder, or below, where
+// something of one type should be that is mimicsync's.
+func (f *Folder) Check(name string, fi fs.FileInfo, want fs.FileMode) error {
 	if got := fi.Mode().Type(); got != want {
 		return f.foreign(name, "it is "+typeName(got)+", which mimicsync did not make", "")
 	}
-	if uid := durable.Owner(fi); !f.Believes(uid) {
-		owner := userName(uid)
-		return f.foreign(name, "it belongs to "+owner+", and neither to you, nor to root, nor to the owner of the mirror's folder", owner)
+	return f.CheckOwner(name, durable.Owner(fi))
+}
+
+// CheckOwner says so of who has what stands there.
+func (f *Folder) CheckOwner(name string, uid int) error {
+	if f.Believes(uid) {
+		return nil
 	}
-	return nil
+	owner := userName(uid)
+	return f.foreign(name, "it belongs to "+owner+", and neither to you, nor to root, nor to the owner of the mirror's folder", owner)
 }
 
 func (f *Folder) foreign(name, what, owner string) error {
@@ -284,7 +289,7 @@ func (f *Folder) Foreign() (all []error) {
 	} {
 		for _, name := range of.names {
 			if fi, err := f.root.Lstat(name); err == nil {
-				if err := f.check(name, fi, of.want); err != nil {
+				if err := f.Check(name, fi, of.want); err != nil {
 					all = append(all, err)
 				}
 			}

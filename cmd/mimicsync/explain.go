@@ -79,7 +79,7 @@ type advice struct {
 
 // advise finds out what a person can do about an error.
 func advise(err error) advice {
-	for _, try := range []func(error) (advice, bool){adviseOwner, adviseUsage, adviseDaemon, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
+	for _, try := range []func(error) (advice, bool){adviseForeign, adviseOwner, adviseUsage, adviseDaemon, adviseAccess, adviseState, adviseDisk, adviseNetwork} {
 		if a, ok := try(err); ok {
 			return a
 		}
@@ -136,6 +136,9 @@ func adviseOwner(err error) (advice, bool) {
 			code = exitUsage
 		}
 		return advice{code, refused.Hint}, true
+	}
+	if errors.Is(err, api.ErrSilent) {
+		return advice{exitOwned, "if the daemon runs it is stuck: see its log, and start it again; if it does not, see what listens there, and remove the socket"}, true
 	}
 	if errors.Is(err, api.ErrEnded) {
 		return advice{exitInterrupted, "what has come is saved: start it again, or run the same command to go on without it"}, true

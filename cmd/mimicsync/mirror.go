@@ -200,7 +200,10 @@ func checkMirror(path string, create bool) error {
 	case err == nil && !fi.IsDir():
 		return &configError{fmt.Errorf("the mirror %s is a file, not a folder", path)}
 	case err == nil && !create:
-		if _, err = os.Stat(filepath.Join(path, store.Dir)); err != nil && len(versionsInTree(path)) > 0 {
+		var own *store.Folder
+		if own, err = store.OpenFolder(path); err == nil {
+			err = own.Close()
+		} else if !errors.As(err, new(*store.ForeignError)) && len(versionsInTree(path)) > 0 {
 			return nil // the tree is all that is left of it, or another tool's
 		}
 	}

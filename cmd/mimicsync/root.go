@@ -118,7 +118,11 @@ func (a *app) rootCommand() *cobra.Command {
 			if tellsOfItself(cmd) {
 				return nil
 			}
-			return a.settle(cmd.Flags())
+			if err := a.settle(cmd.Flags()); err != nil {
+				return err
+			}
+			a.tellForeign()
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

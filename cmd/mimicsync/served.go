@@ -44,9 +44,9 @@ func (s served) remember() error {
 	return durable.WriteFile(s.file, []byte(s.mirror+"\n"))
 }
 
-// here reports whether there is a mirror in the folder.
+// here reports whether there is a mirror in the folder, or what somebody put in its place.
 func (s served) here() bool {
-	_, err := os.Stat(filepath.Join(s.mirror, store.Dir))
+	_, err := os.Lstat(filepath.Join(s.mirror, store.Dir))
 	return err == nil
 }
 

@@ -28,7 +28,12 @@ var (
 	ErrNoDaemon = errors.New("no daemon answers for this mirror on this machine")
 	// ErrEnded means that somebody did before.
 	ErrEnded = errors.New("the daemon does not answer any more")
+	// ErrSilent means that somebody listens there and says nothing.
+	ErrSilent = errors.New("whoever listens at the control socket does not answer")
 )
+
+// silentAfter is how long the first answer may take, which costs a daemon nothing.
+const silentAfter = 4 * time.Second
 
 // followEvery is how often Follow looks.
 const followEvery = 200 * time.Millisecond
@@ -51,28 +56,45 @@ func (e *Error) Error() string { return e.Text }
 type Client struct{ http *http.Client }
 
 // Dial returns a client of the daemon that owns a mirror, ErrNoDaemon if there is
-// none. The caller closes it.
+// none, and an error that wraps a *store.ForeignError or ErrSilent where somebody else
+// may stand in its place. The caller closes it.
 func Dial(ctx context.Context, mirror string) (*Client, error) {
-	own, err := filepath.Abs(filepath.Join(mirror, store.Dir))
+	mirror, err := filepath.Abs(mirror)
 	if err != nil {
 		return nil, err
 	}
-	path := socketPath(own)
-	if dir := filepath.Dir(path); dir != own && !private(dir, own) {
-		return nil, fmt.Errorf("%w: the folder %s is not private", ErrNoDaemon, dir)
-	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx, mirror) }
 	conn, err := dial(ctx, "", "")
-	switch {
-	case nobody(err):
+	if nobody(err) {
 		return nil, fmt.Errorf("%w: %s", ErrNoDaemon, mirror)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
-	_ = conn.Close() // that it opened is the answer
-	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.Close() // that it opened says that somebody listens
+	c := &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}}
+	if err := c.greet(ctx); err != nil {
+		c.Close()
+		if errors.Is(err, ErrSilent) {
+			err = fmt.Errorf("%s: %w", filepath.Join(mirror, store.Dir, socketName), err)
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// greet asks for nothing, to see whether somebody answers.
+func (c *Client) greet(ctx context.Context) error {
+	within, cancel := context.WithTimeoutCause(ctx, silentAfter, ErrSilent)
+	defer cancel()
+	err := c.call(within, http.MethodGet, "/", nil, nil)
+	if _, answered := errors.AsType[*Error](err); answered || err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrEnded) {
+		return unlessForeign(err)
+	}
+	return err
 }
 
 // nobody reports whether there is no socket, or one that a crash left.
@@ -212,7 +234,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	defer func() { _ = response.Body.Close() }() // it was read
 	if response.StatusCode >= http.StatusBadRequest {
 		var p problem
-		if err := json.NewDecoder(response.Body).Decode(&p); err != nil || p.Error == "" {
+		if err := decode(response.Body, &p); err != nil || p.Error == "" {
 			p.Error = "the daemon answered " + response.Status
 		}
 		return &Error{response.StatusCode, p.Error, p.Hint, p.ExitCode, p.Pruned}
@@ -220,7 +242,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+	if err := decode(response.Body, out); err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil

@@ -30,36 +30,57 @@ const (
 // the mirror has its address.
 type socket struct {
 	net.Listener
-	address string // the file with the address, empty where the socket is in the mirror
+
+	own    *store.Folder // the mirror's, which has the socket, or the file with its address
+	inside bool          // the socket is in the mirror
 }
 
-func listenSocket(ctx context.Context, mirror string) (*socket, error) {
-	own, err := filepath.Abs(filepath.Join(mirror, store.Dir))
+func listenSocket(ctx context.Context, mirror string) (s *socket, err error) {
+	mirror, err = filepath.Abs(mirror)
 	if err != nil {
 		return nil, err
 	}
+	own, err := store.OpenFolder(mirror)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = own.Close() // what was made in it is gone
+		}
+	}()
 	if err := makePrivate(own); err != nil {
 		return nil, err
 	}
-	forgetSocket(own)
-	_, network := durable.NetworkFS(own)
-	if path := filepath.Join(own, socketName); len(path) <= maxSocketPath && !network {
-		l, err := listenPrivately(ctx, path)
+	if err := forgetSocket(own); err != nil {
+		return nil, err
+	}
+	_, network := durable.NetworkFS(own.Path())
+	if path := filepath.Join(own.Path(), socketName); len(path) <= maxSocketPath && !network {
+		l, err := listenAt(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		return &socket{Listener: l}, nil
+		s := &socket{l, own, true}
+		if err := own.Root().Chmod(socketName, 0o600); err != nil { // its folder is closed to others, so nobody came before
+			return nil, errors.Join(err, s.remove())
+		}
+		return s, nil
 	}
 	path, err := shortPath()
 	if err != nil {
 		return nil, err
 	}
-	l, err := listenPrivately(ctx, path)
+	l, err := listenAt(ctx, path)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(filepath.Dir(path)))
 	}
-	s := &socket{Listener: l, address: filepath.Join(own, addressName)}
-	if err := durable.WriteFile(s.address, []byte(path+"\n")); err != nil {
+	s = &socket{l, own, false}
+	err = os.Chmod(path, 0o600) // likewise
+	if err == nil {
+		err = own.WriteFile(addressName, []byte(path+"\n"))
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("name the control socket: %w", err), s.remove())
 	}
 	return s, nil
@@ -78,40 +99,43 @@ func shortPath() (string, error) {
 	return "", errors.New("there is no folder for the control socket: set XDG_RUNTIME_DIR to a writable folder with a short path")
 }
 
-func listenPrivately(ctx context.Context, path string) (net.Listener, error) {
+// listenAt opens a socket. Closing it does not remove it, for by then its path may lead
+// to another one.
+func listenAt(ctx context.Context, path string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil { // its folder is closed to others, so nobody came before
-		return nil, errors.Join(err, l.Close())
+	if unix, ok := l.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false)
 	}
 	return l, nil
 }
 
-// socketPath is where the owner of a mirror listens, if there is one. own is the
-// mirror's .mimicsync.
-func socketPath(own string) string {
-	if b, err := os.ReadFile(filepath.Join(own, addressName)); err == nil {
-		return strings.TrimSpace(string(b))
+// address is the path of the socket that the owner of a mirror listens on, if it is not
+// in the mirror; empty if it is.
+func address(own *store.Folder) (string, error) {
+	b, err := own.ReadFile(addressName, 4<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return filepath.Join(own, socketName)
+	return strings.TrimSpace(string(b)), err
 }
 
 // makePrivate closes .mimicsync to others, also where somebody opened it, as
 // `chmod -R g+rwX` on a mirror does that a group shares: what lies in it is as
 // private as it is, and whoever may write there could put a socket and a token of
 // their own.
-func makePrivate(own string) error {
-	fi, err := os.Stat(own)
+func makePrivate(own *store.Folder) error {
+	fi, err := own.Root().Stat(".")
 	if err != nil {
 		return err
 	}
 	if closed(fi) {
 		return nil
 	}
-	if err := os.Chmod(own, 0o700); err != nil { //nolint:gosec // a folder
-		return fmt.Errorf("close the folder of the control socket to others: %w", err)
+	if err := own.Root().Chmod(".", 0o700); err != nil {
+		return fmt.Errorf("close %s, which has the control socket, to others: %w", own.Path(), err)
 	}
 	return nil
 }
@@ -119,49 +143,61 @@ func makePrivate(own string) error {
 // closed reports whether others are kept out of a folder.
 func closed(fi fs.FileInfo) bool { return fi.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" } // which has no such bits
 
-// private reports whether a folder for the socket of the mirror with the folder
-// own is closed to others, and of nobody else than own or who asks. Where many
-// share a folder for temporary files, somebody else can make the folder of a daemon
-// that died anew.
-func private(dir, own string) bool {
+// private reports whether a folder for the socket of a mirror is closed to others, and
+// of somebody who is believed there. Where many share a folder for temporary files,
+// somebody else can make the folder of a daemon that died anew.
+func private(dir string, own *store.Folder) bool {
 	fi, err := os.Lstat(dir)
-	if err != nil || !fi.IsDir() || !closed(fi) {
-		return false
-	}
-	mirror, err := os.Stat(own)
-	return err == nil && (durable.Owner(fi) == durable.Owner(mirror) || durable.Owner(fi) == os.Geteuid())
+	return err == nil && closed(fi) && ours(dir, own)
+}
+
+// ours reports whether it is of such a user.
+func ours(dir string, own *store.Folder) bool {
+	fi, err := os.Lstat(dir)
+	return err == nil && fi.IsDir() && own.Believes(durable.Owner(fi))
 }
 
 // forgetSocket removes what a crash left. The lock of the state file has proved
-// that nobody else owns the mirror; whatever cannot be removed makes the next
-// step fail, with a better error. Of another program's files none is removed,
-// whatever the file with the address says.
-func forgetSocket(own string) {
-	path := socketPath(own)
+// that nobody else owns the mirror. Of another program's files none is removed,
+// whatever the file with the address says; a link is, and not what it leads to. The
+// error says what stands in the place of the socket or of the file.
+func forgetSocket(own *store.Folder) error {
+	path, _ := address(own) // of a file that is not mimicsync's, nothing is believed
 	dir := filepath.Dir(path)
-	if filepath.Base(path) == socketName && strings.HasPrefix(filepath.Base(dir), folderStart) {
+	if filepath.Base(path) == socketName && strings.HasPrefix(filepath.Base(dir), folderStart) && ours(dir, own) {
 		if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSocket != 0 {
 			_ = os.Remove(path)
 		}
 		_ = os.Remove(dir) // if it is empty
 	}
-	_ = os.Remove(filepath.Join(own, addressName))
-	_ = os.Remove(filepath.Join(own, socketName))
+	for name, want := range map[string]fs.FileMode{addressName: 0, socketName: fs.ModeSocket} {
+		if err := own.Root().Remove(name); err == nil {
+			continue
+		}
+		if fi, err := own.Root().Lstat(name); err == nil {
+			return errors.Join(own.Check(name, fi, want), fmt.Errorf("%s cannot be removed", filepath.Join(own.Path(), name)))
+		}
+	}
+	return nil
 }
 
 // remove ends listening, and takes away what listenSocket made.
 func (s *socket) remove() error {
 	path := s.Addr().String()
-	_ = s.Close() // an error means that it is closed; closing removes the socket
-	if s.address == "" {
+	_ = s.Close()                        // an error means that it is closed
+	defer func() { _ = s.own.Close() }() // that a name is gone may be lost
+	gone := func(root *os.Root, name string) error {
+		if err := root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
 	}
-	err := os.Remove(filepath.Dir(path))
-	if b, rerr := os.ReadFile(s.address); rerr == nil && strings.TrimSpace(string(b)) != path {
+	if s.inside {
+		return gone(s.own.Root(), socketName)
+	}
+	err := errors.Join(os.Remove(path), os.Remove(filepath.Dir(path)))
+	if known, rerr := address(s.own); rerr == nil && known != path {
 		return err // it is of the daemon of another machine, which has taken the mirror
 	}
-	if rerr := os.Remove(s.address); !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, rerr)
-	}
-	return err
+	return errors.Join(err, gone(s.own.Root(), addressName))
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"mimicsync/internal/durable"
 	"mimicsync/internal/secret"
 	"mimicsync/store"
 )
@@ -18,51 +17,53 @@ import (
 // minToken is how long a token must be that a person made up.
 const minToken = 16
 
+// tokenName is the name of the file of TokenFile.
+const tokenName = "token"
+
 // TokenFile is the file of the token that a mirror's daemon makes for itself.
-func TokenFile(mirror string) string { return filepath.Join(mirror, store.Dir, "token") }
+func TokenFile(mirror string) string { return filepath.Join(mirror, store.Dir, tokenName) }
 
 // Token reads the token from a file, which nobody else may read. The one of
 // TokenFile is made if there is none. Errors do not quote it.
 func Token(mirror, file string) (string, error) {
 	if file != "" {
-		return readToken(file)
+		f, err := os.Open(file)
+		if err != nil {
+			return "", fmt.Errorf("token of the control API: %w", err)
+		}
+		return readToken(f, file)
 	}
-	file = TokenFile(mirror)
-	if err := makePrivate(filepath.Dir(file)); err != nil {
+	own, err := store.OpenFolder(mirror)
+	if err != nil {
 		return "", err
 	}
-	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := makeToken(file); err != nil {
+	defer func() { _ = own.Close() }() // what was written in it is synced
+	if err := makePrivate(own); err != nil {
+		return "", err
+	}
+	f, err := own.Open(tokenName)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Who did so a moment before, as `mimicsync daemon token` beside a daemon that starts, was first.
+		if err := own.CreateFile(tokenName, []byte(rand.Text()+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", fmt.Errorf("keep the token of the control API: %w", err)
 		}
+		f, err = own.Open(tokenName)
 	}
-	return readToken(file)
-}
-
-// makeToken makes the file of a token. A process that did so a moment before,
-// such as `mimicsync daemon token` beside a daemon that starts, was first: a
-// link, unlike a rename, never replaces what is there.
-func makeToken(file string) error {
-	own := file + "." + rand.Text()
-	if err := durable.WriteFile(own, []byte(rand.Text()+"\n")); err != nil {
-		return err
+	if err != nil {
+		return "", fmt.Errorf("token of the control API: %w", err)
 	}
-	err := os.Link(own, file)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return os.Rename(own, file) // a file system without hard links
-	}
-	return os.Remove(own)
+	return readToken(f, TokenFile(mirror))
 }
 
 // maxToken bounds what is read of a file that a person names.
 const maxToken = 4 << 10
 
-func readToken(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("token of the control API: %w", err)
-	}
+// readToken reads an open file, and closes it.
+func readToken(f *os.File, file string) (string, error) {
 	defer func() { _ = f.Close() }() // opened for reading only
+	if !secret.IsOurs(f) {
+		return "", fmt.Errorf("token of the control API: %s belongs to somebody else, who knows it: make one of your own", file)
+	}
 	if !secret.IsPrivate(f) {
 		return "", fmt.Errorf("token of the control API: others may read %s: chmod 600 it, and change the token", file)
 	}

@@ -56,6 +56,8 @@ func readAccount(file, host, user string) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("%s: %w", file, err)
 	case found.User == "":
 		return Credentials{}, nil
+	case !secret.IsOurs(f):
+		return Credentials{}, fmt.Errorf("%s belongs to somebody else, so its password is not used", file)
 	case !secret.IsPrivate(f):
 		return Credentials{}, fmt.Errorf("%s can be read by others, so its password is not used; type: chmod 600 %s", file, file)
 	}

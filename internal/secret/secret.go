@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"mimicsync/internal/durable"
 )
 
 // Line returns a secret as it was meant that was read from a file or from the
@@ -32,4 +34,16 @@ func IsPrivate(f *os.File) bool {
 		others &^= 0o040
 	}
 	return others == 0
+}
+
+// IsOurs reports whether an open file belongs to the user of this process, or to root:
+// of another's, he knows what is in it, and may change it. Root may read whose files it
+// likes, as in a container that has a folder of its user's.
+func IsOurs(f *os.File) bool {
+	fi, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	uid, us := durable.Owner(fi), os.Geteuid()
+	return uid <= 0 || uid == us || us == 0
 }

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// maxAnswer bounds the answer of a daemon: a pass that tells of 10,000 failures
+	// takes a third of it.
+	maxAnswer = 16 << 20
+	// maxText bounds each text in it, and is more than any that a daemon has.
+	maxText = 16 << 10
+)
+
+// decode reads the answer of a daemon. It is for people to read: what a terminal would
+// obey is taken out of its texts, and what is far too long is cut off.
+func decode(body io.Reader, out any) error {
+	limited := &io.LimitedReader{R: body, N: maxAnswer}
+	err := json.NewDecoder(limited).Decode(out)
+	if limited.N == 0 {
+		return errors.New("it is longer than any that a daemon gives")
+	}
+	tame(reflect.ValueOf(out))
+	return err
+}
+
+// tame does so for all texts in a value.
+func tame(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			tame(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				tame(v.Field(i))
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			tame(v.Index(i))
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			value := reflect.New(v.Type().Elem()).Elem()
+			value.Set(v.MapIndex(key))
+			tame(value)
+			v.SetMapIndex(key, value)
+		}
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString(tamed(v.String()))
+		}
+	default: // numbers say nothing to a terminal
+	}
+}
+
+// tamed is a text without what a terminal obeys, and no longer than a text is.
+func tamed(text string) string {
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsGraphic(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
+}
