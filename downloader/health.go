@@ -43,7 +43,9 @@ var ErrNoService = errors.New("the server has given no good answer")
 // digest, as a refusal), something is asked for that came before. If that fails as
 // well, the host is in trouble: all wait and one asks, less and less often, until
 // it is well or the patience of those who wait is at its end. Meanwhile no failure
-// counts as an entry's. If it comes, the failures are those of the entries.
+// counts as an entry's. If it comes, the failures are those of the entries. Where
+// nothing came before, one entry after the other is asked for in its place, and what
+// may be the entries' own is believed after half a minute.
 //
 // Safe for concurrent use. The zero value is that of a host that is well.
 type health struct {
@@ -53,7 +55,7 @@ type health struct {
 	// wrongPath is the entry of the last of them.
 	wrongPath string
 	cleared   int       // how often failures were the entries' own, since one came
-	believed  bool      // nothing is waited for any more that an entry may have of its own, until one comes
+	believed  bool      // what may be the entries' own is theirs, until one comes
 	trouble   error     // the last failure, nil while the host is well
 	unknown   bool      // there is nothing that came before, to compare by
 	since     time.Time // when the trouble began

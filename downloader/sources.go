@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -132,7 +131,7 @@ type candidate struct {
 	price Price // of the pass's version
 	bill  bill  // of this pass
 
-	deciding sync.RWMutex // held while it is asked whether it gives the version at all
+	deciding chan struct{} // full while it is asked whether it gives the version at all
 
 	// Guarded by tally.mu.
 	report SourceReport
@@ -144,7 +143,7 @@ type candidate struct {
 func newCandidates(sources []Budgeted, ref manifest.Ref) []*candidate {
 	all := make([]*candidate, len(sources))
 	for i, b := range sources {
-		all[i] = &candidate{Budgeted: b, price: b.priceOf(ref), report: SourceReport{Name: b.Name()}}
+		all[i] = &candidate{Budgeted: b, price: b.priceOf(ref), report: SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1)}
 	}
 	return all
 }
@@ -250,8 +249,10 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 // decide drops a source that refuses, or lacks, the whole version. While it is asked
 // about that, nobody asks it for another entry.
 func (p *pass) decide(ctx context.Context, c *candidate) {
-	c.deciding.Lock()
-	defer c.deciding.Unlock()
+	if !c.awaitDecision(ctx) {
+		return
+	}
+	defer func() { <-c.deciding }()
 	if p.droppedFor(c) != nil {
 		return
 	}
@@ -260,10 +261,15 @@ func (p *pass) decide(ctx context.Context, c *candidate) {
 	}
 }
 
-// awaitDecision waits until it is known whether a source is asked for more entries.
-func (c *candidate) awaitDecision() {
-	c.deciding.RLock()
-	defer c.deciding.RUnlock()
+// awaitDecision waits until it is known whether a source is asked for more entries, and
+// takes deciding; it reports false when ctx has ended before.
+func (c *candidate) awaitDecision(ctx context.Context) bool {
+	select {
+	case c.deciding <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // unservedError means that no source gave an entry, and why, source by source.

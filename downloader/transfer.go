@@ -109,7 +109,9 @@ func (t *transfer) run(ctx context.Context, buf []byte) error {
 	}
 	var misses unservedError
 	for i, c := range order {
-		c.awaitDecision()
+		if c.awaitDecision(ctx) {
+			<-c.deciding
+		}
 		err := p.droppedFor(c)
 		if err == nil {
 			t.turnTo(c)
