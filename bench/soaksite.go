@@ -30,6 +30,7 @@ type soakDataset struct {
 	server   *lookalike.Server
 	random   *rand.Rand
 	files    []lookalike.GeneratedFile // of the newest version
+	changing []string                  // paths of those that are others now, and may not be here yet
 	versions []lookalike.Version       // the newest last
 	harms    []*lookalike.Injected     // in force
 }
@@ -53,8 +54,15 @@ func newSoakDataset(server *lookalike.Server, i int, seed uint64) *soakDataset {
 // change makes one to five files others.
 func (d *soakDataset) change() {
 	for range 1 + d.random.IntN(5) {
-		d.files[d.random.IntN(len(d.files))].Seed = d.random.Uint64()
+		d.changeOne(d.random.IntN(len(d.files)))
 	}
+}
+
+// changeOne makes a file another.
+func (d *soakDataset) changeOne(i int) *lookalike.GeneratedFile {
+	d.files[i].Seed = d.random.Uint64()
+	d.changing = append(d.changing, d.files[i].Path)
+	return &d.files[i]
 }
 
 // addVersion publishes what the files are as the next version.

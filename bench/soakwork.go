@@ -187,6 +187,9 @@ func (w *soakWorker) wantPull(ctx context.Context, want store.State) error {
 	if p.State != want || want == store.Complete && (p.Version != w.newest().Version || p.Report.Files.Total != soakFiles) {
 		return fmt.Errorf("pass %d of %s is %s (%s), %d files, %v; want %s", p.ID, p.Version, p.State, p.Error, p.Total, p.Failures, want)
 	}
+	if want == store.Complete {
+		w.changing = nil
+	}
 	return nil
 }
 
@@ -302,8 +305,7 @@ func (w *soakWorker) corrupt(ctx context.Context) error {
 
 // oneFails lets a changed file fail as often as it is asked for.
 func (w *soakWorker) oneFails(ctx context.Context, f lookalike.Fault) error {
-	file := &w.files[1+w.random.IntN(len(w.files)-1)] // the big one would be fetched over and over
-	file.Seed = w.random.Uint64()
+	file := w.changeOne(1 + w.random.IntN(len(w.files)-1)) // the big one would be fetched over and over
 	w.revise()
 	f.Path = "/files/" + w.slug + "/" + w.newest().Version + "/" + file.Path
 	w.inject(f)
