@@ -53,7 +53,7 @@ type session struct {
 }
 
 func (s *Source) newSession(room int) *session {
-	j := newJar(site(s.base), room)
+	j := newJar(s.base, room)
 	return &session{jar: j, client: &http.Client{Transport: s.transport, Jar: j, CheckRedirect: s.checkRedirect}}
 }
 

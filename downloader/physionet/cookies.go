@@ -20,11 +20,11 @@ const (
 	fewCookies = 4
 )
 
-// jar keeps the cookies of one host. Whoever fills it up empties it, but for the
+// jar keeps the cookies of one server. Whoever fills it up empties it, but for the
 // session.
 type jar struct {
-	host string
-	room int // bytes
+	server *url.URL
+	room   int // bytes
 
 	mu    sync.Mutex
 	kept  *cookiejar.Jar
@@ -32,15 +32,15 @@ type jar struct {
 	bytes int
 }
 
-func newJar(host string, room int) *jar {
-	j := &jar{host: host, room: room}
+func newJar(server *url.URL, room int) *jar {
+	j := &jar{server: server, room: room}
 	j.empty()
 	return j
 }
 
 // SetCookies implements http.CookieJar.
 func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	if site(u) != j.host {
+	if !sameServer(u, j.server) {
 		return // nobody else has a say in who we are
 	}
 	j.mu.Lock()
@@ -86,7 +86,7 @@ func (j *jar) empty() {
 
 // Cookies implements http.CookieJar.
 func (j *jar) Cookies(u *url.URL) []*http.Cookie {
-	if site(u) != j.host {
+	if !sameServer(u, j.server) {
 		return nil
 	}
 	j.mu.Lock()
