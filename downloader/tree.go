@@ -218,7 +218,11 @@ func (t *Tree) stat(ref manifest.Ref, p string) (fs.FileInfo, error) {
 
 // has reports whether the version has any file beside its manifest.
 func (t *Tree) has(ref manifest.Ref) bool {
-	f, err := t.root.Open(versionDir(ref))
+	dir := versionDir(ref)
+	if fi, err := t.root.Stat(dir); err != nil || !fi.IsDir() { // to open a FIFO would wait for a writer
+		return false
+	}
+	f, err := t.root.Open(dir)
 	if err != nil {
 		return false
 	}
