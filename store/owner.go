@@ -25,12 +25,31 @@ type Owner struct {
 	Command string // as in "pull"
 	Started time.Time
 	State   string // the folder of its state file
+	// StateID names that folder where it is not in the mirror: containers may have
+	// folders of one path on different disks.
+	StateID string `json:",omitempty"`
+	// Processes names the processes among which PID counts: those of one run of the
+	// kernel, and of one container. Empty where that cannot be told.
+	Processes string `json:",omitempty"`
 }
 
-// Here reports whether the owner is a process of this machine.
+// Here reports whether the owner is a process of this machine, and of this container.
 func (o Owner) Here() bool {
 	host, err := os.Hostname()
-	return err == nil && o.Host == host
+	return err == nil && o.Host == host && (o.Processes == "" || o.Processes == durable.Processes())
+}
+
+// sharesLock reports whether the lock of our state is also the owner's: then whoever
+// can take it knows that the owner is dead.
+func (p Place) sharesLock(o Owner) bool {
+	host, err := os.Hostname()
+	switch {
+	case err != nil || o.Host != host:
+		return false
+	case p.inMirror():
+		return p.Network == "" && filepath.Base(o.State) == Dir
+	}
+	return o.State == p.State && (o.StateID == p.stateID || o.StateID == "")
 }
 
 const (
@@ -88,7 +107,9 @@ func (p Place) living(own *Folder, s sighting) error {
 	switch {
 	case s.whole && o.PID == 0:
 		return nil
-	case s.whole && o.Here() && (o.State == p.State || !alive(o.PID)): // the lock of the state has been tried, or will be
+	case s.whole && p.sharesLock(o): // which has been tried, or will be
+		return nil
+	case s.whole && o.Here() && !alive(o.PID):
 		return nil
 	case now(own).Sub(s.modified).Abs() > ownerStale:
 		return nil
@@ -240,7 +261,7 @@ func newOwnerFile(p Place) *ownerFile {
 // mirror keeps others out. A state elsewhere has no such lock.
 func (f *ownerFile) take(command string) error {
 	host, _ := os.Hostname() // an empty name still tells the pid
-	b, err := json.Marshal(Owner{Host: host, PID: os.Getpid(), Command: command, Started: time.Now(), State: f.place.State})
+	b, err := json.Marshal(Owner{Host: host, PID: os.Getpid(), Command: command, Started: time.Now(), State: f.place.State, StateID: f.place.stateID, Processes: durable.Processes()})
 	if err != nil {
 		return err
 	}
@@ -250,7 +271,7 @@ func (f *ownerFile) take(command string) error {
 		switch {
 		case errors.Is(err, ErrLocked):
 			return err
-		case !full || f.place.State != filepath.Join(f.place.Mirror, Dir):
+		case !full || !f.place.inMirror():
 			return fmt.Errorf("name the owner of the mirror: %w", err)
 		}
 		f.late = true

@@ -422,3 +422,43 @@ func TestDanglingSymlinksAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// Two containers have one host name and one path for their states, each on a disk of
+// its own, and processes that the other one does not see: the second one is refused as
+// long as the first one shows that it lives.
+func TestATwinInAnotherContainer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	place := locate(t, dir, t.TempDir())
+	openMirror(t, place).close()
+	host, err := os.Hostname()
+	must(t, err)
+	twin := store.Owner{
+		Host: host, PID: 1 << 29, Command: "pull", Started: noon, State: place.State, StateID: "0123456789abcdef", Processes: "a container",
+	}
+	write := func(silent time.Duration) {
+		b, err := json.Marshal(twin)
+		must(t, err)
+		must(t, os.WriteFile(ownerPath(dir), b, 0o600))
+		age(t, ownerPath(dir), silent)
+	}
+	write(time.Minute)
+	if s, err := store.Open(place, "test"); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("Open beside a twin = %v, %v, want ErrLocked", s, err)
+	}
+	if twin.Here() {
+		t.Error("a process of another container is said to be here")
+	}
+	write(3 * time.Minute)
+	openMirror(t, place).close()
+
+	// Of what was killed here nobody waits for the end of the silence.
+	own := twin
+	own.StateID, own.Processes = strings.TrimSpace(read(t, filepath.Join(place.State, "id"))), ""
+	twin = own
+	write(0)
+	openMirror(t, place).close()
+	twin.State = t.TempDir() // the state was elsewhere then; there is no such process
+	write(0)
+	openMirror(t, place).close()
+}

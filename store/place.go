@@ -30,7 +30,12 @@ type Place struct {
 	Mirror  string // the mirror's root folder
 	State   string // the folder of state.db
 	Network string // name of the network file system the mirror is on, empty when local
+
+	stateID string // names the folder of the state, empty where that is in the mirror
 }
+
+// inMirror reports whether the state lies in the mirror.
+func (p Place) inMirror() bool { return p.State == filepath.Join(p.Mirror, Dir) }
 
 // Locate finds the place of a mirror's state: dir if it is not empty, else
 // .mimicsync in the mirror, or below $XDG_STATE_HOME/mimicsync where the mirror
@@ -56,12 +61,18 @@ func Locate(mirror, dir string) (Place, error) {
 		}
 		dir = base
 	}
-	id, err := mirrorID(own)
+	id, err := idOf(own)
 	if err != nil {
 		return Place{}, err
 	}
 	p.State = filepath.Join(dir, id)
-	return p, os.MkdirAll(p.State, 0o700)
+	folder, err := p.stateFolder()
+	if err != nil {
+		return Place{}, err
+	}
+	defer func() { _ = folder.Close() }() // likewise
+	p.stateID, err = idOf(folder)
+	return p, err
 }
 
 // folder opens the mirror's .mimicsync. A Place holds no open folder, for the mirror's
@@ -112,9 +123,9 @@ func stateHome() (string, error) {
 	return filepath.Join(home, ".local", "state", "mimicsync"), nil
 }
 
-// mirrorID names a mirror, however it is reached, by a file in it. Of two
-// processes that begin a mirror at once, both take the name that was there first.
-func mirrorID(own *Folder) (string, error) {
+// idOf names a folder, however it is reached, by a file in it. Of two processes that
+// do so at once, both take the name that was there first.
+func idOf(own *Folder) (string, error) {
 	for {
 		b, err := own.ReadFile(idName, 4<<10)
 		if id := strings.TrimSpace(string(b)); err == nil && isMirrorID(id) {

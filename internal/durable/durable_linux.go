@@ -178,6 +178,17 @@ func BootID() string {
 	return strings.TrimSpace(string(b))
 }
 
+// Processes names those among which a process's id counts: of this run of the kernel,
+// and of this container; empty if that cannot be told.
+func Processes() string {
+	boot := BootID()
+	space, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil || boot == "" {
+		return ""
+	}
+	return boot + " " + space
+}
+
 // retry repeats a call that a signal interrupted.
 func retry(call func() error) error {
 	for {

@@ -53,6 +53,9 @@ func MountID(*os.File) string { return "" }
 // unreadable are the answers to a read of what a disk has lost.
 var unreadable = []error{windows.ERROR_CRC, windows.ERROR_IO_DEVICE, windows.ERROR_SECTOR_NOT_FOUND, windows.ERROR_READ_FAULT}
 
+// Processes cannot tell here.
+func Processes() string { return "" }
+
 // StartWriteback does nothing here.
 func StartWriteback(*os.File) {}
 
