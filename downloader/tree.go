@@ -37,6 +37,9 @@ type TreeOptions struct {
 	// Network says that the mirror is on a file server, where syncfs would
 	// flush other people's files too: each file is synced on its own.
 	Network bool
+	// Inherited says that another process may yet write to the unfinished files that it
+	// has open: they are replaced by copies.
+	Inherited bool
 	// ReadOnly says that nothing in the mirror is written, made, moved or removed: for
 	// who plans or verifies only. Files cannot be fetched then.
 	ReadOnly bool
@@ -113,6 +116,9 @@ func OpenTree(path string, o TreeOptions) (*Tree, error) {
 func (t *Tree) prepare() error {
 	if err := t.openOwn(); err != nil {
 		return err
+	}
+	if err := t.inheritPartials(); err != nil {
+		return fmt.Errorf("copy the unfinished files of the owner before, which may yet write to them: %w", err)
 	}
 	t.foldsCase = t.probeCase()
 	if err := t.openFolders(); err != nil {

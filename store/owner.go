@@ -103,18 +103,20 @@ func isAt(own *Folder, name string, text []byte) bool {
 // owner's too, or the clock of the file server was set back, and a living one would
 // never again seem dead.
 func (p Place) living(own *Folder, s sighting) error {
-	o := s.owner
 	switch {
-	case s.whole && o.PID == 0:
-		return nil
-	case s.whole && p.sharesLock(o): // which has been tried, or will be
-		return nil
-	case s.whole && o.Here() && !alive(o.PID):
+	case p.isDead(s):
 		return nil
 	case now(own).Sub(s.modified).Abs() > ownerStale:
 		return nil
 	}
-	return &LockedError{Path: s.path, Owner: o}
+	return &LockedError{Path: s.path, Owner: s.owner}
+}
+
+// isDead reports whether an owner is known to be dead, and not only silent: by its lock,
+// which has been tried or will be, or by its process.
+func (p Place) isDead(s sighting) bool {
+	o := s.owner
+	return s.whole && (o.PID == 0 || p.sharesLock(o) || o.Here() && !alive(o.PID))
 }
 
 // now is the time by the clock of the mirror's file system. Whoever cannot make a file
@@ -162,6 +164,17 @@ func (p Place) named() Owner {
 	defer func() { _ = own.Close() }() // nothing was written in it
 	s, _ := look(own, ownerName)       // an owner without a name owns it too
 	return s.owner
+}
+
+// isSilent reports whether the mirror names an owner that is not known to be dead.
+func (p Place) isSilent() bool {
+	own, err := p.folder()
+	if err != nil {
+		return false
+	}
+	defer func() { _ = own.Close() }() // nothing was written in it
+	s, err := look(own, ownerName)
+	return err == nil && !p.isDead(s)
 }
 
 // OwnerOf returns the living owner that a mirror names, as far as that can be
@@ -241,9 +254,11 @@ type ownerFile struct {
 	text  []byte
 	lost  chan struct{} // closed when another has the mirror
 	loss  error         // why, from then on
-	close sync.Once
-	stop  chan struct{}
-	done  chan struct{}
+	// inherited says that the owner before was silent, and is not known to be dead.
+	inherited bool
+	close     sync.Once
+	stop      chan struct{}
+	done      chan struct{}
 
 	mu   sync.Mutex // held while the owner shows that it lives; guards what follows
 	late bool       // the file is still to be made
@@ -266,6 +281,7 @@ func (f *ownerFile) take(command string) error {
 		return err
 	}
 	f.text, f.seen = append(b, '\n'), wallClock()
+	f.inherited = f.place.isSilent()
 	if err := f.appear(); err != nil {
 		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 		switch {
@@ -313,6 +329,17 @@ func (f *ownerFile) check() error {
 		close(f.lost)
 	}
 	return f.loss
+}
+
+// checkAfterSilence is check where this process has not shown for so long that it lives
+// that another may have its place: it was stopped, or its machine slept.
+func (f *ownerFile) checkAfterSilence() {
+	f.mu.Lock()
+	silent := !f.seen.IsZero() && wallClock().Sub(f.seen) > ownerStale // zero before the file is made
+	f.mu.Unlock()
+	if silent {
+		_ = f.check() // the loss is remembered
+	}
 }
 
 // show proves that the owner lives, and returns a *LockedError if another has its

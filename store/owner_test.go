@@ -462,3 +462,48 @@ func TestATwinInAnotherContainer(t *testing.T) {
 	write(0)
 	openMirror(t, place).close()
 }
+
+// Whoever takes the mirror of a silent owner is told that it may wake up; of one that
+// is dead, it is not.
+func TestInherited(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	place := locate(t, dir, "")
+	m := openMirror(t, place)
+	if m.Inherited() {
+		t.Error("Inherited in a new mirror = true, want false")
+	}
+	m.close()
+	elsewhere(t, dir, time.Hour)
+	m.open()
+	if !m.Inherited() {
+		t.Error("Inherited from a silent owner elsewhere = false, want true")
+	}
+	m.close()
+	host, err := os.Hostname()
+	must(t, err)
+	b, err := json.Marshal(store.Owner{Host: host, PID: 1 << 29, Command: "pull", State: place.State})
+	must(t, err)
+	must(t, os.WriteFile(ownerPath(dir), b, 0o600))
+	m.open()
+	if m.Inherited() {
+		t.Error("Inherited from a dead owner = true, want false")
+	}
+}
+
+// A process that was stopped for minutes, while another had the mirror, writes nothing
+// when it goes on, also before its next sign of life is due.
+func TestAStoppedOwnerWritesNothing(t *testing.T) {
+	t.Parallel()
+	m := newMirror(t)
+	id := m.put(demo, "a").ID
+	m.Sleep(10 * time.Minute)
+	elsewhere(t, m.place.Mirror, 0)
+	if err := m.Commit(store.Batch{ID: id, Put: verifiedRange(0, 3)}); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("Commit after a sleep = %v, want ErrLocked", err)
+	}
+	if got := m.offsets(id); len(got) > 0 {
+		t.Errorf("Records = %v, want none", got)
+	}
+	m.close()
+}

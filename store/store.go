@@ -314,6 +314,10 @@ func (s *Store) Lost() error {
 	return s.named(s.owner.check())
 }
 
+// Inherited reports whether the owner before this one was silent and may yet live, on
+// another machine: it may go on to write to what it has open.
+func (s *Store) Inherited() bool { return s.owner.inherited }
+
 // Close gives the mirror back. It waits for running transactions, and may be
 // called again.
 func (s *Store) Close() error {
@@ -336,6 +340,9 @@ func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 
 // update runs fn in the one write transaction that there can be at a time.
 func (s *Store) update(fn func(*bolt.Tx) error) (err error) {
+	if !s.copied {
+		s.owner.checkAfterSilence()
+	}
 	select {
 	case <-s.owner.lost:
 		return s.named(s.owner.loss)

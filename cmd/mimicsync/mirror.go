@@ -38,7 +38,7 @@ func (a *app) openMirror(ctx context.Context, command string, create bool) (*mir
 	if m.store, err = store.Open(place, command); err != nil {
 		return nil, err
 	}
-	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != ""}); err != nil {
+	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil

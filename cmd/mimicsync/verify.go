@@ -245,7 +245,7 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 	if m.store, err = store.Anew(place, "verify --rebuild"); err != nil {
 		return nil, err
 	}
-	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != ""}); err != nil {
+	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	unread = a.adoptVersions(ctx, m)
