@@ -2,13 +2,10 @@ package downloader
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
-	"unicode"
 
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -23,7 +20,7 @@ func (t *Tree) prepareToLook() (err error) {
 	if err := t.openOwnToLook(); err != nil {
 		return err
 	}
-	t.foldsCase = foldsCase(t.path)
+	t.foldsCase, t.dropsEnds = namesOf(t.path)
 	return t.openFolders()
 }
 
@@ -85,38 +82,6 @@ func openToLook(mirror string) (root *os.Root, at, ground string, empty bool, er
 	}
 	root, err = os.OpenRoot(at)
 	return root, at, ground, true, err
-}
-
-// foldsCase finds out by the names that a folder has whether its file system takes
-// those for the same that differ only by case.
-func foldsCase(dir string) bool {
-	f, err := os.Open(dir)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	names, err := f.Readdirnames(64)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false
-	}
-	for _, name := range names {
-		other := strings.Map(func(r rune) rune {
-			if unicode.IsUpper(r) {
-				return unicode.ToLower(r)
-			}
-			return unicode.ToUpper(r)
-		}, name)
-		if other == name {
-			continue
-		}
-		a, err := os.Lstat(filepath.Join(dir, name))
-		if err != nil {
-			continue
-		}
-		b, err := os.Lstat(filepath.Join(dir, other))
-		return err == nil && os.SameFile(a, b)
-	}
-	return false
 }
 
 // openManifest opens a kept manifest by its digest.

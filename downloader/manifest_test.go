@@ -328,3 +328,27 @@ func (e *endless) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// FAT, exFAT, NTFS and shares of Windows drop dots and spaces at the end of a name: two
+// entries would be one file there. Elsewhere both come, and it is said.
+func TestNamesThatDifferInDotsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	files := []lookalike.GeneratedFile{file("d/notes", 10), file("d/notes.", 20), file("e ./x", 30), file("e/y", 40)}
+	s := newSite(t, nil, project(files...))
+	r := newRig(t, rigOptions{site: s})
+	report := r.pull()
+	wantFiles(t, report, store.Complete, store.Files{Total: 4, Fetched: 4})
+	if len(report.Collisions) != 2 || !report.Collisions[0].Trailing {
+		t.Errorf("collisions = %+v, want notes. and e", report.Collisions)
+	}
+
+	fat := newRig(t, rigOptions{site: s})
+	fat.tree.DropEnds()
+	report = fat.pull()
+	wantFiles(t, report, store.Incomplete, store.Files{Total: 4, Fetched: 2, Failed: 2})
+	for _, name := range []string{"d/notes.", "e/y"} {
+		if got := reasonOf(report, name); got != string(downloader.ReasonUnsafePath) {
+			t.Errorf("%s failed by %q, want unsafe_path: %+v", name, got, report.Failures)
+		}
+	}
+}

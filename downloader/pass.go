@@ -116,7 +116,7 @@ func (p *pass) compare(ctx context.Context) error {
 	p.plan = Plan{Ref: p.ref, PublishedBytes: p.published}
 	r := &p.tally.report
 	for _, c := range p.version.Manifest.Conflicts {
-		if !c.Identical && !p.s.Tree.foldsCase {
+		if !p.s.Tree.collides(c) {
 			r.Collisions = append(r.Collisions, c)
 		}
 	}

@@ -52,7 +52,7 @@ func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
 	defer func() { _ = f.Close() }() // opened for reading only
 	s := &surveyor{p: p, reader: manifest.NewReader(f), anyFile: p.s.Tree.has(p.ref), conflicts: map[string]manifest.Collision{}}
 	for _, c := range p.version.Manifest.Conflicts {
-		if c.Identical || p.s.Tree.foldsCase {
+		if p.s.Tree.collides(c) {
 			s.conflicts[c.Path] = c
 		}
 	}

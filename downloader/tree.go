@@ -85,8 +85,9 @@ type Tree struct {
 	// groupSync says that one call makes all durable, see durable.GroupSync.
 	groupSync bool
 	moves     moves
-	// foldsCase says that names are the same here that differ only by case.
-	foldsCase bool
+	// foldsCase says that names are the same here that differ only by case, and
+	// dropsEnds that dots or spaces at their end do not count.
+	foldsCase, dropsEnds bool
 
 	mu   sync.Mutex
 	dirs map[string]struct{} // folders known to exist; bounded, see ensureDir
@@ -120,7 +121,7 @@ func (t *Tree) prepare() error {
 	if err := t.inheritPartials(); err != nil {
 		return fmt.Errorf("copy the unfinished files of the owner before, which may yet write to them: %w", err)
 	}
-	t.foldsCase = t.probeCase()
+	t.foldsCase, t.dropsEnds = t.probeNames()
 	if err := t.openFolders(); err != nil {
 		return err
 	}
@@ -449,21 +450,6 @@ func (t *Tree) syncFile(name string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// probeCase finds out whether the mirror's file system takes names for the same
-// that differ only by case.
-func (t *Tree) probeCase() bool {
-	const probe = "Case"
-	_ = t.partials.Remove(probe) // what is there is a crash's, or a link that leads to a file
-	f, err := t.partials.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, defaultFileMode)
-	if err != nil {
-		return false
-	}
-	_ = f.Close()
-	_, err = t.partials.Lstat("cASE")
-	_ = t.partials.Remove(probe)
-	return err == nil
 }
 
 // dir is the plain path of a folder of the mirror.

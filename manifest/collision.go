@@ -14,6 +14,9 @@ type Collision struct {
 	// with two digests, or a path that is a file here and a folder there. Otherwise they differ in case only,
 	// themselves or in a folder on their way, and collide where the file system does not tell case apart.
 	Identical bool
+	// Trailing means that they differ, perhaps besides, in dots or spaces at the end, and collide where the file
+	// system drops those, as FAT, exFAT, NTFS and what Windows serves do.
+	Trailing bool `json:",omitempty"`
 }
 
 const (
@@ -30,7 +33,8 @@ const (
 // Collisions returns the entries of the manifest r that collide with earlier ones, in the manifest's order. It stops
 // at 10,000, or at fewer with very long paths, and may miss some where there are more. An entry is named once, and two spellings of a folder once, by
 // the first entry below the second of them. A path listed again with the same digest is harmless, and a path that
-// CheckPath refuses is never created: neither counts. Case is folded as Unicode's simple folding does; composed
+// CheckPath refuses is never created: neither counts. Case is folded as Unicode's simple folding does, and dots and
+// spaces at the end of a name do not count; composed
 // and decomposed characters count as different.
 //
 // Memory is bounded, whatever the manifest holds: some tens of megabytes. The manifest is read about once for every
@@ -140,6 +144,7 @@ type confirmation struct {
 	known    map[variant]struct{}
 	spelled  map[string]string // path by name
 	folded   map[string]string // path by name with case folded
+	trimmed  map[string]string // path by name with case folded, and without dots and spaces at the end
 	found    []Collision
 	last     int64 // offset of the entry that found ends with
 	held     int   // bytes of the names, about
@@ -151,6 +156,7 @@ func confirm(n *names, r io.ReaderAt, size int64, suspects map[uint64]struct{}) 
 		known:    make(map[variant]struct{}),
 		spelled:  make(map[string]string),
 		folded:   make(map[string]string),
+		trimmed:  make(map[string]string),
 	}
 	if err := n.eachEntry(r, size, c.see); err != nil {
 		return nil, err
@@ -172,19 +178,24 @@ func (c *confirmation) see(e Entry, at name) {
 	c.known[v] = struct{}{}
 	c.held += len(v.spelling) + len(e.Path)
 	with, identical := c.spelled[v.spelling]
+	trailing := false
 	if !identical {
 		c.spelled[v.spelling] = e.Path
+		folded := string(appendFold(nil, v.spelling))
 		var collides bool
-		if with, collides = c.folded[string(at.folded)]; !collides {
-			c.folded[string(at.folded)] = e.Path
-			return
+		if with, collides = c.folded[folded]; !collides {
+			c.folded[folded] = e.Path
+			if with, trailing = c.trimmed[string(at.folded)]; !trailing {
+				c.trimmed[string(at.folded)] = e.Path
+				return
+			}
 		}
 	}
 	if len(c.found) > 0 && c.last == e.Offset {
 		// Names come from the root down: the longest says most.
 		c.found = c.found[:len(c.found)-1]
 	}
-	c.found, c.last = append(c.found, Collision{Path: e.Path, With: with, Identical: identical}), e.Offset
+	c.found, c.last = append(c.found, Collision{Path: e.Path, With: with, Identical: identical, Trailing: trailing}), e.Offset
 }
 
 // eachEntry calls visit for every name of every safe entry. A folder that follows itself is named once.

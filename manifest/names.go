@@ -11,7 +11,7 @@ import (
 // sighting is what a scan remembers of a name. Two sightings with one fold and two spellings are a collision, or, so
 // rarely that it only costs a second look, two names with one hash.
 type sighting struct {
-	fold     uint64 // hash of the name with case folded
+	fold     uint64 // hash of the name in the form that colliding names share, see names.extend
 	spelling uint64 // hash of the name as it is; of a file with its digest
 }
 
@@ -23,7 +23,7 @@ func compareSightings(a, b sighting) int {
 type name struct {
 	sighting
 	end    int    // Path[:end] is the name
-	folded []byte // the same with case folded; valid during the visit
+	folded []byte // the same in that form; valid during the visit
 	file   bool
 }
 
@@ -74,11 +74,12 @@ func (n *names) each(e Entry, visit func(Entry, name)) {
 	}
 }
 
-// extend appends a piece of the path to both hashes. A maphash.Hash never fails to write.
+// extend appends a piece of the path, a component or a slash, to both hashes: to one of them with case folded and
+// without dots and spaces at its end. A maphash.Hash never fails to write.
 func (n *names) extend(piece string) {
 	_, _ = n.spelling.WriteString(piece)
 	from := len(n.folded)
-	n.folded = appendFold(n.folded, piece)
+	n.folded = appendFold(n.folded, strings.TrimRight(piece, ". "))
 	_, _ = n.fold.Write(n.folded[from:])
 }
 

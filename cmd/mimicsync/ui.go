@@ -197,7 +197,7 @@ func (u *ui) report(r *downloader.Report) {
 	u.quarantined(r.Quarantined)
 	if n := len(r.Collisions); n > 0 {
 		c := r.Collisions[0]
-		u.print("  %s differ only by case from another, such as %s from %s: a disk that does not tell case apart cannot hold both\n",
+		u.print("  %s differ from another only by case, or by dots or spaces at the end, such as %s from %s: a disk that does not tell these apart cannot hold both\n",
 			count(int64(n), "name"), printable(c.Path), printable(c.With))
 	}
 	u.failures(r.Failures, f.Failed, r.Err)
