@@ -1,6 +1,7 @@
 package downloader
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -43,6 +44,9 @@ func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 		return err
 	}
 	if err := t.manifests.Root().Rename(filepath.Base(f.Name()), d.String()); err != nil {
+		if fi, lerr := t.manifests.Root().Lstat(d.String()); lerr == nil {
+			err = cmp.Or(t.manifests.Check(d.String(), fi, 0), err) // that says more
+		}
 		return err
 	}
 	return durable.SyncRoot(t.manifests.Root())

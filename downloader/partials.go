@@ -252,8 +252,12 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 // scraps are the names of what is made in the folders of a mirror for a moment.
 var scraps = []string{"Case", "nameless", "new.*", "manifest.*", "*.copy"}
 
-// clearAway removes a scrap. Anything else is not ours.
+// clearAway removes a scrap. Anything else is not ours. A folder of somebody else, with
+// what is in it, is not even moved.
 func (t *Tree) clearAway(name string, fi fs.FileInfo) error {
+	if fi.IsDir() && !t.own.Believes(durable.Owner(fi)) {
+		return nil
+	}
 	for _, scrap := range scraps {
 		if ok, _ := path.Match(scrap, path.Base(name)); ok && fi.Mode().IsRegular() {
 			return t.root.Remove(name)

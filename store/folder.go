@@ -283,7 +283,7 @@ func (f *Folder) Foreign() (all []error) {
 		want  fs.FileMode
 		names []string
 	}{
-		{0, []string{stateName, ownerName, ownerName + nextOwner, idName, "token", "control.addr"}},
+		{0, []string{stateName, newName, ownerName, ownerName + nextOwner, idName, "token", "control.addr"}},
 		{fs.ModeDir, []string{"partial", "manifests", "quarantine"}},
 		{fs.ModeSocket, []string{"control.sock"}},
 	} {

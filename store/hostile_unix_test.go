@@ -21,8 +21,8 @@ import (
 func TestWhatIsPlantedIsNamedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	for _, place := range []string{".", "state.db", "owner", "owner.next", "id"} {
-		for _, kind := range hostiletest.NewOutside(t).Kinds() {
-			t.Run(place+" is "+kind.Name, func(t *testing.T) {
+		for _, kind := range hostiletest.Kinds() {
+			t.Run(place+" is "+kind, func(t *testing.T) {
 				t.Parallel()
 				outside := hostiletest.NewOutside(t)
 				mirror, state := t.TempDir(), ""
@@ -34,7 +34,7 @@ func TestWhatIsPlantedIsNamedAndLeftAlone(t *testing.T) {
 					elsewhere(t, mirror, time.Hour) // of a dead owner
 				}
 				path := filepath.Join(mirror, store.Dir, place)
-				plant(t, outside, kind.Name, path)
+				outside.Plant(t, kind, path)
 				began := time.Now()
 				at, err := store.Locate(mirror, state)
 				if err == nil {
@@ -49,16 +49,6 @@ func TestWhatIsPlantedIsNamedAndLeftAlone(t *testing.T) {
 				wantForeign(t, err, path)
 				outside.Untouched(t)
 			})
-		}
-	}
-}
-
-// plant plants a kind of an Outside's.
-func plant(t *testing.T, outside *hostiletest.Outside, name, path string) {
-	t.Helper()
-	for _, kind := range outside.Kinds() {
-		if kind.Name == name {
-			kind.Plant(t, path)
 		}
 	}
 }

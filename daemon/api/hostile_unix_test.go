@@ -56,26 +56,22 @@ func TestWhatIsPlantedForTheDaemon(t *testing.T) {
 		{addressName, "listen", listen, true},
 		{tokenName, "token", token, false},
 	} {
-		for _, kind := range hostiletest.NewOutside(t).Kinds() {
-			t.Run(c.what+" where "+c.place+" is "+kind.Name, func(t *testing.T) {
-				if c.place == socketName && kind.Name == "a socket" {
+		for _, kind := range hostiletest.Kinds() {
+			t.Run(c.what+" where "+c.place+" is "+kind, func(t *testing.T) {
+				if c.place == socketName && kind == "a socket" {
 					t.Skip("see TestWhoeverSaysNothing, and TestAStrangerWhoAnswersIsNotBelieved")
 				}
 				outside, mirror := hostiletest.NewOutside(t), t.TempDir()
 				must(t, os.Mkdir(filepath.Join(mirror, store.Dir), 0o700))
 				path := filepath.Join(mirror, store.Dir, c.place)
-				for _, own := range outside.Kinds() {
-					if own.Name == kind.Name {
-						own.Plant(t, path)
-					}
-				}
+				outside.Plant(t, kind, path)
 				began := time.Now()
 				err := c.do(t.Context(), mirror)
 				if took := time.Since(began); took > 5*time.Second {
 					t.Errorf("it took %v", took)
 				}
 				outside.Untouched(t)
-				if c.heals && kind.Name != "a stranger's folder" {
+				if c.heals && kind != "a stranger's folder" {
 					if left, _ := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
 						t.Errorf("%v, and %v is left, want none", err, left)
 					}
@@ -145,11 +141,7 @@ func TestWhoeverSaysNothing(t *testing.T) {
 	t.Parallel()
 	outside, mirror := hostiletest.NewOutside(t), t.TempDir()
 	must(t, os.Mkdir(filepath.Join(mirror, store.Dir), 0o700))
-	for _, kind := range outside.Kinds() {
-		if kind.Name == "a socket" {
-			kind.Plant(t, filepath.Join(mirror, store.Dir, socketName))
-		}
-	}
+	outside.Plant(t, "a socket", filepath.Join(mirror, store.Dir, socketName))
 	began := time.Now()
 	if _, err := Dial(t.Context(), mirror); !errors.Is(err, ErrSilent) || !strings.Contains(err.Error(), socketName) {
 		t.Errorf("Dial = %v, want %v", err, ErrSilent)

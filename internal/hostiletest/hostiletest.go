@@ -8,9 +8,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -111,52 +114,60 @@ func (o *Outside) Untouched(t testing.TB) {
 	}
 }
 
-// Kind is a thing that can be planted.
-type Kind struct {
-	Name  string
-	Plant func(t testing.TB, path string) // in place of whatever there is
+// planters make each kind of thing that can be planted. What root alone can plant stands in
+// rootPlanters.
+var planters = map[string]func(t testing.TB, o *Outside, path string){
+	"a link to a folder": func(t testing.TB, o *Outside, path string) { must(t, os.Symlink(o.Dir, path)) },
+	"a link to a file": func(t testing.TB, o *Outside, path string) {
+		must(t, os.Symlink(filepath.Join(o.Dir, precious[0]), path))
+	},
+	"a link to nothing": func(t testing.TB, o *Outside, path string) {
+		must(t, os.Symlink(filepath.Join(o.Dir, "nothing"), path))
+	},
+	"a FIFO":   func(t testing.TB, _ *Outside, path string) { must(t, syscall.Mkfifo(path, 0o600)) },
+	"a socket": func(t testing.TB, _ *Outside, path string) { plantSocket(t, path) },
 }
 
-// Kinds are all that this user can plant: root plants a device and a stranger's files,
-// too.
-func (o *Outside) Kinds() []Kind {
-	plant := func(name string, do func(t testing.TB, path string)) Kind {
-		return Kind{name, func(t testing.TB, path string) {
-			t.Helper()
-			must(t, os.RemoveAll(path))
-			do(t, path)
-		}}
+var rootPlanters = map[string]func(t testing.TB, o *Outside, path string){
+	"a device": func(t testing.TB, _ *Outside, path string) { must(t, makeDevice(path)) },
+	"a stranger's folder": func(t testing.TB, o *Outside, path string) {
+		fill(t, path)
+		giveAway(t, path)
+		o.watch(t, path)
+	},
+	"a stranger's file": func(t testing.TB, _ *Outside, path string) {
+		must(t, os.WriteFile(path, []byte("0123456789abcdef\n"), 0o644))
+		giveAway(t, path)
+	},
+}
+
+// Kinds are all that this user can plant, by name.
+func Kinds() []string {
+	kinds := slices.Collect(maps.Keys(planters))
+	if os.Geteuid() == 0 {
+		kinds = slices.AppendSeq(kinds, maps.Keys(rootPlanters))
 	}
-	link := func(to string) func(testing.TB, string) {
-		return func(t testing.TB, path string) {
-			t.Helper()
-			must(t, os.Symlink(to, path))
-		}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// Plant puts a kind of thing in place of whatever there is.
+func (o *Outside) Plant(t testing.TB, kind, path string) {
+	t.Helper()
+	o.Remove(t, path)
+	plant := planters[kind]
+	if plant == nil {
+		plant = rootPlanters[kind]
 	}
-	all := []Kind{
-		plant("a link to a folder", link(o.Dir)),
-		plant("a link to a file", link(filepath.Join(o.Dir, "thesis.tex"))),
-		plant("a link to nothing", link(filepath.Join(o.Dir, "nothing"))),
-		plant("a FIFO", func(t testing.TB, path string) { t.Helper(); must(t, syscall.Mkfifo(path, 0o600)) }),
-		plant("a socket", plantSocket),
-	}
-	if os.Geteuid() != 0 {
-		return all
-	}
-	return append(all,
-		plant("a device", func(t testing.TB, path string) { t.Helper(); must(t, makeDevice(path)) }),
-		plant("a stranger's folder", func(t testing.TB, path string) {
-			t.Helper()
-			fill(t, path)
-			giveAway(t, path)
-			o.watch(t, path)
-		}),
-		plant("a stranger's file", func(t testing.TB, path string) {
-			t.Helper()
-			must(t, os.WriteFile(path, []byte("0123456789abcdef\n"), 0o644))
-			giveAway(t, path)
-		}),
-	)
+	plant(t, o, path)
+}
+
+// Remove removes what was planted.
+func (o *Outside) Remove(t testing.TB, path string) {
+	t.Helper()
+	must(t, os.RemoveAll(path))
+	o.watched = slices.DeleteFunc(o.watched, func(dir string) bool { return dir == path })
+	maps.DeleteFunc(o.before, func(name, _ string) bool { return name == path || strings.HasPrefix(name, path+"/") })
 }
 
 // giveAway makes a tree the stranger's.
