@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -348,6 +349,8 @@ type SpaceError struct {
 // Error names both sizes.
 func (e *SpaceError) Error() string {
 	switch {
+	case errors.Is(e.Err, syscall.EDQUOT): // what is free on the disk says nothing then
+		return fmt.Sprintf("%v: your quota there is used up, though %s are free on it", ErrNoSpace, size(e.Free))
 	case e.Inodes:
 		return "the mirror's file system has no inode left for another file"
 	case e.Disk > 0:

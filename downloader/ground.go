@@ -23,6 +23,10 @@ type Ground struct {
 	// HardLinks and Reflinks say how the mirror can take a file that it has
 	// under another name. Without both, it copies.
 	HardLinks, Reflinks bool
+	// Unreadable is why a file cannot be read by its second name while it is open by
+	// its first, nil if it can or has none: some servers of SMB lend out a file by its
+	// name, see nolease in mount.cifs(8).
+	Unreadable error
 }
 
 // InspectGround tries out whether and how a mirror at path can be written. It
@@ -89,7 +93,9 @@ func (g *Ground) try(dir *os.Root) error {
 	if _, err := f.Write(make([]byte, 64<<10)); err != nil {
 		return err
 	}
-	g.HardLinks = dir.Link(name, link) == nil
+	if g.HardLinks = dir.Link(name, link) == nil; g.HardLinks {
+		_, g.Unreadable = dir.ReadFile(link)
+	}
 	clone, err := dir.OpenFile(copied, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

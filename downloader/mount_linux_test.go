@@ -121,3 +121,38 @@ func TestAPassWithoutRoomClosesManifests(t *testing.T) {
 		}
 	}
 }
+
+// A mirror on overlayfs, whose layers are on two disks, as in a container: a file of the
+// lower one has another device, and is the mirror's own all the same.
+func TestAMirrorOnTwoLayers(t *testing.T) {
+	base := t.TempDir()
+	lower, upper, dir := filepath.Join(base, "lower"), filepath.Join(base, "upper"), filepath.Join(base, "mirror")
+	mountAt(t, lower)
+	mountAt(t, upper)
+	a, b, c := file("a", 1000), file("d/b", 2000), file("d/c", 3000)
+	s := newSite(t, nil, project(a, b, c))
+	below := newRig(t, rigOptions{site: s, dir: filepath.Join(lower, "mirror")})
+	below.pull("a", "d/b")
+	below.close()
+	must(t, os.RemoveAll(filepath.Join(lower, "mirror", store.Dir)))
+	for _, name := range []string{"up", "work"} {
+		must(t, os.Mkdir(filepath.Join(upper, name), 0o700))
+	}
+	must(t, os.Mkdir(dir, 0o700))
+	layers := "lowerdir=" + filepath.Join(lower, "mirror") + ",upperdir=" + filepath.Join(upper, "up") + ",workdir=" + filepath.Join(upper, "work")
+	if err := syscall.Mount("overlay", dir, "overlay", 0, layers); err != nil {
+		t.Skipf("cannot mount layers here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
+	s.Reset()
+
+	r := newRig(t, rigOptions{site: s, dir: dir})
+	must(t, r.syncer.Adopt(t.Context(), demo))
+	if v := r.verify(); v.Verified != 2 || v.Failed() != 0 {
+		t.Errorf("verification = %+v, want the 2 of the lower layer right", v)
+	}
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 3, Present: 2, Fetched: 1})
+	must(t, os.WriteFile(r.path("d/b"), []byte("rotten"), 0o600))
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 3, Present: 2, Fetched: 1})
+	r.has(a, b, c)
+}

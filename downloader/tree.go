@@ -318,6 +318,16 @@ func (t *Tree) checkDir(dir string) error {
 	return err
 }
 
+// isElsewhere reports whether a file of the mirror is on another disk. On overlayfs, a
+// file has the device of its layer, and only its folder that of the whole.
+func (t *Tree) isElsewhere(name string, fi fs.FileInfo) bool {
+	if durable.Device(fi) == t.device {
+		return false
+	}
+	folder, err := t.root.Lstat(path.Dir(name))
+	return err != nil || durable.Device(folder) != t.device
+}
+
 // errOtherDisk refuses a disk that is mounted inside the mirror: nothing can be
 // renamed to it, and the syncs that go before a record do not reach it.
 var errOtherDisk = errors.New("it is on another file system than the mirror's folder; " +

@@ -179,7 +179,7 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if err = v.p.s.Tree.unlessSymlink(name, err); err == nil && !fi.Mode().IsRegular() {
 		err = &fs.PathError{Op: "verify", Path: name, Err: errors.New("it is not a regular file")}
 	}
-	if err == nil && e.standing != present && durable.Device(fi) != v.p.s.Tree.device { // flush does not reach it
+	if err == nil && e.standing != present && v.p.s.Tree.isElsewhere(name, fi) { // flush does not reach it
 		err = &fs.PathError{Op: "verify", Path: name, Err: errOtherDisk}
 	}
 	if err != nil {

@@ -19,6 +19,10 @@ var (
 	// *LockedError, which names the owner as far as it is known.
 	ErrLocked = errors.New("the mirror is in use by another process")
 
+	// ErrNoMemory means that the state file cannot be mapped, for which the process
+	// has too little address space.
+	ErrNoMemory = errors.New("the process may not have the address space that the state file takes")
+
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the state file is closed")
 )

@@ -165,7 +165,17 @@ func openDB(folder *Folder, place Place) (*bolt.DB, *os.File, error) {
 }
 
 // lockDB opens a file in the folder of the state and locks it, to read or to write.
-func lockDB(folder *Folder, name string, place Place, readOnly bool) (db *bolt.DB, file *os.File, err error) {
+func lockDB(folder *Folder, name string, place Place, readOnly bool) (*bolt.DB, *os.File, error) {
+	mapped := 0
+	if runtime.GOOS != "windows" && !readOnly { // there the file would take this size at once
+		mapped = 1 << 30 // below it, a reader never makes the writer wait for a new map
+	}
+	return boltOpen(folder, name, place, readOnly, mapped)
+}
+
+// boltOpen is lockDB with so many bytes mapped to begin with, or none where there is
+// too little address space for them.
+func boltOpen(folder *Folder, name string, place Place, readOnly bool, mapped int) (db *bolt.DB, file *os.File, err error) {
 	path := filepath.Join(folder.Path(), name)
 	options := &bolt.Options{
 		Timeout:      time.Second,
@@ -173,11 +183,9 @@ func lockDB(folder *Folder, name string, place Place, readOnly bool) (db *bolt.D
 		NoStatistics: true,
 		// Without it, Open would write a free list into a file that has none,
 		// and the file may belong to another program. prepare takes it back.
-		NoFreelistSync: true,
-		ReadOnly:       readOnly,
-	}
-	if runtime.GOOS != "windows" && !readOnly { // there the file would take this size at once
-		options.InitialMmapSize = 1 << 30 // below it, a reader never makes the writer wait for a new map
+		NoFreelistSync:  true,
+		ReadOnly:        readOnly,
+		InitialMmapSize: mapped,
 	}
 	// A bad page makes bolt.Open panic with the file open and locked.
 	options.OpenFile = func(_ string, flag int, mode os.FileMode) (*os.File, error) {
@@ -205,6 +213,10 @@ func lockDB(folder *Folder, name string, place Place, readOnly bool) (db *bolt.D
 		return db, file, nil
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, nil, &LockedError{Path: path, Owner: place.named()}
+	case errors.Is(err, syscall.ENOMEM) && options.InitialMmapSize > 0:
+		return boltOpen(folder, name, place, readOnly, 0)
+	case errors.Is(err, syscall.ENOMEM):
+		return nil, nil, fmt.Errorf("%s: %w: %w", path, ErrNoMemory, err)
 	case errors.As(err, &system), errors.As(err, &foreign):
 		return nil, nil, fmt.Errorf("open the state file: %w", err)
 	}

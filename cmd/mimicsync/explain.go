@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 
@@ -216,7 +217,7 @@ func adviseState(err error) (advice, bool) {
 }
 
 func adviseDisk(err error) (advice, bool) {
-	if state, ok := errors.AsType[*store.Error](err); ok && errors.Is(err, syscall.ENOSPC) {
+	if state, ok := errors.AsType[*store.Error](err); ok && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
 		return advice{exitNoSpace, "make room on the disk of " + state.Path + ", or put the state on another one with --state DIR; what is verified is kept"}, true
 	}
 	if space, ok := errors.AsType[*downloader.SpaceError](err); ok && space.Published > 0 {
@@ -227,7 +228,10 @@ func adviseDisk(err error) (advice, bool) {
 	case errors.As(err, new(*downloader.SymlinkError)):
 		return advice{exitUsage, "a mirror is one folder of real files on one disk: move all of it, with its .mimicsync, to the disk that the symlink\n" +
 			"leads to, and name its new place with --mirror DIR"}, true
-	case errors.Is(err, downloader.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.EDQUOT):
+		return advice{exitNoSpace, "see your quota, with quota -s or as your cluster shows it: have it raised, or remove what you do not need;\n" +
+			"then run the same command to go on, or fetch less with --include and --exclude"}, true
+	case errors.Is(err, downloader.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
 		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude"}, true
 	case errors.Is(err, syscall.EIO):
 		return advice{exitUnexpected, "the disk fails, or what it hangs on: see what the system says with: dmesg; nothing that it lost counts as verified:\n" +
@@ -236,10 +240,28 @@ func adviseDisk(err error) (advice, bool) {
 		return advice{exitUnexpected, "the mirror's file system is mounted read-only: mount it for writing, or choose another folder with --mirror"}, true
 	case errors.Is(err, fs.ErrPermission):
 		return advice{exitUnexpected, "ask its owner for access, or name another folder with --mirror"}, true
+	case errors.Is(err, store.ErrNoMemory):
+		return advice{exitUnexpected, "let the process have more address space, as by ulimit -v unlimited: the state is mapped into memory, which takes as much\n" +
+			"of it as the file is long"}, true
+	case isOfDisk(err) && (errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) ||
+		errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.ENOTCONN)):
+		return advice{exitUnexpected, "the disk of the mirror, or the server that it is on, is gone or broken: see what the system says of it, with dmesg;\n" +
+			"attach it, mount it again, and run the same command to go on: what was verified is kept"}, true
 	case errors.Is(err, syscall.ENOTDIR):
 		return advice{exitUnexpected, "a part of the mirror's path is a file: choose another folder with --mirror"}, true
 	}
 	return advice{}, false
+}
+
+// isOfDisk reports whether an error is of a file or a folder: sockets have some of the
+// same.
+func isOfDisk(err error) bool {
+	var path *fs.PathError
+	var link *os.LinkError
+	var call *os.SyscallError
+	var state *store.Error
+	var op *net.OpError
+	return !errors.As(err, &op) && (errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call) || errors.As(err, &state))
 }
 
 func adviseNetwork(err error) (advice, bool) {

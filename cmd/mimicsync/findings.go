@@ -169,6 +169,9 @@ func spaceFinding(g downloader.Ground, ref manifest.Ref) finding {
 func linksFinding(g downloader.Ground) finding {
 	f := finding{Check: "links", State: isOK}
 	switch {
+	case g.Unreadable != nil:
+		f.State, f.Says = hasFailed, "a file cannot be read by its second name while it is open by its first: "+g.Unreadable.Error()
+		f.Cure = []step{{Do: "mount the share without leases, with the options nolease,cache=none, see mount.cifs(8)"}, {Do: "or have the mirror on another file system"}}
 	case g.HardLinks && g.Reflinks:
 		f.Says = "hard links and reflinks: a file of two versions takes its room once"
 	case g.HardLinks:
