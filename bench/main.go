@@ -10,6 +10,7 @@
 //	go run ./bench trouble     a daemon through eight kinds of trouble, one after the other
 //	go run ./bench sickstore   a store that answers nothing but an error, with PhysioNet behind it
 //	go run ./bench soak        a daemon that refreshes for two hours while things change and fail: whether it stays the same
+//	go run ./bench flood       a server that sends without end, or what it should not: memory, log, and what they tell
 //	go run ./bench flips       a state file damaged 560 times: whether every command ends, and --rebuild cures it
 //
 // A scenario's server is nginx, on loopback or behind a link of 40 ms; that of `second`, `newversion` and `huge` is the look-alike of
@@ -34,6 +35,7 @@ import (
 // commands are the measurements that are no scenarios, and the roles in which a measurement starts this program again.
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"flips":     campaign("flips", measureFlips),
+	"flood":     campaign("flood", measureFlood),
 	"huge":      campaign("huge", measureHuge),
 	"soak":      campaign("soak", measureSoak),
 	"starved":   campaign("starved", measureStarved),
@@ -57,7 +59,7 @@ func main() {
 		commands[scenario] = measureSpeed(scenario)
 	}
 	if commands[name] == nil {
-		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|flips|huge|soak|starved|beside|trouble|sickstore] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
+		fmt.Fprintf(os.Stderr, "usage: go run ./bench [%s|flips|flood|huge|soak|starved|beside|trouble|sickstore] [flags]; -h lists the flags\n", strings.Join(scenarioNames(), "|"))
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
