@@ -53,7 +53,7 @@ func readAccount(file, host, user string) (Credentials, error) {
 	found, err := parseNetrc(string(data), host, user)
 	switch {
 	case err != nil:
-		return Credentials{}, fmt.Errorf("%s: %w", file, err)
+		return Credentials{}, fmt.Errorf("%s: %w; mend it, as in: machine %s login USER password PASSWORD", file, err, host)
 	case found.User == "":
 		return Credentials{}, nil
 	case !secret.IsOurs(f):

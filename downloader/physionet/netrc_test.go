@@ -218,7 +218,7 @@ func TestFindInEnvironmentAndNetrc(t *testing.T) {
 		file := filepath.Join(home, "lines")
 		write(t, file, "machine 127.0.0.1 login alice password\n"+netrcText, 0o600)
 		t.Setenv("NETRC", file)
-		if got, err := accountsAt(t, "https://127.0.0.1").Find(t.Context()); err == nil || !strings.Contains(err.Error(), file) || got != (Credentials{}) {
+		if got, err := accountsAt(t, "https://127.0.0.1").Find(t.Context()); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "machine 127.0.0.1 login USER password PASSWORD") || got != (Credentials{}) {
 			t.Errorf("Find where the entry lacks a password = %v, %v, want an error about %s", got, err, file)
 		}
 	})
