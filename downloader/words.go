@@ -30,3 +30,15 @@ func (t *tally) list(f store.Failure) {
 		t.report.Failures = append(t.report.Failures, f)
 	}
 }
+
+// shown are the first failures of a pass: as many as a person reads.
+func shown(all []store.Failure) []store.Failure {
+	const most, mostBytes = 20, 16 << 10
+	bytes := 0
+	for i, f := range all[:min(len(all), most)] {
+		if bytes += len(f.Path) + len(f.Detail); bytes > mostBytes {
+			return all[:max(i, 1)]
+		}
+	}
+	return all[:min(len(all), most)]
+}

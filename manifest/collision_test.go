@@ -128,3 +128,20 @@ func TestAppendFoldAgreesWithEqualFold(t *testing.T) {
 		}
 	}
 }
+
+// Names of 3 KB in thousands of collisions do not fill the memory.
+func TestCollisionsOfLongNamesAreFew(t *testing.T) {
+	var text strings.Builder
+	long := strings.Repeat(strings.Repeat("f", 249)+"/", 14)
+	for i := range 4000 {
+		fmt.Fprintf(&text, "%064x  %s%d.csv\n%064x  %s%d.CSV\n", i, long, i, i, long, i)
+	}
+	found, err := Collisions(strings.NewReader(text.String()), int64(text.Len()))
+	held := 0
+	for _, c := range found {
+		held += len(c.Path) + len(c.With)
+	}
+	if err != nil || len(found) == 0 || held > 2*maxHeld {
+		t.Errorf("Collisions = %d with %d bytes of names, %v, want some, and at most %d bytes", len(found), held, err, 2*maxHeld)
+	}
+}
