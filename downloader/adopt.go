@@ -105,7 +105,7 @@ func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifes
 		return d, 0, err
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	durable.Uncache(f, 0)
+	durable.Forget(f)
 	sum := sha256.New()
 	for {
 		n, err := f.Read(buf)

@@ -175,7 +175,7 @@ func (t *Tree) readAnew(f *os.File) {
 	if t.options.Durability != NoDurability {
 		_ = durable.SyncData(f)
 	}
-	durable.Uncache(f, 0)
+	durable.Forget(f)
 }
 
 // startWriteback lets the disk begin with the bytes of a file that is whole, so

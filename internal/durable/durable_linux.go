@@ -50,10 +50,9 @@ func StartWriteback(f *os.File) {
 	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // the sync tells what goes wrong
 }
 
-// Uncache takes the first n bytes of f out of the page cache, all if n is 0, but for
-// those that have yet to be written: the next reader gets them from the disk. After
-// a write that failed, the cache has bytes that the disk lacks, and takes them for
-// written. An advice, which ext4, XFS and btrfs follow.
+// Uncache takes the first n bytes of f out of the page cache, where they are on
+// the disk too: reading a file that nobody needs soon then pushes out none that
+// somebody does. An advice.
 func Uncache(f *os.File, n int64) {
 	_ = unix.Fadvise(int(f.Fd()), 0, n, unix.FADV_DONTNEED)
 }

@@ -59,5 +59,8 @@ func Processes() string { return "" }
 // StartWriteback does nothing here.
 func StartWriteback(*os.File) {}
 
+// Forget does nothing here.
+func Forget(*os.File) {}
+
 // Uncache does nothing here.
 func Uncache(*os.File, int64) {}

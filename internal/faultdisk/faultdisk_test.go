@@ -53,7 +53,7 @@ func start(t *testing.T, fileSystem string, size int64) *faultdisk.Disk {
 var disks = map[string]int64{"ext4": 32 << 20, "xfs": 320 << 20, "btrfs": 128 << 20}
 
 // What cannot be written is told once to each file that was open, and the page cache
-// goes on to show it, until Uncache.
+// goes on to show it, until Forget.
 func TestThePageCacheShowsWhatTheDiskLacks(t *testing.T) {
 	for fileSystem, size := range disks {
 		t.Run(fileSystem, func(t *testing.T) {
@@ -81,9 +81,9 @@ func TestThePageCacheShowsWhatTheDiskLacks(t *testing.T) {
 			if b, err := os.ReadFile(name); err != nil || !bytes.Equal(b, lost) {
 				t.Logf("the page cache has forgotten what it could not write: %v", err)
 			}
-			durable.Uncache(f, 0)
+			durable.Forget(f)
 			if b, err := os.ReadFile(name); err != nil || bytes.Equal(b, lost) {
-				t.Errorf("after Uncache it reads %d bytes as if they were on the disk, %v", len(b), err)
+				t.Errorf("after Forget it reads %d bytes as if they were on the disk, %v", len(b), err)
 			}
 		})
 	}
