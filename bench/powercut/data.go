@@ -23,7 +23,7 @@ const block = "FILE"
 func noise(r *rand.Rand, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(r.Uint32())
+		b[i] = byte(r.UintN(256)) //nolint:gosec // it fits
 	}
 	for at := 0; at < n; at += 4096 {
 		copy(b[at:], block)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"mimicsync/internal/durable"
 	"mimicsync/internal/faultdisk"
@@ -60,7 +61,7 @@ func (l *lab) fillOnce(ctx context.Context, i int) (sent, needed int64, err erro
 	if thin := i%2 == 1; thin {
 		err = d.Set(faultdisk.Faults{Writes: -1, Match: block, Full: true})
 	} else {
-		err = fill(ballast, 2<<20+r.Int64N(20<<20), d.Path())
+		err = fill(ballast, 2<<20+r.Int64N(12<<20), d.Path())
 	}
 	if err != nil {
 		return 0, 0, err
@@ -73,7 +74,7 @@ func (l *lab) fillOnce(ctx context.Context, i int) (sent, needed int64, err erro
 	if in, err := l.inspect(mirror, p, noneSpared); err != nil || len(in.lies) > 0 {
 		l.problem("%s: on the full disk: %s, %v", name, first(in.lies), err)
 	}
-	if err := errors.Join(d.Set(faultdisk.Faults{}), os.RemoveAll(ballast)); err != nil {
+	if err := errors.Join(d.Set(faultdisk.Faults{}), os.RemoveAll(ballast), syncDisk(d)); err != nil { // btrfs gives room back when it is synced
 		return 0, 0, err
 	}
 	if second := l.pull(ctx, "", mirror, durability, 4, fd.String()); second.code != exitComplete {
@@ -107,6 +108,9 @@ func fill(name string, leave int64, disk string) error {
 		if err == nil && space < 4*leave {
 			err = f.Sync()
 		}
+	}
+	if errors.Is(err, syscall.ENOSPC) { // btrfs does not know before how much it can take
+		err = nil
 	}
 	return errors.Join(err, f.Close())
 }

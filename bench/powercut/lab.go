@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -185,10 +184,11 @@ func (l *lab) say(format string, args ...any) {
 	}
 }
 
-func (l *lab) report(w io.Writer) {
-	fmt.Fprintf(w, "%s on %s, seed %d: %d trials, %d problems\n", l.what, l.fileSystem, l.seed, l.trials, len(l.problems))
+// report prints what was found and measured.
+func (l *lab) report() {
+	fmt.Printf("%s on %s, seed %d: %d trials, %d problems\n", l.what, l.fileSystem, l.seed, l.trials, len(l.problems))
 	for _, figure := range l.figures {
-		fmt.Fprintln(w, "  "+figure)
+		fmt.Println("  " + figure)
 	}
 }
 

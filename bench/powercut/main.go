@@ -61,7 +61,7 @@ func alone() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, os.Args[1:]...)
+	cmd := exec.Command(self, os.Args[1:]...) //nolint:gosec // this program
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
@@ -111,6 +111,6 @@ func campaign(args []string) error {
 		return err
 	}
 	err = campaigns[o.what](ctx, l)
-	l.report(os.Stdout)
+	l.report()
 	return errors.Join(err, l.close())
 }

@@ -23,7 +23,7 @@ func must(t *testing.T, err error) {
 // What is moved aside, appended to or right is not lost; what is emptied, cut or
 // overwritten is.
 func TestAPersonsFilesAreMissed(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // it is to be the same again
+	r := rand.New(rand.NewPCG(3, 4))
 	right := reports(r, 60)
 	p, mirror := newPerson(r, pd, right), t.TempDir()
 	must(t, p.plant(mirror, t.TempDir()))
@@ -58,7 +58,7 @@ func TestAPersonsFilesAreMissed(t *testing.T) {
 // A wrong file under a final name is a lie, also where no record speaks of it; what was
 // published earlier is none, nor what a person has made.
 func TestLiesAreSeen(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // it is to be the same again
+	r := rand.New(rand.NewPCG(5, 6))
 	former, now := reports(r, 10), reports(r, 10)
 	l := &lab{dir: t.TempDir()}
 	p := published{pd: []files{former, now}}

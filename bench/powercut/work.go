@@ -146,7 +146,7 @@ func (w *work) run(ctx context.Context) error {
 		return err
 	}
 	outside := filepath.Join(w.disk.Path(), "outside")
-	if err := errors.Join(os.Mkdir(outside, 0o700), w.person.plant(w.mirror(), outside), w.sync()); err != nil {
+	if err := errors.Join(os.Mkdir(outside, 0o700), w.person.plant(w.mirror(), outside), syncDisk(w.disk)); err != nil {
 		return err
 	}
 	w.phases = w.plan()
@@ -188,8 +188,9 @@ func (w *work) run(ctx context.Context) error {
 	return nil
 }
 
-func (w *work) sync() error {
-	f, err := os.Open(w.disk.Path())
+// syncDisk makes durable all that was written to a disk.
+func syncDisk(d *faultdisk.Disk) error {
+	f, err := os.Open(d.Path())
 	if err != nil {
 		return err
 	}
@@ -227,7 +228,7 @@ func (w *work) repair(ctx context.Context) *outcome {
 			return &outcome{code: 1, stderr: err.Error()}
 		}
 	}
-	if err := w.sync(); err != nil {
+	if err := syncDisk(w.disk); err != nil {
 		return &outcome{code: 1, stderr: err.Error()}
 	}
 	defer w.l.slowly(slowRate)()
