@@ -92,22 +92,20 @@ func (l *lab) fillOnce(ctx context.Context, i int) (sent, needed int64, err erro
 	return sent, content.size(), nil
 }
 
-// fill writes a file that leaves so much room on a disk.
+// fill makes a file that leaves so much room on a disk.
 func fill(name string, leave int64, disk string) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	b := make([]byte, 1<<20)
+	size := int64(0)
 	for err == nil {
 		var space int64
 		if space, err = room(disk); err != nil || space <= leave {
 			break
 		}
-		_, err = f.Write(b[:min(int64(len(b)), space-leave)])
-		if err == nil && space < 4*leave {
-			err = f.Sync()
-		}
+		size += max(1<<20, (space-leave)/2) // the file system needs some for itself
+		err = durable.Preallocate(f, size)
 	}
 	if errors.Is(err, syscall.ENOSPC) { // btrfs does not know before how much it can take
 		err = nil
