@@ -116,7 +116,7 @@ func TestAPassWithoutRoomClosesManifests(t *testing.T) {
 	open, err := filepath.Glob("/proc/self/fd/*")
 	must(t, err)
 	for _, fd := range open {
-		if name, err := os.Readlink(fd); err == nil && strings.HasPrefix(name, filepath.Join(dir, store.Dir, "manifests")) {
+		if name, err := os.Readlink(fd); err == nil && strings.HasPrefix(name, filepath.Join(dir, store.Dir, "manifests")+"/") {
 			t.Errorf("%s is still open", name)
 		}
 	}

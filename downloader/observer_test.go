@@ -64,14 +64,14 @@ func TestAnObserverHearsWhatAPassDoes(t *testing.T) {
 	wantFiles(t, r.pull(), store.Incomplete, store.Files{Total: n + 1, Fetched: n, Failed: 1})
 
 	manifestSize := int64(len(r.read("SHA256SUMS.txt")))
-	if got, want := c.received, map[string]int64{"physionet": n*size + manifestSize}; !cmp.Equal(got, want) {
+	if got, want := c.received, map[string]int64{"physionet": n*size + 2*manifestSize}; !cmp.Equal(got, want) {
 		t.Errorf("received = %v, want %v", got, want)
 	}
 	if c.calls > 2*(n+1) { // a machine that is busy may take a file for a slow one
 		t.Errorf("Received was called %d times, want about once for each file and the manifest", c.calls)
 	}
-	// ok: also the manifest and the published size; not_modified: the manifest, before the missing file is given up.
-	want := map[string]int{"physionet ok": n + 2, "physionet not_found": 2, "physionet not_modified": 1, "physionet refused": 1, "physionet error": 1}
+	// ok: also the published size and the manifest, once more before the missing file is given up.
+	want := map[string]int{"physionet ok": n + 3, "physionet not_found": 2, "physionet refused": 1, "physionet error": 1}
 	if diff := cmp.Diff(want, c.requests); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}

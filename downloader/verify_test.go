@@ -164,5 +164,5 @@ func TestARepairAfterARenewal(t *testing.T) {
 	report, err := r.syncer.Pull(t.Context(), demo, lost, new(downloader.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{})
-	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Adopted: 2})
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 2})
 }
