@@ -5,9 +5,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
+	"mimicsync/store"
 )
 
 // formerPartialDir has the unfinished files of an owner that was silent.
@@ -22,10 +24,11 @@ const formerPartialDir = partialDir + ".before"
 //
 // After a crash in between, the next process goes on.
 func (t *Tree) inheritPartials() error {
-	_, err := t.root.Lstat(formerPartialDir)
+	before, now := path.Base(formerPartialDir), path.Base(partialDir)
+	former, err := t.own.Sub(before)
 	if errors.Is(err, fs.ErrNotExist) && t.options.Inherited {
-		if err = t.root.Rename(partialDir, formerPartialDir); err == nil {
-			err = t.root.Mkdir(partialDir, 0o700)
+		if err = t.own.Root().Rename(now, before); err == nil {
+			former, err = t.own.Sub(before)
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -34,29 +37,34 @@ func (t *Tree) inheritPartials() error {
 	if err != nil {
 		return err
 	}
-	former, err := fs.ReadDir(t.root.FS(), formerPartialDir)
+	defer func() { _ = former.Close() }() // what is in it is removed
+	to, err := t.own.MakeSub(now)
 	if err != nil {
 		return err
 	}
-	for _, e := range former {
+	defer func() { _ = to.Close() }() // synced after each file
+	entries, err := fs.ReadDir(former.Root().FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
 		if _, err := manifest.ParseDigest(e.Name()); err != nil || !e.Type().IsRegular() {
 			continue // of no use, see strays
 		}
-		if err := t.inheritPartial(e.Name()); err != nil {
+		if err := t.inheritPartial(former, to, e.Name()); err != nil {
 			return err
 		}
 	}
-	return t.root.RemoveAll(formerPartialDir)
+	return t.own.Root().RemoveAll(before)
 }
 
-func (t *Tree) inheritPartial(name string) error {
-	src, err := t.root.Open(formerPartialDir + "/" + name)
+func (t *Tree) inheritPartial(from, to *store.Folder, name string) error {
+	src, err := from.Open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	to := partialDir + "/" + name
-	dst, err := t.root.OpenFile(to+".copy", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
+	dst, err := to.OpenFile(name+".copy", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, t.options.FileMode)
 	if err != nil {
 		return err
 	}
@@ -66,11 +74,11 @@ func (t *Tree) inheritPartial(name string) error {
 	if err = errors.Join(err, dst.Sync(), dst.Close()); err != nil {
 		return err
 	}
-	if err := t.root.Rename(to+".copy", to); err != nil {
+	if err := to.Root().Rename(name+".copy", name); err != nil {
 		return err
 	}
-	if err := durable.SyncDir(t.dir(partialDir)); err != nil {
+	if err := durable.SyncRoot(to.Root()); err != nil {
 		return err
 	}
-	return t.root.Remove(formerPartialDir + "/" + name)
+	return from.Root().Remove(name)
 }

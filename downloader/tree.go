@@ -118,9 +118,6 @@ func (t *Tree) prepare() error {
 	if err := t.openOwn(); err != nil {
 		return err
 	}
-	if err := t.inheritPartials(); err != nil {
-		return fmt.Errorf("copy the unfinished files of the owner before, which may yet write to them: %w", err)
-	}
 	t.foldsCase, t.dropsEnds = t.probeNames()
 	if err := t.openFolders(); err != nil {
 		return err
@@ -154,6 +151,9 @@ func (t *Tree) openFolders() (err error) {
 func (t *Tree) openOwn() (err error) {
 	if t.own, err = store.MakeFolder(t.path); err != nil {
 		return err
+	}
+	if err = t.inheritPartials(); err != nil {
+		return fmt.Errorf("copy the unfinished files of the owner before, which may yet write to them: %w", err)
 	}
 	if t.unfinished, err = t.own.MakeSub(path.Base(partialDir)); err != nil {
 		return err

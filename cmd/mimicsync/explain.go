@@ -243,8 +243,7 @@ func adviseDisk(err error) (advice, bool) {
 	case errors.Is(err, store.ErrNoMemory):
 		return advice{exitUnexpected, "let the process have more address space, as by ulimit -v unlimited: the state is mapped into memory, which takes as much\n" +
 			"of it as the file is long"}, true
-	case isOfDisk(err) && (errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) ||
-		errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.ENOTCONN)):
+	case isOfDisk(err) && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.ENOTCONN)):
 		return advice{exitUnexpected, "the disk of the mirror, or the server that it is on, is gone or broken: see what the system says of it, with dmesg;\n" +
 			"attach it, mount it again, and run the same command to go on: what was verified is kept"}, true
 	case errors.Is(err, syscall.ENOTDIR):
