@@ -38,9 +38,9 @@ func tame(v reflect.Value) {
 			tame(v.Elem())
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				tame(v.Field(i))
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				tame(field)
 			}
 		}
 	case reflect.Slice, reflect.Array:

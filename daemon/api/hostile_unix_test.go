@@ -105,14 +105,14 @@ func answering(t *testing.T, mirror string, h http.HandlerFunc) *Client {
 // The daemon of a mirror's owner says what some server told it, or what its owner likes: a
 // terminal obeys none of it, and it ends.
 func TestADaemonsWordsAreTamed(t *testing.T) {
-	const clear = "\x1b[2J\x1b]0;pwned\a"
+	const title = "\x1b[2J\x1b]0;pwned\a"
 	client := answering(t, t.TempDir(), func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == Prefix+"/status" {
 			_, _ = w.Write([]byte(`{"mirror":"\u001b[31m/data","datasets":[{"dataset":"demo","why":"two\nlines\u009b5n","cure":"` + strings.Repeat("ä", maxText) + `"}]}`))
 			return
 		}
 		w.WriteHeader(http.StatusConflict)
-		_, _ = w.Write([]byte(`{"error":"no` + strings.ReplaceAll(strings.ReplaceAll(clear, "\x1b", `\u001b`), "\a", `\u0007`) + `","hint":"see \u202ehere"}`))
+		_, _ = w.Write([]byte(`{"error":"no` + strings.ReplaceAll(strings.ReplaceAll(title, "\x1b", `\u001b`), "\a", `\u0007`) + `","hint":"see \u202ehere"}`))
 	})
 	status, err := client.Status(t.Context())
 	must(t, err)

@@ -57,8 +57,8 @@ func fill(t testing.TB, dir string) {
 	t.Helper()
 	for _, name := range precious {
 		path := filepath.Join(dir, name)
-		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		must(t, os.WriteFile(path, []byte("nobody's business: "+name+"\n"), 0o644))
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))                             //nolint:gosec // so that everybody could read it
+		must(t, os.WriteFile(path, []byte("nobody's business: "+name+"\n"), 0o644)) //nolint:gosec // likewise
 		must(t, os.Chtimes(path, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)))
 	}
 }
@@ -83,10 +83,10 @@ func walk(t testing.TB, dir string, see func(path, is string)) {
 		is := fmt.Sprintf("%v, of user %d", fi.Mode(), fi.Sys().(*syscall.Stat_t).Uid)
 		if fi.Mode().IsRegular() {
 			is += fmt.Sprintf(", read at %v", read(fi)) // before it is read here
-			b, err := os.ReadFile(path)
+			b, err := os.ReadFile(path)                 //nolint:gosec // a folder of the test's own
 			must(t, err)
 			is += fmt.Sprintf(", %x", sha256.Sum256(b))
-			must(t, os.Chtimes(path, read(fi), fi.ModTime()))
+			must(t, os.Chtimes(path, read(fi), fi.ModTime())) //nolint:gosec // likewise
 		}
 		see(path, is)
 		return nil
@@ -136,7 +136,7 @@ var rootPlanters = map[string]func(t testing.TB, o *Outside, path string){
 		o.watch(t, path)
 	},
 	"a stranger's file": func(t testing.TB, _ *Outside, path string) {
-		must(t, os.WriteFile(path, []byte("0123456789abcdef\n"), 0o644))
+		must(t, os.WriteFile(path, []byte("0123456789abcdef\n"), 0o644)) //nolint:gosec // so that mimicsync could read it
 		giveAway(t, path)
 	},
 }
@@ -177,7 +177,7 @@ func giveAway(t testing.TB, dir string) {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, Stranger, Stranger)
+		return os.Lchown(path, Stranger, Stranger) //nolint:gosec // a folder of the test's own
 	}))
 }
 
@@ -185,7 +185,7 @@ func giveAway(t testing.TB, dir string) {
 // bound under a short name, for a path that is long is refused.
 func plantSocket(t testing.TB, path string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "s")
+	dir, err := os.MkdirTemp("", "s") //nolint:usetesting // that of the test has too long a name
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, "s"))
