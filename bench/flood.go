@@ -29,6 +29,7 @@ const (
 	floodMemory = 150_000_000 // bytes
 	floodLog    = 10_000_000  // with all that it logs
 	floodState  = 16_000_000
+	floodDisk   = 600_000_000 // a file that is 64 MB too long on each of eight connections
 )
 
 // floodRound is a pull from a server that sends one kind of flood.
@@ -45,7 +46,7 @@ type floodRound struct {
 }
 
 func (r *floodRound) good() bool {
-	return r.Struck > 0 && r.Memory < floodMemory && r.Log < floodLog && r.State < floodState && !r.Told
+	return r.Struck > 0 && r.Memory < floodMemory && r.Log < floodLog && r.State < floodState && r.Disk < floodDisk && !r.Told
 }
 
 // floodResult is what `bench flood` finds.
@@ -204,10 +205,11 @@ func packedZeros() string {
 
 func (r *floodResult) print() {
 	r.Machine.print()
-	fmt.Printf("| flood | answers | ended after | with code | memory | below %d MB | log | below %d MB | state | mirror | nothing told |\n", floodMemory/1_000_000, floodLog/1_000_000)
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Printf("| flood | answers | ended after | with code | memory | below %d MB | log | below %d MB | state | mirror | below %d MB | nothing told |\n",
+		floodMemory/1_000_000, floodLog/1_000_000, floodDisk/1_000_000)
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, f := range r.Rounds {
-		fmt.Printf("| %s | %d | %.1f s | %d | %s | %s | %.3f MB | %s | %s | %s | %s |\n", f.Kind, f.Struck, f.Seconds, f.Code,
-			megabytes(f.Memory), reached(f.Memory < floodMemory), float64(f.Log)/1e6, reached(f.Log < floodLog), megabytes(f.State), megabytes(f.Disk), reached(!f.Told))
+		fmt.Printf("| %s | %d | %.1f s | %d | %s | %s | %.3f MB | %s | %s | %s | %s | %s |\n", f.Kind, f.Struck, f.Seconds, f.Code,
+			megabytes(f.Memory), reached(f.Memory < floodMemory), float64(f.Log)/1e6, reached(f.Log < floodLog), megabytes(f.State), megabytes(f.Disk), reached(f.Disk < floodDisk), reached(!f.Told))
 	}
 }
