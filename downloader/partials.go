@@ -250,7 +250,7 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 }
 
 // scraps are the names of what is made in the folders of a mirror for a moment.
-var scraps = []string{"Case", "nameless", "new.*", "manifest.*", "*.copy"}
+var scraps = []string{"Case", "nameless", "new.*", "manifest.*", "*.copy.*"}
 
 // clearAway removes a scrap. Anything else is not ours. A folder of somebody else, with
 // what is in it, is not even moved.

@@ -147,13 +147,22 @@ func (t *Tree) syncMoves() error {
 	}
 	dirs := t.moves.take()
 	for i, dir := range dirs {
-		err := durable.SyncDir(t.dir(dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed since, with what was in it
+		if err := t.syncMoved(dir); err != nil {
 			t.moves.add(dirs[i:]...)
 			return err
 		}
 	}
 	return nil
+}
+
+// syncMoved makes durable what was moved into a folder or out of it. One that is gone was
+// removed since, with what was in it.
+func (t *Tree) syncMoved(dir string) error {
+	err := durable.SyncDir(t.dir(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // syncData makes the bytes of a partial durable for a checkpoint. One that failed
@@ -218,9 +227,6 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed, moved []s
 		work <- func() error { return t.syncFile(name) }
 	}
 	dirs := map[string]bool{}
-	for _, dir := range moved {
-		dirs[dir] = true
-	}
 	for _, f := range renamed {
 		// A new folder's own name is in the folder above it, up to the mirror.
 		for dir := path.Dir(t.name(ref, f.entry.Path)); !dirs[dir]; dir = path.Dir(dir) {
@@ -229,6 +235,11 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed, moved []s
 	}
 	for dir := range dirs {
 		work <- func() error { return durable.SyncDir(t.dir(dir)) }
+	}
+	for _, dir := range moved {
+		if !dirs[dir] {
+			work <- func() error { return t.syncMoved(dir) }
+		}
 	}
 	close(work)
 	wg.Wait()

@@ -73,6 +73,7 @@ func TestAStrayMayBeAPersons(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(dir, digest([]byte("a folder"))), 0o700))
 	plant(filepath.Join(digest([]byte("a folder")), "inside"), []byte("also mine"))
 	plant("manifest.0a1b", []byte("a scrap of ours"))
+	plant(digest(content(t, b))+".copy.7", []byte("another one"))
 	r.reopen()
 
 	report := r.pull()

@@ -104,8 +104,8 @@ func fill(name string, leave int64, disk string) error {
 		if space, err = room(disk); err != nil || space <= leave {
 			break
 		}
-		size += max(1<<20, (space-leave)/2) // the file system needs some for itself
-		err = durable.Preallocate(f, size)
+		size += max(1<<20, (space-leave)/2)                               // the file system needs some for itself
+		err = errors.Join(durable.Preallocate(f, size), f.Truncate(size)) // XFS takes back what lies behind the end
 	}
 	if errors.Is(err, syscall.ENOSPC) { // btrfs does not know before how much it can take
 		err = nil
