@@ -62,6 +62,8 @@ func (l *lab) fillOnce(ctx context.Context, i int) (sent, needed int64, err erro
 		err = d.Set(faultdisk.Faults{Writes: -1, Match: block, Full: true})
 	} else {
 		err = fill(ballast, 2<<20+r.Int64N(12<<20), d.Path())
+		free, _ := room(d.Path())
+		l.say("%s: %.1f MB free", name, float64(free)/1e6)
 	}
 	if err != nil {
 		return 0, 0, err
@@ -98,14 +100,15 @@ func fill(name string, leave int64, disk string) error {
 	if err != nil {
 		return err
 	}
-	size := int64(0)
+	b := make([]byte, 1<<20)
 	for err == nil {
 		var space int64
 		if space, err = room(disk); err != nil || space <= leave {
 			break
 		}
-		size += max(1<<20, (space-leave)/2)                               // the file system needs some for itself
-		err = errors.Join(durable.Preallocate(f, size), f.Truncate(size)) // XFS takes back what lies behind the end
+		if _, err = f.Write(b[:min(int64(len(b)), max(4096, space-leave))]); err == nil {
+			err = f.Sync() // else it is not known how much is left
+		}
 	}
 	if errors.Is(err, syscall.ENOSPC) { // btrfs does not know before how much it can take
 		err = nil
