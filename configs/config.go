@@ -9,6 +9,7 @@ package configs
 import (
 	_ "embed"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ type Config struct {
 
 // Load reads and validates a file. The error names every problem, with lines.
 func Load(path string) (Config, error) {
-	b, err := os.ReadFile(path)
+	b, err := Read(path)
 	if err != nil {
 		return Config{}, err
 	}
@@ -71,6 +72,23 @@ func Load(path string) (Config, error) {
 		return Config{}, fmt.Errorf("%s is not right:\n%w", path, err)
 	}
 	return c, nil
+}
+
+// maxFile bounds a configuration file: one with all fields explained has 14 KB.
+const maxFile = 1 << 20
+
+// Read returns the bytes of a configuration file.
+func Read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s is longer than %d bytes, and so no configuration file", path, maxFile)
+	}
+	return b, err
 }
 
 // Parse reads and validates a configuration. The error names every problem, each

@@ -1,7 +1,9 @@
 package configs_test
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -293,5 +295,24 @@ func TestParseDurationKnowsDays(t *testing.T) {
 		if got, err := configs.ParseDuration(text); err == nil {
 			t.Errorf("ParseDuration(%q) = %v, want an error", text, got)
 		}
+	}
+}
+
+// A file that is none is told in short, and soon.
+func TestAFileThatIsNoConfiguration(t *testing.T) {
+	var junk strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&junk, "%s%d: 1\n", strings.Repeat("key", 100), i)
+	}
+	_, err := configs.Parse([]byte(junk.String()))
+	if err == nil || len(err.Error()) > 20_000 || !strings.Contains(err.Error(), "line 50: unknown key") || !strings.Contains(err.Error(), "and 1950 more") {
+		t.Errorf("Parse(2,000 unknown keys) = %.300v", err)
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(strings.Repeat("# not much\n", 100_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := configs.Load(path); err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+		t.Errorf("Load(1.1 MB) = %v, want an error", err)
 	}
 }

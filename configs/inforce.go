@@ -141,8 +141,14 @@ func valueOf(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// redact leaves of the addresses that are secrets what tells them apart.
+// redact leaves of the addresses that are secrets what tells them apart, and of a
+// hook its program: its arguments may be tokens.
 func redact(root *yaml.Node) {
+	for _, event := range []string{"on_complete", "on_failure"} {
+		if argv := valueOf(valueOf(root, "hooks"), event); argv != nil && len(argv.Content) > 1 {
+			argv.Content[1].Value, argv.Content = "REDACTED", argv.Content[:2]
+		}
+	}
 	webhooks := valueOf(root, "webhooks")
 	for _, webhook := range webhooks.Content {
 		secret := valueOf(webhook, "url")

@@ -20,6 +20,7 @@ webhooks:
   - {url_file: /etc/hook}
   - {url: "https://chat.example.org/hunter2", events: [rot]}
 mail: {smtp: smtp.example.org, from: a@example.org, to: [b@example.org]}
+hooks: {on_complete: [/usr/bin/tell], on_failure: [/usr/bin/curl, -H, "Authorization: Bearer hunter2", --token=hunter2]}
 `
 	if _, err := configs.Parse([]byte(file)); err != nil {
 		t.Fatal(err)
@@ -44,7 +45,8 @@ mail: {smtp: smtp.example.org, from: a@example.org, to: [b@example.org]}
 		"mirror: /flag # --mirror", "billing_project: p # --billing-project", "exclude: ['*.dcm', b] # --exclude",
 		"include: ['22:00-06:00'] # lab.yaml, line 5", `bwlimit: "off" # default`, `      url: "s3://lab/{dataset}/" # lab.yaml, line 7`,
 		"physionet:\n  url: https://physionet.org # default\n  connections: 3 # lab.yaml, line 2\n",
-		"# lab.yaml, line 8\nwebhooks:\n", "https://chat.example.org/REDACTED", "  smtp: smtp.example.org # lab.yaml, line 11\n",
+		"# lab.yaml, line 8\nwebhooks:\n", "https://chat.example.org/REDACTED",
+		"  on_complete: [/usr/bin/tell] # lab.yaml, line 12\n", "  on_failure: [/usr/bin/curl, REDACTED] # lab.yaml, line 12\n", "  smtp: smtp.example.org # lab.yaml, line 11\n",
 	} {
 		if !strings.Contains("\n"+string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)

@@ -47,13 +47,20 @@ func (p *problems) line(path string) int {
 	return p.lines[path]
 }
 
+// maxTold is how many problems are told: the first ones often explain the others.
+const maxTold = 50
+
 // err is all problems, in the order of their lines; nil if there are none.
 func (p *problems) err() error {
 	slices.SortFunc(p.all, func(a, b problem) int {
 		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.err.Error(), b.err.Error()))
 	})
 	var all []error
-	for _, problem := range p.all {
+	for i, problem := range p.all {
+		if i == maxTold {
+			all = append(all, fmt.Errorf("and %d more", len(p.all)-i))
+			break
+		}
 		err := problem.err
 		if problem.line > 0 {
 			err = fmt.Errorf("line %d: %w", problem.line, err)
@@ -114,7 +121,7 @@ func (p *problems) walk(n *yaml.Node, t reflect.Type, path string) {
 					p.walk(value, field, at)
 					continue
 				}
-				p.add(key.Line, "unknown key %q%s", key.Value, suggestion(key.Value, fields))
+				p.add(key.Line, "unknown key %.100q%s", key.Value, suggestion(key.Value, fields))
 			}
 		}
 	}
@@ -133,6 +140,9 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 
 // suggestion asks for the key that was meant, if one is like what was written.
 func suggestion(written string, fields map[string]reflect.Type) string {
+	if len(written) > 64 {
+		return ""
+	}
 	best, least := "", max(1, len(written)/3)+1
 	for key := range fields {
 		if d := manifest.EditDistance(written, key); d < least || d == least && best != "" && key < best {

@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,7 +39,7 @@ are not shown.`,
 
 func (a *app) showConfig(f *pflag.FlagSet) error {
 	path, _ := a.configPath()
-	text, err := os.ReadFile(path) // no place for one is no file
+	text, err := configs.Read(path) // no place for one is no file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -68,8 +68,12 @@ func (a *app) overrides(f *pflag.FlagSet) []configs.Override {
 		{"gcs.endpoint", "STORAGE_EMULATOR_HOST"},
 		{"gcs.endpoint", "MIMICSYNC_GCS_ENDPOINT"},
 	} {
-		if value := os.Getenv(v.variable); value != "" {
-			all = append(all, configs.Override{Path: v.path, Value: withoutPassword(value), From: v.variable})
+		value := os.Getenv(v.variable)
+		if v.path != "mirror" { // which is a path
+			value = withoutPassword(value)
+		}
+		if value != "" {
+			all = append(all, configs.Override{Path: v.path, Value: value, From: v.variable})
 		}
 	}
 	if value := os.Getenv("AWS_ENDPOINT_URL_S3"); value != "" && a.file.S3.Endpoint == "" { // as the AWS tools have it
@@ -110,9 +114,17 @@ func (a *app) overrides(f *pflag.FlagSet) []configs.Override {
 	return all
 }
 
+// withoutPassword hides the user and the password of an address, also of one that is
+// none: what stands before an @ may be half a password.
 func withoutPassword(address string) string {
-	if u, err := url.Parse(address); err == nil && u.User != nil {
-		return u.Redacted()
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		scheme, rest = "", address
+	} else {
+		scheme += "://"
+	}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		return scheme + "REDACTED" + rest[at:]
 	}
 	return address
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mimicsync/internal/plainjson"
 )
 
 // hookOutput is how much of what a hook writes is kept for the log.
@@ -73,7 +75,7 @@ func (h *Hook) Notify(ctx context.Context, e Event) error {
 	}
 	output := &head{}
 	cmd := exec.CommandContext(ctx, h.o.Argv[0], h.o.Argv[1:]...) //nolint:gosec // the configuration names it
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), output, output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(plainjson.Escape(input)), output, output
 	cmd.Env = hookEnvironment(e)
 	isolate(cmd)
 	// A child that outlives the program may hold its output open.
@@ -113,8 +115,8 @@ func hookEnvironment(e Event) []string {
 		{"MIRROR", e.Mirror},
 		{"DATASET", e.Dataset},
 		{"VERSION", e.Version},
-		{"TEXT", e.Text},
-		{"CURE", e.Cure},
+		{"TEXT", seen(e.Text)},
+		{"CURE", seen(e.Cure)},
 		{"FILES_FETCHED", number(e.Fetched)},
 		{"BYTES_FETCHED", number(e.FetchedBytes)},
 		{"FILES_LINKED", number(e.Linked)},

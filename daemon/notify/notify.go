@@ -10,8 +10,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind is what happened.
@@ -85,6 +87,20 @@ func (e Event) Message() string {
 		fmt.Fprintf(&b, "What to do: %s\n", e.Cure)
 	}
 	fmt.Fprintf(&b, "%s, mirror %s on %s\n", e.Time.Format("Mon 2006-01-02 15:04 MST"), e.Mirror, e.Host)
+	return seen(b.String())
+}
+
+// seen shows the characters of a text that do something instead of being seen: a part
+// of it may be a server's.
+func seen(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsGraphic(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
 	return b.String()
 }
 

@@ -10,9 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"mimicsync/internal/plainjson"
 )
 
 const (
@@ -32,8 +36,8 @@ type WebhookOptions struct {
 }
 
 // Webhook posts an Event as JSON. Its text is Event.Message, the whole for a
-// person, and its title Event.Subject: chat services that take {"text": ...}
-// need no program in between. A 2xx answer is success; a network error, 408, 429
+// person, and its title Event.Subject, both as a chat shows them: services that take
+// {"text": ...} need no program in between. The other fields are for programs. A 2xx answer is success; a network error, 408, 429
 // and 5xx are tried again four times within two minutes. Redirects are not
 // followed.
 type Webhook struct {
@@ -73,12 +77,25 @@ func (w *Webhook) Name() string { return "webhook " + w.host }
 func (w *Webhook) Notify(ctx context.Context, e Event) error {
 	ctx, cancel := context.WithTimeout(ctx, webhookTotal)
 	defer cancel()
-	body, err := json.Marshal(webhookBody{Title: e.Subject(), Text: e.Message(), Event: e})
+	body, err := json.Marshal(webhookBody{Title: inChat(e.Subject()), Text: inChat(e.Message()), Event: e})
 	if err != nil {
 		return err
 	}
 	policy := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMultiplier(3), backoff.WithMaxElapsedTime(0))
+	body = plainjson.Escape(body)
 	return backoff.Retry(func() error { return w.post(ctx, body) }, backoff.WithContext(backoff.WithMaxRetries(policy, webhookRetries), ctx))
+}
+
+// mention is what calls people in a chat, and no part of a name such as demo@1.0.
+var mention = regexp.MustCompile(`(^|[^\pL\pN])@`)
+
+// inChat writes a text so that a chat shows it and does nothing else: a part of it may
+// be a server's. &, < and > are written as Slack and HTML have them, in which Slack
+// hides its links and its calls to a channel; a word joiner, which is not seen, keeps
+// Markdown from making a link of other words, and @all from calling all.
+func inChat(text string) string {
+	text = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "](", "]\u2060(", "][", "]\u2060[", "]:", "]\u2060:").Replace(text)
+	return mention.ReplaceAllString(text, "$1@\u2060")
 }
 
 // webhookBody has the fields of the event beside its own text, which stands for
@@ -111,8 +128,8 @@ func (w *Webhook) post(ctx context.Context, body []byte) error {
 	case code/100 == 2:
 		return nil
 	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, code/100 == 5:
-		return fmt.Errorf("it answered %s", resp.Status)
+		return fmt.Errorf("it answered %d %s", code, http.StatusText(code))
 	default:
-		return backoff.Permanent(fmt.Errorf("it answered %s", resp.Status))
+		return backoff.Permanent(fmt.Errorf("it answered %d %s", code, http.StatusText(code)))
 	}
 }

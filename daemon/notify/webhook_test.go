@@ -173,3 +173,40 @@ func TestAWebhookOfThisMachineMayBePlain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a server said is shown in a chat, and does nothing there: it calls nobody, links
+// to nothing and hides nothing. A command can be pasted as it was.
+func TestAChatShowsTheTextAsItIs(t *testing.T) {
+	var got map[string]any
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = map[string]any{}
+		if strings.ContainsAny(string(body), "\u202e\u009b") {
+			t.Errorf("the body has characters that are not seen: %q", body)
+		}
+		_ = json.Unmarshal(body, &got)
+	}))
+	t.Cleanup(server.Close)
+	w := webhook(t, notify.WebhookOptions{URL: server.URL + secretPath, Transport: server.Client().Transport})
+	for said, want := range map[string]string{
+		"<!channel> <https://evil.example|the page>":            "&lt;!channel&gt; &lt;https://evil.example|the page&gt;",
+		"[log in](https://evil.example) ![](https://a.example)": "[log in]\u2060(https://evil.example) ![]\u2060(https://a.example)",
+		"[log in][1]\n[1]: https://evil.example":                "[log in]\u2060[1]\n[1]\u2060: https://evil.example",
+		"@all, @here (@everyone) <@U024BE7LH>":                  "@\u2060all, @\u2060here (@\u2060everyone) &lt;@\u2060U024BE7LH&gt;",
+		"<img src=x onerror=alert(1)> a & b":                    "&lt;img src=x onerror=alert(1)&gt; a &amp; b",
+		"mimicsync pull mimic-cxr@2.1.0 --include '**'":         "mimicsync pull mimic-cxr@2.1.0 --include '**'",
+		"pay\u202egnp.exe \u009b31m":                            `pay\u202egnp.exe \u009b31m`,
+	} {
+		e := signAgain
+		e.Text = said
+		if err := w.Notify(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := got["text"].(string); !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("%q is posted as %q, want %q in it", said, text, want)
+		}
+		if got["cure"] != e.Cure {
+			t.Errorf("programs get the cure %q, want %q", got["cure"], e.Cure)
+		}
+	}
+}
