@@ -114,7 +114,7 @@ func trailers(w http.ResponseWriter, r *http.Request) {
 
 // away redirects to ever longer addresses.
 func away(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, r.URL.Path+"?"+strings.Repeat("x", min(len(r.URL.RawQuery)+10_000, 60_000)), http.StatusFound)
+	http.Redirect(w, r, r.URL.Path+"?"+strings.Repeat("x", min(len(r.URL.RawQuery)+10_000, 60_000)), http.StatusFound) //nolint:gosec // to where no client should go
 }
 
 // floodSite is a server one kind of whose answers are a flood.
@@ -138,7 +138,7 @@ func (s *floodSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for range 100 {
-		http.SetCookie(w, &http.Cookie{Name: fmt.Sprint("track", s.cookies.Add(1)), Value: strings.Repeat("x", 200), Path: "/"})
+		http.SetCookie(w, &http.Cookie{Name: fmt.Sprint("track", s.cookies.Add(1)), Value: strings.Repeat("x", 200), Path: "/"}) //nolint:gosec // a tracker's
 	}
 	s.well.ServeHTTP(w, r)
 }

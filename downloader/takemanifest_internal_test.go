@@ -84,7 +84,7 @@ func TestAManifestWithoutEndIsGivenUp(t *testing.T) {
 		defer func() { _ = f.Close() }()
 		body := &litany{line: test.line}
 		p := &pass{}
-		err = p.readManifest(context.Background(), io.TeeReader(body, f), f, manifestBounds{1000, 500_000, -1}, new(store.Manifest)) //nolint:usetesting // the pass has no logger
+		err = p.readManifest(context.Background(), io.TeeReader(body, f), f, manifestBounds{1000, 500_000, -1}, new(store.Manifest))
 		if !errors.Is(err, ErrManifest) || errors.Is(err, errLongManifest) != test.long || body.n > test.most {
 			t.Errorf("%s: %v after %d bytes, want %v within %d", name, err, body.n, ErrManifest, test.most)
 		}

@@ -215,7 +215,7 @@ func (w *pageWalk) visit(ref pageRef) error {
 
 // element cuts the bytes of an element's key, and of its value, out of a page.
 func element(page []byte, i int, position, key, value uint32) (k, v []byte, err error) {
-	at := uint64(pageHeader+i*pageElement) + uint64(position)
+	at := uint64(pageHeader+i*pageElement) + uint64(position) //nolint:gosec // i is at most 65,535
 	end := at + uint64(key) + uint64(value)
 	if end > uint64(len(page)) {
 		return nil, nil, fmt.Errorf("element %d ends behind it", i)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log"
+	"log" //nolint:depguard // what others write with
 	"log/slog"
 	"os"
 	"os/exec"
