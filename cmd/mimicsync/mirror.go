@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/physionet"
@@ -86,12 +87,15 @@ func (a *app) equip(ctx context.Context, m *mirror, o downloader.TreeOptions) er
 		m.budgets = append(m.budgets, b.Budget)
 	}
 	m.syncer, err = downloader.New(downloader.Options{
-		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout,
+		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout, Patience: patience,
 		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, LimitEachPass: a.serves, // a daemon's passes are many
 		Observer: a.observer, Logger: a.logger(),
 	})
 	return err
 }
+
+// patience is that of downloader.Options; only tests have less than its default.
+var patience time.Duration
 
 // groupID is the id of a group by its name or number, 0 if it is empty.
 func groupID(name string) (int, error) {

@@ -37,7 +37,10 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"mimicsync": main, "chatter": chatter})
+	testscript.Main(m, map[string]func(){"chatter": chatter, "mimicsync": func() {
+		patience, _ = time.ParseDuration(os.Getenv("PATIENCE"))
+		main()
+	}})
 }
 
 // slow marks a test that takes seconds.
@@ -49,7 +52,7 @@ func slow(t *testing.T) {
 }
 
 // TestScripts runs the command lines of testdata/script against a look-alike
-// over TLS. The scripts know these commands beside testscript's own:
+// over TLS. `env PATIENCE=2s` is for how long a manifest is asked for. The scripts know these commands beside testscript's own:
 //
 //	physionet open|controlled    starts it; user "marie", password "hunter2"
 //	s3 [without PATH]            starts Amazon's copy, open to all
