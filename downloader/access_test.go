@@ -228,7 +228,7 @@ func TestRefusedFilesHereAndThereEndNothing(t *testing.T) {
 // A folder that is closed costs the person that folder, not the rest.
 func TestAClosedFolderEndsNothing(t *testing.T) {
 	t.Parallel()
-	files := append(manyFiles(30, 500), file("zz/last.csv", 500))
+	files := append(manyFiles(30, 500), file("aa/first.csv", 500))
 	s := newSite(t, ada("demo@1.0"), guarded(files...))
 	s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusForbidden, Path: "/files/demo/1.0/files/**"})
 	r := newRig(t, rigOptions{site: s, user: login, connections: 2})

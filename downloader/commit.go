@@ -164,7 +164,14 @@ func (c *committer) step(batch []*committed) error {
 	}
 	for _, f := range batch {
 		if f.partial != nil {
-			err := c.p.withFiles(ctx, false, func() error { return c.p.s.Tree.place(f.partial, c.p.ref, f.entry.Path) })
+			var aside string
+			err := c.p.withFiles(ctx, false, func() (err error) {
+				aside, err = c.p.s.Tree.place(f.partial, c.p.ref, f.entry.Path)
+				return err
+			})
+			if aside != "" {
+				c.p.quarantined(f.entry.Path, aside)
+			}
 			if err != nil {
 				if v, _ := classify(err); v == fatal {
 					return c.p.spaceError(err, 0)

@@ -1,7 +1,6 @@
 package downloader_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -50,8 +49,8 @@ func TestASmallFileHasNoNameUntilItsCommit(t *testing.T) {
 }
 
 // Somebody puts a file under the final name while the right one is on its way:
-// the right one takes its place, as it does where it is renamed.
-func TestAFileThatComesInBetweenIsReplaced(t *testing.T) {
+// the right one takes its place, and that of somebody is in quarantine.
+func TestAFileThatComesInBetweenIsMovedAside(t *testing.T) {
 	t.Parallel()
 	a := file("hosp/a.csv", 1000)
 	s := newSite(t, nil, project(a))
@@ -67,8 +66,12 @@ func TestAFileThatComesInBetweenIsReplaced(t *testing.T) {
 	report := r.pull()
 	r.syncer.SetReached(nil)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
-	if !bytes.Equal(r.read(a.Path), content(t, a)) {
-		t.Error("the file is not the right one")
+	r.has(a)
+	if len(report.Quarantined) != 1 || report.Quarantined[0].Path != a.Path {
+		t.Fatalf("quarantined = %+v, want one for %s", report.Quarantined, a.Path)
+	}
+	if b, err := os.ReadFile(filepath.Join(r.dir, report.Quarantined[0].To)); err != nil || string(b) != "somebody else's" {
+		t.Errorf("in quarantine is %q, %v, want somebody else's", b, err)
 	}
 }
 

@@ -407,20 +407,26 @@ func (t *Tree) forget() {
 }
 
 // place moves a finished partial to an entry's place. One that had no name is
-// closed.
-func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) error {
+// closed. A file that has come there meanwhile is somebody's: it is moved to
+// quarantine first, and aside is its new place.
+func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) (aside string, err error) {
 	to := t.name(ref, p)
-	return t.into(path.Dir(to), func() error { return t.placeAt(f, to) })
-}
-
-func (t *Tree) placeAt(f *partialFile, to string) error {
-	if ok, err := t.placeNameless(f, to); ok || err != nil {
-		return err
-	}
-	if err := t.keepPartial(f); err != nil {
-		return err
-	}
-	return t.renamePartial(f.name, to)
+	err = t.into(path.Dir(to), func() error {
+		ok, err := t.placeNameless(f, to)
+		if ok || err != nil {
+			return err
+		}
+		if err := t.keepPartial(f); err != nil {
+			return err
+		}
+		if fi, err := t.root.Lstat(to); err == nil && fi.Mode().IsRegular() {
+			if aside, err = t.quarantine(to, ref, p); err != nil {
+				return err
+			}
+		}
+		return t.renamePartial(f.name, to)
+	})
+	return aside, err
 }
 
 // link gives a file of the mirror a second name, at an entry's place.
