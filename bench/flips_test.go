@@ -19,7 +19,7 @@ func TestAFewFlipsAreCured(t *testing.T) {
 	t.Cleanup(func() { must(t, s.close()) })
 	result, err := s.flips(t.Context(), o)
 	must(t, err)
-	if result.Damages != 18 || result.Commands != 18*6 || result.Named < 3 {
+	if result.Damages != 18 || result.Commands != 18*6 || result.Named == 0 {
 		t.Errorf("%d damages, %d commands, %d damages named; want 18, 108 and some", result.Damages, result.Commands, result.Named)
 	}
 	for _, fault := range result.Faults {
