@@ -63,7 +63,7 @@ type health struct {
 	asking    bool      // somebody asks it now
 	waits     *backoff.ExponentialBackOff
 	changed   chan struct{} // closed, and made anew, when those who wait are to look again
-	came      map[manifest.Ref]reference
+	came      map[manifest.Ref][]reference
 	listed    map[manifest.Ref]string // the source that gave the manifest
 }
 
@@ -79,13 +79,9 @@ func (h *health) isWell() bool {
 func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, size int64, begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.came == nil {
-		h.came = map[manifest.Ref]reference{}
-	}
-	was, ok := h.came[ref]
-	if !ok || was.source != source || was.size > wholeReference || size <= wholeReference {
-		h.came[ref] = reference{source, ref, e, size}
-	}
+	h.keep(reference{source, ref, e, size}, func(was reference) bool {
+		return was.source != source || was.size > wholeReference || size <= wholeReference
+	})
 	h.cleared, h.believed = 0, false
 	if !h.isLate(begun) {
 		h.recover()

@@ -3,6 +3,7 @@ package downloader_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,27 @@ func TestASpellOfTroubleCostsNoFileAndFewRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server takes files out that the mirror has, and others that it lacks: what the host
+// could be compared by is gone as well, which is no trouble of the host.
+func TestWhatCameBeforeIsGone(t *testing.T) {
+	f := newFickle("physionet", 6)
+	inFakeTime(t, budgeted(1, f), func(t *testing.T, r *rig) {
+		wantFiles(t, r.pull("p00/**", "p01/**", "p02/**"), store.Complete, store.Files{Total: 3, Fetched: 3})
+		gone := []string{"p00/0000.dat", "p02/0002.dat", "p03/0003.dat", "p04/0004.dat", "p05/0005.dat"}
+		f.befall(func(r downloader.Request) error {
+			if slices.Contains(gone, r.Path) {
+				return fmt.Errorf("%s: %w", r.Path, downloader.ErrNotExist)
+			}
+			return nil
+		})
+		report := r.patiently()
+		wantFiles(t, report, store.Incomplete, store.Files{Total: 6, Present: 3, Failed: 3})
+		if report.Elapsed > 20*time.Second {
+			t.Errorf("it took %v to say that three files are gone", report.Elapsed)
+		}
+	})
 }
 
 // Trouble that does not end ends the pass, by its reason in words and for programs.

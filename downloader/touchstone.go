@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"slices"
 
 	"mimicsync/manifest"
 )
@@ -12,6 +13,10 @@ import (
 // wholeReference is the size up to which an entry is fetched whole, to see
 // whether the host is well: then its digest tells, too.
 const wholeReference = 1 << 20
+
+// keptReferences is how many of a version are kept: authors take files out of one, and
+// what is gone says nothing of the host.
+const keptReferences = 3
 
 // reference is an entry that came.
 type reference struct {
@@ -26,12 +31,42 @@ type reference struct {
 func (h *health) present(source string, ref manifest.Ref, e manifest.Entry, size int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.keep(reference{source, ref, e, size}, func(was reference) bool {
+		return was.source == source && was.size > wholeReference && size < was.size
+	})
+}
+
+// keep adds a reference to those of its version, or puts it in the place of one that it
+// is better than. The caller holds mu.
+func (h *health) keep(r reference, better func(than reference) bool) {
 	if h.came == nil {
-		h.came = map[manifest.Ref]reference{}
+		h.came = map[manifest.Ref][]reference{}
 	}
-	if was, ok := h.came[ref]; !ok || was.source == source && was.size > wholeReference && size < was.size {
-		h.came[ref] = reference{source, ref, e, size}
+	all := h.came[r.ref]
+	at := slices.IndexFunc(all, func(was reference) bool { return was.source == r.source && was.entry.Path == r.entry.Path })
+	if at < 0 && len(all) >= keptReferences {
+		if at = slices.IndexFunc(all, better); at < 0 {
+			return
+		}
 	}
+	if at < 0 {
+		h.came[r.ref] = append(all, r)
+		return
+	}
+	all[at] = r
+}
+
+// gone forgets a reference that the source has not any more, and reports whether it did:
+// the last one stays, for then it may as well be the source that is in trouble.
+func (h *health) gone(r reference) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := h.came[r.ref]
+	if at := slices.Index(all, r); at >= 0 && len(all) > 1 {
+		h.came[r.ref] = slices.Delete(all, at, at+1)
+		return true
+	}
+	return false
 }
 
 // forget forgets what came: it came to another account.
@@ -90,7 +125,7 @@ func (h *health) served(source string, ref manifest.Ref) (reference, bool) {
 
 // find is served for a caller who holds mu.
 func (h *health) find(source string, ref manifest.Ref) (reference, bool) {
-	if r, ok := h.came[ref]; ok && r.source == source {
+	if r, ok := h.smallest(func(r reference) bool { return r.source == source && r.ref == ref }); ok {
 		return r, true
 	}
 	return h.smallest(func(r reference) bool { return r.source == source && r.ref.Dataset == ref.Dataset })
@@ -98,9 +133,11 @@ func (h *health) find(source string, ref manifest.Ref) (reference, bool) {
 
 // smallest returns the reference that costs least. The caller holds mu.
 func (h *health) smallest(of func(reference) bool) (least reference, ok bool) {
-	for _, r := range h.came {
-		if of(r) && (!ok || r.size < least.size) {
-			least, ok = r, true
+	for _, all := range h.came {
+		for _, r := range all {
+			if of(r) && (!ok || r.size < least.size) {
+				least, ok = r, true
+			}
 		}
 	}
 	return least, ok
@@ -124,12 +161,21 @@ func (h *health) compare(source string, ref manifest.Ref, trouble error) (refere
 }
 
 // askForWhatCame asks a source for an entry that it gave before, or that the mirror
-// has from it. known is false if there is none.
+// has from it, and for another one if that is gone. known is false if there is none.
 func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
-	came, ok := c.Budget.health.touchstone(c.Name(), p.ref)
-	if !ok {
-		return false, nil
+	h := &c.Budget.health
+	for {
+		came, ok := h.touchstone(c.Name(), p.ref)
+		if !ok {
+			return false, nil
+		}
+		if err = p.askFor(ctx, c, came); !errors.Is(err, ErrNotExist) || !h.gone(came) {
+			return true, err
+		}
 	}
+}
+
+func (p *pass) askFor(ctx context.Context, c *candidate, came reference) error {
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
 	request := Request{Ref: came.ref, Path: came.entry.Path}
@@ -139,18 +185,18 @@ func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, er
 	object, err := p.open(ctx, c, request, 0)
 	p.s.answered(c.Name(), err)
 	if err != nil {
-		return true, err
+		return err
 	}
 	defer func() { _ = object.Body.Close() }() // judged by its digest
 	dog.heard()
 	if came.size > wholeReference {
 		_, err = io.ReadFull(object.Body, make([]byte, 1))
-		return true, err
+		return err
 	}
 	sum := sha256.New()
 	n, err := io.Copy(sum, &heardReader{r: io.LimitReader(object.Body, wholeReference+1), dog: dog})
 	if got := manifest.Digest(sum.Sum(nil)); err == nil && got != came.entry.Digest {
 		err = &MismatchError{Path: came.entry.Path, Want: came.entry.Digest, Got: got, Size: n}
 	}
-	return true, err
+	return err
 }
