@@ -2,6 +2,7 @@ package downloader
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mimicsync/manifest"
@@ -85,9 +86,9 @@ func newCommitter(p *pass, s *syncing) *committer {
 // early: what was verified is kept even when the pass was interrupted.
 func (c *committer) run() error {
 	var batch []*committed
-	tick := time.NewTicker(batchAge / 4)
+	tick := time.NewTicker(batchAge / 20)
 	defer tick.Stop()
-	oldest := time.Now()
+	oldest, hurry := time.Now(), false
 	for open := true; open; {
 		select {
 		case f, ok := <-c.in:
@@ -98,15 +99,22 @@ func (c *committer) run() error {
 				batch = append(batch, f)
 			}
 		case <-tick.C:
+			hurry = c.awaited(batch) || c.awaited(c.renamed)
 		}
-		old := time.Since(oldest) >= batchAge
+		old := hurry || time.Since(oldest) >= batchAge
 		if len(batch) >= batchFiles || old && len(batch)+len(c.renamed) > 0 || !open {
 			c.commit(batch)
-			batch, oldest = nil, time.Now()
+			batch, oldest, hurry = nil, time.Now(), false
 		}
 	}
 	c.commit(nil)
 	return c.failed
+}
+
+// awaited reports whether a worker waits for the record of one of the files, which an
+// entry with the same bytes can be linked to: a batch is worth less than a worker.
+func (c *committer) awaited(files []*committed) bool {
+	return slices.ContainsFunc(files, func(f *committed) bool { return f.claimed && c.p.s.awaited(f.entry.Digest) })
 }
 
 // commit makes a batch durable and puts it in place, and records the one

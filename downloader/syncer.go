@@ -96,7 +96,7 @@ type Syncer struct {
 	spent spending // over all passes
 
 	mu      sync.Mutex
-	flights map[manifest.Digest]chan struct{} // digests on their way, until they are committed or given up
+	flights map[manifest.Digest]*flight       // digests on their way, until they are committed or given up
 	partial map[manifest.Digest]store.Partial // recorded and not in flight
 	accept  map[manifest.Ref]bool             // by AcceptManifest
 
@@ -132,7 +132,7 @@ func New(o Options) (*Syncer, error) {
 	s := &Syncer{
 		Options: o,
 		boot:    o.Tree.run(),
-		flights: map[manifest.Digest]chan struct{}{},
+		flights: map[manifest.Digest]*flight{},
 		partial: map[manifest.Digest]store.Partial{},
 		accept:  map[manifest.Ref]bool{},
 	}
@@ -252,19 +252,34 @@ func (s *Syncer) hasPartial(d manifest.Digest) bool {
 func (s *Syncer) takeOff(d manifest.Digest) (<-chan struct{}, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ch, ok := s.flights[d]; ok {
-		return ch, false
+	if f, ok := s.flights[d]; ok {
+		f.awaited = true
+		return f.over, false
 	}
-	s.flights[d] = make(chan struct{})
+	s.flights[d] = &flight{over: make(chan struct{})}
 	return nil, true
+}
+
+// awaited reports whether a transfer waits for the end of a claim.
+func (s *Syncer) awaited(d manifest.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.flights[d]
+	return ok && f.awaited
+}
+
+// flight is a claim to a digest.
+type flight struct {
+	over    chan struct{} // closed by its end
+	awaited bool
 }
 
 // land ends a claim: the digest is in the mirror, or was given up.
 func (s *Syncer) land(d manifest.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ch, ok := s.flights[d]; ok {
-		close(ch)
+	if f, ok := s.flights[d]; ok {
+		close(f.over)
 		delete(s.flights, d)
 	}
 }
