@@ -199,9 +199,10 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 }
 
 // cannotLink reports whether a copy may succeed where a link did not: too many
-// links, no links on this file system, or a file of somebody else.
+// links, no links on this file system, or a file of somebody else. Some file systems in
+// user space answer EINVAL.
 func cannotLink(err error) bool {
-	for _, e := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, errors.ErrUnsupported, syscall.EACCES} {
+	for _, e := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, errors.ErrUnsupported, syscall.EACCES, syscall.EINVAL} {
 		if errors.Is(err, e) {
 			return true
 		}
