@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func ReadCredentials(file, address string) (Credentials, error) {
 	if _, err := os.Stat(file); err != nil {
 		return Credentials{}, fmt.Errorf("look for a password: %w", err)
 	}
-	found, err := readAccount(file, u.Hostname(), "")
+	found, err := readAccount(file, u.Hostname(), "", hostPort(u))
 	if err == nil && found.User == "" {
 		err = fmt.Errorf("%s has no account for %s; it needs a line: machine %s login USER password PASSWORD", file, u.Hostname(), u.Hostname())
 	}
@@ -213,7 +214,16 @@ func readNetrc(u *url.URL, user string) (Credentials, error) {
 	if file == "" {
 		return Credentials{}, nil
 	}
-	return readAccount(file, u.Hostname(), user)
+	return readAccount(file, u.Hostname(), user, hostPort(u))
+}
+
+// hostPort is the name of a server with its port, as some write it into ~/.netrc.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 func parseAddress(address string) (*url.URL, error) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"mimicsync/internal/secret"
@@ -30,9 +31,9 @@ func netrcPath() string {
 	return filepath.Join(home, ".netrc")
 }
 
-// readAccount looks into a file in the form of netrc; one that is not there has
-// no account. A file whose account others can read too is an error.
-func readAccount(file, host, user string) (Credentials, error) {
+// readAccount looks into a file in the form of netrc for a host, or one of its other
+// names; one that is not there has no account. A file whose account others can read too is an error.
+func readAccount(file, host, user string, also ...string) (Credentials, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Credentials{}, nil
@@ -50,7 +51,7 @@ func readAccount(file, host, user string) (Credentials, error) {
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return Credentials{}, fmt.Errorf("look for a password: %s is in UTF-16; save it as UTF-8", file)
 	}
-	found, err := parseNetrc(string(data), host, user)
+	found, err := parseNetrc(string(data), host, user, also...)
 	switch {
 	case err != nil:
 		return Credentials{}, fmt.Errorf("%s: %w; mend it, as in: machine %s login USER password PASSWORD", file, err, host)
@@ -86,12 +87,15 @@ func (e netrcEntry) String() string {
 	return start + " login " + quote(e.User) + " password " + quote(e.Password)
 }
 
-// parseNetrc finds the account for a host, and for a user unless that is empty;
+// parseNetrc finds the account for a host, also under its other names, and for a user unless that is empty;
 // none found is not an error. An entry for the host that cannot be used ends the
 // search with an error that says why: what stands behind it is for somebody else.
-func parseNetrc(text, host, user string) (Credentials, error) {
+func parseNetrc(text, host, user string, also ...string) (Credentials, error) {
+	named := func(e netrcEntry) bool {
+		return strings.EqualFold(e.host, host) || slices.ContainsFunc(also, func(a string) bool { return strings.EqualFold(e.host, a) })
+	}
 	for e := range netrcEntries(text) {
-		if !e.anyHost && !strings.EqualFold(e.host, host) || user != "" && e.User != "" && e.User != user {
+		if !e.anyHost && !named(e) || user != "" && e.User != "" && e.User != user {
 			continue
 		}
 		if e.wrong != "" {
@@ -116,6 +120,7 @@ func netrcEntries(text string) iter.Seq[netrcEntry] {
 		t := &netrcTokens{rest: strings.TrimPrefix(text, "\ufeff")}
 		for {
 			word, ok := t.next()
+			word = strings.ToLower(word) // as curl reads it: MACHINE begins another's entry
 			if !ok || word == "machine" || word == "default" {
 				if begun && !yield(e.judged()) || !ok {
 					return
@@ -213,7 +218,7 @@ func (t *netrcTokens) value(keyword string) (value, wrong string) {
 }
 
 func isNetrcKeyword(word string) bool {
-	switch word {
+	switch strings.ToLower(word) {
 	case "machine", "default", "login", "password", "account", "macdef":
 		return true
 	}

@@ -47,12 +47,15 @@ func TestParseNetrc(t *testing.T) {
 		{name: "macdef inside a machine", text: "machine physionet.org login alice password secret\nmacdef init\nlogin no\npassword no\n\nmachine example.com login no password no", wantUser: "alice", want: "secret"},
 		{name: "macdef at the end", text: "machine physionet.org login alice password secret\nmacdef init\ncd /", wantUser: "alice", want: "secret"},
 		{name: "no host", text: "machine"},
+		{name: "capitals", text: "MACHINE physionet.org Login alice PASSWORD secret", wantUser: "alice", want: "secret"},
+		{name: "with its port", text: "machine physionet.org:443 login alice password secret\ndefault login bob password no", wantUser: "alice", want: "secret"},
+		{name: "with another port", text: "machine physionet.org:8443 login alice password no"},
 		{name: "unicode", text: "machine physionet.org login jürgen password pässwörd", wantUser: "jürgen", want: "pässwörd"},
 		{name: "unknown words", text: "machine physionet.org port 443 login alice password secret", wantUser: "alice", want: "secret"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseNetrc(test.text, "physionet.org", test.user)
+			got, err := parseNetrc(test.text, "physionet.org", test.user, "physionet.org:443")
 			if err != nil || got.User != test.wantUser || got.Password != test.want {
 				t.Errorf("parseNetrc(%q, user %q) = %q, %q, %v, want %q, %q", test.text, test.user, got.User, got.Password, err, test.wantUser, test.want)
 			}
@@ -81,9 +84,12 @@ func TestNetrcOfOthersIsNotOurs(t *testing.T) {
 		{"machine physionet.org login alice password ", "", "more than one login"}, // the next machine is on its line
 		{"machine physionet.org login ", "", "more than one login"},
 		{"machine physionet.org login alice password\n \"secret\n", "", "no closing quote"},
+		{"machine physionet.org:443 login alice password\n", "", "has no password"},
+		{"machine physionet.org login alice\nMACHINE git.example PASSWORD ghp_SECRET\n", "", "has no password"},
+		{"machine physionet.org login alice password\nMachine git.example\n", "", "has no password"},
 		{"default login alice password\n", "", "the default entry cannot be used"},
 	} {
-		got, err := parseNetrc(test.entry+others, "physionet.org", test.user)
+		got, err := parseNetrc(test.entry+others, "physionet.org", test.user, "physionet.org:443")
 		if err == nil || !strings.Contains(err.Error(), test.want) || got != (Credentials{}) {
 			t.Errorf("parseNetrc(%q and others) = %q, %q, %v, want an error that it %s", test.entry, got.User, got.Password, err, test.want)
 		}
