@@ -10,11 +10,11 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/internal/secret"
 	"mimicsync/manifest"
 )
 
@@ -79,7 +79,7 @@ const maxFile = 1 << 20
 
 // Read returns the bytes of a configuration file.
 func Read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := secret.Open(path)
 	if err != nil {
 		return nil, err
 	}

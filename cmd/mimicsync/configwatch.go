@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
-	"os"
 	"sync"
+
+	"mimicsync/configs"
 )
 
 // errNoConfig means that there is nothing in the place of a configuration.
@@ -59,7 +60,7 @@ func (w *configWatch) read() (digest, error) {
 	if w.path == "" {
 		return digest{}, nil
 	}
-	text, err := os.ReadFile(w.path)
+	text, err := configs.Read(w.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && w.taken == digest{}: // it was not there before, and need not be
 		return digest{}, nil

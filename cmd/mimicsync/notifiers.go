@@ -97,7 +97,7 @@ const maxSecret = 64 << 10
 
 // secretIn reads the line of a file.
 func secretIn(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := secret.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -34,7 +34,7 @@ func netrcPath() string {
 // readAccount looks into a file in the form of netrc for a host, or one of its other
 // names; one that is not there has no account. A file whose account others can read too is an error.
 func readAccount(file, host, user string, also ...string) (Credentials, error) {
-	f, err := os.Open(file)
+	f, err := secret.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Credentials{}, nil
 	}
