@@ -212,8 +212,8 @@ func TestALoneCopyIsAskedAgain(t *testing.T) {
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 6, Fetched: 6})
 }
 
-// For most of a minute the manifest is something else, or half of it: it is asked for
-// again all that time, less and less often, and no longer.
+// For most of half a minute the manifest is something else, or half of it: it is asked
+// for again all that time, less and less often, and no longer.
 func TestAManifestThatIsNoneForAWhile(t *testing.T) {
 	for _, tt := range []struct{ name, text string }{
 		{"empty", ""},
@@ -221,7 +221,7 @@ func TestAManifestThatIsNoneForAWhile(t *testing.T) {
 		{"half a line", "5f3a1c"},
 		{"zeros", strings.Repeat("\x00", 4000)},
 	} {
-		for _, lasts := range []time.Duration{40 * time.Second, time.Hour} {
+		for _, lasts := range []time.Duration{20 * time.Second, time.Hour} {
 			t.Run(tt.name+" for "+lasts.String(), func(t *testing.T) {
 				f := newFickle("physionet", 9)
 				f.spoil = func(r downloader.Request, o *downloader.Object) {
@@ -244,10 +244,10 @@ func TestAManifestThatIsNoneForAWhile(t *testing.T) {
 					case !errors.Is(err, downloader.ErrManifest) || errors.Is(err, downloader.ErrNoService):
 						t.Errorf("Pull = %v, want what is wrong with the manifest", err)
 					}
-					if report.Elapsed < min(lasts, time.Minute) || report.Elapsed > 83*time.Second { // a minute, and the longest wait, which is 15 s and half of it
-						t.Errorf("the pass took %v, want about a minute", report.Elapsed)
+					if report.Elapsed < min(lasts, 30*time.Second) || report.Elapsed > 53*time.Second { // half a minute, and the longest wait, which is 15 s and half of it
+						t.Errorf("the pass took %v, want about half a minute", report.Elapsed)
 					}
-					if n := f.askedFor(manifest.Name); n < 4 || n > 12 {
+					if n := f.askedFor(manifest.Name); n < 3 || n > 12 {
 						t.Errorf("%d requests for the manifest in %v, want a few", n, report.Elapsed)
 					}
 				})

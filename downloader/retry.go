@@ -54,6 +54,9 @@ const (
 	maxTransient = 8
 	maxWrong     = 4 // wrong digests come from caches and proxies, and those do not heal by asking more often
 	maxDoubtful  = 3
+	// manifestDoubt is how long a manifest is asked for again that came, and is none: a
+	// person waits for what may well stay so.
+	manifestDoubt = 30 * time.Second
 	// outageLimit is how long a host may be away before the pass gives up: long
 	// enough for a server's restart or a line that comes back by itself.
 	outageLimit = 30 * time.Minute
@@ -281,7 +284,8 @@ func (p *patience) verdict(err error) verdict {
 	case asksForPassword(err) && (p.served == nil || !p.served()):
 		return barred
 	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !errors.Is(err, errLongManifest) && !isShrunk(err):
-		return unreachable // half of it, or something else: a server in trouble, or its authors at work
+		p.outage = min(p.outage, manifestDoubt) // half of it, or something else: a server in trouble, or its authors at work
+		return unreachable
 	case isTrouble(err) && v != permanent && v != barred:
 		return unreachable
 	}
