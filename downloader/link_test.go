@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,21 @@ func TestAnEntryListedTwiceIsFetchedOnce(t *testing.T) {
 	}
 	s.wantGets(t, "a.csv", 1)
 	r.has(f)
+}
+
+// With two digests nobody knows which one is right: it is named, and not fetched.
+func TestAnEntryListedWithTwoDigests(t *testing.T) {
+	t.Parallel()
+	f, other := file("a.csv", 300), file("a.csv", 301)
+	s := newSite(t, nil, handmade(sums(f)+sums(other), f))
+	r := newRig(t, rigOptions{site: s})
+
+	report := r.pull()
+	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Failed: 2})
+	if len(report.Failures) != 2 || !strings.Contains(report.Failures[0].Detail, "lists it twice, with different digests") {
+		t.Errorf("failures = %+v, want that it is listed twice", report.Failures)
+	}
+	s.wantGets(t, "a.csv", 0)
 }
 
 // A file that grew in place shares its bytes with its twin in another version:

@@ -172,6 +172,9 @@ func (s *surveyor) stand(item *surveyed) {
 	if c, ok := s.conflicts[item.Path]; ok {
 		item.standing = conflict
 		item.why = fmt.Errorf("%w: the manifest also lists %q, and both cannot be in one folder here", manifest.ErrUnsafePath, c.With)
+		if c.Path == c.With {
+			item.why = fmt.Errorf("%w: the manifest lists it twice, with different digests", manifest.ErrUnsafePath)
+		}
 		return
 	}
 	if !s.anyFile {

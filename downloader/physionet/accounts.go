@@ -177,8 +177,11 @@ const fileHeader = "# Written by mimicsync login, removed by mimicsync logout.\n
 // rewrite replaces what the file has for a host, by nothing if entry is nil, and
 // says whether it had anything. A file without an account is removed.
 func (a Accounts) rewrite(host string, entry *netrcEntry) (had bool, err error) {
-	data, err := os.ReadFile(a.File)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	f, data, err := openNetrc(a.File)
+	switch {
+	case err == nil:
+		_ = f.Close() // opened for reading only
+	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
 	var lines strings.Builder

@@ -15,13 +15,15 @@ import (
 )
 
 // contentEncoding is what an answer says that was done to its bytes on the way,
-// in lower case, and nothing for nothing.
+// in lower case, and nothing for nothing: "identity" is none.
 func contentEncoding(r *http.Response) string {
-	e := strings.ToLower(strings.TrimSpace(strings.Join(r.Header.Values("Content-Encoding"), ", ")))
-	if e == "identity" {
-		return ""
+	var all []string
+	for e := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
+		if e = strings.ToLower(strings.TrimSpace(e)); e != "" && e != "identity" {
+			all = append(all, e)
+		}
 	}
-	return e
+	return strings.Join(all, ", ")
 }
 
 func isGzip(encoding string) bool { return encoding == "gzip" || encoding == "x-gzip" }

@@ -63,6 +63,8 @@ func TestContentEncodingThatNobodyAskedFor(t *testing.T) {
 		{"a label on what is not compressed", "hosp/d.csv", "gzip", table, table, true},
 		{"nothing at all", "hosp/empty.csv", "gzip", nil, nil, true},
 		{"no encoding", "hosp/d.csv", "identity", table, table, true},
+		{"no encoding, said twice", "hosp/d.csv", "identity, Identity", table, table, true},
+		{"one, beside none", "hosp/d.csv", "gzip, identity", zipped(t, table), table, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSource(t, physionet.Options{URL: encoded(t, test.encoding, test.sent)})

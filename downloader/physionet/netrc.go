@@ -31,10 +31,25 @@ func netrcPath() string {
 	return filepath.Join(home, ".netrc")
 }
 
+// openNetrc opens a file in the form of netrc and reads it. Close it.
+func openNetrc(file string) (f *os.File, data []byte, err error) {
+	if f, err = secret.Open(file); err != nil {
+		return nil, nil, err
+	}
+	data, err = io.ReadAll(io.LimitReader(f, netrcLimit+1))
+	if err == nil && len(data) > netrcLimit { // its last word may be half of one
+		err = fmt.Errorf("%s is longer than %d bytes", file, netrcLimit)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, data, nil
+}
+
 // readAccount looks into a file in the form of netrc for a host, or one of its other
 // names; one that is not there has no account. A file whose account others can read too is an error.
 func readAccount(file, host, user string, also ...string) (Credentials, error) {
-	f, err := secret.Open(file)
+	f, data, err := openNetrc(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Credentials{}, nil
 	}
@@ -42,12 +57,7 @@ func readAccount(file, host, user string, also ...string) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("look for a password: %w", err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	data, err := io.ReadAll(io.LimitReader(f, netrcLimit+1))
 	switch {
-	case err != nil:
-		return Credentials{}, fmt.Errorf("look for a password: %w", err)
-	case len(data) > netrcLimit: // its last word may be half of one
-		return Credentials{}, fmt.Errorf("look for a password: %s is longer than %d bytes", file, netrcLimit)
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return Credentials{}, fmt.Errorf("look for a password: %s is in UTF-16; save it as UTF-8", file)
 	}
