@@ -86,8 +86,8 @@ type damaged struct {
 }
 
 func (s *stage) flips(ctx context.Context, o flipOptions) (_ *flipResult, err error) {
-	if s.client == "" {
-		return nil, errors.New("this needs the command, which cannot be built")
+	if err := s.needsCommand(); err != nil {
+		return nil, err
 	}
 	var files []lookalike.GeneratedFile
 	for i := range o.files {
@@ -95,14 +95,13 @@ func (s *stage) flips(ctx context.Context, o flipOptions) (_ *flipResult, err er
 	}
 	generated := lookalike.Generated(files)
 	server := lookalike.New(lookalike.Project{Slug: "flips", Versions: []lookalike.Version{{Version: "1.0", Files: generated, Manifest: generated.Manifest()}}})
-	listener, url, err := listen()
+	url, shut, err := s.serveSite(server, &server.Host)
 	if err != nil {
 		return nil, err
 	}
-	closeServer := serveTLS(listener, s.dir, server, &server.Host)
 	defer func() {
 		server.Close()
-		err = errors.Join(err, closeServer())
+		err = errors.Join(err, shut())
 	}()
 	f := &flipping{stage: s, o: o, url: url, mirror: filepath.Join(s.dir, "mirror")}
 	if code, out, _ := f.run(ctx, "pull", "flips@1.0"); code != 0 {

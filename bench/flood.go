@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/base64"
@@ -91,12 +90,11 @@ func (s *stage) floodPull(ctx context.Context, kind, name string, lasts time.Dur
 		{Version: demo.Version, Files: files, Manifest: files.Manifest(), Bytes: files.Bytes()},
 	}})
 	well.AddUser(lookalike.User{Name: account, Password: password, Credentialed: true, Signed: []string{demo.String()}})
-	listener, url, err := listen()
+	site := &floodSite{well: well, flood: floods[kind]}
+	url, shut, err := s.serveSite(site, &well.Host)
 	if err != nil {
 		return r, err
 	}
-	site := &floodSite{well: well, flood: floods[kind]}
-	shut := serveTLS(listener, s.dir, site, &well.Host)
 	defer func() {
 		well.Close()
 		err = errors.Join(err, shut())
@@ -135,7 +133,7 @@ func (r *floodRound) follow(cmd *exec.Cmd, lasts time.Duration) error {
 	for {
 		select {
 		case <-look.C:
-			r.Memory = max(r.Memory, peak(cmd.Process.Pid))
+			r.Memory = max(r.Memory, memoryOf(cmd.Process.Pid, "VmHWM"))
 		case <-stop:
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				return err
@@ -148,24 +146,6 @@ func (r *floodRound) follow(cmd *exec.Cmd, lasts time.Duration) error {
 			return nil
 		}
 	}
-}
-
-// peak is the most memory that a process had, in bytes, with the files that it maps; 0 if it is gone.
-func peak(pid int) int64 {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
-	fields := bytes.Fields(rest[:min(len(rest), 40)])
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return kib << 10
 }
 
 // weigh looks at what the pull has left.
@@ -212,4 +192,6 @@ func (r *floodResult) print() {
 		fmt.Printf("| %s | %d | %.1f s | %d | %s | %s | %.3f MB | %s | %s | %s | %s | %s |\n", f.Kind, f.Struck, f.Seconds, f.Code,
 			megabytes(f.Memory), reached(f.Memory < floodMemory), float64(f.Log)/1e6, reached(f.Log < floodLog), megabytes(f.State), megabytes(f.Disk), reached(f.Disk < floodDisk), reached(!f.Told))
 	}
+	bad := slices.DeleteFunc(slices.Clone(r.Rounds), func(f floodRound) bool { return f.good() })
+	fmt.Printf("%d kinds, of which %d did not come at all, or were too much for one of the bounds\n", len(r.Rounds), len(bad))
 }

@@ -205,6 +205,15 @@ func listen() (listener net.Listener, url string, err error) {
 	return listener, "https://" + listener.Addr().String(), nil
 }
 
+// serveSite answers on a port of its own at url, until shut is called.
+func (s *stage) serveSite(h http.Handler, host counter) (url string, shut func() error, err error) {
+	listener, url, err := listen()
+	if err != nil {
+		return "", nil, err
+	}
+	return url, serveTLS(listener, s.dir, h, host), nil
+}
+
 // serveTLS answers on a port, with the certificate that lies in dir.
 func serveTLS(listener net.Listener, dir string, h http.Handler, host counter) (closeServer func() error) {
 	hs := &http.Server{

@@ -73,13 +73,14 @@ func groupRSS(group int) (total int64) {
 	return total
 }
 
-// anonymous is a process's memory that is no file's, in bytes; 0 if it is gone.
-func anonymous(pid int) int64 {
+// memoryOf is one of the counts of memory that Linux keeps of a process, in bytes; 0 if it is gone, see proc_pid_status(5).
+// RssAnon is what is no file's, VmHWM the most that it ever had, with the files that it maps.
+func memoryOf(pid int, count string) int64 {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := bytes.Cut(status, []byte("RssAnon:"))
+	_, rest, _ := bytes.Cut(status, []byte(count+":"))
 	fields := bytes.Fields(rest[:min(len(rest), 40)])
 	if len(fields) == 0 {
 		return 0

@@ -105,7 +105,7 @@ func watch(cmd *exec.Cmd, at site, start time.Time, before tally, each func(time
 			return peak
 		case <-tick.C:
 		}
-		peak.anonymous = max(peak.anonymous, anonymous(cmd.Process.Pid))
+		peak.anonymous = max(peak.anonymous, memoryOf(cmd.Process.Pid, "RssAnon"))
 		if strings.HasSuffix(cmd.Path, "/xargs") { // looking at all processes costs time
 			peak.group = max(peak.group, groupRSS(cmd.Process.Pid))
 		}

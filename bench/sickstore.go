@@ -46,13 +46,12 @@ func measureSickStore(flags *flag.FlagSet) func(context.Context, *stage) (result
 			return nil, err
 		}
 		defer site.close()
-		listener, url, err := listen()
+		store := lookalike.NewS3()
+		store.Inject(lookalike.Fault{Kind: lookalike.Status, Code: r.Code})
+		url, shut, err := s.serveSite(store, &store.Host)
 		if err != nil {
 			return nil, err
 		}
-		store := lookalike.NewS3()
-		store.Inject(lookalike.Fault{Kind: lookalike.Status, Code: r.Code})
-		shut := serveTLS(listener, s.dir, store, &store.Host)
 		defer func() { err = errors.Join(err, shut()) }()
 		if err := s.sickStorePull(ctx, site, url, r); err != nil {
 			return nil, err

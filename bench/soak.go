@@ -53,14 +53,13 @@ func (s *stage) soak(ctx context.Context, o soakOptions) (_ *soakResult, err err
 	}
 	server := lookalike.New()
 	server.APIPerHour = 1 << 30 // how often it is asked is no concern here
-	listener, url, err := listen()
+	url, shut, err := s.serveSite(server, &server.Host)
 	if err != nil {
 		return nil, err
 	}
-	closeServer := serveTLS(listener, s.dir, server, &server.Host)
 	defer func() {
 		server.Close()
-		err = errors.Join(err, closeServer())
+		err = errors.Join(err, shut())
 	}()
 	k := &soak{stage: s, o: o, config: filepath.Join(s.dir, "config.yaml"), mirror: filepath.Join(s.dir, "mirror")}
 	k.result.Machine, k.result.Ledger.Acts = thisMachine(s), map[string]int{}

@@ -187,7 +187,7 @@ func (w *soakWatch) sample(ctx context.Context) (s soakSample, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.Memory, s.Files, s.State = anonymous(w.pid), int64(len(open)), state.Size()
+	s.Memory, s.Files, s.State = memoryOf(w.pid, "RssAnon"), int64(len(open)), state.Size()
 	return s, nil
 }
 

@@ -116,12 +116,12 @@ func (s *stage) openTroubles(ctx context.Context, n int) (_ *troubles, err error
 	site.APIPerHour = 1 << 30                              // how often it is asked is counted elsewhere
 	site.Workers, site.WorkTime = 100, 50*time.Millisecond // so that a pass has a middle
 	site.AddUser(lookalike.User{Name: account, Password: password, Signed: []string{demo.String()}})
-	listener, url, err := listen()
+	l := &troubles{site: site, sick: &sickSite{well: site}, files: tiny(n)}
+	url, shut, err := s.serveSite(l.sick, &site.Host)
 	if err != nil {
 		return nil, err
 	}
-	l := &troubles{site: site, sick: &sickSite{well: site}, files: tiny(n)}
-	l.shut = serveTLS(listener, s.dir, l.sick, &site.Host)
+	l.shut = shut
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())

@@ -117,7 +117,7 @@ func (f *Folder) WriteFile(name string, data []byte) error {
 	return f.named(durable.WriteFileIn(f.root, name, data))
 }
 
-// CreateFile is durable.CreateFile for a name in the folder.
+// CreateFile is durable.CreateFileIn for a name in the folder.
 func (f *Folder) CreateFile(name string, data []byte) error {
 	return f.named(durable.CreateFileIn(f.root, name, data))
 }

@@ -21,6 +21,7 @@ import (
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/manifest"
 )
 
 // daemonProcess is a real `mimicsync daemon`.
@@ -106,6 +107,23 @@ func (s *bench) startWith(output *os.File, args ...string) *daemonProcess {
 		<-p.ended
 	})
 	return p
+}
+
+// pullBy has a daemon fetch the dataset, and waits until all of it is here.
+func (s *bench) pullBy(client *api.Client) {
+	s.t.Helper()
+	id, err := client.Pull(s.t.Context(), api.PullRequest{Dataset: "demo"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for pass, err := range client.Follow(s.t.Context(), id) {
+		if err != nil || pass.Error != "" {
+			s.t.Fatalf("the pass: %v %s", err, pass.Error)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.mirror, "demo", "1.0", manifest.Name)); err != nil {
+		s.t.Error(err)
+	}
 }
 
 // reach waits until a daemon can be asked.

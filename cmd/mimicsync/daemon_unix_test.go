@@ -20,7 +20,6 @@ import (
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/manifest"
 )
 
 func TestADaemonServesAMirrorUntilItIsStopped(t *testing.T) {
@@ -37,18 +36,7 @@ func TestADaemonServesAMirrorUntilItIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	id, err := client.Pull(t.Context(), api.PullRequest{Dataset: "demo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for pass, err := range client.Follow(t.Context(), id) {
-		if err != nil || pass.Error != "" {
-			t.Fatalf("the pass: %v %s", err, pass.Error)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(s.mirror, "demo", "1.0", manifest.Name)); err != nil {
-		t.Error(err)
-	}
+	s.pullBy(client)
 
 	// A file with a mistake leaves everything as it is.
 	s.configure("conections: 3\n")

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"mimicsync/daemon/api"
 	"mimicsync/manifest"
 )
 
@@ -50,18 +49,7 @@ func TestADaemonOutlivesTheReaderOfItsLog(t *testing.T) {
 	d := s.startWith(writer)
 	client := s.reach(d)
 	leave()
-	id, err := client.Pull(t.Context(), api.PullRequest{Dataset: "demo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for pass, err := range client.Follow(t.Context(), id) {
-		if err != nil || pass.Error != "" {
-			t.Fatalf("the pass: %v %s", err, pass.Error)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(s.mirror, "demo", "1.0", manifest.Name)); err != nil {
-		t.Error(err)
-	}
+	s.pullBy(client)
 	d.stop()
 }
 

@@ -40,22 +40,13 @@ func SyncRoot(dir *os.Root) error {
 // WriteFile writes a small file so that after a crash path holds either its
 // former content or all of data: a temporary file beside it is filled, synced
 // and renamed, and the folder is synced. The file's mode is 0600.
-func WriteFile(path string, data []byte) error { return beside(path, data, WriteFileIn) }
-
-// CreateFile is WriteFile for a name that must be free: of several processes, on
-// whatever machines, one makes the file, and the others get fs.ErrExist. Whoever
-// sees the file sees all of it; only where there are no hard links, it may be cut
-// short for a moment.
-func CreateFile(path string, data []byte) error { return beside(path, data, CreateFileIn) }
-
-// beside writes a file in its folder.
-func beside(path string, data []byte, write func(*os.Root, string, []byte) error) error {
+func WriteFile(path string, data []byte) error {
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = dir.Close() }() // write has synced it
-	return write(dir, filepath.Base(path), data)
+	defer func() { _ = dir.Close() }() // it is synced
+	return WriteFileIn(dir, filepath.Base(path), data)
 }
 
 // WriteFileIn is WriteFile for a name in an open folder. A symlink of that name is
@@ -72,7 +63,10 @@ func WriteFileIn(dir *os.Root, name string, data []byte) error {
 	return SyncRoot(dir)
 }
 
-// CreateFileIn is CreateFile for a name in an open folder.
+// CreateFileIn is WriteFileIn for a name that must be free: of several processes, on
+// whatever machines, one makes the file, and the others get fs.ErrExist. Whoever
+// sees the file sees all of it; only where there are no hard links, it may be cut
+// short for a moment.
 func CreateFileIn(dir *os.Root, name string, data []byte) error {
 	temp, err := writeTemp(dir, name, data)
 	if err != nil {

@@ -128,11 +128,14 @@ func TestWriteFileFails(t *testing.T) {
 func TestCreateFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "owner")
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	t.Cleanup(func() { must(t, root.Close()) })
 	const writers = 8
 	errs := make([]error, writers)
 	var all sync.WaitGroup
 	for i := range writers {
-		all.Go(func() { errs[i] = durable.CreateFile(path, []byte(fmt.Sprint(i))) })
+		all.Go(func() { errs[i] = durable.CreateFileIn(root, "owner", []byte(fmt.Sprint(i))) })
 	}
 	all.Wait()
 	got, err := os.ReadFile(path)
@@ -148,7 +151,7 @@ func TestCreateFile(t *testing.T) {
 	if fi, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o600 {
 		t.Errorf("CreateFile made mode %v, %v, want 0600", fi.Mode(), err)
 	}
-	if err := durable.CreateFile(filepath.Join(dir, "none", "x"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.CreateFileIn(root, "none/x", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("CreateFile in no folder = %v, want ErrNotExist", err)
 	}
 }

@@ -1,0 +1,110 @@
+package downloader
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+
+	"mimicsync/internal/durable"
+	"mimicsync/manifest"
+)
+
+// maxDirs bounds what a Tree remembers. Entries come folder by folder, so a few
+// thousand are as good as all.
+const maxDirs = 8192
+
+// into does something in a folder, which it makes first. Should one be gone that
+// was known, because somebody removed it, it is made again.
+func (t *Tree) into(dir string, do func() error) error {
+	for try := 0; ; try++ {
+		err := t.ensureDir(dir)
+		if err == nil {
+			err = do()
+		}
+		if try > 0 || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		t.forget()
+	}
+}
+
+// ensureDir makes a folder and those above it, and refuses any that is a
+// symlink, or on another disk.
+func (t *Tree) ensureDir(dir string) error {
+	if dir == "." || t.knows(dir) {
+		return nil
+	}
+	if err := t.ensureDir(path.Dir(dir)); err != nil {
+		return err
+	}
+	err := t.mkdir(dir)
+	switch {
+	case err == nil:
+		err = t.shareDir(dir)
+	case errors.Is(err, fs.ErrExist):
+		err = t.checkDir(dir)
+	}
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.dirs) >= maxDirs {
+		clear(t.dirs)
+	}
+	t.dirs[dir] = struct{}{}
+	return nil
+}
+
+// checkDir says why a name that is there is not a folder to write to.
+func (t *Tree) checkDir(dir string) error {
+	isDir, isLink, err := t.lstat(dir)
+	switch {
+	case err != nil:
+		return err
+	case isLink:
+		return &SymlinkError{Path: dir, Folder: true}
+	case !isDir:
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
+	}
+	fi, err := os.Lstat(t.dir(dir))
+	if err == nil && durable.Device(fi) != t.device {
+		err = &fs.PathError{Op: "open", Path: dir, Err: errOtherDisk}
+	}
+	return err
+}
+
+// isElsewhere reports whether a file of the mirror is on another disk. On overlayfs, a
+// file has the device of its layer, and only its folder that of the whole.
+func (t *Tree) isElsewhere(name string, fi fs.FileInfo) bool {
+	if durable.Device(fi) == t.device {
+		return false
+	}
+	folder, err := t.root.Lstat(path.Dir(name))
+	return err != nil || durable.Device(folder) != t.device
+}
+
+// errOtherDisk refuses a disk that is mounted inside the mirror: nothing can be
+// renamed to it, and the syncs that go before a record do not reach it.
+var errOtherDisk = errors.New("it is on another file system than the mirror's folder; " +
+	"make the whole mirror one file system, mounted at the mirror's folder or above")
+
+// ensureDirOf makes the folder of an entry.
+func (t *Tree) ensureDirOf(ref manifest.Ref, p string) error {
+	return t.into(path.Dir(t.name(ref, p)), func() error { return nil })
+}
+
+func (t *Tree) knows(dir string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.dirs[dir]
+	return ok
+}
+
+// forget drops what is remembered of folders, which may have changed.
+func (t *Tree) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.dirs)
+}
