@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/s3"
 )
 
 // besideGoal is how much longer small files may take beside a big one.

@@ -14,9 +14,9 @@ import (
 	"runtime/pprof"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

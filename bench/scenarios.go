@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"mimicsync/downloader/gcs"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 )
 
 // scenario is some work that clients do in turns.

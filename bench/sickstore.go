@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 )
 
 // sickStoreGoal is how long a pull may take that asks a store first which is of no use.

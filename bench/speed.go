@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 )
 
 // speedOptions are the flags of all scenarios.

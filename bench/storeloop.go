@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/api/option"
 
-	"mimicsync/downloader/gcs"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
 

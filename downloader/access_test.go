@@ -12,7 +12,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

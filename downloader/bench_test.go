@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/sourcetest"
+	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

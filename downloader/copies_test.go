@@ -18,9 +18,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
 

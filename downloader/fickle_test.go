@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/sourcetest"
+	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 )
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/manifest"
 	"mimicsync/store"

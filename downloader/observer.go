@@ -53,7 +53,7 @@ func outcomeOf(err error) string {
 		return "not_found"
 	case errors.As(err, &access):
 		return "denied"
-	case errors.As(err, &status) && (status.answer() == Busy || status.answer() == TooFast):
+	case errors.As(err, &status) && (answerOfStatus(status) == Busy || answerOfStatus(status) == TooFast):
 		return "refused"
 	}
 	return "error"

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

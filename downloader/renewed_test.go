@@ -9,8 +9,8 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

@@ -114,7 +114,7 @@ func classify(err error) (verdict, Reason) {
 		return wrong, ReasonSize
 	case errors.As(err, &size):
 		return transient, ReasonSize
-	case errors.As(err, &status) && status.answer() == TooFast:
+	case errors.As(err, &status) && answerOfStatus(status) == TooFast:
 		return early, ReasonNetwork
 	case isCertificate(err):
 		return barred, ReasonNetwork

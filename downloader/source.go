@@ -16,7 +16,7 @@ import (
 // client library's own retries must be off. Its methods are called from many
 // goroutines at once. A Source remembers nothing about objects.
 //
-// downloader/sourcetest is the contract as a test.
+// downloader/source/sourcetest is the contract as a test.
 type Source interface {
 	// Name is the word for it in flags, reports and records, as in "physionet".
 	Name() string

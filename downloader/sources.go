@@ -46,7 +46,7 @@ func answerOf(err error) Answer {
 	case err == nil:
 		return Good
 	case errors.As(err, &status):
-		return status.answer()
+		return answerOfStatus(status)
 	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified), errors.Is(err, ErrRange), errors.Is(err, ErrChanged):
 		return Bare
 	case isOutOfFiles(err):

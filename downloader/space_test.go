@@ -14,7 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/sourcetest"
+	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/sourcetest"
+	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/sourcetest"
+	"mimicsync/downloader/source/sourcetest"
 )
 
 // reluctant answers after ten seconds, that it has too much to do.

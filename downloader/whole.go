@@ -77,7 +77,7 @@ func (t *transfer) judgeRange(err error, r Request) error {
 	switch {
 	case !isTrouble(err) && !errors.Is(err, ErrNotExist) || isUnreachable(err):
 		return err
-	case isStatus && (status.answer() == TooFast || status.answer() == Busy && r.Length > 0): // so many parts at once may be too many
+	case isStatus && (answerOfStatus(status) == TooFast || answerOfStatus(status) == Busy && r.Length > 0): // so many parts at once may be too many
 		return err
 	case errors.Is(err, ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/store"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
 

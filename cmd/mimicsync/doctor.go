@@ -12,9 +12,9 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
 

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"

@@ -12,7 +12,7 @@ import (
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
 

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 )
 
 const (

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 )
 
 // daemonSources are the sources that a daemon opens: those of its datasets, and

@@ -14,7 +14,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 )
 
 // defaultMirror is the folder that `wget -r` fills, so that an interrupted wget

@@ -7,7 +7,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
 

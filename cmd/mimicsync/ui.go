@@ -20,9 +20,9 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
-	"mimicsync/downloader/gcs"
-	"mimicsync/downloader/physionet"
-	"mimicsync/downloader/s3"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
 	"mimicsync/internal/plainjson"
 	"mimicsync/manifest"
 	"mimicsync/store"

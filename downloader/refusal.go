@@ -1,0 +1,96 @@
+package downloader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"mimicsync/manifest"
+)
+
+// What a Source says about an object. Sources wrap these; anything else that
+// they return is taken for trouble on the way and tried again.
+var (
+	// ErrNotExist means that the source has no such object.
+	ErrNotExist = errors.New("not there")
+	// ErrNotModified means that the object is still the one the request named.
+	ErrNotModified = errors.New("not modified")
+	// ErrRange means that the object ends before the offset asked for.
+	ErrRange = errors.New("the object is shorter than the offset")
+	// ErrChanged means that the object is not the one that the request's
+	// Validator names.
+	ErrChanged = errors.New("the object has changed at the source")
+	// ErrNoRange means that the source does not answer a request for a part of an
+	// object as it should. It may give the whole.
+	ErrNoRange = errors.New("the source does not give a part of the object")
+	// ErrWebPage means that the source answered with a web page where data was
+	// asked for.
+	ErrWebPage = errors.New("the server sent a web page instead of the file")
+)
+
+// StatusError is an answer that is not the object, for reasons that may pass.
+type StatusError struct {
+	URL        string // without user, password and query
+	Code       int
+	RetryAfter time.Duration // what the server asked for, 0 if nothing
+}
+
+// Error names the status and the URL.
+func (e *StatusError) Error() string { return fmt.Sprintf("%s: status %d", e.URL, e.Code) }
+
+// ProxyError is the refusal of a proxy to connect to a source: trouble of the
+// network on the way, whatever the status.
+type ProxyError struct {
+	Proxy string // its address, without user and password
+	Host  string // which it was to connect to
+	Code  int    // of its answer to CONNECT
+}
+
+// Error names the proxy and what it answered.
+func (e *ProxyError) Error() string {
+	return fmt.Sprintf("the proxy %s does not connect to %s: status %d (%s)", e.Proxy, e.Host, e.Code, http.StatusText(e.Code))
+}
+
+// RefusedByProxy is for http.Transport.OnProxyConnectResponse: it returns a
+// *ProxyError where a proxy refuses CONNECT.
+func RefusedByProxy(_ context.Context, proxy *url.URL, connect *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &ProxyError{Proxy: proxy.Scheme + "://" + proxy.Host, Host: connect.Host, Code: answer.StatusCode}
+}
+
+// ErrNotPublished means that a version is announced and has no manifest yet.
+var ErrNotPublished = errors.New("not published yet")
+
+// PortalError is the answer of another server in place of the source: trouble of
+// the network on the way.
+type PortalError struct {
+	Asked string // address, without user, password and query
+	Host  string // that answers, or that one is sent to
+	Why   string // what it did, in words
+}
+
+// Error names both.
+func (e *PortalError) Error() string {
+	return fmt.Sprintf("%s: %s %s; a login page of the network may stand in between", e.Asked, e.Host, e.Why)
+}
+
+// NotPublishedError means that a version is announced and cannot be fetched yet:
+// its page is there, and its manifest is not.
+type NotPublishedError struct {
+	Ref    manifest.Ref
+	Source string
+	Page   string
+}
+
+// Error says that this is normal.
+func (e *NotPublishedError) Error() string {
+	return fmt.Sprintf("%s is not published yet: %s has its page, and not its %s; that is normal for some minutes after a publication", e.Ref, e.Source, manifest.Name)
+}
+
+// Unwrap makes errors.Is(err, ErrNotExist) true, and so for ErrNotPublished.
+func (e *NotPublishedError) Unwrap() []error { return []error{ErrNotExist, ErrNotPublished} }

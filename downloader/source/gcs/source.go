@@ -1,0 +1,305 @@
+// Package gcs fetches from the Google Cloud Storage copies of PhysioNet's
+// datasets, in which the reader pays.
+//
+// # On the wire
+//
+// Objects are read by the names in the manifest, by the XML API, over HTTP/1.1:
+// a read needs no permission to list. Each read after the first is pinned to the
+// object's generation, which is its validator. Bytes come as they are stored:
+// an object with Content-Encoding gzip is asked for as it is, and not unpacked.
+// The CRC32C that the server sends is checked over objects that are read whole;
+// of ranges, nobody can.
+//
+// A project pays only if Options name it. The application default credentials
+// may hold a quota project, which Google's own libraries put on every request,
+// and which would then pay instead: here credentials give a token, and nothing
+// else of them reaches the wire.
+//
+// # One attempt
+//
+// The client library opens a body that broke off again, without pause or limit,
+// even where its retries are off, and on these buckets each opening is billed.
+// After the first break it gets no further, see wire: when to try again is for
+// the downloader to decide.
+package gcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/iterator"
+	"google.golang.org/api/option"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/source/httpheader"
+	"mimicsync/manifest"
+)
+
+// DefaultEndpoint is where Google Cloud Storage is.
+const DefaultEndpoint = "https://storage.googleapis.com"
+
+// Name is the source's word in flags, reports and records.
+const Name = "gcs"
+
+// DefaultBucket is the name that PhysioNet gives to the bucket of a version.
+func DefaultBucket(ref manifest.Ref) string {
+	return ref.Dataset + "-" + ref.Version + ".physionet.org"
+}
+
+// Options say where the objects are, who reads them and who pays.
+type Options struct {
+	// Bucket names the bucket of a version; DefaultBucket if nil.
+	Bucket func(manifest.Ref) string
+	// BillingProject is the Google Cloud project that pays for the reading;
+	// empty for buckets whose owner pays.
+	BillingProject string
+	// Anonymous sends no credentials. Otherwise the application default
+	// credentials are looked for when they are first needed; if there are none,
+	// requests go without.
+	Anonymous bool
+	// Endpoint is another server that speaks Google's API, such as an emulator:
+	// an https URL without a path, or http for this machine itself.
+	// DefaultEndpoint if empty.
+	//
+	// The environment is not looked at. A command that honours
+	// STORAGE_EMULATOR_HOST as Google's libraries do puts "http://" in front of
+	// it where it has no scheme, and sets Anonymous.
+	Endpoint string
+	// Connections is how many connections there may be; the budget decides how
+	// many are used.
+	Connections int
+	// DialContext opens connections to the endpoint and to Google's login; nil
+	// for a plain net.Dialer.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	Version     string // of mimicsync, for the User-Agent
+}
+
+// Source is Google Cloud Storage as a downloader.Source. It is safe for
+// concurrent use.
+type Source struct {
+	client    *storage.Client
+	transport httpheader.Guard // below the client
+	agent     string
+	address   string
+	bucket    func(manifest.Ref) string
+	billing   string
+	login     *login
+}
+
+var (
+	_ downloader.Source  = (*Source)(nil)
+	_ downloader.Lister  = (*Source)(nil)
+	_ downloader.Idler   = (*Source)(nil)
+	_ downloader.Renewer = (*Source)(nil)
+)
+
+// New returns a Source. It asks nobody anything. The error says what is wrong
+// with the endpoint.
+func New(o Options) (*Source, error) {
+	if o.Endpoint == "" {
+		o.Endpoint = DefaultEndpoint
+	}
+	base, err := url.Parse(strings.TrimSuffix(o.Endpoint, "/"))
+	if err != nil || base.Host == "" || base.User != nil || base.Path != "" || base.RawQuery != "" || !downloader.MayCarrySecrets(base) {
+		return nil, fmt.Errorf("the endpoint of Google Cloud Storage must be a URL like %s, without user and path (http:// is for this machine itself)", DefaultEndpoint)
+	}
+	if o.Bucket == nil {
+		o.Bucket = DefaultBucket
+	}
+	data := httpheader.NewGuard(transport(o))
+	// Bodies may use all connections there may be, and a login must not wait for them.
+	tokens := httpheader.NewGuard(transport(o))
+	tokens.MaxConnsPerHost = 0
+	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
+	s.login = newLogin(o.Anonymous, &http.Client{Transport: listening{tokens}, Timeout: tokenTimeout})
+	client := &http.Client{
+		Transport: &wire{base: data, login: s.login, agent: s.agent},
+		// Nothing here redirects. Who does must not get the token.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	// The client gets no credentials of its own: it would add what else they
+	// hold. Its context is kept for nothing.
+	s.client, err = storage.NewClient(context.Background(), option.WithHTTPClient(client), option.WithoutAuthentication(),
+		option.WithEndpoint(s.address+"/storage/v1/"), option.WithLogger(slog.New(slog.DiscardHandler)), storage.WithDisabledClientMetrics())
+	if err != nil {
+		return nil, fmt.Errorf("make a client of Google Cloud Storage: %w", err)
+	}
+	s.client.SetRetry(storage.WithPolicy(storage.RetryNever))
+	return s, nil
+}
+
+// CloseIdleConnections implements downloader.Idler.
+func (s *Source) CloseIdleConnections() {
+	s.transport.CloseIdleConnections()
+	s.login.client.CloseIdleConnections()
+}
+
+// Renew implements downloader.Renewer: the application default credentials are
+// looked for again with the next request.
+func (s *Source) Renew() { s.login.renew() }
+
+func transport(o Options) *http.Transport {
+	if o.DialContext == nil {
+		o.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	var http1 http.Protocols // HTTP/2 would put all requests on one connection
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         o.DialContext,
+		TLSHandshakeTimeout: 15 * time.Second,
+		Protocols:           &http1,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: max(o.Connections, 2),
+		MaxConnsPerHost:     max(o.Connections, 2), // else a request dials while the last one's connection goes back to the pool
+		IdleConnTimeout:     90 * time.Second,
+		ReadBufferSize:      64 << 10,
+
+		OnProxyConnectResponse: downloader.RefusedByProxy,
+	}
+}
+
+// Name implements downloader.Source.
+func (s *Source) Name() string { return Name }
+
+// String names the source and its address.
+func (s *Source) String() string { return Name + " at " + s.address }
+
+func (s *Source) handle(ref manifest.Ref) *storage.BucketHandle {
+	b := s.client.Bucket(s.bucket(ref))
+	if s.billing != "" {
+		b = b.UserProject(s.billing)
+	}
+	return b
+}
+
+// Open implements downloader.Source.
+func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	x := &exchange{ref: r.Ref, noneMatch: r.NoneMatch, offset: r.Offset}
+	o, err := s.read(x.within(ctx), x, r)
+	if err != nil {
+		return nil, err
+	}
+	packing := downloader.PackingOf(r.Path, x.header.Get("Content-Encoding"))
+	if packing == downloader.Gzipped && x.status == http.StatusPartialContent { // a part of it is of no use
+		_ = o.Body.Close()
+		r.Offset, r.Length, r.Validator = 0, 0, ""
+		return s.Open(ctx, r)
+	}
+	err = s.judge(r, o)
+	switch {
+	case err == nil && packing == downloader.Gzipped:
+		err = downloader.Unpack(o)
+	case err == nil && packing == downloader.OddlyPacked:
+		err = fmt.Errorf("%s: %w", s.name(r), &downloader.EncodingError{Encoding: x.header.Get("Content-Encoding")})
+	}
+	if err != nil {
+		_ = o.Body.Close() // the error is about the answer, not about its body
+		return nil, err
+	}
+	return o, nil
+}
+
+// read makes a request, and an object of what is answered.
+func (s *Source) read(ctx context.Context, x *exchange, r downloader.Request) (*downloader.Object, error) {
+	object := s.handle(r.Ref).Object(r.Path).ReadCompressed(true)
+	if r.Validator != "" && (r.Offset > 0 || r.Length > 0) {
+		generation, err := strconv.ParseInt(r.Validator, 10, 64)
+		if err != nil { // it is another source's, and so are the other bytes
+			return nil, fmt.Errorf("%s: %w", s.name(r), downloader.ErrChanged)
+		}
+		object = object.Generation(generation)
+	}
+	length := r.Length
+	if length == 0 {
+		length = -1 // to the client, 0 means no bytes
+	}
+	reader, err := object.NewRangeReader(ctx, r.Offset, length)
+	if x.whole != nil {
+		o := &downloader.Object{Body: x.whole.Body, Size: x.whole.ContentLength, Validator: x.header.Get(generationHeader), Fixed: true}
+		o.Modified, _ = http.ParseTime(x.header.Get("Last-Modified")) // zero when unknown
+		return o, nil
+	}
+	if err != nil {
+		return nil, s.explain(x, r, err)
+	}
+	return &downloader.Object{
+		Body: &body{reader: reader, exchange: x}, Offset: reader.Attrs.StartOffset, Size: reader.Attrs.Size,
+		Validator: x.header.Get(generationHeader), Modified: reader.Attrs.LastModified, Fixed: true,
+	}, nil
+}
+
+// judge looks at an answer as at that of a server which does not know
+// conditions, as some emulators do not.
+func (s *Source) judge(r downloader.Request, o *downloader.Object) error {
+	switch {
+	case r.NoneMatch != "" && o.Validator == r.NoneMatch:
+		return downloader.ErrNotModified
+	case r.Validator != "" && o.Validator != r.Validator && o.Offset > 0:
+		return fmt.Errorf("%s: %w", s.name(r), downloader.ErrChanged)
+	}
+	return nil
+}
+
+// List implements downloader.Lister.
+func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloader.Listed, error] {
+	return func(yield func(downloader.Listed, error) bool) {
+		x := &exchange{ref: ref, listing: true}
+		query := &storage.Query{Projection: storage.ProjectionNoACL}
+		if err := query.SetAttrSelection([]string{"Name", "Size"}); err != nil {
+			panic("gcs: " + err.Error()) // the names are right
+		}
+		objects := s.handle(ref).Objects(x.within(ctx), query)
+		objects.PageInfo().MaxSize = pageSize
+		for {
+			attrs, err := objects.Next()
+			if errors.Is(err, iterator.Done) {
+				return
+			}
+			if err != nil {
+				yield(downloader.Listed{}, s.explain(x, downloader.Request{Ref: ref}, err))
+				return
+			}
+			if !yield(downloader.Listed{Path: attrs.Name, Size: attrs.Size}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pageSize is how many objects a page of a listing has, the most that the
+// server gives.
+const pageSize = 5000
+
+// name is the object of a request as people write it.
+func (s *Source) name(r downloader.Request) string { return "gs://" + s.bucket(r.Ref) + "/" + r.Path }
+
+// body is an object's bytes. Its errors are those of the connection, and not
+// what the client met when it tried to go on.
+type body struct {
+	reader   *storage.Reader
+	exchange *exchange
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && b.exchange.broken != nil {
+		err = b.exchange.broken
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return b.reader.Close() }

@@ -1,0 +1,99 @@
+package physionet
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/source/httpheader"
+)
+
+// Open implements downloader.Source.
+func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+	address := s.below("/files/" + r.Ref.Dataset + "/" + r.Ref.Version + "/" + r.Path)
+	got, err := s.ask(ctx, address, question{Request: r})
+	if err == nil && beyondUse(r, got.Response) {
+		discard(got.Response)
+		r = downloader.Request{Ref: r.Ref, Path: r.Path} // all of it
+		got, err = s.ask(ctx, address, question{Request: r, afresh: true})
+	}
+	if err != nil {
+		return nil, err
+	}
+	object, err := s.object(ctx, address, r, got)
+	if err != nil {
+		discard(got.Response) // the error is about the answer, not about its body
+	}
+	return object, err
+}
+
+// beyondUse reports whether an answer is to another question: a cache's word that
+// nothing has changed since nobody knows when, or a part of a copy that was
+// compressed on the way. All of the object is asked for then.
+func beyondUse(r downloader.Request, response *http.Response) bool {
+	switch response.StatusCode {
+	case http.StatusNotModified:
+		return r.NoneMatch == ""
+	case http.StatusPartialContent:
+		return isGzip(contentEncoding(response)) && !namesGzip(r.Path)
+	}
+	return false
+}
+
+// object judges an answer.
+func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, got *reply) (*downloader.Object, error) {
+	o := &downloader.Object{
+		Body: got.Body, Size: got.ContentLength, Validator: httpheader.StrongETag(got.Header.Get("ETag")),
+	}
+	if t, err := http.ParseTime(got.Header.Get("Last-Modified")); err == nil {
+		o.Modified = t
+	}
+	switch got.StatusCode {
+	case http.StatusOK:
+	case http.StatusPartialContent:
+		start, end, total, ok := httpheader.ParseContentRange(got.Header.Get("Content-Range"))
+		if !ok || !httpheader.EndsAsAsked(r, end, total) {
+			return nil, fmt.Errorf("%s: %w: its Content-Range is %q", redact(address.String()), downloader.ErrNoRange, got.Header.Get("Content-Range"))
+		}
+		o.Offset, o.Size = start, total
+	default:
+		return nil, s.refusal(ctx, address, r, got)
+	}
+	if isWebPage(got.Header.Get("Content-Type")) && !namesWebPage(r.Path) {
+		return nil, fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrWebPage)
+	}
+	if err := decode(o, got.Response, r.Path); err != nil {
+		return nil, fmt.Errorf("%s: %w", redact(address.String()), err)
+	}
+	return o, nil
+}
+
+// refusal judges a status that brings no bytes. Who says when to come again refuses
+// for now alone, as firewalls do: PhysioNet itself does not say it of access.
+func (s *Source) refusal(ctx context.Context, address *url.URL, r downloader.Request, got *reply) error {
+	refused := got.StatusCode == http.StatusUnauthorized || got.StatusCode == http.StatusForbidden
+	if refused && got.Header.Get("Retry-After") != "" {
+		return statusError(address.String(), got.Response)
+	}
+	switch got.StatusCode {
+	case http.StatusNotModified:
+		if r.NoneMatch == "" {
+			return fmt.Errorf("%s: the answer is that it was not modified (status 304), where nobody has asked for that: a cache in between may be broken", redact(address.String()))
+		}
+		return downloader.ErrNotModified
+	case http.StatusRequestedRangeNotSatisfiable:
+		return downloader.ErrRange
+	case http.StatusNotFound:
+		discard(got.Response) // its connection is wanted for the next question
+		return s.notFound(ctx, address, r)
+	case http.StatusUnauthorized:
+		discard(got.Response)
+		return s.explain(ctx, r.Ref, got, s.unauthorized(r.Ref, got.account))
+	case http.StatusForbidden:
+		discard(got.Response)
+		return s.explain(ctx, r.Ref, got, s.forbidden(r.Ref, got.account))
+	}
+	return statusError(address.String(), got.Response)
+}

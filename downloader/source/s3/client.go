@@ -1,0 +1,261 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/source/httpheader"
+	"mimicsync/manifest"
+)
+
+// load reads the AWS configuration, and makes the client that all requests go by
+// and the wallet that they are signed from. A profile that cannot be used is for
+// the wallet to tell: open buckets need none.
+func load(ctx context.Context, o Options) (cfg aws.Config, own *http.Client, w *wallet, err error) {
+	cfg, err = read(ctx, o)
+	if err != nil {
+		var rest error
+		if cfg, rest = withoutProfile(o); rest != nil {
+			return cfg, nil, nil, fmt.Errorf("the AWS configuration cannot be read: %w", rest)
+		}
+	}
+	client, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return cfg, nil, nil, fmt.Errorf("the AWS configuration makes an HTTP client of type %T", cfg.HTTPClient) // it has no means to
+	}
+	own = &http.Client{
+		Transport: bounded{httpheader.NewGuard(client.GetTransport())},
+		// A redirect would take signed headers to another host. What S3 means
+		// by one is that the region is wrong.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	w = newWallet(func(ctx context.Context) (aws.CredentialsProvider, error) {
+		fresh, err := read(ctx, o)
+		if err != nil {
+			return nil, &profileError{err}
+		}
+		if provider := quietly(fresh); provider != nil {
+			return provider, nil
+		}
+		return fresh.Credentials, nil
+	})
+	cfg.HTTPClient, cfg.Credentials = own, w
+	return cfg, own, w, nil
+}
+
+// read reads the environment and the files of the AWS configuration.
+func read(ctx context.Context, o Options) (aws.Config, error) {
+	return config.LoadDefaultConfig(ctx,
+		config.WithHTTPClient(httpClient(o)),
+		config.WithLogger(logging.Nop{}), // it would write to stderr
+		config.WithAppID("mimicsync"),
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // of who gives credentials
+	)
+}
+
+// httpClient is of this type because AWS_CA_BUNDLE is an error with any other.
+func httpClient(o Options) *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { tune(t, o) })
+}
+
+// withoutProfile is the AWS configuration by the environment alone.
+func withoutProfile(o Options) (aws.Config, error) {
+	env, err := config.NewEnvConfig()
+	if err != nil {
+		return aws.Config{}, err
+	}
+	client := httpClient(o)
+	if env.CustomCABundle != "" {
+		bundle, err := os.ReadFile(env.CustomCABundle)
+		if err != nil {
+			return aws.Config{}, err
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(bundle) {
+			return aws.Config{}, fmt.Errorf("%s holds no certificate", env.CustomCABundle)
+		}
+		client = client.WithTransportOptions(func(t *http.Transport) {
+			t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+		})
+	}
+	return aws.Config{
+		Region: env.Region, HTTPClient: client, Logger: logging.Nop{}, AppID: "mimicsync", ConfigSources: []any{env},
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	}, nil
+}
+
+// profileError means that the files of the AWS configuration cannot be used.
+type profileError struct{ err error }
+
+// Error says it without quoting the files, which may hold secrets.
+func (e *profileError) Error() string {
+	var none config.SharedConfigProfileNotExistError
+	var file config.SharedConfigLoadError
+	switch {
+	case errors.As(e.err, &none):
+		return fmt.Sprintf("the AWS profile %q, which AWS_PROFILE or another profile names, is in none of the configuration files", none.Profile)
+	case errors.As(e.err, &file):
+		return fmt.Sprintf("the AWS configuration file %s cannot be read or is not well-formed", file.Filename)
+	}
+	return "the AWS configuration or its profile cannot be used"
+}
+
+func (e *profileError) Unwrap() error { return e.err }
+
+func tune(t *http.Transport, o Options) {
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	t.Protocols = &http1
+	t.ForceAttemptHTTP2 = false
+	t.DisableCompression = true // a .csv.gz must arrive as it is
+	t.MaxIdleConns = 0          // the budget is per host
+	t.MaxIdleConnsPerHost = max(o.Connections, 2)
+	t.MaxConnsPerHost = max(o.Connections, 2) // else a request dials while the last one's connection goes back to the pool
+	t.IdleConnTimeout = 50 * time.Second
+	t.TLSHandshakeTimeout = 15 * time.Second
+	t.OnProxyConnectResponse = downloader.RefusedByProxy
+	t.ReadBufferSize = 64 << 10
+	t.DialContext = o.DialContext
+	if t.DialContext == nil {
+		t.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+}
+
+// newPlace makes the client of a Location.
+func newPlace(ctx context.Context, cfg aws.Config, w *wallet, o Options, l Location) (*place, error) {
+	a, err := l.at(manifest.Ref{Dataset: "dataset", Version: "1.0"})
+	if err != nil {
+		return nil, err
+	}
+	p := &place{Location: l, wallet: w}
+	p.client = sdk.NewFromConfig(cfg, func(so *sdk.Options) {
+		so.Retryer = aws.NopRetryer{}
+		so.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		so.UseARNRegion = true
+		so.HTTPClient = cfg.HTTPClient
+		switch {
+		case l.Region != "":
+			so.Region = l.Region
+		case so.Region == "":
+			so.Region = defaultRegion
+		}
+		if l.Anonymous {
+			so.Credentials = aws.AnonymousCredentials{}
+		}
+		if o.Endpoint != "" {
+			so.BaseEndpoint = &o.Endpoint
+		}
+		// Other stores seldom have a name for each bucket. An access point is
+		// always a host name.
+		so.UsePathStyle = so.BaseEndpoint != nil && a.accessPoint() == ""
+	})
+	so := p.client.Options()
+	p.identities = sts.NewFromConfig(cfg, func(o *sts.Options) { o.Retryer, o.Region = aws.NopRetryer{}, so.Region })
+	p.amazon = so.BaseEndpoint == nil
+	if err := checkEndpoint(so.BaseEndpoint, o.PlainHTTP); err != nil {
+		return nil, err
+	}
+	// The SDK's rules for names and ARNs, before a pass begins.
+	_, err = so.EndpointResolverV2.ResolveEndpoint(ctx, sdk.EndpointParameters{
+		Bucket: &a.bucket, Region: &so.Region, Endpoint: so.BaseEndpoint, ForcePathStyle: &so.UsePathStyle, UseArnRegion: &so.UseARNRegion,
+	}.WithDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("the location %q: %w", l.URL, err)
+	}
+	return p, nil
+}
+
+// checkEndpoint accepts https, and http where nobody can listen or where it is
+// allowed.
+func checkEndpoint(endpoint *string, plain bool) error {
+	if endpoint == nil {
+		return nil
+	}
+	u, err := url.Parse(*endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return errors.New("the endpoint of S3 is not a URL like https://minio.example.org:9000")
+	}
+	if u.User != nil || u.RawQuery != "" {
+		return errors.New("the endpoint of S3 must not contain a user, password or query; the AWS configuration has places for credentials")
+	}
+	if !plain && !downloader.MayCarrySecrets(u) {
+		return fmt.Errorf("the endpoint of S3, %q, must begin with https://, or http:// must be allowed for it", *endpoint)
+	}
+	return nil
+}
+
+// bounded ends answers that the SDK would read into memory without limit, and
+// reads those that say no to their end, so that their connections serve again.
+type bounded struct{ httpheader.Guard }
+
+const (
+	errorLimit = 64 << 10
+	pageLimit  = 16 << 20 // 1,000 keys of 1,024 bytes, each three characters, and what is around them
+)
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := b.Guard.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case response.StatusCode >= 300:
+		return refusing(response), nil
+	case strings.Contains(r.URL.RawQuery, "list-type="):
+		response.Body = limit(response.Body, pageLimit)
+	}
+	return response, nil
+}
+
+// regionHeader says in which region a bucket is.
+const regionHeader = "X-Amz-Bucket-Region"
+
+// foreign marks the answer of something between here and the store: a page, or a
+// redirect without a word. No header that comes from outside has a space in its name.
+const foreign = "not the store's"
+
+// refusing reads the body of a refusal. The region that it names, of which the SDK
+// tells nothing, becomes a header, as it is in other answers.
+func refusing(response *http.Response) *http.Response {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, errorLimit)) // half a refusal is one
+	_ = response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(text))
+	if isPage(response.Header.Get("Content-Type")) || downloader.IsPage(text) || len(text) == 0 && response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified {
+		response.Header[foreign] = []string{"yes"}
+	}
+	var said struct {
+		Region string `xml:"Region"`
+	}
+	if response.Header.Get(regionHeader) == "" && xml.Unmarshal(text, &said) == nil && said.Region != "" {
+		response.Header.Set(regionHeader, said.Region)
+	}
+	return response
+}
+
+func limit(body io.ReadCloser, n int64) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(body, n), body}
+}

@@ -1,0 +1,266 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/source/httpheader"
+	"mimicsync/manifest"
+)
+
+// codeOf is the store's word for what is wrong, empty if it is not the store
+// that says so.
+func codeOf(err error) string {
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+// explain makes what the contract of downloader.Source wants of an error of the
+// SDK. path is empty where a listing was asked for.
+func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if credentials, ok := errors.AsType[*credentialsError](err); ok {
+		return p.noCredentials(ref, credentials)
+	}
+	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
+	if answer == nil {
+		return fmt.Errorf("%s: %w", a.url(path), wire(err))
+	}
+	if answer.Header[foreign] != nil && regionOf(err) == "" {
+		return between(a.url(path), answer)
+	}
+	switch answer.StatusCode {
+	case http.StatusNotModified:
+		return downloader.ErrNotModified
+	case http.StatusPreconditionFailed:
+		return downloader.ErrChanged
+	case http.StatusRequestedRangeNotSatisfiable:
+		return downloader.ErrRange
+	}
+	if access := p.refusal(a, ref, path, err, answer); access != nil {
+		return p.identify(ctx, access)
+	}
+	switch {
+	case answer.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%s: %w", a.url(path), downloader.ErrNotExist)
+	case answer.StatusCode < 300: // of a listing: what came is not XML
+		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
+	}
+	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+}
+
+// between is about the answer of something between here and the store: the page of
+// a firewall, or of a network where people log in.
+func between(what string, answer *http.Response) error {
+	if code := answer.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
+		return &downloader.StatusError{URL: what, Code: code, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+	}
+	return fmt.Errorf("%s: status %d: %w", what, answer.StatusCode, downloader.ErrWebPage)
+}
+
+// wire is what is wrong with the line, without the URL and the SDK's words
+// around it.
+func wire(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*smithy.OperationError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// refused begins an AccessError.
+func (p *place) refused(d downloader.Denial, c downloader.Cause, ref manifest.Ref) *downloader.AccessError {
+	e := &downloader.AccessError{Denial: d, Cause: c, Ref: ref, Source: Name}
+	if p.amazon {
+		e.Page = "https://physionet.org/content/" + ref.Dataset + "/" + ref.Version + "/#files"
+	}
+	return e
+}
+
+// refusal is what a person has to cure, nil if that is not what the answer
+// means.
+func (p *place) refusal(a address, ref manifest.Ref, path string, err error, answer *http.Response) *downloader.AccessError {
+	switch code := codeOf(err); code {
+	case "NoSuchBucket", "NoSuchAccessPoint", "InvalidAccessPoint":
+		e := p.refused(downloader.UnknownVersion, downloader.CauseNoBucket, ref)
+		e.Detail = fmt.Sprintf("there is no bucket or access point %s; compare it with the dataset's page", a.bucket)
+		return e
+	case "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException":
+		e := p.refused(downloader.BadCredentials, downloader.CauseUnknownKey, ref)
+		e.Detail = "the store does not know the access key, which was deleted or belongs to another store"
+		return e
+	case codeSignature:
+		if p.knowsSecret() {
+			e := p.refused(downloader.Forbidden, downloader.CauseSignature, ref)
+			e.Sure = true
+			e.Detail = "the store refuses the signature for " + a.url(path) + " and accepts others: it spells the name's characters in another way"
+			return e
+		}
+		e := p.refused(downloader.BadCredentials, downloader.CauseWrongSecret, ref)
+		e.Detail = "the secret of the access key is wrong"
+		return e
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId":
+		e := p.refused(downloader.BadCredentials, downloader.CauseLoginExpired, ref)
+		e.Detail = "the AWS session has expired"
+		return e
+	case codeSkewed:
+		e := p.refused(downloader.BadCredentials, downloader.CauseClock, ref)
+		e.Detail = "the store refuses requests signed at another time than its own: " + skew(answer.Header.Get("Date"), time.Now())
+		return e
+	case "PermanentRedirect", "TemporaryRedirect", codeMalformed, "IllegalLocationConstraintException", "MovedPermanently":
+		return p.elsewhere(a, ref, err)
+	case "InvalidObjectState":
+		e := p.refused(downloader.Forbidden, downloader.CauseArchived, ref)
+		e.Sure = true
+		e.Detail = a.url(path) + " lies in an archive, and its owner has to restore it first"
+		return e
+	}
+	switch {
+	case strings.HasPrefix(codeOf(err), "KMS.") && answer.StatusCode/100 == 4:
+		return p.denied(a, ref, path, err)
+	case answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized:
+		return p.denied(a, ref, path, err)
+	case answer.StatusCode/100 == 3:
+		return p.elsewhere(a, ref, err)
+	}
+	return nil
+}
+
+// elsewhere is about a bucket in another region.
+func (p *place) elsewhere(a address, ref manifest.Ref, err error) *downloader.AccessError {
+	e := p.refused(downloader.UnknownVersion, downloader.CauseWrongRegion, ref)
+	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region(a))
+	if region := regionOf(err); region != "" && region != p.region(a) {
+		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.region(a))
+	}
+	return e
+}
+
+// knowsSecret reports whether the store has accepted a signature by the key that
+// is used.
+func (p *place) knowsSecret() bool {
+	accepted, c := p.accepted.Load(), p.wallet.held.Load()
+	return accepted != nil && c != nil && *accepted == c.AccessKeyID
+}
+
+func messageOf(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorMessage()
+	}
+	return ""
+}
+
+var (
+	regionName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	// whoWhat is the identity in S3's message, as in "User:
+	// arn:aws:iam::123456789012:user/alice is not authorized to perform:
+	// s3:GetObject on resource: ... because no identity-based policy allows
+	// the s3:GetObject action". Nothing else of the message is repeated.
+	who       = regexp.MustCompile(`User: (arn:aws[\w-]*:(?:iam|sts)::\d{12}:[\w+=,.@/-]{1,128})`)
+	encrypted = regexp.MustCompile(`kms:Decrypt|kms:GenerateDataKey|ciphertext`)
+	why       = regexp.MustCompile(`because no identity-based policy allows`)
+)
+
+// denied finds in the location and in the message what a bare 403 does not say.
+func (p *place) denied(a address, ref manifest.Ref, path string, err error) *downloader.AccessError {
+	e := p.refused(downloader.Forbidden, downloader.CauseNotGranted, ref)
+	message := messageOf(err)
+	if m := who.FindStringSubmatch(message); m != nil {
+		e.User = m[1]
+	}
+	subject := "the store refuses " + a.url(path)
+	if e.User != "" {
+		subject += " to " + e.User
+	}
+	own := ref.Dataset + "/" + ref.Version + "/"
+	point := a.accessPoint()
+	switch {
+	case strings.HasPrefix(codeOf(err), "KMS.") || encrypted.MatchString(message):
+		e.Cause, e.Sure = downloader.CauseEncrypted, true
+		e.Detail = subject + ": it is encrypted with a key of AWS KMS that its owner does not let this identity use"
+	case why.MatchString(message):
+		e.Cause = downloader.CauseIdentityPolicy
+		e.Detail = subject + ": its own AWS account does not let it read S3; it needs a policy such as AmazonS3ReadOnlyAccess"
+	case point != "" && a.prefix != own:
+		e.Cause = downloader.CauseWrongPrefix
+		e.Detail = fmt.Sprintf("%s: an access point of PhysioNet gives what lies below %s, and the location says %q", subject, own, a.prefix)
+	case point != "" && !strings.HasPrefix(point, ref.Dataset+"-v"+strings.ReplaceAll(ref.Version, ".", "-")+"-"):
+		e.Cause = downloader.CauseAccessPoint
+		e.Detail = fmt.Sprintf("%s: the access point is named for another dataset or version than %s", subject, ref)
+	case point != "":
+		e.Cause = downloader.CauseAccessPoint
+		e.Detail = subject + ": the access point's number may be that of other people (yours is on the dataset's page), " +
+			"or AWS access is not enabled there" + onlyUsers(e.User) + hidden(path)
+	case a.bucket == openBucket && p.amazon:
+		e.Cause = downloader.CauseShut
+		e.Detail = subject + ", though that bucket is open to everybody" + hidden(path)
+	case p.Anonymous:
+		e.Cause = downloader.CauseStranger
+		e.Detail = subject + " to strangers, and the location says that no credentials are sent" + hidden(path)
+	case p.RequesterPays:
+		e.Cause = a.granter()
+		e.Detail = subject + hidden(path)
+	default:
+		e.Cause = a.granter()
+		e.Detail = subject + "; or the bucket wants the reader to pay, which the configuration has to agree to" + hidden(path)
+	}
+	return e
+}
+
+// granter tells whether it is PhysioNet that lets people into a bucket, or another
+// owner. What PhysioNet has besides access points says so in its name.
+func (a address) granter() downloader.Cause {
+	if strings.Contains(a.bucket, "physionet") {
+		return downloader.CauseNotGranted
+	}
+	return downloader.CauseOwner
+}
+
+// onlyUsers says what PhysioNet cannot let in.
+func onlyUsers(identity string) string {
+	if identity == "" || strings.Contains(identity, ":user/") {
+		return ""
+	}
+	return "; PhysioNet lets in IAM users, and no roles or root accounts"
+}
+
+// hidden is how S3 keeps from people what they may not list.
+func hidden(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "; or the file is not there: who may not list is not told"
+}
+
+// skew says how far a clock is from the time in a Date header.
+func skew(date string, now time.Time) string {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return "this machine's clock is wrong"
+	}
+	d := now.Sub(t).Round(time.Minute)
+	switch {
+	case d > 0:
+		return fmt.Sprintf("this machine's clock is %s ahead of the store's", minutes(d))
+	case d < 0:
+		return fmt.Sprintf("this machine's clock is %s behind the store's", minutes(-d))
+	}
+	return "this machine's clock is right, so something on the way delays requests"
+}
+
+func minutes(d time.Duration) string { return strings.TrimSuffix(d.String(), "0s") }

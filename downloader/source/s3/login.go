@@ -1,0 +1,164 @@
+package s3
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+
+	"mimicsync/downloader"
+	"mimicsync/downloader/source/httpheader"
+	"mimicsync/manifest"
+)
+
+// noCredentials tells trouble of whoever gives credentials from a login that has
+// run out, from one that cannot be used, and from none at all.
+func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
+	operation, asked := errors.AsType[*smithy.OperationError](err)
+	onMachine := asked && operation.Service() == "ec2imds"
+	e := p.refused(downloader.NoCredentials, downloader.CauseNoLogin, ref)
+	if onMachine && !err.hadRole && !ofAmazon(err) { // every machine is asked, and few have a role
+		e.Detail = "no AWS credentials were found in the environment, in ~/.aws or on this machine"
+		e.Command = "aws configure"
+		return e
+	}
+	if trouble := troubleOf(err); trouble != nil {
+		return trouble
+	}
+	e.Denial = downloader.BadCredentials
+	code := codeOf(err)
+	switch profile, ok := errors.AsType[*profileError](err); {
+	case ok:
+		e.Cause, e.Command = downloader.CauseBadLogin, "aws configure list-profiles"
+		e.Detail = profile.Error()
+	case asked && operation.Service() == "SSO" && (code == "ForbiddenException" || code == "ResourceNotFoundException" || code == "InvalidRequestException"):
+		e.Cause, e.Command = downloader.CauseNoRole, "aws configure list"
+		e.Detail = "the login by single sign-on is good, and does not give the account and role that the AWS profile names (sso_account_id, sso_role_name)"
+	case asked && operation.Service() == "STS" && code == "AccessDenied":
+		e.Cause, e.Command = downloader.CauseNoRole, "aws configure list"
+		e.Detail = "the AWS credentials are good, and may not assume the role that the AWS profile names (role_arn)"
+	case strings.Contains(err.Error(), "please reauthenticate"): // of a login_session, whose errors have no type
+		e.Cause, e.Command = downloader.CauseLoginExpired, "aws login"
+		e.Detail = "the AWS login has expired, or was never made"
+	case expired(err):
+		e.Cause, e.Command = downloader.CauseLoginExpired, ssoLogin
+		e.Detail = "the AWS login has expired"
+	default:
+		// A profile that names a program, a role or a server that fails. What
+		// they say may be anything, so it is not repeated.
+		e.Cause, e.Command = downloader.CauseBadLogin, "aws sts get-caller-identity"
+		e.Detail = "AWS credentials are configured, and to get them fails"
+		if program, ok := errors.AsType[*programError](err); ok {
+			e.Detail += ": " + program.Error()
+		}
+	}
+	return e
+}
+
+// ofAmazon reports whether the service of a machine of Amazon's has answered.
+func ofAmazon(err error) bool {
+	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
+	return answer != nil && answer.Header.Get("Server") == "EC2ws"
+}
+
+// troubleOf is what went wrong on the way to who gives credentials, or what ails
+// them, nil if they have said no. It is tried again.
+func troubleOf(err error) error {
+	if _, unreached := errors.AsType[*url.Error](err); unreached {
+		return fmt.Errorf("get AWS credentials: %w", wire(err))
+	}
+	status := 0
+	if e, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok {
+		status = e.HTTPStatusCode()
+	}
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {
+		e := &downloader.StatusError{URL: "AWS credentials", Code: status}
+		if answer := answerOf(err); answer != nil { //nolint:bodyclose // the SDK has read and closed it
+			e.RetryAfter = httpheader.RetryAfter(answer.Header.Get("Retry-After"))
+			if answer.Request != nil {
+				e.URL = answer.Request.URL.Scheme + "://" + answer.Request.URL.Host
+			}
+		}
+		return e
+	}
+	api, answered := errors.AsType[smithy.APIError](err)
+	_, slow := retry.DefaultThrottleErrorCodes[codeOf(err)]
+	_, garbled := errors.AsType[*smithy.DeserializationError](err)
+	_, cut := errors.AsType[*json.SyntaxError](err)
+	operation, asked := errors.AsType[*smithy.OperationError](err)
+	switch {
+	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case answered && (slow || api.ErrorFault() == smithy.FaultServer):
+	case asked && operation.Service() == "ec2imds":
+	case asked && status != 0 && (garbled || cut || !answered || codeOf(err) == "UnknownError"): // a page of something on the way
+	default:
+		return nil
+	}
+	return fmt.Errorf("get AWS credentials: %w", errTrouble(err))
+}
+
+// errTrouble is an error without what was answered, which may be anything.
+func errTrouble(err error) error {
+	switch {
+	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded):
+		return errNoAnswer
+	case codeOf(err) != "":
+		return errors.New("the login service answers " + codeOf(err))
+	}
+	return errors.New("the login service does not answer as it should")
+}
+
+// ssoLogin is what to type, and where credentials come from then.
+const ssoLogin = "aws sso login"
+
+// expired reports whether a login by single sign-on is over, or was never made, or
+// the credentials that a role is assumed with are.
+func expired(err error) bool {
+	_, typed := errors.AsType[*ssocreds.InvalidTokenError](err)
+	operation, asked := errors.AsType[*smithy.OperationError](err)
+	code := codeOf(err)
+	return typed || asked && strings.HasPrefix(operation.Service(), "SSO") || code == "ExpiredToken" || code == "ExpiredTokenException" ||
+		strings.Contains(err.Error(), "SSO token") // of an sso-session, whose errors have no type
+}
+
+// identify says where the credentials came from that were refused.
+func (p *place) identify(ctx context.Context, e *downloader.AccessError) error {
+	provider := p.client.Options().Credentials
+	if p.Anonymous || provider == nil {
+		return e
+	}
+	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they have been used
+		e.From = origin(c)
+	}
+	if e.Cause == downloader.CauseLoginExpired && e.From == ssoLogin {
+		e.Command = ssoLogin
+	}
+	return e
+}
+
+// origin is in people's words where credentials came from.
+func origin(c aws.Credentials) string {
+	switch kind, where, _ := strings.Cut(c.Source, ": "); kind {
+	case "EnvConfigCredentials":
+		return "the environment"
+	case "SharedConfigCredentials":
+		return where
+	case "SSOProvider":
+		return ssoLogin
+	case "EC2RoleProvider":
+		return "this machine's role"
+	default:
+		return kind
+	}
+}
