@@ -26,8 +26,8 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"golang.org/x/sys/unix"
 
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source/gcs"
 )
 
 // emulatedStore is a store's emulator that others wrote, with a corpus and its manifest, for everybody to read. What PhysioNet

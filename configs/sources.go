@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -109,7 +110,7 @@ func (c Config) validateSources(p *problems) {
 		case address == "":
 		case err != nil || u.Host == "" || u.User != nil:
 			p.at(field, "it must be an address such as https://physionet.org, without user and password")
-		case field != "s3.endpoint" && !downloader.MayCarrySecrets(u): // of S3, only signatures travel, and another setting allows it
+		case field != "s3.endpoint" && !source.MayCarrySecrets(u): // of S3, only signatures travel, and another setting allows it
 			p.at(field, "it must begin with https:// (http:// is for this machine itself)")
 		}
 	}

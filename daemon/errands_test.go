@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -59,7 +60,7 @@ func TestAPlanAtAnyTime(t *testing.T) {
 // does meanwhile.
 func TestAPlanWithoutAManifestYet(t *testing.T) {
 	scene(t, nil, func(t *testing.T, r *rig) {
-		r.library.befall(func(manifest.Ref) error { return &downloader.StatusError{Code: 502} })
+		r.library.befall(func(manifest.Ref) error { return &source.StatusError{Code: 502} })
 		r.pull("demo@1.0")
 		after(time.Second)
 		if _, err := r.planOf("demo@1.0"); !errors.Is(err, daemon.ErrBusy) {

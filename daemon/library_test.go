@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/sourcetest"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 )
 
@@ -30,7 +30,7 @@ type library struct {
 	think    time.Duration            // before a manifest is answered
 	diary    []string                 // requests for manifests, as "02 03:00 demo@1.0", one for all in a minute
 	bytes    int64                    // of data that was served, manifests left out
-	spoil    func(*downloader.Object) // changes data on its way; may be nil
+	spoil    func(*source.Object)     // changes data on its way; may be nil
 	onFetch  func(name string)        // is told of each request for data, as "demo@1.0/a.csv"; may be nil
 }
 
@@ -102,11 +102,11 @@ func (l *library) readDiary() []string {
 	return slices.Compact(diary)
 }
 
-// Name implements downloader.Source.
+// Name implements source.Source.
 func (l *library) Name() string { return "library" }
 
-// Open implements downloader.Source.
-func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+// Open implements source.Source.
+func (l *library) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	l.mu.Lock()
 	version, rate := l.versions[r.Ref], l.rate
 	isManifest := r.Path == manifest.Name
@@ -130,7 +130,7 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 		return nil, err
 	}
 	if version == nil {
-		return nil, fmt.Errorf("%s: %w", r.Ref, downloader.ErrNotExist)
+		return nil, fmt.Errorf("%s: %w", r.Ref, source.ErrNotExist)
 	}
 	if rate > 0 {
 		time.Sleep(time.Millisecond) // that nothing has the same time as what came before it
@@ -157,7 +157,7 @@ func (l *library) Open(ctx context.Context, r downloader.Request) (*downloader.O
 	return o, nil
 }
 
-// Latest implements downloader.Publisher.
+// Latest implements source.Publisher.
 func (l *library) Latest(_ context.Context, dataset string) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,12 +168,12 @@ func (l *library) Latest(_ context.Context, dataset string) (string, error) {
 	}
 	version, ok := l.latest[dataset]
 	if !ok {
-		return "", &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: "library"}
+		return "", &source.AccessError{Denial: source.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: "library"}
 	}
 	return version, nil
 }
 
-// PublishedSize implements downloader.Publisher.
+// PublishedSize implements source.Publisher.
 func (l *library) PublishedSize(_ context.Context, ref manifest.Ref) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -62,7 +63,7 @@ type look struct {
 
 // lookAfter decides what to look at after a refresh.
 func (s *dataset) lookAfter(p *pass, o outcome, now time.Time) {
-	_, access := errors.AsType[*downloader.AccessError](p.err)
+	_, access := errors.AsType[*source.AccessError](p.err)
 	ref := manifest.Ref{Dataset: p.request.Ref.Dataset, Version: p.version}
 	if o.condition != Parked || !access {
 		s.look = look{ref: ref}

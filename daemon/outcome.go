@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
 
@@ -31,7 +32,7 @@ const outage = "outage"
 
 // judge says what the end of a pass means that was not broken off.
 func judge(p *pass) outcome {
-	refusal, access := errors.AsType[*downloader.AccessError](p.err)
+	refusal, access := errors.AsType[*source.AccessError](p.err)
 	_, cost := errors.AsType[*downloader.CostError](p.err)
 	o := outcome{why: p.why, cure: p.cure, key: p.why}
 	switch {

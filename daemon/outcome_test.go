@@ -11,6 +11,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -69,7 +70,7 @@ func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
 		return daemon.Settings{Datasets: []daemon.Dataset{{Ref: ref(t, "demo"), Schedule: schedule(t, "@weekly")}}}
 	}
 	scene(t, weekly, func(t *testing.T, r *rig) {
-		badGateway := &downloader.StatusError{URL: "https://physionet.org/files", Code: 502}
+		badGateway := &source.StatusError{URL: "https://physionet.org/files", Code: 502}
 		r.library.slow(0)
 		r.library.breaks("demo@1.0/07.dat", badGateway)
 		after(time.Hour)
@@ -175,7 +176,7 @@ func TestADamagedManifestIsNotActedOn(t *testing.T) {
 		if s := r.dataset("demo"); s.Files != 40 || s.Entries != 40 {
 			t.Errorf("the dataset: %+v", s)
 		}
-		r.library.befall(func(manifest.Ref) error { return downloader.ErrWebPage })
+		r.library.befall(func(manifest.Ref) error { return source.ErrWebPage })
 		after(3 * 24 * time.Hour)
 		r.wantEvents("failure demo")
 		r.library.befall(nil)

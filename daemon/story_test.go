@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -90,8 +91,8 @@ func numbered(name string, n int, content string) map[string]string {
 }
 
 // denial is what PhysioNet says to an account.
-func denial(d downloader.Denial, of manifest.Ref) error {
-	return &downloader.AccessError{Denial: d, Ref: of, Source: "library", User: "ada"}
+func denial(d source.Denial, of manifest.Ref) error {
+	return &source.AccessError{Denial: d, Ref: of, Source: "library", User: "ada"}
 }
 
 // A month in the life of a daemon, with all that happens to one.
@@ -204,7 +205,7 @@ func twoDaysAway(r *rig) {
 // The password is another one for two days. Each dataset says so once, and is
 // looked at now and then; then all is well by itself within minutes.
 func aChangedPassword(r *rig) {
-	r.library.befall(func(of manifest.Ref) error { return denial(downloader.BadCredentials, of) })
+	r.library.befall(func(of manifest.Ref) error { return denial(source.BadCredentials, of) })
 	r.until("09 00:00")
 	for _, name := range []string{"demo", "notes", "waves"} {
 		r.want(name, daemon.Parked)
@@ -237,7 +238,7 @@ func anAgreementToSign(r *rig) {
 	r.library.publish(ref(r.t, "notes@2.0"), numbered("notes", 10, "second"))
 	r.library.befall(func(of manifest.Ref) error {
 		if of.String() == "notes@2.0" {
-			return denial(downloader.Forbidden, of)
+			return denial(source.Forbidden, of)
 		}
 		return nil
 	})

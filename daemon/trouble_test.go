@@ -13,19 +13,19 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
 // garbage replaces data on its way, as a proxy does that says text/plain.
-func garbage(o *downloader.Object) {
+func garbage(o *source.Object) {
 	_ = o.Body.Close()
 	const text = "please accept the terms of use\n"
 	o.Body, o.Size, o.Validator = io.NopCloser(strings.NewReader(text)), int64(len(text)), ""
 }
 
 func status(code int, after time.Duration) error {
-	return &downloader.StatusError{URL: "https://physionet.org/files/demo/", Code: code, RetryAfter: after}
+	return &source.StatusError{URL: "https://physionet.org/files/demo/", Code: code, RetryAfter: after}
 }
 
 // Ten seconds of trouble, of one kind after the other, in a mirror that is refreshed
@@ -37,11 +37,11 @@ func TestTenSecondsOfTrouble(t *testing.T) {
 		name string
 		err  error // nil: garbage
 	}{
-		{"a web page", downloader.ErrWebPage},
+		{"a web page", source.ErrWebPage},
 		{"garbage", nil},
-		{"a password that is doubted", denial(downloader.BadCredentials, ref(t, "demo"))},
-		{"a refusal", denial(downloader.Forbidden, ref(t, "demo"))},
-		{"no login", denial(downloader.NoCredentials, ref(t, "demo"))},
+		{"a password that is doubted", denial(source.BadCredentials, ref(t, "demo"))},
+		{"a refusal", denial(source.Forbidden, ref(t, "demo"))},
+		{"no login", denial(source.NoCredentials, ref(t, "demo"))},
 		{"a gateway without its server", status(502, 0)},
 		{"an error", status(500, 0)},
 		{"unavailable", status(503, 4*time.Second)},
@@ -49,10 +49,10 @@ func TestTenSecondsOfTrouble(t *testing.T) {
 		{"resets", &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}},
 		{"cut answers", io.ErrUnexpectedEOF},
 		{"no connection", dial},
-		{"a proxy that wants a password", &downloader.ProxyError{Code: http.StatusProxyAuthRequired}},
-		{"a proxy without a way", &downloader.ProxyError{Code: http.StatusBadGateway}},
+		{"a proxy that wants a password", &source.ProxyError{Code: http.StatusProxyAuthRequired}},
+		{"a proxy without a way", &source.ProxyError{Code: http.StatusBadGateway}},
 		{"no name", &net.DNSError{Err: "no such host", Name: "physionet.org"}},
-		{"a portal", denial(downloader.Moved, ref(t, "demo"))},
+		{"a portal", denial(source.Moved, ref(t, "demo"))},
 	}
 	weekly := func(t *testing.T) daemon.Settings {
 		return daemon.Settings{Datasets: []daemon.Dataset{{Ref: ref(t, "demo"), Schedule: schedule(t, "@weekly")}}}

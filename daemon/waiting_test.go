@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -36,7 +37,7 @@ func TestAPassSaysWhatItWaitsFor(t *testing.T) {
 	scene(t, nil, func(t *testing.T, r *rig) {
 		const pause = 17 * time.Minute
 		r.library.befall(func(manifest.Ref) error {
-			return &downloader.StatusError{URL: "https://lab/x", Code: 429, RetryAfter: pause}
+			return &source.StatusError{URL: "https://lab/x", Code: 429, RetryAfter: pause}
 		})
 		began := time.Now()
 		id := r.pull("demo")
@@ -71,7 +72,7 @@ func TestAPassSaysWhatItWaitsFor(t *testing.T) {
 func TestAPlanSaysWhatItWaitsFor(t *testing.T) {
 	scene(t, nil, func(t *testing.T, r *rig) {
 		r.library.befall(func(manifest.Ref) error {
-			return &downloader.StatusError{URL: "https://lab/x", Code: 503, RetryAfter: time.Minute}
+			return &source.StatusError{URL: "https://lab/x", Code: 503, RetryAfter: time.Minute}
 		})
 		planned := make(chan error, 1)
 		began := time.Now()
@@ -143,7 +144,7 @@ func TestAFailedRefreshSaysWhatItWaitsFor(t *testing.T) {
 		r.want("demo", daemon.Failing)
 		r.wantWait("demo", "the next try", syscall.EHOSTUNREACH.Error(), r.dataset("demo").Next)
 		r.library.befall(func(manifest.Ref) error {
-			return &downloader.AccessError{Source: "physionet", Ref: ref(t, "demo@1.0"), Denial: downloader.Forbidden}
+			return &source.AccessError{Source: "physionet", Ref: ref(t, "demo@1.0"), Denial: source.Forbidden}
 		})
 		after(4 * time.Hour)
 		r.want("demo", daemon.Parked)

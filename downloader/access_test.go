@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -34,9 +35,9 @@ func guarded(files ...lookalike.GeneratedFile) lookalike.Project {
 	return p
 }
 
-func wantDenial(t testing.TB, err error, want downloader.Denial) {
+func wantDenial(t testing.TB, err error, want source.Denial) {
 	t.Helper()
-	var access *downloader.AccessError
+	var access *source.AccessError
 	if !errors.As(err, &access) {
 		t.Fatalf("error = %v, want an *AccessError", err)
 	}
@@ -64,15 +65,15 @@ func TestDenialsSayWhatToDo(t *testing.T) {
 		signed []string
 		login  physionet.Credentials
 		ref    manifest.Ref
-		want   downloader.Denial
+		want   source.Denial
 	}{
-		{"no credentials", nil, physionet.Credentials{}, demo, downloader.NoCredentials},
-		{"wrong password", []string{"demo@1.0"}, physionet.Credentials{User: "ada", Password: "wr0ng", From: "a test"}, demo, downloader.BadCredentials},
-		{"unknown user", nil, physionet.Credentials{User: "eve", Password: "wr0ng", From: "a test"}, demo, downloader.BadCredentials},
-		{"agreement not signed", nil, login, demo, downloader.Forbidden},
-		{"signed for another version", []string{"demo@0.9"}, login, demo, downloader.Forbidden},
-		{"unknown dataset", nil, login, manifest.Ref{Dataset: "dem", Version: "1.0"}, downloader.UnknownVersion},
-		{"unknown version", []string{"demo@1.0"}, login, manifest.Ref{Dataset: "demo", Version: "9.9"}, downloader.UnknownVersion},
+		{"no credentials", nil, physionet.Credentials{}, demo, source.NoCredentials},
+		{"wrong password", []string{"demo@1.0"}, physionet.Credentials{User: "ada", Password: "wr0ng", From: "a test"}, demo, source.BadCredentials},
+		{"unknown user", nil, physionet.Credentials{User: "eve", Password: "wr0ng", From: "a test"}, demo, source.BadCredentials},
+		{"agreement not signed", nil, login, demo, source.Forbidden},
+		{"signed for another version", []string{"demo@0.9"}, login, demo, source.Forbidden},
+		{"unknown dataset", nil, login, manifest.Ref{Dataset: "dem", Version: "1.0"}, source.UnknownVersion},
+		{"unknown version", []string{"demo@1.0"}, login, manifest.Ref{Dataset: "demo", Version: "9.9"}, source.UnknownVersion},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +100,7 @@ func TestAnUnknownDatasetHasNoNewestVersion(t *testing.T) {
 	s := newSite(t, nil, project(file("a", 10)))
 	r := newRig(t, rigOptions{site: s})
 	_, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "dem"}, nil)
-	wantDenial(t, err, downloader.UnknownVersion)
+	wantDenial(t, err, source.UnknownVersion)
 	ref, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "demo"}, nil)
 	if err != nil || ref != demo {
 		t.Errorf("Resolve(demo) = %v, %v, want %v", ref, err, demo)
@@ -148,7 +149,7 @@ func TestATrainingThatExpiresEndsThePass(t *testing.T) {
 	report, err := r.pullAnd(s, 40, func() {
 		s.UpdateUser("ada", func(u *lookalike.User) { u.Credentialed = false })
 	})
-	wantDenial(t, err, downloader.Forbidden)
+	wantDenial(t, err, source.Forbidden)
 	silent(t, err.Error())
 	kept := report.Files.Fetched
 	if report.State != store.Failed || kept < 38 {
@@ -167,7 +168,7 @@ func TestAPasswordChangedInMidPassEndsIt(t *testing.T) {
 	s := newSite(t, ada("demo@1.0"), guarded(manyFiles(200, 500)...))
 	r := newRig(t, rigOptions{site: s, user: login, connections: 2})
 	report, err := r.pullAnd(s, 30, func() { s.SetPassword("ada", "another one") })
-	wantDenial(t, err, downloader.BadCredentials)
+	wantDenial(t, err, source.BadCredentials)
 	silent(t, err.Error())
 	if report.Files.Fetched < 28 {
 		t.Errorf("%d files were kept, want the 30 that came", report.Files.Fetched)

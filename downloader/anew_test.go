@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -118,16 +119,16 @@ func TestAManifestThatChangesAtEachRequest(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 40)
 			var edition atomic.Int64
-			f.answer = func(r downloader.Request) error {
+			f.answer = func(r source.Request) error {
 				switch {
 				case r.Path == manifest.Name:
 					f.publish(demo, numberedObjects(40, fmt.Sprintf("edition %d", edition.Add(1))))
 				case !tt.has:
-					return downloader.ErrNotExist
+					return source.ErrNotExist
 				}
 				return nil
 			}
-			f.spoil = func(r downloader.Request, o *downloader.Object) {
+			f.spoil = func(r source.Request, o *source.Object) {
 				if r.Path != manifest.Name {
 					replaced(o, "of the edition before\n")
 				}
@@ -154,13 +155,13 @@ func TestRangesThatAreRefused(t *testing.T) {
 		name string
 		err  error
 	}{
-		{"without a Content-Range", downloader.ErrNoRange},
+		{"without a Content-Range", source.ErrNoRange},
 		{"with 400", status(http.StatusBadRequest)},
 		{"with 403", forbidden},
 		{"with 500", status(500)},
 		{"with 501", status(501)},
 		{"with 503", status(503)},
-		{"as if it were not there", fmt.Errorf("https://physionet.org/files/demo/1.0/big.csv: %w", downloader.ErrNotExist)},
+		{"as if it were not there", fmt.Errorf("https://physionet.org/files/demo/1.0/big.csv: %w", source.ErrNotExist)},
 		{"by no answer", &downloader.UnansweredError{After: 5 * time.Second}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -169,7 +170,7 @@ func TestRangesThatAreRefused(t *testing.T) {
 			objects["big.csv"] = big
 			f.publish(demo, objects)
 			f.versions[demo].Cut("big.csv", int64(len(big))*2/3)
-			f.answer = func(r downloader.Request) error {
+			f.answer = func(r source.Request) error {
 				if r.Offset > 0 {
 					return tt.err
 				}
@@ -199,7 +200,7 @@ func TestRangesThatBringNothing(t *testing.T) {
 			objects["big.csv"] = big
 			f.publish(demo, objects)
 			f.versions[demo].Cut("big.csv", int64(len(big))/2)
-			f.spoil = func(r downloader.Request, o *downloader.Object) {
+			f.spoil = func(r source.Request, o *source.Object) {
 				if r.Offset == 0 {
 					return
 				}
@@ -226,7 +227,7 @@ func TestRangesThatBreakOffGoOn(t *testing.T) {
 	big := bytes.Repeat([]byte("stay_id,caregiver_id\n"), 400_000)
 	f := newFickle("physionet", 1)
 	f.publish(demo, map[string][]byte{"big.csv": big})
-	f.spoil = func(r downloader.Request, o *downloader.Object) {
+	f.spoil = func(r source.Request, o *source.Object) {
 		if r.Path == "big.csv" {
 			o.Body = shortBody{struct {
 				io.Reader
@@ -252,7 +253,7 @@ func TestAPartialOutlivesAnOutage(t *testing.T) {
 	f.publish(demo, objects)
 	f.versions[demo].Cut("big.csv", int64(len(big))*3/4)
 	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
-		f.answer = func(r downloader.Request) error {
+		f.answer = func(r source.Request) error {
 			if r.Offset > 0 {
 				f.befall(sick(status(500)))
 				later(6*time.Minute, func() { f.befall(nil) })
@@ -284,7 +285,7 @@ func (b shortBody) Read(p []byte) (int, error) {
 func TestAnswersThatAreOddAndRight(t *testing.T) {
 	t.Run("a length that is too large", func(t *testing.T) {
 		f := newFickle("physionet", 20)
-		f.spoil = func(r downloader.Request, o *downloader.Object) {
+		f.spoil = func(r source.Request, o *source.Object) {
 			if r.Path != manifest.Name {
 				o.Size, o.Body = o.Size+11, shortBody{o.Body}
 			}
@@ -296,9 +297,9 @@ func TestAnswersThatAreOddAndRight(t *testing.T) {
 	t.Run("not modified", func(t *testing.T) {
 		f := newFickle("physionet", 20)
 		var said atomic.Int64
-		f.answer = func(r downloader.Request) error {
+		f.answer = func(r source.Request) error {
 			if r.Path != manifest.Name && said.Add(1) < 6 {
-				return downloader.ErrNotModified
+				return source.ErrNotModified
 			}
 			return nil
 		}
@@ -331,10 +332,10 @@ func TestAManifestThatIsBeingWritten(t *testing.T) {
 	whole := append(sumsOf(objects), fmt.Sprintf("%064d  %s\n", 0, manifest.Name)...)
 	objects[manifest.Name] = bytes.Join(bytes.SplitAfter(whole, []byte("\n"))[:120], nil)
 	f.publish(demo, objects)
-	f.spoil = func(_ downloader.Request, o *downloader.Object) { o.Modified = time.Now() }
+	f.spoil = func(_ source.Request, o *source.Object) { o.Modified = time.Now() }
 	inFakeTime(t, budgeted(4, &publisher{f, total + int64(len(whole))}), func(t *testing.T, r *rig) {
 		_, err := r.tryPull(t.Context())
-		if _, unfinished := errors.AsType[*downloader.UnfinishedManifestError](err); !unfinished || !errors.Is(err, downloader.ErrNotPublished) {
+		if _, unfinished := errors.AsType[*downloader.UnfinishedManifestError](err); !unfinished || !errors.Is(err, source.ErrNotPublished) {
 			t.Errorf("Pull = %v, want that the manifest is not finished", err)
 		}
 		objects[manifest.Name] = whole

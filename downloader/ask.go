@@ -8,17 +8,21 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"time"
+
+	"mimicsync/downloader/source"
 )
 
 // Open asks the source, as Source.Open does, for one who has acquired a
 // connection of its budget. It lets the budget know what answers take, and gives
 // up a connection on which no answer begins in many times what others take: a host
 // may accept more connections than it serves. That is an *UnansweredError.
-func (b Budgeted) Open(ctx context.Context, r Request) (*Object, error) { return b.open(ctx, r, 0) }
+func (b Budgeted) Open(ctx context.Context, r source.Request) (*source.Object, error) {
+	return b.open(ctx, r, 0)
+}
 
 // open is Open, with twice as much time for an answer for each time that it was
 // given up before: it may be one that takes long.
-func (b Budgeted) open(ctx context.Context, r Request, unanswered int) (*Object, error) {
+func (b Budgeted) open(ctx context.Context, r source.Request, unanswered int) (*source.Object, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &ask{b: b.Budget, cancel: cancel}
 	a.beside, a.limit = b.Budget.asks(b.Source, unanswered)
@@ -187,10 +191,10 @@ const (
 
 // asks returns how many others are waited for, and how long to wait for an answer
 // that was given up so many times before.
-func (b *Budget) asks(source Source, before int) (beside int, limit time.Duration) {
+func (b *Budget) asks(src source.Source, before int) (beside int, limit time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if idler, ok := source.(Idler); ok {
+	if idler, ok := src.(source.Idler); ok {
 		b.surplus.idler = idler
 	}
 	r := &b.replies
@@ -261,7 +265,7 @@ func (b *Budget) bodies(n int) {
 // surplus closes connections that lie idle: a host that serves only so many may
 // have others to serve. Guarded by its Budget.
 type surplus struct {
-	idler Idler
+	idler source.Idler
 	open  int // about how many connections there are
 	most  int // in use at once since timer was set
 	timer *time.Timer

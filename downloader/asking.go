@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"mimicsync/downloader/source"
 )
 
 // enter waits at a source's health for the turn of a request, and returns with a
@@ -49,7 +51,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, nil
 		}
 		t.p.s.release(c.Budgeted, err)
-		if _, wrong := errors.AsType[*MismatchError](err); wrong || errors.Is(err, ErrNotExist) { // what came before may be of another edition by now
+		if _, wrong := errors.AsType[*MismatchError](err); wrong || errors.Is(err, source.ErrNotExist) { // what came before may be of another edition by now
 			t.p.doubtManifest(ctx, false)
 		}
 		if ctx.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -25,7 +26,7 @@ func published(objects map[string][]byte) *sourcetest.Memory {
 }
 
 // benchSyncer works on an empty mirror. It is closed with the benchmark, or before by the function that comes with it.
-func benchSyncer(b *testing.B, source downloader.Source) (*downloader.Syncer, func()) {
+func benchSyncer(b *testing.B, source source.Source) (*downloader.Syncer, func()) {
 	b.Helper()
 	dir := b.TempDir()
 	place, err := store.Locate(dir, "")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 )
 
@@ -153,14 +154,14 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 	case validator == "":
 		from -= min(from, overlap)
 	}
-	object, err := t.ask(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator, NoneMatch: t.noneMatch(validator)})
+	object, err := t.ask(ctx, c, source.Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator, NoneMatch: t.noneMatch(validator)})
 	if different := t.recognise(object, err); different != nil {
 		if err == nil {
 			_ = object.Body.Close() // it has been read before
 		}
 		return different
 	}
-	if g.at > 0 && (errors.Is(err, ErrRange) || errors.Is(err, ErrChanged)) {
+	if g.at > 0 && (errors.Is(err, source.ErrRange) || errors.Is(err, source.ErrChanged)) {
 		return t.revoke(err.Error())
 	}
 	if err != nil {
@@ -197,8 +198,8 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 	t.mu.Unlock()
 	t.segs.trim(g, largestPiece)
 	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
-	object, err := t.ask(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
-	if errors.Is(err, ErrRange) || errors.Is(err, ErrChanged) {
+	object, err := t.ask(ctx, c, source.Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
+	if errors.Is(err, source.ErrRange) || errors.Is(err, source.ErrChanged) {
 		return t.revoke(err.Error())
 	}
 	if err != nil {
@@ -208,7 +209,7 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 	dog.heard()
 	switch {
 	case object.Validator != validator || object.Size != size:
-		return t.revoke(ErrChanged.Error())
+		return t.revoke(source.ErrChanged.Error())
 	case object.Offset != from:
 		return fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, from)
 	}
@@ -249,7 +250,7 @@ func (t *transfer) open() bool {
 
 // reserve asks for the room of a big object before a byte is paid for, and
 // records the partial, so that a kill finds it.
-func (t *transfer) reserve(object *Object) error {
+func (t *transfer) reserve(object *source.Object) error {
 	left := object.Size - t.segs.have()
 	if object.Size < 0 || left < preallocateFrom {
 		return nil
@@ -288,7 +289,7 @@ func (p *pass) tooLarge(size, need int64, room durable.Space) error {
 // copy writes a body to the partial until its segment is complete. The body
 // reaches up to the byte reach, -1 when unknown; where what comes next is nobody
 // else's, the segment grows.
-func (t *transfer) copy(object *Object, g *segment, dog *watchdog, buf []byte, reach int64) error {
+func (t *transfer) copy(object *source.Object, g *segment, dog *watchdog, buf []byte, reach int64) error {
 	filled, flushed := 0, time.Now()
 	for {
 		room := t.segs.limit(g, len(buf))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -52,7 +53,7 @@ var (
 )
 
 // answerOfStatus is what a status says about how many connections its host can bear.
-func answerOfStatus(e *StatusError) Answer {
+func answerOfStatus(e *source.StatusError) Answer {
 	switch {
 	case e.Code == http.StatusTooManyRequests:
 		return TooFast
@@ -166,4 +167,4 @@ func (e *UnfinishedManifestError) Error() string {
 }
 
 // Unwrap makes errors.Is(err, ErrNotPublished) true.
-func (e *UnfinishedManifestError) Unwrap() error { return ErrNotPublished }
+func (e *UnfinishedManifestError) Unwrap() error { return source.ErrNotPublished }

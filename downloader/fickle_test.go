@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 )
@@ -27,9 +28,9 @@ type fickle struct {
 	mu       sync.Mutex
 	versions map[manifest.Ref]*sourcetest.Memory
 	// answer is what a request for an object is answered with; nil: the object.
-	answer func(downloader.Request) error
+	answer func(source.Request) error
 	// spoil changes an object on its way; nil: nothing.
-	spoil func(downloader.Request, *downloader.Object)
+	spoil func(source.Request, *source.Object)
 	asked map[string]int // requests, by path
 	total int            // of them
 }
@@ -62,7 +63,7 @@ func (f *fickle) publish(ref manifest.Ref, objects map[string][]byte) {
 }
 
 // befall sets what requests are answered with from now on.
-func (f *fickle) befall(answer func(downloader.Request) error) {
+func (f *fickle) befall(answer func(source.Request) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answer = answer
@@ -82,11 +83,11 @@ func (f *fickle) askedFor(path string) int {
 	return f.asked[path]
 }
 
-// Name implements downloader.Source.
+// Name implements source.Source.
 func (f *fickle) Name() string { return f.name }
 
-// Open implements downloader.Source.
-func (f *fickle) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+// Open implements source.Source.
+func (f *fickle) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	select {
 	case <-time.After(10 * time.Millisecond):
 	case <-ctx.Done():
@@ -110,14 +111,14 @@ func (f *fickle) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 }
 
 // replaced makes an object's bytes others, as a proxy or a deployment does.
-func replaced(o *downloader.Object, by string) {
+func replaced(o *source.Object, by string) {
 	_ = o.Body.Close()
 	o.Body, o.Size = io.NopCloser(bytes.NewReader([]byte(by))), int64(len(by))
 }
 
 // sick answers requests for objects, and not for the manifest, with an error.
-func sick(err error) func(downloader.Request) error {
-	return func(r downloader.Request) error {
+func sick(err error) func(source.Request) error {
+	return func(r source.Request) error {
 		if r.Path == manifest.Name {
 			return nil
 		}
@@ -126,12 +127,12 @@ func sick(err error) func(downloader.Request) error {
 }
 
 func status(code int) error {
-	return &downloader.StatusError{URL: "https://physionet.org/files/demo/1.0/", Code: code}
+	return &source.StatusError{URL: "https://physionet.org/files/demo/1.0/", Code: code}
 }
 
 var (
 	badGateway = status(http.StatusBadGateway)
-	forbidden  = &downloader.AccessError{Denial: downloader.Forbidden, Source: "physionet", Ref: demo, User: "ada"}
+	forbidden  = &source.AccessError{Denial: source.Forbidden, Source: "physionet", Ref: demo, User: "ada"}
 )
 
 // sumsOf is the manifest of objects.
@@ -144,7 +145,7 @@ func sumsOf(objects map[string][]byte) []byte {
 }
 
 // budgeted are sources with connections of their own.
-func budgeted(connections int, sources ...downloader.Source) (all []downloader.Budgeted) {
+func budgeted(connections int, sources ...source.Source) (all []downloader.Budgeted) {
 	for _, s := range sources {
 		all = append(all, downloader.Budgeted{Source: s, Budget: downloader.NewBudget(connections)})
 	}

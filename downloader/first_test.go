@@ -10,13 +10,14 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
 // signedOut is what a login service in trouble says of an account.
-var signedOut = &downloader.AccessError{Denial: downloader.BadCredentials, Source: "physionet", User: "ada"}
+var signedOut = &source.AccessError{Denial: source.BadCredentials, Source: "physionet", User: "ada"}
 
 // The very first answer for a file, when nothing has come yet, is wrong, and the next
 // one would be right.
@@ -25,7 +26,7 @@ func TestTheVeryFirstAnswerIsAHiccup(t *testing.T) {
 		name string
 		err  error // nil: wrong bytes
 	}{
-		{"not there", downloader.ErrNotExist},
+		{"not there", source.ErrNotExist},
 		{"a refusal", forbidden},
 		{"a login that is doubted", signedOut},
 		{"other bytes", nil},
@@ -33,16 +34,16 @@ func TestTheVeryFirstAnswerIsAHiccup(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 25)
 			var answers atomic.Int64
-			first := func(r downloader.Request) bool { return r.Path != manifest.Name && answers.Add(1) == 1 }
+			first := func(r source.Request) bool { return r.Path != manifest.Name && answers.Add(1) == 1 }
 			if tt.err != nil {
-				f.answer = func(r downloader.Request) error {
+				f.answer = func(r source.Request) error {
 					if first(r) {
 						return tt.err
 					}
 					return nil
 				}
 			} else {
-				f.spoil = func(r downloader.Request, o *downloader.Object) {
+				f.spoil = func(r source.Request, o *source.Object) {
 					if first(r) {
 						replaced(o, "502 bad gateway, said a proxy")
 					}
@@ -67,10 +68,10 @@ func TestTroubleBeforeTheFirstFile(t *testing.T) {
 		lasts time.Duration
 	}{
 		{"other bytes", nil, 11 * time.Second},
-		{"no files", downloader.ErrNotExist, 13 * time.Second},
+		{"no files", source.ErrNotExist, 13 * time.Second},
 		{"refusals", forbidden, 12 * time.Second},
 		{"a login that is doubted", signedOut, 14 * time.Second},
-		{"pages", downloader.ErrWebPage, 3 * time.Minute},
+		{"pages", source.ErrWebPage, 3 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 120)
@@ -79,7 +80,7 @@ func TestTroubleBeforeTheFirstFile(t *testing.T) {
 			}
 			inFakeTime(t, budgeted(8, f), func(t *testing.T, r *rig) {
 				if tt.err == nil {
-					f.spoil = func(r downloader.Request, o *downloader.Object) {
+					f.spoil = func(r source.Request, o *source.Object) {
 						if r.Path != manifest.Name {
 							replaced(o, "it works!\n")
 						}
@@ -115,20 +116,20 @@ func TestAFirstFolderThatIsBrokenForGood(t *testing.T) {
 		err  error // nil: wrong bytes
 		want downloader.Reason
 	}{
-		{"not there", downloader.ErrNotExist, downloader.ReasonNotFound},
+		{"not there", source.ErrNotExist, downloader.ReasonNotFound},
 		{"closed", forbidden, downloader.ReasonDenied},
 		{"wrong", nil, downloader.ReasonChecksum},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 210) // 30 in each of seven folders
-			isBad := func(r downloader.Request) bool { return strings.HasPrefix(r.Path, "p00/") }
-			f.answer = func(r downloader.Request) error {
+			isBad := func(r source.Request) bool { return strings.HasPrefix(r.Path, "p00/") }
+			f.answer = func(r source.Request) error {
 				if isBad(r) {
 					return tt.err
 				}
 				return nil
 			}
-			f.spoil = func(r downloader.Request, o *downloader.Object) {
+			f.spoil = func(r source.Request, o *source.Object) {
 				if isBad(r) {
 					replaced(o, "of another edition")
 				}
@@ -156,13 +157,13 @@ func TestABrokenFolderCostsARequestForEachFile(t *testing.T) {
 		err  error
 		want downloader.Reason
 	}{
-		{"not there", downloader.ErrNotExist, downloader.ReasonNotFound},
+		{"not there", source.ErrNotExist, downloader.ReasonNotFound},
 		{"closed", forbidden, downloader.ReasonDenied},
-		{"pages", downloader.ErrWebPage, downloader.ReasonNetwork},
+		{"pages", source.ErrWebPage, downloader.ReasonNetwork},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 2100)
-			f.answer = func(r downloader.Request) error {
+			f.answer = func(r source.Request) error {
 				if strings.HasPrefix(r.Path, "p03/") {
 					return tt.err
 				}
@@ -191,7 +192,7 @@ func TestALoginThatIsDoubtedForGood(t *testing.T) {
 	f.befall(sick(signedOut))
 	inFakeTime(t, budgeted(5, f), func(t *testing.T, r *rig) {
 		report, err := r.tryPull(t.Context())
-		if access, ok := errors.AsType[*downloader.AccessError](err); !ok || access.Denial != downloader.BadCredentials {
+		if access, ok := errors.AsType[*source.AccessError](err); !ok || access.Denial != source.BadCredentials {
 			t.Errorf("Pull = %v, want that the account is refused", err)
 		}
 		if n := f.requests(); n > 30 || report.Elapsed > time.Minute {
@@ -224,7 +225,7 @@ func TestAManifestThatIsNoneForAWhile(t *testing.T) {
 		for _, lasts := range []time.Duration{20 * time.Second, time.Hour} {
 			t.Run(tt.name+" for "+lasts.String(), func(t *testing.T) {
 				f := newFickle("physionet", 9)
-				f.spoil = func(r downloader.Request, o *downloader.Object) {
+				f.spoil = func(r source.Request, o *source.Object) {
 					if r.Path == manifest.Name {
 						replaced(o, tt.text)
 					}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mimicsync/downloader/source"
 )
 
 // A host 90 ms away has 4,000 small files and, in one of two passes, a big one
@@ -65,24 +67,24 @@ func waitingFor(b *Budget) int {
 
 // What a host says is no reason for more connections unless it brought bytes.
 func TestBudgetGrowsOnBytesAlone(t *testing.T) {
-	errorOf := func(code int) error { return &StatusError{Code: code} }
+	errorOf := func(code int) error { return &source.StatusError{Code: code} }
 	for _, tt := range []struct {
 		name string
 		err  error
 		most int // the limit after such answers alone, while others wait
 	}{
 		{"bytes", nil, 8},
-		{"304", ErrNotModified, 2},
-		{"404", ErrNotExist, 2},
-		{"403", &AccessError{Denial: Forbidden}, 2},
-		{"416", ErrRange, 2},
+		{"304", source.ErrNotModified, 2},
+		{"404", source.ErrNotExist, 2},
+		{"403", &source.AccessError{Denial: source.Forbidden}, 2},
+		{"416", source.ErrRange, 2},
 		{"418", errorOf(418), 2},
 		{"500", errorOf(500), 1},
 		{"502", errorOf(502), 1},
 		{"504", errorOf(504), 1},
 		{"520", errorOf(520), 1},
 		{"503", errorOf(503), 1},
-		{"web page", ErrWebPage, 2},
+		{"web page", source.ErrWebPage, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -94,11 +95,11 @@ func (h *health) isLate(begun time.Time) bool { return h.trouble != nil && begun
 
 // answered notes how a request for an entry ended. tolerance is how many failures
 // in a row are no more than what a busy host says to so many connections.
-func (h *health) answered(source string, ref manifest.Ref, err error, tolerance int, begun time.Time) {
-	_, refused := errors.AsType[*AccessError](err)
+func (h *health) answered(src string, ref manifest.Ref, err error, tolerance int, begun time.Time) {
+	_, refused := errors.AsType[*source.AccessError](err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch letIn := h.letsIn(source, ref); {
+	switch letIn := h.letsIn(src, ref); {
 	case refused && !letIn: // it never gave anything: that is no hiccup
 	case err == nil && h.isLate(begun):
 	case err == nil:
@@ -106,10 +107,10 @@ func (h *health) answered(source string, ref manifest.Ref, err error, tolerance 
 		if h.wrong < manyFailures { // else a right digest is waited for
 			h.mend()
 		}
-	case isTrouble(err), errors.Is(err, ErrNotExist) && letIn:
+	case isTrouble(err), errors.Is(err, source.ErrNotExist) && letIn:
 		h.failed++
 		if h.failed >= max(h.many(), tolerance) {
-			h.fall(source, ref, err)
+			h.fall(src, ref, err)
 		}
 	}
 }
@@ -227,7 +228,7 @@ func (h *health) asked(err error) {
 	h.asking = false
 	switch {
 	case h.trouble == nil, err != nil && outcomeOf(err) == "": // over, or broken off: another one asks
-	case isTrouble(err), errors.Is(err, ErrNotExist):
+	case isTrouble(err), errors.Is(err, source.ErrNotExist):
 		h.trouble, h.cleared = err, 0
 		now := time.Now()
 		h.next = now.Add(h.waits.NextBackOff())
@@ -252,13 +253,13 @@ func later(a, b time.Time) time.Time {
 // limitOf is how long the trouble may last for who has that much patience. The
 // caller holds mu.
 func (h *health) limitOf(limit time.Duration) time.Duration {
-	_, access := errors.AsType[*AccessError](h.trouble)
+	_, access := errors.AsType[*source.AccessError](h.trouble)
 	switch {
 	case access && limit < outageLimit:
 		return min(limit, accessElsewhere)
 	case h.unknown && mayBeItsOwn(h.trouble):
 		return min(limit, unknownOutage)
-	case access, errors.Is(h.trouble, ErrNotExist):
+	case access, errors.Is(h.trouble, source.ErrNotExist):
 		return min(limit, accessOutage)
 	}
 	return limit
@@ -267,9 +268,9 @@ func (h *health) limitOf(limit time.Duration) time.Duration {
 // mayBeItsOwn reports whether a failure may well be that of an entry, or of the folder
 // that it is in: nobody waits long for that where there is nothing to compare by.
 func mayBeItsOwn(err error) bool {
-	_, access := errors.AsType[*AccessError](err)
+	_, access := errors.AsType[*source.AccessError](err)
 	_, wrong := errors.AsType[*MismatchError](err)
-	return access || wrong || errors.Is(err, ErrNotExist)
+	return access || wrong || errors.Is(err, source.ErrNotExist)
 }
 
 // believe ends a trouble without anything to compare by: what fails from here on is
@@ -311,9 +312,9 @@ func isTrouble(err error) bool {
 	if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNoService) || isOutOfFiles(err) {
 		return false
 	}
-	if access, ok := errors.AsType[*AccessError](err); ok {
+	if access, ok := errors.AsType[*source.AccessError](err); ok {
 		switch access.Cause {
-		case "", CauseNotGranted, CauseOwner, CauseShut, CauseAccessPoint, CauseIdentityPolicy, CauseNoLogin, CauseStranger, CauseUnexplained:
+		case "", source.CauseNotGranted, source.CauseOwner, source.CauseShut, source.CauseAccessPoint, source.CauseIdentityPolicy, source.CauseNoLogin, source.CauseStranger, source.CauseUnexplained:
 			return !access.Sure
 		}
 		return false
@@ -324,7 +325,7 @@ func isTrouble(err error) bool {
 
 // retryAfter is how long the host asks not to be asked.
 func retryAfter(err error) time.Duration {
-	if status, ok := errors.AsType[*StatusError](err); ok {
+	if status, ok := errors.AsType[*source.StatusError](err); ok {
 		return status.RetryAfter
 	}
 	return 0

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -24,7 +25,7 @@ func TestABrokenEntryIsNoTroubleOfItsHost(t *testing.T) {
 		reason  downloader.Reason
 		counted int // tries that count
 	}{
-		{"a web page", downloader.ErrWebPage, downloader.ReasonNetwork, 4},
+		{"a web page", source.ErrWebPage, downloader.ReasonNetwork, 4},
 		{"a wrong digest", nil, downloader.ReasonChecksum, 4},
 		{"a refusal", forbidden, downloader.ReasonDenied, 3},
 		{"an error of the server", status(500), downloader.ReasonNetwork, 8},
@@ -32,14 +33,14 @@ func TestABrokenEntryIsNoTroubleOfItsHost(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 60)
-			f.answer = func(r downloader.Request) error {
+			f.answer = func(r source.Request) error {
 				if r.Path == bad {
 					return tt.err
 				}
 				return nil
 			}
 			if tt.err == nil {
-				f.spoil = func(r downloader.Request, o *downloader.Object) {
+				f.spoil = func(r source.Request, o *source.Object) {
 					if r.Path == bad {
 						replaced(o, "other bytes")
 					}
@@ -68,7 +69,7 @@ func TestABrokenEntryIsNoTroubleOfItsHost(t *testing.T) {
 // said of each file after one request, within seconds, and not taken for a spell.
 func TestWhatIsPackedOnTheWayIsNamed(t *testing.T) {
 	f := newFickle("physionet", 70)
-	f.befall(sick(fmt.Errorf("https://physionet.org/x.csv: %w", &downloader.EncodingError{Encoding: "deflate"})))
+	f.befall(sick(fmt.Errorf("https://physionet.org/x.csv: %w", &source.EncodingError{Encoding: "deflate"})))
 	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
 		report := r.patiently()
 		wantFiles(t, report, store.Incomplete, store.Files{Total: 70, Failed: 70})
@@ -94,9 +95,9 @@ func TestASpellOfTroubleCostsNoFileAndFewRequests(t *testing.T) {
 		{"a gateway without its server", badGateway, 4 * time.Minute, 39},
 		{"an unavailable server", status(503), 4 * time.Minute, 39},
 		{"too many requests", status(429), 4 * time.Minute, 39},
-		{"a web page", downloader.ErrWebPage, 7 * time.Minute, 39},
+		{"a web page", source.ErrWebPage, 7 * time.Minute, 39},
 		{"refusals", forbidden, 110 * time.Second, 25},
-		{"a login that is doubted", &downloader.AccessError{Denial: downloader.BadCredentials, Source: "physionet", User: "ada"}, 80 * time.Second, 25},
+		{"a login that is doubted", &source.AccessError{Denial: source.BadCredentials, Source: "physionet", User: "ada"}, 80 * time.Second, 25},
 		{"wrong digests", nil, 20 * time.Second, 25},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,7 +112,7 @@ func TestASpellOfTroubleCostsNoFileAndFewRequests(t *testing.T) {
 					}
 					f.mu.Lock()
 					defer f.mu.Unlock()
-					f.spoil = func(r downloader.Request, o *downloader.Object) {
+					f.spoil = func(r source.Request, o *source.Object) {
 						if r.Path != manifest.Name {
 							replaced(o, "a page that says text/plain")
 						}
@@ -145,9 +146,9 @@ func TestWhatCameBeforeIsGone(t *testing.T) {
 	inFakeTime(t, budgeted(1, f), func(t *testing.T, r *rig) {
 		wantFiles(t, r.pull("p00/**", "p01/**", "p02/**"), store.Complete, store.Files{Total: 3, Fetched: 3})
 		gone := []string{"p00/0000.dat", "p02/0002.dat", "p03/0003.dat", "p04/0004.dat", "p05/0005.dat"}
-		f.befall(func(r downloader.Request) error {
+		f.befall(func(r source.Request) error {
 			if slices.Contains(gone, r.Path) {
-				return fmt.Errorf("%s: %w", r.Path, downloader.ErrNotExist)
+				return fmt.Errorf("%s: %w", r.Path, source.ErrNotExist)
 			}
 			return nil
 		})
@@ -239,13 +240,13 @@ func TestASickStoreIsLeftForTheNextSource(t *testing.T) {
 	}{
 		{"unavailable", status(503), 3 * time.Minute},
 		{"broken", status(500), 3 * time.Minute},
-		{"behind a proxy that wants a password", &downloader.ProxyError{Code: 407}, 3 * time.Minute},
-		{"refusing all", &downloader.AccessError{Denial: downloader.Forbidden, Cause: downloader.CauseNotGranted, Source: "s3", Ref: demo}, 3 * time.Minute},
-		{"a portal", downloader.ErrWebPage, 3 * time.Minute},
+		{"behind a proxy that wants a password", &source.ProxyError{Code: 407}, 3 * time.Minute},
+		{"refusing all", &source.AccessError{Denial: source.Forbidden, Cause: source.CauseNotGranted, Source: "s3", Ref: demo}, 3 * time.Minute},
+		{"a portal", source.ErrWebPage, 3 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sickStore, well := newFickle("s3", 2000), newFickle("physionet", 2000)
-			sickStore.answer = func(downloader.Request) error { return tt.err }
+			sickStore.answer = func(source.Request) error { return tt.err }
 			sources := budgeted(8, sickStore, well)
 			synctestRig(t, sources, &sources[1], func(t *testing.T, r *rig) {
 				report := r.patiently()

@@ -12,12 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
 // named is a Source of which only the name matters.
 type named struct {
-	Source
+	source.Source
 	name string
 }
 
@@ -128,11 +129,11 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&StatusError{URL: "https://physionet.org/files/demo/1.0/a.csv?x=1", Code: 503}, "status 503 (busy)"},
-		{&StatusError{URL: "https://physionet.org/api/v1/project/published/demo/", Code: 429}, "status 429 (too many requests)"},
-		{&StatusError{URL: "https://physionet.org/x", Code: 599}, "status 599"},
-		{&StatusError{URL: "s3://physionet-open/demo/1.0/a.csv", Code: 503}, "status 503 (busy)"},
-		{&StatusError{URL: "gs://demo-1.0.physionet.org/a b.csv", Code: 502}, "status 502 (bad gateway)"},
+		{&source.StatusError{URL: "https://physionet.org/files/demo/1.0/a.csv?x=1", Code: 503}, "status 503 (busy)"},
+		{&source.StatusError{URL: "https://physionet.org/api/v1/project/published/demo/", Code: 429}, "status 429 (too many requests)"},
+		{&source.StatusError{URL: "https://physionet.org/x", Code: 599}, "status 599"},
+		{&source.StatusError{URL: "s3://physionet-open/demo/1.0/a.csv", Code: 503}, "status 503 (busy)"},
+		{&source.StatusError{URL: "gs://demo-1.0.physionet.org/a b.csv", Code: 502}, "status 502 (bad gateway)"},
 		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: refused}, "10.0.0.7:443 refuses connections"},
 		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: &net.OpError{Op: "proxyconnect", Net: "tcp", Err: refused}}, "the proxy 10.0.0.7:443 refuses connections"},
 		{&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "physionet.lab", Server: "10.0.0.1:53", IsNotFound: true}}, "no address is known of physionet.lab"},
@@ -140,7 +141,7 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Addr: refused.Addr, Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, "10.0.0.7:443 cannot be reached (no route to host)"},
 		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: fmt.Errorf("the server hung up without an answer: %w", io.EOF)}, "it hung up without an answer"},
 		{fmt.Errorf("read the manifest: %w", io.ErrUnexpectedEOF), "read the manifest: the connection was cut"},
-		{&ProxyError{Proxy: "http://proxy.lab:3128", Host: "physionet.org:443", Code: 407}, "the proxy http://proxy.lab:3128 does not connect to physionet.org:443: status 407 (Proxy Authentication Required)"},
+		{&source.ProxyError{Proxy: "http://proxy.lab:3128", Host: "physionet.org:443", Code: 407}, "the proxy http://proxy.lab:3128 does not connect to physionet.org:443: status 407 (Proxy Authentication Required)"},
 		{errors.New("physionet sends a web page instead of files; it is asked again"), "it sends a web page instead of files; it is asked again"},
 	} {
 		p := new(Progress)

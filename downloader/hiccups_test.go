@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )

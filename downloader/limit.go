@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"mimicsync/downloader/source"
 )
 
 // Within ends passes in good order, with ErrLimit, when some time is over; 0 is no
@@ -27,7 +29,7 @@ type spending struct {
 // Options.MaxTransfer and MaxCost; manifests do not, or a pass whose limit is
 // below its manifest's size would never get anywhere. unanswered is how often the
 // entry was given up before because no answer began.
-func (p *pass) open(ctx context.Context, from *candidate, r Request, unanswered int32) (*Object, error) {
+func (p *pass) open(ctx context.Context, from *candidate, r source.Request, unanswered int32) (*source.Object, error) {
 	if err := p.afford(from, 0, 1); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -52,7 +53,7 @@ func TestABadManifestChangesNothing(t *testing.T) {
 			tt.spoil(s)
 
 			report, err := r.tryPull(t.Context())
-			if !errors.Is(err, downloader.ErrManifest) && !errors.Is(err, downloader.ErrWebPage) || report.State != store.Failed {
+			if !errors.Is(err, downloader.ErrManifest) && !errors.Is(err, source.ErrWebPage) || report.State != store.Failed {
 				t.Errorf("Pull = %+v, %v, want failed with %v", report, err, downloader.ErrManifest)
 			}
 			after, _, err := r.store.Version(demo)
@@ -299,7 +300,7 @@ func TestAManifestIsClosedBeforeItIsRenamed(t *testing.T) {
 func TestAManifestWithoutEnd(t *testing.T) {
 	f := newFickle("physionet", 1)
 	var read atomic.Int64
-	f.spoil = func(r downloader.Request, o *downloader.Object) {
+	f.spoil = func(r source.Request, o *source.Object) {
 		if r.Path == manifest.Name {
 			_ = o.Body.Close()
 			o.Size, o.Body = -1, io.NopCloser(&endless{"too many requests, try later ", &read})

@@ -4,18 +4,19 @@ import (
 	"fmt"
 	"testing"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
 // An entry that no source gave fails for what can be done something about.
 func TestTheReasonOfSeveralMisses(t *testing.T) {
 	var (
-		login    = &AccessError{Denial: NoCredentials, Source: "gcs", Detail: "log in"}
-		denied   = &AccessError{Denial: Forbidden, Source: "gcs", Ref: manifest.Ref{Dataset: "demo", Version: "1.0"}}
-		trouble  = fmt.Errorf("read: %w", &StatusError{URL: "https://physionet.org/a", Code: 502})
+		login    = &source.AccessError{Denial: source.NoCredentials, Source: "gcs", Detail: "log in"}
+		denied   = &source.AccessError{Denial: source.Forbidden, Source: "gcs", Ref: manifest.Ref{Dataset: "demo", Version: "1.0"}}
+		trouble  = fmt.Errorf("read: %w", &source.StatusError{URL: "https://physionet.org/a", Code: 502})
 		short    = &SizeError{Want: 2, Got: 1}
 		mismatch = &MismatchError{Path: "a"}
-		missing  = fmt.Errorf("s3://b/a: %w", ErrNotExist)
+		missing  = fmt.Errorf("s3://b/a: %w", source.ErrNotExist)
 	)
 	for _, tt := range []struct {
 		errs []error

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"mimicsync/downloader/source"
 )
 
 // Observer hears what passes do, for metrics. Its methods are called from many
@@ -40,16 +42,16 @@ func (s *Syncer) answered(source string, err error) {
 // outcomeOf is an Observer's word for the end of a request, empty for one that
 // was broken off, or never made.
 func outcomeOf(err error) string {
-	var access *AccessError
-	var status *StatusError
+	var access *source.AccessError
+	var status *source.StatusError
 	switch {
 	case err == nil:
 		return "ok"
 	case errors.Is(err, context.Canceled), errors.Is(err, ErrInterrupted), errors.Is(err, errVoid), errors.Is(err, ErrLimit):
 		return ""
-	case errors.Is(err, ErrNotModified):
+	case errors.Is(err, source.ErrNotModified):
 		return "not_modified"
-	case errors.Is(err, ErrNotExist):
+	case errors.Is(err, source.ErrNotExist):
 		return "not_found"
 	case errors.As(err, &access):
 		return "denied"

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
 
@@ -26,7 +27,7 @@ type crowded struct {
 	open atomic.Int32
 }
 
-func (c *crowded) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+func (c *crowded) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	defer c.open.Add(-1)
 	if c.open.Add(1) > 9 {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}

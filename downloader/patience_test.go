@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -45,16 +46,16 @@ func TestPatienceCountsTries(t *testing.T) {
 		atLeast time.Duration
 		atMost  time.Duration
 	}{
-		{"a server that is away for now", &StatusError{Code: 502}, maxTransient, 30 * time.Second, 3 * time.Minute},
+		{"a server that is away for now", &source.StatusError{Code: 502}, maxTransient, 30 * time.Second, 3 * time.Minute},
 		{"a reset", syscall.ECONNRESET, maxTransient, 30 * time.Second, 3 * time.Minute},
 		{"a stall", ErrStalled, maxTransient, 30 * time.Second, 3 * time.Minute},
 		{"wrong bytes", &MismatchError{}, maxWrong, time.Second, 10 * time.Second},
-		{"a web page", ErrWebPage, maxWrong, time.Second, 10 * time.Second},
-		{"no such file", ErrNotExist, 1, 0, 0},
-		{"a refusal", &AccessError{Denial: Forbidden}, 1, 0, 0},
-		{"a wrong password", &AccessError{Denial: BadCredentials}, 1, 0, 0},
+		{"a web page", source.ErrWebPage, maxWrong, time.Second, 10 * time.Second},
+		{"no such file", source.ErrNotExist, 1, 0, 0},
+		{"a refusal", &source.AccessError{Denial: source.Forbidden}, 1, 0, 0},
+		{"a wrong password", &source.AccessError{Denial: source.BadCredentials}, 1, 0, 0},
 		{"a full disk", &fs.PathError{Op: "write", Err: syscall.ENOSPC}, 1, 0, 0},
-		{"Retry-After", &StatusError{Code: 429, RetryAfter: 5 * time.Minute}, maxTransient, 35 * time.Minute, 36 * time.Minute},
+		{"Retry-After", &source.StatusError{Code: 429, RetryAfter: 5 * time.Minute}, maxTransient, 35 * time.Minute, 36 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -145,7 +146,7 @@ func TestPatienceEndsWithItsContext(t *testing.T) {
 		time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) })
 		start := time.Now()
 		err := newPatience(NewBudget(1)).persist(ctx, func() (bool, error) {
-			return false, &StatusError{Code: 503, RetryAfter: time.Hour}
+			return false, &source.StatusError{Code: 503, RetryAfter: time.Hour}
 		}, func(error, time.Duration) {})
 		if !errors.Is(err, ErrInterrupted) || time.Since(start) != time.Second {
 			t.Errorf("persist = %v after %v, want %v after 1 s", err, time.Since(start), ErrInterrupted)
@@ -178,10 +179,10 @@ func TestClassify(t *testing.T) {
 		want   verdict
 		reason Reason
 	}{
-		{&AccessError{Denial: NoCredentials}, barred, ReasonUnauthorized},
-		{&AccessError{Denial: BadCredentials}, barred, ReasonUnauthorized},
-		{&AccessError{Denial: Forbidden}, permanent, ReasonDenied},
-		{fmt.Errorf("x: %w", ErrNotExist), permanent, ReasonNotFound},
+		{&source.AccessError{Denial: source.NoCredentials}, barred, ReasonUnauthorized},
+		{&source.AccessError{Denial: source.BadCredentials}, barred, ReasonUnauthorized},
+		{&source.AccessError{Denial: source.Forbidden}, permanent, ReasonDenied},
+		{fmt.Errorf("x: %w", source.ErrNotExist), permanent, ReasonNotFound},
 		{&SpaceError{Err: syscall.ENOSPC}, fatal, ReasonNoSpace},
 		{&SpaceError{Need: 2, Free: 1}, fatal, ReasonNoSpace},
 		{&SpaceError{Need: 2, Free: 1, Disk: 1}, permanent, ReasonNoSpace},
@@ -191,10 +192,10 @@ func TestClassify(t *testing.T) {
 		{&fs.PathError{Op: "open", Err: syscall.EACCES}, permanent, ReasonIO},
 		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), permanent, ReasonUnsafePath},
 		{errors.Join(&MismatchError{}, nil), wrong, ReasonChecksum},
-		{onTheWay(&EncodingError{Encoding: "br"}), permanent, ReasonNetwork},
+		{onTheWay(&source.EncodingError{Encoding: "br"}), permanent, ReasonNetwork},
 		{&SizeError{Want: 2, Got: 1}, transient, ReasonSize},
 		{&SizeError{Want: 1, Got: 2}, wrong, ReasonSize},
-		{&StatusError{Code: 500}, transient, ReasonNetwork},
+		{&source.StatusError{Code: 500}, transient, ReasonNetwork},
 		{onTheWay(io.ErrUnexpectedEOF), transient, ReasonNetwork},
 		{onTheWay(refused), unreachable, ReasonNetwork},
 		{onTheWay(&net.DNSError{Err: "no such host"}), unreachable, ReasonNetwork},

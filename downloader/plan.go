@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -47,7 +48,7 @@ type SourcePlan struct {
 	Cost  Money
 	// Refused is why the source would give nothing before a person has acted, nil
 	// if it gives. Then Bytes and Cost are unknown.
-	Refused *AccessError
+	Refused *source.AccessError
 	// Unlisted is the trouble for which the source, which can list, did not: what it
 	// has is unknown, and that may pass. Nil if there was none.
 	Unlisted error
@@ -166,8 +167,8 @@ func (p *pass) started() int64 {
 // askSource finds out what a source would give: by its listing, if it has one for
 // us, and by whether we may read.
 func (p *pass) askSource(ctx context.Context, c *candidate, e *SourcePlan) error {
-	var refused *AccessError
-	lister, lists := c.Source.(Lister)
+	var refused *source.AccessError
+	lister, lists := c.Source.(source.Lister)
 	switch unheard := p.tally.report.AuthorityErr; {
 	case lists:
 		if err := p.askListing(ctx, c, lister, e); err != nil {
@@ -198,7 +199,7 @@ func (p *pass) mayRead(ctx context.Context, c *candidate) error {
 	if err := c.Budget.Acquire(ctx); err != nil {
 		return err
 	}
-	object, err := c.Open(ctx, Request{Ref: p.ref, Path: manifest.Name, Length: 1})
+	object, err := c.Open(ctx, source.Request{Ref: p.ref, Path: manifest.Name, Length: 1})
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, object.Body, 2) // so that the connection can be used again
 		_ = object.Body.Close()                     // that it came is the answer
@@ -209,7 +210,7 @@ func (p *pass) mayRead(ctx context.Context, c *candidate) error {
 
 // askListing takes the sizes from the source's listing. e stays as it is where the
 // listing is refused, or takes too long; trouble is noted in it.
-func (p *pass) askListing(ctx context.Context, c *candidate, lister Lister, e *SourcePlan) error {
+func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Lister, e *SourcePlan) error {
 	wanted, err := p.wanted()
 	if err != nil {
 		return err
@@ -239,7 +240,7 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister Lister, e *S
 		return nil
 	}
 	p.s.Logger.WarnContext(ctx, "no listing", "dataset", p.ref.String(), "from", c.Name(), "err", err)
-	_, refused := errors.AsType[*AccessError](err)
+	_, refused := errors.AsType[*source.AccessError](err)
 	switch {
 	case refused, listing.Err() != nil && listed > 0: // it may be long, and nothing be wrong with it
 	case listing.Err() != nil:

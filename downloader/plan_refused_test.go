@@ -7,8 +7,9 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -30,29 +31,29 @@ func TestAPlanTellsWhoRefuses(t *testing.T) {
 	files := manyFiles(3, 2000)
 	refusals := map[string]struct {
 		source func(t *testing.T) downloader.Budgeted
-		cause  downloader.Cause
+		cause  source.Cause
 	}{
 		"a key that was deleted": {func(t *testing.T) downloader.Budgeted {
 			t.Helper()
 			a := signed(t, nil, withManifest(files...)...)
 			a.RemoveKey("AKIAIOSFODNN7EXAMPLE")
 			return a.source
-		}, downloader.CauseUnknownKey},
+		}, source.CauseUnknownKey},
 		"a session that is over": {func(t *testing.T) downloader.Budgeted {
 			t.Helper()
 			a := signed(t, nil, withManifest(files...)...)
 			a.DropSessions()
 			return a.source
-		}, downloader.CauseLoginExpired},
+		}, source.CauseLoginExpired},
 		"no such bucket": {func(t *testing.T) downloader.Budgeted {
 			t.Helper()
 			g := newGoogle(t, gcs.Options{Anonymous: true, Bucket: func(manifest.Ref) string { return "elsewhere" }}, lookalike.Bucket{}, files...)
 			return g.source
-		}, downloader.CauseNoBucket},
+		}, source.CauseNoBucket},
 		"nobody pays": {func(t *testing.T) downloader.Budgeted {
 			t.Helper()
 			return dear(newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{RequesterPays: true}, withManifest(files...)...).source)
-		}, downloader.CauseNoBillingProject},
+		}, source.CauseNoBillingProject},
 		"files that may be listed and not read": {func(t *testing.T) downloader.Budgeted {
 			t.Helper()
 			a := newAmazon(t, nil, withManifest(files...)...)
@@ -61,7 +62,7 @@ func TestAPlanTellsWhoRefuses(t *testing.T) {
 				Match: func(r *http.Request) bool { return !strings.Contains(r.URL.RawQuery, "list-type") },
 			})
 			return a.source
-		}, downloader.CauseStranger},
+		}, source.CauseStranger},
 	}
 	for name, tt := range refusals {
 		t.Run(name, func(t *testing.T) {
@@ -80,10 +81,10 @@ func TestAPlanTellsWhoRefuses(t *testing.T) {
 func TestAPlanTellsTroubleFromRefusals(t *testing.T) {
 	t.Parallel()
 	files := manyFiles(3, 2000)
-	eachStore(t, func(t *testing.T, host *lookalike.Host, source downloader.Budgeted) {
+	eachStore(t, func(t *testing.T, host *lookalike.Host, src downloader.Budgeted) {
 		host.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusBadGateway})
-		got := planFrom(t, source, files...)
-		status, ok := errors.AsType[*downloader.StatusError](got.Unlisted)
+		got := planFrom(t, src, files...)
+		status, ok := errors.AsType[*source.StatusError](got.Unlisted)
 		if !ok || status.Code != http.StatusBadGateway || got.Refused != nil || got.Bytes != -1 || got.Basis != downloader.BasisUnknown {
 			t.Errorf("plan = %+v, want what is there to be unknown for the status 502", got)
 		}

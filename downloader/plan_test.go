@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -81,7 +82,7 @@ func (p *pass) doubtManifest(ctx context.Context, last bool) {
 	case err == nil && v.Manifest.Digest != p.version.Manifest.Digest:
 		p.s.Logger.WarnContext(ctx, "the manifest was made anew", "dataset", p.ref.String(), "entries", v.Manifest.Entries)
 		p.stop(errRenewed)
-	case err != nil && !errors.Is(err, ErrNotModified):
+	case err != nil && !errors.Is(err, source.ErrNotModified):
 		p.s.Logger.WarnContext(ctx, "the manifest cannot be compared", "dataset", p.ref.String(), "err", err)
 	}
 }
@@ -220,17 +221,17 @@ func (s *Syncer) lookAt(ctx context.Context, b Budgeted, ref manifest.Ref) (err 
 	defer func() { s.release(b, err) }()
 	ctx, dog := watch(ctx, s.IdleTimeout)
 	defer dog.end()
-	if publisher, ok := b.Source.(Publisher); ok && ref.Version == "" {
+	if publisher, ok := b.Source.(source.Publisher); ok && ref.Version == "" {
 		_, err = publisher.Latest(ctx, ref.Dataset)
 		return err
 	}
-	request := Request{Ref: ref, Path: manifest.Name}
+	request := source.Request{Ref: ref, Path: manifest.Name}
 	if v, err := s.known(ref); err == nil && v.Manifest.Source == b.Name() {
 		request.NoneMatch = v.Manifest.Validator
 	}
 	object, err := b.Open(ctx, request)
 	switch {
-	case errors.Is(err, ErrNotModified):
+	case errors.Is(err, source.ErrNotModified):
 		return nil
 	case err != nil:
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -95,7 +96,7 @@ func (p *pass) isDone(former, inForce store.Manifest) bool {
 // asked for it.
 func isUnheard(err error) bool {
 	v, reason := classify(err)
-	return v != fatal && reason != ReasonIO && (!errors.Is(err, ErrManifest) || errors.Is(err, ErrNotExist))
+	return v != fatal && reason != ReasonIO && (!errors.Is(err, ErrManifest) || errors.Is(err, source.ErrNotExist))
 }
 
 // manifestElsewhere finds a manifest after the authority was not heard, for the
@@ -139,10 +140,10 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
 	})
 	switch {
-	case err == nil, errors.Is(err, ErrNotModified):
+	case err == nil, errors.Is(err, source.ErrNotModified):
 		b.Budget.health.list(b.Name(), p.ref)
 		return nil
-	case errors.Is(err, ErrNotExist):
+	case errors.Is(err, source.ErrNotExist):
 		return fmt.Errorf("%w: %s has no %s for %s: %w", ErrManifest, b.Name(), manifest.Name, p.ref, err)
 	}
 	return err
@@ -160,8 +161,8 @@ func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
 
 // manifestRequest asks for the manifest, if it is another one than known; whatever it
 // is where that is in doubt.
-func (p *pass) manifestRequest(b Budgeted, known store.Manifest) Request {
-	r := Request{Ref: p.ref, Path: manifest.Name}
+func (p *pass) manifestRequest(b Budgeted, known store.Manifest) source.Request {
+	r := source.Request{Ref: p.ref, Path: manifest.Name}
 	if known.Source == b.Name() && !p.isDoubted(known) {
 		r.NoneMatch = known.Validator
 	}
@@ -194,7 +195,7 @@ func (z *publishedSize) get() int64 {
 func (z *publishedSize) wait() { z.asking.Wait() }
 
 func (z *publishedSize) fetch() int64 {
-	publisher, ok := z.from.Source.(Publisher)
+	publisher, ok := z.from.Source.(source.Publisher)
 	if !ok {
 		return 0
 	}
@@ -215,7 +216,7 @@ func (z *publishedSize) fetch() int64 {
 
 // fetchManifest fetches the manifest into its place among the kept ones and
 // checks it from end to end; v.Manifest is set only when it is whole.
-func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request Request, v *store.Version) (err error) {
+func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request source.Request, v *store.Version) (err error) {
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
@@ -247,7 +248,7 @@ const latest = "latest"
 // for. What it waits for meanwhile is in progress, which may be nil.
 func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progress) (manifest.Ref, error) {
 	b := s.authority()
-	publisher, ok := b.Source.(Publisher)
+	publisher, ok := b.Source.(source.Publisher)
 	if ref.Version != "" {
 		return ref, nil
 	}

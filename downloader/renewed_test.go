@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
@@ -35,11 +36,11 @@ func TestTheSessionAtAmazonEndsInMidPass(t *testing.T) {
 			a.AddBucket(lookalike.S3Bucket{Name: "demo-copy", Readers: []string{first, second}, Objects: lookalike.Generated(files)})
 			a.AddKey(lookalike.S3Key{ID: first})
 			a.AddKey(lookalike.S3Key{ID: second})
-			source, err := s3.New(t.Context(), s3.Options{
+			src, err := s3.New(t.Context(), s3.Options{
 				Endpoint: serve(t, a.S3), Connections: 4, Locations: map[manifest.Ref]s3.Location{demo: {URL: "s3://demo-copy/"}},
 			})
 			must(t, err)
-			a.source.Source = &turning{Source: source, at: 21, turn: func() {
+			a.source.Source = &turning{Source: src, at: 21, turn: func() {
 				if renews {
 					write(second)
 				}
@@ -54,7 +55,7 @@ func TestTheSessionAtAmazonEndsInMidPass(t *testing.T) {
 			if renews && (amazon.Files != 60 || amazon.Failed != 0 || amazon.Err != nil) {
 				t.Errorf("s3 = %+v, want all files from there", amazon)
 			}
-			if access, ok := errors.AsType[*downloader.AccessError](amazon.Err); !renews && (!ok || access.Cause != downloader.CauseLoginExpired || amazon.Files > 20) {
+			if access, ok := errors.AsType[*source.AccessError](amazon.Err); !renews && (!ok || access.Cause != source.CauseLoginExpired || amazon.Files > 20) {
 				t.Errorf("s3 = %+v, want it to be dropped for its session", amazon)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -97,7 +98,7 @@ func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	if err == nil {
 		_ = object.Body.Close() // that it came is the answer
 	}
-	if _, refused := errors.AsType[*AccessError](err); refused {
+	if _, refused := errors.AsType[*source.AccessError](err); refused {
 		return err
 	}
 	return nil
@@ -122,15 +123,15 @@ func (p *pass) stillThere(ctx context.Context, c *candidate) error {
 	}
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
-	object, err := c.Open(ctx, Request{Ref: p.ref, Path: manifest.Name})
+	object, err := c.Open(ctx, source.Request{Ref: p.ref, Path: manifest.Name})
 	p.s.answered(c.Name(), err)
 	if err == nil {
 		_ = object.Body.Close() // that it came is the answer
 	}
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, source.ErrNotExist) {
 		return fmt.Errorf("%s has nothing of %s: %w", c.Name(), p.ref, err)
 	}
-	if _, refused := errors.AsType[*AccessError](err); refused {
+	if _, refused := errors.AsType[*source.AccessError](err); refused {
 		return err
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -76,7 +77,7 @@ func (t *transfer) resume() error {
 
 // accept makes the partial ready for an object's body: it decides whether the
 // bytes here still belong to it.
-func (t *transfer) accept(ctx context.Context, from Source, object *Object, g *segment, asked int64) error {
+func (t *transfer) accept(ctx context.Context, from source.Source, object *source.Object, g *segment, asked int64) error {
 	complete := object.Size >= 0 && object.Size <= g.at // then what is here has the wrong digest, or too many bytes
 	switch {
 	case object.Offset != 0 && object.Offset != asked:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -68,17 +69,17 @@ const (
 
 // classify is the only place that decides what an error means.
 func classify(err error) (verdict, Reason) {
-	var access *AccessError
+	var access *source.AccessError
 	var mismatch *MismatchError
 	var size *SizeError
 	var space *SpaceError
-	var status *StatusError
+	var status *source.StatusError
 	var state *store.Error
 	switch {
 	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrNoService):
 		return barred, reasonOfOutage(err)
 	case errors.As(err, &access):
-		if access.Denial == Forbidden {
+		if access.Denial == source.Forbidden {
 			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
 		}
 		return barred, ReasonUnauthorized
@@ -86,9 +87,9 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonIO // with its partial closed it is tried again, see withFiles
 	case errors.Is(err, ErrManifest):
 		return permanent, ReasonChecksum
-	case errors.Is(err, ErrNotExist):
+	case errors.Is(err, source.ErrNotExist):
 		return permanent, ReasonNotFound
-	case errors.Is(err, ErrNotModified):
+	case errors.Is(err, source.ErrNotModified):
 		return permanent, ReasonNetwork // an answer to a question about the manifest
 	case errors.As(err, new(*BoundlessError)):
 		return permanent, ReasonSize // it would take as long again
@@ -102,13 +103,13 @@ func classify(err error) (verdict, Reason) {
 		return permanent, ReasonUnsafePath
 	case seenUnder(err) != "":
 		return permanent, ReasonChecksum // until it changes
-	case errors.As(err, new(*EncodingError)):
+	case errors.As(err, new(*source.EncodingError)):
 		return permanent, ReasonNetwork // nobody can say what its bytes are
 	case errors.As(err, &mismatch):
 		return wrong, ReasonChecksum
-	case errors.Is(err, ErrNotPublished):
+	case errors.Is(err, source.ErrNotPublished):
 		return permanent, ReasonNotFound
-	case errors.Is(err, ErrWebPage):
+	case errors.Is(err, source.ErrWebPage):
 		return wrong, ReasonNetwork // it says nothing of the entry
 	case errors.As(err, &size) && size.Got > size.Want:
 		return wrong, ReasonSize
@@ -128,13 +129,13 @@ func classify(err error) (verdict, Reason) {
 
 // reasonOfOutage is what a host said that was in trouble for too long.
 func reasonOfOutage(err error) Reason {
-	access, refused := errors.AsType[*AccessError](err)
+	access, refused := errors.AsType[*source.AccessError](err)
 	switch {
-	case refused && access.Denial == Forbidden:
+	case refused && access.Denial == source.Forbidden:
 		return ReasonDenied
 	case refused:
 		return ReasonUnauthorized
-	case errors.Is(err, ErrNotExist):
+	case errors.Is(err, source.ErrNotExist):
 		return ReasonNotFound
 	}
 	return ReasonNetwork
@@ -152,7 +153,7 @@ func isCertificate(err error) bool {
 func isUnreachable(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
-	var proxy *ProxyError
+	var proxy *source.ProxyError
 	return errors.As(err, &proxy) || errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
@@ -240,7 +241,7 @@ func (p *patience) judge(err error, progress bool) error {
 			p.down = now // others may have got through since
 		}
 		if lasted := now.Sub(p.down); lasted > p.outage+p.granted {
-			if _, refused := errors.AsType[*AccessError](err); !refused && !errors.Is(err, ErrManifest) { // those say it all
+			if _, refused := errors.AsType[*source.AccessError](err); !refused && !errors.Is(err, ErrManifest) { // those say it all
 				err = endless(err, lasted)
 			}
 			return backoff.Permanent(err)
@@ -253,7 +254,7 @@ func (p *patience) judge(err error, progress bool) error {
 		}
 	case doubtful:
 		p.doubts++
-		if errors.Is(err, ErrNotExist) { // once more is enough
+		if errors.Is(err, source.ErrNotExist) { // once more is enough
 			p.doubts++
 		}
 	case transient:
@@ -265,15 +266,15 @@ func (p *patience) judge(err error, progress bool) error {
 // verdict is that of classify, in the light of what the source did for others.
 func (p *patience) verdict(err error) verdict {
 	v, _ := classify(err)
-	access, refused := errors.AsType[*AccessError](err)
+	access, refused := errors.AsType[*source.AccessError](err)
 	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, ErrNoService) &&
 		p.served != nil && p.served() {
 		v = doubtful
 	}
-	if v == permanent && !p.byClock && p.sole && errors.Is(err, ErrNotExist) {
+	if v == permanent && !p.byClock && p.sole && errors.Is(err, source.ErrNotExist) {
 		v = doubtful // in every case, also before anything came
 	}
-	if !p.byClock && (v == doubtful || errors.Is(err, ErrWebPage)) && p.budget.health.isProven() {
+	if !p.byClock && (v == doubtful || errors.Is(err, source.ErrWebPage)) && p.budget.health.isProven() {
 		return permanent
 	}
 	switch {
@@ -283,7 +284,7 @@ func (p *patience) verdict(err error) verdict {
 		return unreachable
 	case asksForPassword(err) && (p.served == nil || !p.served()):
 		return barred
-	case errors.Is(err, ErrManifest) && !errors.Is(err, ErrNotExist) && !errors.Is(err, errLongManifest) && !isShrunk(err):
+	case errors.Is(err, ErrManifest) && !errors.Is(err, source.ErrNotExist) && !errors.Is(err, errLongManifest) && !isShrunk(err):
 		p.outage = min(p.outage, manifestDoubt) // half of it, or something else: a server in trouble, or its authors at work
 		return unreachable
 	case isTrouble(err) && v != permanent && v != barred:
@@ -295,7 +296,7 @@ func (p *patience) verdict(err error) verdict {
 // asksForPassword reports whether a proxy wants to know who we are: that is a
 // setting which a person has to mend, unless it let others through before.
 func asksForPassword(err error) bool {
-	proxy, ok := errors.AsType[*ProxyError](err)
+	proxy, ok := errors.AsType[*source.ProxyError](err)
 	return ok && proxy.Code == http.StatusProxyAuthRequired
 }
 

@@ -10,12 +10,13 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
 // Budgeted is a Source with the connections that its host may be asked over.
 type Budgeted struct {
-	Source
+	source.Source
 
 	Budget *Budget // of the source's host, shared by all that talk to it
 	// Price is what its reader pays for a version; nothing if nil.
@@ -32,7 +33,7 @@ func (s *Syncer) release(b Budgeted, err error) {
 // release gives a connection back and tells the budget how it went.
 func (b Budgeted) release(err error) {
 	wait := time.Duration(0)
-	if status, ok := errors.AsType[*StatusError](err); ok {
+	if status, ok := errors.AsType[*source.StatusError](err); ok {
 		wait = status.RetryAfter
 	}
 	b.Budget.Release(answerOf(err), wait)
@@ -40,14 +41,14 @@ func (b Budgeted) release(err error) {
 
 // answerOf is what the end of a request says of the number of connections.
 func answerOf(err error) Answer {
-	var status *StatusError
-	var access *AccessError
+	var status *source.StatusError
+	var access *source.AccessError
 	switch {
 	case err == nil:
 		return Good
 	case errors.As(err, &status):
 		return answerOfStatus(status)
-	case errors.As(err, &access), errors.Is(err, ErrNotExist), errors.Is(err, ErrNotModified), errors.Is(err, ErrRange), errors.Is(err, ErrChanged):
+	case errors.As(err, &access), errors.Is(err, source.ErrNotExist), errors.Is(err, source.ErrNotModified), errors.Is(err, source.ErrRange), errors.Is(err, source.ErrChanged):
 		return Bare
 	case isOutOfFiles(err):
 		return NoFile

@@ -10,8 +10,9 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -132,8 +133,8 @@ func TestAPassEndsWithItsLastSource(t *testing.T) {
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, g.source}, authority: &authority})
 
 	report, err := r.tryPull(t.Context())
-	access, ok := errors.AsType[*downloader.AccessError](err)
-	if !ok || access.Cause != downloader.CauseUnknownKey || !strings.Contains(err.Error(), "no billing project") || strings.Contains(err.Error(), "\n") {
+	access, ok := errors.AsType[*source.AccessError](err)
+	if !ok || access.Cause != source.CauseUnknownKey || !strings.Contains(err.Error(), "no billing project") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Pull = %v, want what each source said in one line", err)
 	}
 	if n := report.Files.Fetched; report.State != store.Failed || n < 10-3 || n > 10 { // what the three other connections have in hand may be cut off
@@ -335,7 +336,7 @@ func TestNobodyHasTheManifest(t *testing.T) {
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, authority: &authority})
 	_, err := r.tryPull(t.Context())
-	wantDenial(t, err, downloader.NoCredentials)
+	wantDenial(t, err, source.NoCredentials)
 	if first, rest, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(first, "physionet asks for") || !strings.Contains(rest, "s3: ") {
 		t.Errorf("Pull = %v, want PhysioNet's words first, and then the others'", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -224,7 +225,7 @@ type boaster struct {
 	published int64 // what it says of the whole version, 0: nothing
 }
 
-func (b boaster) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+func (b boaster) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	o, err := b.Memory.Open(ctx, r)
 	if err == nil && r.Path == "a" {
 		o.Size = 1 << 50

@@ -15,8 +15,9 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
@@ -110,14 +111,14 @@ func TestEncodedObjectsAreMirroredAsTheyAreStored(t *testing.T) {
 
 // turning is a source for which something changes with its nth request.
 type turning struct {
-	downloader.Source
+	source.Source
 
 	n    atomic.Int64
 	at   int64
 	turn func()
 }
 
-func (s *turning) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+func (s *turning) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	if s.n.Add(1) == s.at {
 		s.turn()
 	}
@@ -146,8 +147,8 @@ func TestTheGoogleLoginExpiresInMidPass(t *testing.T) {
 	if google.Files < 16 || google.Files > 20 || google.Files+rest.Files != 60 {
 		t.Errorf("sources = %+v, want about 20 files from the first, and the others from the second", report.Sources)
 	}
-	access, ok := errors.AsType[*downloader.AccessError](google.Err)
-	if !ok || access.Cause != downloader.CauseLoginExpired || !strings.Contains(google.Dropped, "gcloud auth application-default login") {
+	access, ok := errors.AsType[*source.AccessError](google.Err)
+	if !ok || access.Cause != source.CauseLoginExpired || !strings.Contains(google.Dropped, "gcloud auth application-default login") {
 		t.Errorf("dropped = %q, want that the login has expired, and how to log in", google.Dropped)
 	}
 }
@@ -189,8 +190,8 @@ func TestAWrongClockAndSignatures(t *testing.T) {
 	r = newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 40, Fetched: 40})
-	access, ok := errors.AsType[*downloader.AccessError](report.Sources[0].Err)
-	if !ok || access.Cause != downloader.CauseClock || !strings.Contains(report.Sources[0].Dropped, "clock is 1h35m behind the store's") {
+	access, ok := errors.AsType[*source.AccessError](report.Sources[0].Err)
+	if !ok || access.Cause != source.CauseClock || !strings.Contains(report.Sources[0].Dropped, "clock is 1h35m behind the store's") {
 		t.Errorf("dropped = %q, want by how much the clock is wrong", report.Sources[0].Dropped)
 	}
 	if !slices.ContainsFunc(report.Sources, func(s downloader.SourceReport) bool { return s.Name == "physionet" && s.Files > 0 }) {
@@ -202,11 +203,11 @@ func TestAWrongClockAndSignatures(t *testing.T) {
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
 	f := file("a", 1000)
-	story := func(t *testing.T, host *lookalike.Host, source downloader.Budgeted) {
-		r := fromStore(t, source, f)
+	story := func(t *testing.T, host *lookalike.Host, src downloader.Budgeted) {
+		r := fromStore(t, src, f)
 		read := func() int64 {
 			t.Helper()
-			object, err := source.Open(t.Context(), downloader.Request{Ref: demo, Path: f.Path})
+			object, err := src.Open(t.Context(), source.Request{Ref: demo, Path: f.Path})
 			must(t, err)
 			_, err = io.Copy(io.Discard, object.Body)
 			must(t, errors.Join(err, object.Body.Close()))

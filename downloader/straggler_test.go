@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -40,7 +41,7 @@ func newRiver(objects map[string][]byte, rate func(string, int, time.Time) float
 	return &river{Memory: sourcetest.NewMemory(demo, data), rate: rate, asked: map[string]int{}}
 }
 
-func (v *river) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+func (v *river) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	v.mu.Lock()
 	v.asked[r.Path]++
 	turn := v.asked[r.Path]

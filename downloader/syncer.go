@@ -52,6 +52,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -160,7 +161,7 @@ func New(o Options) (*Syncer, error) {
 // uses. A daemon calls it where no pass may run for some time.
 func (s *Syncer) CloseIdleConnections() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
-		if idler, ok := b.Source.(Idler); ok {
+		if idler, ok := b.Source.(source.Idler); ok {
 			idler.CloseIdleConnections()
 		}
 	}
@@ -170,7 +171,7 @@ func (s *Syncer) CloseIdleConnections() {
 // to the former ones.
 func (s *Syncer) Renew() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
-		if source, ok := b.Source.(Renewer); ok {
+		if source, ok := b.Source.(source.Renewer); ok {
 			source.Renew()
 			b.Budget.health.forget()
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -27,7 +28,7 @@ var errLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
 
 // takeManifest copies a manifest into its place among the kept ones. It is read as
 // it comes, and given up at the first line that is none.
-func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *Object) error {
+func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *source.Object) error {
 	f, drop, err := p.s.Tree.newManifest()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -110,7 +111,7 @@ func (h *health) renewed(ref manifest.Ref) {
 	defer h.mu.Unlock()
 	delete(h.came, ref)
 	h.cleared, h.believed = 0, false
-	if h.wrong >= manyFailures || errors.Is(h.trouble, ErrNotExist) {
+	if h.wrong >= manyFailures || errors.Is(h.trouble, source.ErrNotExist) {
 		h.recover()
 	}
 }
@@ -152,12 +153,12 @@ func (h *health) touchstone(source string, ref manifest.Ref) (reference, bool) {
 }
 
 // compare is touchstone for one kind of trouble, and a caller who holds mu.
-func (h *health) compare(source string, ref manifest.Ref, trouble error) (reference, bool) {
-	r, ok := h.find(source, ref)
-	if _, access := errors.AsType[*AccessError](trouble); ok || access {
+func (h *health) compare(src string, ref manifest.Ref, trouble error) (reference, bool) {
+	r, ok := h.find(src, ref)
+	if _, access := errors.AsType[*source.AccessError](trouble); ok || access {
 		return r, ok
 	}
-	return h.smallest(func(r reference) bool { return r.source == source })
+	return h.smallest(func(r reference) bool { return r.source == src })
 }
 
 // askForWhatCame asks a source for an entry that it gave before, or that the mirror
@@ -169,7 +170,7 @@ func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, er
 		if !ok {
 			return false, nil
 		}
-		if err = p.askFor(ctx, c, came); !errors.Is(err, ErrNotExist) || !h.gone(came) {
+		if err = p.askFor(ctx, c, came); !errors.Is(err, source.ErrNotExist) || !h.gone(came) {
 			return true, err
 		}
 	}
@@ -178,7 +179,7 @@ func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, er
 func (p *pass) askFor(ctx context.Context, c *candidate, came reference) error {
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
-	request := Request{Ref: came.ref, Path: came.entry.Path}
+	request := source.Request{Ref: came.ref, Path: came.entry.Path}
 	if came.size > wholeReference {
 		request.Length = 1
 	}

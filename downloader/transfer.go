@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -180,7 +181,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		awake()
 		before := t.segs.have()
 		err := t.try(ctx, buf)
-		if patience.sole && errors.Is(err, ErrNotExist) {
+		if patience.sole && errors.Is(err, source.ErrNotExist) {
 			p.doubtManifest(ctx, false)
 		}
 		return t.segs.have() > before+overlap, err
@@ -191,7 +192,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		p.retried(c.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
-	if _, wrong := errors.AsType[*MismatchError](err); patience.sole && (wrong || errors.Is(err, ErrNotExist)) && ctx.Err() == nil {
+	if _, wrong := errors.AsType[*MismatchError](err); patience.sole && (wrong || errors.Is(err, source.ErrNotExist)) && ctx.Err() == nil {
 		p.doubtManifest(ctx, true)
 	}
 	return err
@@ -249,7 +250,7 @@ func (t *transfer) help(ctx context.Context, buf []byte) error {
 	}
 	t.fails = min(t.fails+1, 6)
 	wait := time.Second << t.fails
-	if status, ok := errors.AsType[*StatusError](err); ok {
+	if status, ok := errors.AsType[*source.StatusError](err); ok {
 		wait = max(wait, status.RetryAfter)
 	}
 	t.quiet = time.Now().Add(wait)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -342,7 +343,7 @@ func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
 	v := store.Version{Ref: ref}
-	if err := p.takeManifest(ctx, f, &v, "the mirror", &Object{Size: -1}); err != nil {
+	if err := p.takeManifest(ctx, f, &v, "the mirror", &source.Object{Size: -1}); err != nil {
 		return err
 	}
 	v, err = s.Store.PutVersion(v)

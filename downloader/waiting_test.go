@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 )
 
 // reluctant answers after ten seconds, that it has too much to do.
 type reluctant struct{ *sourcetest.Memory }
 
-func (reluctant) Open(context.Context, downloader.Request) (*downloader.Object, error) {
+func (reluctant) Open(context.Context, source.Request) (*source.Object, error) {
 	time.Sleep(10 * time.Second)
-	return nil, &downloader.StatusError{URL: "https://example.com", Code: 503, RetryAfter: time.Minute}
+	return nil, &source.StatusError{URL: "https://example.com", Code: 503, RetryAfter: time.Minute}
 }
 
 // A pass that waits for its manifest can be told from one that asks for it.

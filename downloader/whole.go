@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"mimicsync/downloader/source"
 )
 
 // An object is asked for as a whole after clearRefusals clear refusals of a range in
@@ -27,13 +29,13 @@ type ranges struct {
 }
 
 // ask makes a request for an entry and notes what its answer says of ranges.
-func (t *transfer) ask(ctx context.Context, c *candidate, r Request) (*Object, error) {
+func (t *transfer) ask(ctx context.Context, c *candidate, r source.Request) (*source.Object, error) {
 	part := r.Offset > 0 || r.Length > 0
 	if part {
 		t.tryWhole(ctx, c)
 	}
 	object, err := t.p.open(ctx, c, r, t.unanswered.Load())
-	if errors.Is(err, ErrNotModified) && r.NoneMatch == "" { // classify takes that for the answer about a manifest
+	if errors.Is(err, source.ErrNotModified) && r.NoneMatch == "" { // classify takes that for the answer about a manifest
 		err = fmt.Errorf("%s answers that %s has not changed, which nobody asked", c.Name(), t.entry.Path)
 	}
 	if part && err != nil {
@@ -53,7 +55,7 @@ func (t *transfer) tryWhole(ctx context.Context, c *candidate) {
 	if !trial {
 		return
 	}
-	whole, err := t.p.open(ctx, c, Request{Ref: t.p.ref, Path: t.entry.Path}, t.unanswered.Load())
+	whole, err := t.p.open(ctx, c, source.Request{Ref: t.p.ref, Path: t.entry.Path}, t.unanswered.Load())
 	if err == nil {
 		_ = whole.Body.Close() // that it comes is the answer
 	}
@@ -68,25 +70,25 @@ func (t *transfer) tryWhole(ctx context.Context, c *candidate) {
 // one to go on with: it says no more of the entry where ranges are doubted. A server, or
 // a cache or a firewall before it, may refuse ranges alone: with 400 or 403, with a 206
 // that says nothing of its range, or with the same error each time.
-func (t *transfer) judgeRange(err error, r Request) error {
-	status, isStatus := errors.AsType[*StatusError](err)
-	_, denied := errors.AsType[*AccessError](err)
+func (t *transfer) judgeRange(err error, r source.Request) error {
+	status, isStatus := errors.AsType[*source.StatusError](err)
+	_, denied := errors.AsType[*source.AccessError](err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	few := denied || errors.Is(err, ErrWebPage) || errors.Is(err, ErrNotExist)
+	few := denied || errors.Is(err, source.ErrWebPage) || errors.Is(err, source.ErrNotExist)
 	switch {
-	case !isTrouble(err) && !errors.Is(err, ErrNotExist) || isUnreachable(err):
+	case !isTrouble(err) && !errors.Is(err, source.ErrNotExist) || isUnreachable(err):
 		return err
 	case isStatus && (answerOfStatus(status) == TooFast || answerOfStatus(status) == Busy && r.Length > 0): // so many parts at once may be too many
 		return err
-	case errors.Is(err, ErrNoRange), isStatus && status.Code/100 == 4:
+	case errors.Is(err, source.ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++
 		t.ranges.whole = t.ranges.whole || t.ranges.refused >= clearRefusals
 		return err
 	case !t.doubtRange(few):
 		return err
 	}
-	return fmt.Errorf("%w: %s", ErrNoRange, err.Error()) // what it says of the entry may not be so
+	return fmt.Errorf("%w: %s", source.ErrNoRange, err.Error()) // what it says of the entry may not be so
 }
 
 // doubtRange counts a request for a part that failed or brought nothing, and reports
@@ -127,7 +129,7 @@ func (t *transfer) noteProgress(n int) {
 
 // refusesRange reports whether an error is about the range that was asked for, and
 // says nothing of the host.
-func refusesRange(err error) bool { return errors.Is(err, ErrNoRange) }
+func refusesRange(err error) bool { return errors.Is(err, source.ErrNoRange) }
 
 // wantsWhole reports whether the object is asked for without a range.
 func (t *transfer) wantsWhole() bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -80,9 +81,9 @@ func (t *transfer) noneMatch(validator string) string {
 
 // recognise returns an error if an answer, or the lack of one, says that the object
 // is the one that was wrong before.
-func (t *transfer) recognise(object *Object, err error) error {
+func (t *transfer) recognise(object *source.Object, err error) error {
 	known := t.doubt.known
-	if known == "" || err == nil && object.Validator != known || err != nil && !errors.Is(err, ErrNotModified) {
+	if known == "" || err == nil && object.Validator != known || err != nil && !errors.Is(err, source.ErrNotModified) {
 		return nil
 	}
 	return &DifferentError{Path: t.entry.Path, Validator: known, At: t.doubt.at}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/store"
 )

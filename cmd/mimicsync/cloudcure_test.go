@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -12,27 +12,27 @@ import (
 func TestOnlyWhatPhysioNetGrantsIsCuredInItsSettings(t *testing.T) {
 	for _, tt := range []struct {
 		source string
-		cause  downloader.Cause
+		cause  source.Cause
 		linked bool
 		says   string
 	}{
-		{"gcs", downloader.CauseNotGranted, true, "request access by Google Cloud"},
-		{"gcs", downloader.CauseOwner, false, "ask the bucket's owner"},
-		{"gcs", downloader.CauseNoBucket, false, "has a copy at Google"},
-		{"gcs", downloader.CauseNoLogin, false, "log in to Google"},
-		{"gcs", downloader.CauseBadBillingProject, false, "enable billing"},
-		{"gcs", downloader.CauseEncrypted, false, "another source"},
-		{"s3", downloader.CauseNotGranted, true, "under Files"},
-		{"s3", downloader.CauseAccessPoint, true, "Enable AWS access"},
-		{"s3", downloader.CauseNoUser, true, "IAM user"},
-		{"s3", downloader.CauseOwner, false, "ask the bucket's owner"},
-		{"s3", downloader.CauseShut, false, "another source"},
-		{"s3", downloader.CauseStranger, false, "anonymous"},
-		{"s3", downloader.CauseWrongRegion, false, "region"},
-		{"s3", downloader.CauseIdentityPolicy, false, "AmazonS3ReadOnlyAccess"},
+		{"gcs", source.CauseNotGranted, true, "request access by Google Cloud"},
+		{"gcs", source.CauseOwner, false, "ask the bucket's owner"},
+		{"gcs", source.CauseNoBucket, false, "has a copy at Google"},
+		{"gcs", source.CauseNoLogin, false, "log in to Google"},
+		{"gcs", source.CauseBadBillingProject, false, "enable billing"},
+		{"gcs", source.CauseEncrypted, false, "another source"},
+		{"s3", source.CauseNotGranted, true, "under Files"},
+		{"s3", source.CauseAccessPoint, true, "Enable AWS access"},
+		{"s3", source.CauseNoUser, true, "IAM user"},
+		{"s3", source.CauseOwner, false, "ask the bucket's owner"},
+		{"s3", source.CauseShut, false, "another source"},
+		{"s3", source.CauseStranger, false, "anonymous"},
+		{"s3", source.CauseWrongRegion, false, "region"},
+		{"s3", source.CauseIdentityPolicy, false, "AmazonS3ReadOnlyAccess"},
 	} {
-		cure := inLines(accessCure(&downloader.AccessError{
-			Denial: downloader.Forbidden, Source: tt.source, Cause: tt.cause, Ref: manifest.Ref{Dataset: "mimic-cxr", Version: "2.1.0"},
+		cure := inLines(accessCure(&source.AccessError{
+			Denial: source.Forbidden, Source: tt.source, Cause: tt.cause, Ref: manifest.Ref{Dataset: "mimic-cxr", Version: "2.1.0"},
 			Page: "https://physionet.org/content/mimic-cxr/2.1.0/#files", Command: "a command",
 		}))
 		if strings.Contains(cure, "/settings/cloud/") != tt.linked || !strings.Contains(cure, tt.says) {

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strings"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -42,7 +42,7 @@ const (
 )
 
 // accessCure is what to do where a source refuses.
-func accessCure(e *downloader.AccessError) []step {
+func accessCure(e *source.AccessError) []step {
 	switch e.Source {
 	case gcs.Name:
 		return gcsCure(e)
@@ -52,18 +52,18 @@ func accessCure(e *downloader.AccessError) []step {
 	return physionetCure(e)
 }
 
-func physionetCure(e *downloader.AccessError) []step {
+func physionetCure(e *source.AccessError) []step {
 	host := "physionet.org"
 	if page, err := url.Parse(e.Page); err == nil && page.Host != "" {
 		host = page.Hostname()
 	}
 	switch e.Denial {
-	case downloader.Moved:
+	case source.Moved:
 		return []step{
 			{Do: "name the right address, in physionet.url of the configuration or with", Command: "export MIMICSYNC_PHYSIONET_URL=" + e.Page},
 			{Do: "and log in there, if the dataset asks for an account", Command: "mimicsync login --url " + e.Page},
 		}
-	case downloader.NoCredentials:
+	case source.NoCredentials:
 		steps := []step{
 			{Do: "log in with", Command: "mimicsync login"},
 			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine " + host + " login USER password PASSWORD"},
@@ -72,7 +72,7 @@ func physionetCure(e *downloader.AccessError) []step {
 			steps = append(steps, step{Do: "see what the dataset asks of its readers", Page: e.Page})
 		}
 		return steps
-	case downloader.BadCredentials:
+	case source.BadCredentials:
 		steps := []step{{Do: "try them on", Page: e.Page}}
 		switch e.From {
 		case fromPrompt, fromStdin:
@@ -81,7 +81,7 @@ func physionetCure(e *downloader.AccessError) []step {
 			return append(steps, step{Do: "type them again", Command: "mimicsync login"})
 		}
 		return append(steps, step{Do: "mend them in " + e.From})
-	case downloader.UnknownVersion:
+	case source.UnknownVersion:
 		steps := []step{{Do: "see the names", Command: "mimicsync datasets"}, {Do: "see the versions", Page: e.Page}}
 		if near, ok := manifest.Nearest(e.Ref.Dataset); ok && near != e.Ref.Dataset {
 			return append([]step{{Do: "did you mean " + near + "?"}}, steps...)
@@ -92,7 +92,7 @@ func physionetCure(e *downloader.AccessError) []step {
 }
 
 // forbiddenCure is what to do where PhysioNet knows who asks, or does not care.
-func forbiddenCure(e *downloader.AccessError) []step {
+func forbiddenCure(e *source.AccessError) []step {
 	version := "/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"
 	base := e.Page
 	for _, page := range []string{"/sign-dua/", "/request-access-status/", "/content/"} {
@@ -103,18 +103,18 @@ func forbiddenCure(e *downloader.AccessError) []step {
 		{Do: "see that you are credentialed", Page: base + "/settings/credentialing/"},
 	}
 	switch e.Cause {
-	case downloader.CauseWithdrawn:
+	case source.CauseWithdrawn:
 		if strings.HasSuffix(e.Page, version) {
 			return []step{{Do: "see on its page why, and what took its place; what the mirror has stays", Page: e.Page}}
 		}
 		return []step{{Do: "take the newest version", Page: e.Page}}
-	case downloader.CauseRegion:
+	case source.CauseRegion:
 		return []step{{Do: "read the terms, or ask PhysioNet", Page: e.Page}}
-	case downloader.CauseDownloadsOff:
+	case source.CauseDownloadsOff:
 		return []step{{Do: "see on its page how to use it where it is", Page: e.Page}}
-	case downloader.CauseReview:
+	case source.CauseReview:
 		return append([]step{{Do: "ask those who contributed the data for access, or see how your request stands", Page: e.Page}}, account...)
-	case downloader.CauseUnexplained:
+	case source.CauseUnexplained:
 		return []step{
 			{Do: "see whether its page says why", Page: e.Page},
 			{Do: "if it does not, a firewall in between or the server may be in trouble: try again later"},
@@ -126,26 +126,26 @@ func forbiddenCure(e *downloader.AccessError) []step {
 
 var nameProject = step{Do: "name a Google Cloud project of yours that has billing, in gcs.billing_project or with --billing-project"}
 
-func gcsCure(e *downloader.AccessError) []step {
+func gcsCure(e *source.AccessError) []step {
 	login := step{Do: "log in to Google as the account that is linked with PhysioNet", Command: e.Command}
 	switch e.Cause {
-	case downloader.CauseNoBillingProject:
+	case source.CauseNoBillingProject:
 		return []step{nameProject, {Do: "see how that works", Page: e.Page}}
-	case downloader.CauseBadBillingProject:
+	case source.CauseBadBillingProject:
 		return []step{{Do: "enable billing for the project", Page: e.Page}, {Do: "or have its owner give you the role Service Usage Consumer, or name another one"}}
-	case downloader.CauseNoLogin, downloader.CauseLoginExpired, downloader.CauseBadLogin:
+	case source.CauseNoLogin, source.CauseLoginExpired, source.CauseBadLogin:
 		return []step{login}
-	case downloader.CauseStranger:
+	case source.CauseStranger:
 		return []step{{Do: "let gcs.anonymous be false in the configuration"}, login}
-	case downloader.CauseEncrypted:
+	case source.CauseEncrypted:
 		return []step{{Do: "fetch it from another source, or tell the bucket's owner", Page: e.Page}}
-	case downloader.CauseFederation:
+	case source.CauseFederation:
 		return []step{{Do: "renew the token of your identity provider, and see how its errors are read", Page: e.Page}, {Do: "or log in to Google as a person", Command: "gcloud auth application-default login"}}
-	case downloader.CauseNoRole:
+	case source.CauseNoRole:
 		return []step{{Do: "have the service account's owner give you the role Service Account Token Creator", Page: e.Page}, {Do: "or log in to Google as the account that is linked with PhysioNet", Command: "gcloud auth application-default login"}}
-	case downloader.CauseNoBucket:
+	case source.CauseNoBucket:
 		return []step{{Do: "see whether the version has a copy at Google, and under which name", Page: e.Page}}
-	case downloader.CauseOwner:
+	case source.CauseOwner:
 		return []step{
 			{Do: "ask the bucket's owner to give this account the role Storage Object Viewer, or compare the name in gcs.buckets with the right one"},
 			{Do: "or log in to Google as an account that may read it", Command: e.Command},
@@ -159,57 +159,57 @@ func gcsCure(e *downloader.AccessError) []step {
 	}
 }
 
-func s3Cure(e *downloader.AccessError) []step {
+func s3Cure(e *source.AccessError) []step {
 	link := step{Do: "link your AWS identity, an IAM user, in your PhysioNet profile", Page: cloudSettings}
 	page := step{Do: "compare the address with the one under Files", Page: e.Page}
 	if e.Page == "" { // another store than Amazon's
 		link, page = step{Do: "ask whoever runs the store for access"}, step{Do: "compare the address with what whoever runs the store says"}
 	}
 	switch e.Cause {
-	case downloader.CauseNoLogin, downloader.CauseUnknownKey, downloader.CauseWrongSecret, downloader.CauseBadLogin:
+	case source.CauseNoLogin, source.CauseUnknownKey, source.CauseWrongSecret, source.CauseBadLogin:
 		return []step{{Do: "log in to AWS", Command: first(e.Command, awsConfigure)}}
-	case downloader.CauseLoginExpired:
+	case source.CauseLoginExpired:
 		return []step{{Do: "log in again, in the way in which you got the credentials, and try them with", Command: first(e.Command, "aws sts get-caller-identity")}}
-	case downloader.CauseNoRole:
+	case source.CauseNoRole:
 		return []step{
 			{Do: "compare the account and the role of the AWS profile with what you may use", Command: first(e.Command, "aws configure list")},
 			{Do: "ask whoever runs your AWS accounts to give you that role"},
 		}
-	case downloader.CauseStranger:
+	case source.CauseStranger:
 		return []step{{Do: "let the location in the configuration say no more that it is anonymous, so that your AWS login is sent"}, page}
-	case downloader.CauseEncrypted:
+	case source.CauseEncrypted:
 		return []step{{Do: "fetch it from another source, or ask the bucket's owner to let your AWS identity use the key (kms:Decrypt)"}}
-	case downloader.CauseSignature:
+	case source.CauseSignature:
 		return []step{{Do: "fetch it from another source: the store does not understand the file's name"}}
-	case downloader.CauseNoUser:
+	case source.CauseNoUser:
 		return []step{{Do: "use the access key of an IAM user", Command: awsConfigure}, link}
-	case downloader.CauseClock:
+	case source.CauseClock:
 		return []step{{Do: "set this machine's clock", Command: setClock}}
-	case downloader.CauseWrongRegion:
+	case source.CauseWrongRegion:
 		return []step{{Do: "set the region of the location in the configuration"}}
-	case downloader.CauseWrongPrefix:
+	case source.CauseWrongPrefix:
 		return []step{{Do: "let the location in the configuration end with /" + e.Ref.Dataset + "/" + e.Ref.Version + "/"}, page}
-	case downloader.CauseIdentityPolicy:
+	case source.CauseIdentityPolicy:
 		return []step{{Do: "give the IAM user the policy AmazonS3ReadOnlyAccess", Page: "https://console.aws.amazon.com/iam/"}}
-	case downloader.CauseOwner:
+	case source.CauseOwner:
 		return []step{
 			{Do: "ask the bucket's owner to let your AWS identity read it (s3:GetObject, s3:ListBucket)"},
 			{Do: "or, where the reader pays, let the location in the configuration say requester_pays: true"},
 		}
-	case downloader.CauseShut:
+	case source.CauseShut:
 		return []step{
 			{Do: "see under Files whether the version has a copy at Amazon", Page: e.Page},
 			{Do: "if it has, this is for the bucket's owner to mend, or a firewall is in between: fetch it from another source"},
 		}
-	case downloader.CauseArchived:
+	case source.CauseArchived:
 		return []step{{Do: "fetch it from another source, or ask its owner to restore it"}}
-	case downloader.CauseAccessPoint:
+	case source.CauseAccessPoint:
 		return []step{
 			link,
 			{Do: `press "Enable AWS access" under Files, and copy the address of your own access point into the configuration`, Page: e.Page},
 		}
 	}
-	if e.Denial == downloader.UnknownVersion {
+	if e.Denial == source.UnknownVersion {
 		return []step{page}
 	}
 	return []step{link, page}
@@ -222,8 +222,8 @@ func troubleCure(err error, proxy string) []step {
 	var invalid x509.CertificateInvalidError
 	var certificate *tls.CertificateVerificationError
 	var dns *net.DNSError
-	var refusing *downloader.ProxyError
-	var portal *downloader.PortalError
+	var refusing *source.ProxyError
+	var portal *source.PortalError
 	switch {
 	case errors.As(err, &refusing):
 		return proxyCure(refusing)
@@ -240,17 +240,17 @@ func troubleCure(err error, proxy string) []step {
 	case errors.As(err, &dns):
 		return []step{{Do: "check the network and its name servers; the compute nodes of a cluster often have none: try its login node"}}
 	}
-	if _, ok := errors.AsType[*downloader.StatusError](err); ok {
+	if _, ok := errors.AsType[*source.StatusError](err); ok {
 		return []step{{Do: "the server has trouble: try again later"}}
 	}
-	if errors.Is(err, downloader.ErrWebPage) {
+	if errors.Is(err, source.ErrWebPage) {
 		return []step{{Do: "a network's login page is in between: open the address in a browser on this machine"}}
 	}
 	return []step{{Do: "check the network and its firewall; if it needs a proxy, name it", Command: "export HTTPS_PROXY=http://proxy.example.org:3128"}}
 }
 
 // proxyCure is what to do where a proxy refuses.
-func proxyCure(e *downloader.ProxyError) []step {
+func proxyCure(e *source.ProxyError) []step {
 	host, _, err := net.SplitHostPort(e.Host)
 	if err != nil {
 		host = e.Host
@@ -266,6 +266,6 @@ func proxyCure(e *downloader.ProxyError) []step {
 	return []step{{Do: "the proxy " + e.Proxy + ", which HTTPS_PROXY names, cannot reach " + e.Host + " at this time: try again later"}, around}
 }
 
-func portalCure(e *downloader.PortalError) step {
+func portalCure(e *source.PortalError) step {
 	return step{Do: "open the address in a browser on this machine, and log in to the network if it asks for that", Page: e.Asked}
 }

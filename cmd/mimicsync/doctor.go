@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -81,25 +82,25 @@ func (a *app) doctor(ctx context.Context, args []string) (err error) {
 // candidate is a source that doctor asks.
 type candidate struct {
 	name   string
-	source downloader.Diagnoser
+	source source.Diagnoser
 	err    error // why there is no source: what is wrong with its configuration
 }
 
 // candidates are the sources that were named, or all there are.
 func (a *app) candidates(ctx context.Context) (list []candidate) {
 	for _, name := range a.sources {
-		var source downloader.Source
+		var src source.Source
 		var err error
 		switch name {
 		case physionet.Name:
-			source, err = a.openSource(1)
+			src, err = a.openSource(1)
 		case gcs.Name:
-			source, err = a.openGCS(1) //nolint:contextcheck // it asks nobody
+			src, err = a.openGCS(1) //nolint:contextcheck // it asks nobody
 		case s3.Name:
-			source, err = a.openS3(ctx, 1)
+			src, err = a.openS3(ctx, 1)
 		}
 		c := candidate{name: name, err: err}
-		c.source, _ = source.(downloader.Diagnoser) // all three are
+		c.source, _ = src.(source.Diagnoser) // all three are
 		list = append(list, c)
 	}
 	return list
@@ -147,7 +148,7 @@ type finding struct {
 	Check string  `json:"check"`
 	State verdict `json:"state"`
 	Says  string  `json:"says"`
-	// Cause is downloader.Cause, or empty.
+	// Cause is source.Cause, or empty.
 	Cause string `json:"cause,omitempty"`
 	Cure  []step `json:"cure,omitempty"` // in the order of the steps
 }
@@ -240,7 +241,7 @@ var terms = map[manifest.Access]string{
 
 func (d *doctor) latest(ctx context.Context) (string, error) {
 	for _, c := range d.candidates {
-		if p, ok := c.source.(downloader.Publisher); ok && c.err == nil {
+		if p, ok := c.source.(source.Publisher); ok && c.err == nil {
 			return limited(ctx, d.limit, func(ctx context.Context) (string, error) { return p.Latest(ctx, d.ref.Dataset) })
 		}
 	}
@@ -248,8 +249,8 @@ func (d *doctor) latest(ctx context.Context) (string, error) {
 }
 
 func isUnknown(err error) bool {
-	e, ok := errors.AsType[*downloader.AccessError](err)
-	return ok && e.Denial == downloader.UnknownVersion
+	e, ok := errors.AsType[*source.AccessError](err)
+	return ok && e.Denial == source.UnknownVersion
 }
 
 // examineSource asks a source, one question after the other, as long as it
@@ -264,7 +265,7 @@ func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 	if ref.Version == "" {
 		ref = manifest.Ref{}
 	}
-	at, err := limited(ctx, d.limit, func(ctx context.Context) (downloader.Reached, error) { return c.source.Reach(ctx, ref) })
+	at, err := limited(ctx, d.limit, func(ctx context.Context) (source.Reached, error) { return c.source.Reach(ctx, ref) })
 	g.Place = at.Address
 	g.add(networkFinding(at, err))
 	g.add(proxyFinding(at))
@@ -275,7 +276,7 @@ func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 		return g
 	}
 	g.add(clockFinding(at))
-	who, whoErr := limited(ctx, d.limit, func(ctx context.Context) (downloader.Identity, error) { return c.source.Identify(ctx, ref) })
+	who, whoErr := limited(ctx, d.limit, func(ctx context.Context) (source.Identity, error) { return c.source.Identify(ctx, ref) })
 	account := accountFinding(who, whoErr)
 	access := finding{Check: "access", State: isSkipped, Says: "needs a dataset: mimicsync doctor DATASET"}
 	g.usable = account.State != hasFailed
@@ -295,8 +296,8 @@ func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 }
 
 // read fetches the first byte of the manifest.
-func read(ctx context.Context, s downloader.Source, ref manifest.Ref) error {
-	o, err := s.Open(ctx, downloader.Request{Ref: ref, Path: manifest.Name, Length: 1})
+func read(ctx context.Context, s source.Source, ref manifest.Ref) error {
+	o, err := s.Open(ctx, source.Request{Ref: ref, Path: manifest.Name, Length: 1})
 	if err != nil {
 		return err
 	}

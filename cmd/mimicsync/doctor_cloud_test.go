@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -65,36 +65,36 @@ func gcsAilments() []ailment {
 	return []ailment{
 		{
 			name: "no billing project", patient: with(bucket, "", key, me),
-			check: "access", cause: downloader.CauseNoBillingProject, says: "pays for it", cures: []string{"gcs.billing_project", "using-requester-pays"},
+			check: "access", cause: source.CauseNoBillingProject, says: "pays for it", cures: []string{"gcs.billing_project", "using-requester-pays"},
 		},
 		{
 			name: "billing is closed", patient: with(bucket, "closed", key, me),
-			check: "access", cause: downloader.CauseBadBillingProject, says: `"closed"`, cures: []string{"billing/linkedaccount?project=closed"},
+			check: "access", cause: source.CauseBadBillingProject, says: `"closed"`, cures: []string{"billing/linkedaccount?project=closed"},
 		},
 		{
 			name: "another's billing project", patient: with(bucket, "not-mine", key, me),
-			check: "access", cause: downloader.CauseBadBillingProject, says: `"not-mine"`, cures: []string{"project=not-mine", "Service Usage Consumer"},
+			check: "access", cause: source.CauseBadBillingProject, says: `"not-mine"`, cures: []string{"project=not-mine", "Service Usage Consumer"},
 		},
 		{
 			name: "no Google login", patient: with(bucket, "the-lab", "", me),
-			check: "access", cause: downloader.CauseNoLogin, says: "no Google login", cures: []string{"gcloud auth application-default login"},
+			check: "access", cause: source.CauseNoLogin, says: "no Google login", cures: []string{"gcloud auth application-default login"},
 		},
 		{
 			name: "Google login expired", patient: with(bucket, "the-lab", key, gone),
-			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"gcloud auth application-default login"},
+			check: "account", cause: source.CauseLoginExpired, says: "expired", cures: []string{"gcloud auth application-default login"},
 		},
 		{
 			name: "Google login unusable", patient: with(bucket, "the-lab", marker, me),
-			check: "account", cause: downloader.CauseBadLogin, says: "cannot be used", cures: []string{"gcloud auth application-default login"},
+			check: "account", cause: source.CauseBadLogin, says: "cannot be used", cures: []string{"gcloud auth application-default login"},
 		},
 		{
 			name: "Google account not linked, access not requested", patient: with(closed, "the-lab", key, me),
-			check: "access", cause: downloader.CauseNotGranted, says: robot,
+			check: "access", cause: source.CauseNotGranted, says: robot,
 			cures: []string{"https://physionet.org/settings/cloud/", "https://physionet.org/content/demo/1.0/#files", "gcloud auth application-default login"},
 		},
 		{
 			name: "no bucket at Google", patient: with(elsewhere, "the-lab", key, me),
-			check: "access", cause: downloader.CauseNoBucket, says: gcs.DefaultBucket(demo), cures: []string{"https://physionet.org/content/demo/1.0/"},
+			check: "access", cause: source.CauseNoBucket, says: gcs.DefaultBucket(demo), cures: []string{"https://physionet.org/content/demo/1.0/"},
 		},
 	}
 }
@@ -124,23 +124,23 @@ func s3Ailments() []ailment {
 	return []ailment{
 		{
 			name: "somebody else's access point", patient: with(accessPoint("demo-v1-0-01"), nil),
-			check: "access", cause: downloader.CauseAccessPoint, says: "may be that of other people", cures: []string{cloud, "Enable AWS access", page},
+			check: "access", cause: source.CauseAccessPoint, says: "may be that of other people", cures: []string{cloud, "Enable AWS access", page},
 		},
 		{
 			name: "another version's access point", patient: with(accessPoint("demo-v0-9-01"), nil),
-			check: "access", cause: downloader.CauseAccessPoint, says: "named for another dataset or version", cures: []string{page},
+			check: "access", cause: source.CauseAccessPoint, says: "named for another dataset or version", cures: []string{page},
 		},
 		{
 			name: "wrong prefix", patient: with(s3.Location{URL: strings.TrimSuffix(accessPoint(ours).URL, "{dataset}/{version}/")}, nil),
-			check: "access", cause: downloader.CauseWrongPrefix, says: "gives what lies below demo/1.0/", cures: []string{"/demo/1.0/", page},
+			check: "access", cause: source.CauseWrongPrefix, says: "gives what lies below demo/1.0/", cures: []string{"/demo/1.0/", page},
 		},
 		{
 			name: "no such access point", patient: with(accessPoint("demo-v1-0-77"), nil),
-			check: "access", cause: downloader.CauseNoBucket, says: "demo-v1-0-77", cures: []string{page},
+			check: "access", cause: source.CauseNoBucket, says: "demo-v1-0-77", cures: []string{page},
 		},
 		{
 			name: "no such bucket", patient: with(s3.Location{URL: "s3://mimic-iii-physionet/"}, nil),
-			check: "access", cause: downloader.CauseNoBucket, says: "mimic-iii-physionet", cures: []string{page},
+			check: "access", cause: source.CauseNoBucket, says: "mimic-iii-physionet", cures: []string{page},
 		},
 		{
 			name: "nothing in the open bucket", patient: with(s3.Open, nil),
@@ -150,15 +150,15 @@ func s3Ailments() []ailment {
 			name: "an access point's bucket in another region", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) {
 				s.AddBucket(lookalike.S3Bucket{Name: "controlled", Region: "eu-west-1", Objects: lookalike.Generated(nil)})
 			}),
-			check: "access", cause: downloader.CauseWrongRegion, says: "is in the region eu-west-1", cures: []string{"set the region"},
+			check: "access", cause: source.CauseWrongRegion, says: "is in the region eu-west-1", cures: []string{"set the region"},
 		},
 		{
 			name: "a stranger, as configured", patient: with(s3.Location{URL: "s3://controlled/{dataset}/{version}/", Anonymous: true}, nil),
-			check: "access", cause: downloader.CauseStranger, says: "to strangers", cures: []string{"anonymous", page},
+			check: "access", cause: source.CauseStranger, says: "to strangers", cures: []string{"anonymous", page},
 		},
 		{
 			name: "a program that fails", patient: with(accessPoint(ours), awsConfig("[default]\ncredential_process = sh -c 'echo vault is sealed, token="+marker+" >&2; exit 3'\n")),
-			check: "account", cause: downloader.CauseBadLogin, says: `failed (exit status 3) and says "vault is sealed, token=…"`, cures: []string{"aws sts get-caller-identity"},
+			check: "account", cause: source.CauseBadLogin, says: `failed (exit status 3) and says "vault is sealed, token=…"`, cures: []string{"aws sts get-caller-identity"},
 		},
 		{
 			name: "no such AWS profile", patient: with(accessPoint(ours), func(t *testing.T, s *lookalike.S3) {
@@ -166,48 +166,48 @@ func s3Ailments() []ailment {
 				awsConfig("[profile other]\n")(t, s)
 				t.Setenv("AWS_PROFILE", "typo")
 			}),
-			check: "account", cause: downloader.CauseBadLogin, says: `the AWS profile "typo"`, cures: []string{"aws configure list-profiles"},
+			check: "account", cause: source.CauseBadLogin, says: `the AWS profile "typo"`, cures: []string{"aws configure list-profiles"},
 		},
 		{
 			name: "signatures of another time", patient: with(accessPoint(ours), fault(403, "RequestTimeTooSkewed")),
-			check: "access", cause: downloader.CauseClock, says: "signed at another time", cures: []string{"timedatectl"},
+			check: "access", cause: source.CauseClock, says: "signed at another time", cures: []string{"timedatectl"},
 		},
 		{
-			name: "clock behind the store's", check: "clock", cause: downloader.CauseClock, says: "behind the server's", cures: []string{"timedatectl"}, fetches: true,
+			name: "clock behind the store's", check: "clock", cause: source.CauseClock, says: "behind the server's", cures: []string{"timedatectl"}, fetches: true,
 			patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.Now = func() time.Time { return time.Now().Add(time.Hour) } }),
 		},
 		{
 			name: "deleted access key", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.RemoveKey(keyID) }),
-			check: "account", cause: downloader.CauseUnknownKey, says: "does not know the access key", cures: []string{"aws configure"},
+			check: "account", cause: source.CauseUnknownKey, says: "does not know the access key", cures: []string{"aws configure"},
 		},
 		{
 			name: "wrong secret", patient: with(accessPoint(ours), fault(403, "SignatureDoesNotMatch")),
-			check: "access", cause: downloader.CauseWrongSecret, says: "secret of the access key is wrong", cures: []string{"aws configure"},
+			check: "access", cause: source.CauseWrongSecret, says: "secret of the access key is wrong", cures: []string{"aws configure"},
 		},
 		{
 			name: "expired session", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.DropSessions() }),
-			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"aws sts get-caller-identity"},
+			check: "account", cause: source.CauseLoginExpired, says: "expired", cures: []string{"aws sts get-caller-identity"},
 		},
 		{
 			name: "expired single sign-on", patient: with(accessPoint(ours), singleSignOn),
-			check: "account", cause: downloader.CauseLoginExpired, says: "expired", cures: []string{"aws sso login"},
+			check: "account", cause: source.CauseLoginExpired, says: "expired", cures: []string{"aws sso login"},
 		},
 		{
 			name: "no AWS credentials", patient: with(accessPoint(ours), func(t *testing.T, _ *lookalike.S3) {
 				t.Helper()
 				t.Setenv("AWS_ACCESS_KEY_ID", "")
 			}),
-			check: "access", cause: downloader.CauseNoLogin, says: "no AWS credentials", cures: []string{"aws configure"},
+			check: "access", cause: source.CauseNoLogin, says: "no AWS credentials", cures: []string{"aws configure"},
 		},
 		{
 			name: "a role", patient: with(accessPoint("demo-v1-0-01"), func(_ *testing.T, s *lookalike.S3) {
 				s.AddKey(lookalike.S3Key{ID: keyID, Identity: "arn:aws:sts::123456789012:assumed-role/lab/alice"})
 			}),
-			check: "account", cause: downloader.CauseNoUser, says: "no roles or root accounts", cures: []string{"aws configure", cloud},
+			check: "account", cause: source.CauseNoUser, says: "no roles or root accounts", cures: []string{"aws configure", cloud},
 		},
 		{
 			name: "an archive", patient: with(accessPoint(ours), fault(403, "InvalidObjectState")),
-			check: "access", cause: downloader.CauseArchived, says: "archive", cures: []string{"another source"},
+			check: "access", cause: source.CauseArchived, says: "archive", cures: []string{"another source"},
 		},
 	}
 }

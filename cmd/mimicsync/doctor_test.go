@@ -16,6 +16,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -39,11 +40,11 @@ type patient struct {
 type ailment struct {
 	name    string
 	patient func(t *testing.T) patient
-	check   string           // which finds it
-	cause   downloader.Cause // if it has one
-	says    string           // of the finding
-	cures   []string         // pages, commands and words of the steps, in their order
-	fetches bool             // the dataset can be fetched all the same
+	check   string       // which finds it
+	cause   source.Cause // if it has one
+	says    string       // of the finding
+	cures   []string     // pages, commands and words of the steps, in their order
+	fetches bool         // the dataset can be fetched all the same
 }
 
 // TestDoctorNamesTheCure has for each of the failures a look-alike that shows it.
@@ -179,29 +180,29 @@ func closedAilments() []ailment {
 			name: "withdrawn version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Deprecated: true}, {Version: "1.1"}}})
 			}),
-			check: "access", cause: downloader.CauseWithdrawn, says: "any more", cures: []string{"take the newest version", "/content/demo/"},
+			check: "access", cause: source.CauseWithdrawn, says: "any more", cures: []string{"take the newest version", "/content/demo/"},
 		},
 		{
 			name: "closed region", patient: with(nobody, lookalike.Version{Georestricted: true}, nil),
-			check: "access", cause: downloader.CauseRegion, says: "the region", cures: []string{"/content/demo/1.0/"},
+			check: "access", cause: source.CauseRegion, says: "the region", cures: []string{"/content/demo/1.0/"},
 		},
 		{
 			name: "withdrawn altogether", patient: with(nobody, lookalike.Version{Deprecated: true}, nil),
-			check: "access", cause: downloader.CauseWithdrawn, says: "no newer version", cures: []string{"/content/demo/1.0/"},
+			check: "access", cause: source.CauseWithdrawn, says: "no newer version", cures: []string{"/content/demo/1.0/"},
 		},
 		{
 			name: "downloads switched off", patient: with(nobody, lookalike.Version{DownloadsDisabled: true}, nil),
-			check: "access", cause: downloader.CauseDownloadsOff, says: "research environment", cures: []string{"/content/demo/1.0/"},
+			check: "access", cause: source.CauseDownloadsOff, says: "research environment", cures: []string{"/content/demo/1.0/"},
 		},
 		{
 			name: "downloads switched off for a user with access", patient: with(marie, lookalike.Version{DownloadsDisabled: true}, nil),
-			check: "access", cause: downloader.CauseDownloadsOff, says: "research environment", cures: []string{"/content/demo/1.0/"},
+			check: "access", cause: source.CauseDownloadsOff, says: "research environment", cures: []string{"/content/demo/1.0/"},
 		},
 		{
 			name: "downloads switched off, and its page does not say so", patient: with(marie, lookalike.Version{DownloadsDisabled: true}, func(s *lookalike.Server) {
 				s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 502, Path: "/content/**"})
 			}),
-			check: "access", cause: downloader.CauseUnexplained, says: "refuses the files all the same", cures: []string{"/content/demo/1.0/", "try again later"},
+			check: "access", cause: source.CauseUnexplained, says: "refuses the files all the same", cures: []string{"/content/demo/1.0/", "try again later"},
 		},
 		{
 			name: "contributors to ask", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
@@ -209,7 +210,7 @@ func closedAilments() []ailment {
 				s.Publish(lookalike.Project{Slug: "demo", Policy: lookalike.ContributorReview, Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
 				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
 			}),
-			check: "access", cause: downloader.CauseReview, says: `knows the user "marie"`, cures: []string{"/request-access-status/demo/1.0/", "/settings/training/"},
+			check: "access", cause: source.CauseReview, says: `knows the user "marie"`, cures: []string{"/request-access-status/demo/1.0/", "/settings/training/"},
 		},
 		{
 			name: "not published yet", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
@@ -325,7 +326,7 @@ func networkAilments() []ailment {
 			},
 		},
 		{
-			name: "clock", check: "clock", cause: downloader.CauseClock, says: "behind the server's", cures: []string{"timedatectl"}, fetches: true,
+			name: "clock", check: "clock", cause: source.CauseClock, says: "behind the server's", cures: []string{"timedatectl"}, fetches: true,
 			patient: func(t *testing.T) patient {
 				t.Helper()
 				s := site(lookalike.Version{})

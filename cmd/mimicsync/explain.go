@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -151,12 +152,12 @@ func adviseOwner(err error) (advice, bool) {
 }
 
 func adviseAccess(err error) (advice, bool) {
-	access, ok := errors.AsType[*downloader.AccessError](err)
+	access, ok := errors.AsType[*source.AccessError](err)
 	if !ok {
 		return advice{}, false
 	}
 	code := exitAccess
-	if access.Denial == downloader.Moved {
+	if access.Denial == source.Moved {
 		code = exitUsage
 	}
 	return advice{code, inLines(accessCure(access))}, true
@@ -204,7 +205,7 @@ func adviseState(err error) (advice, bool) {
 		return advice{exitUnexpected, "make a new state from the mirror; no data is lost and none is fetched again: mimicsync verify --rebuild"}, true
 	case errors.Is(err, downloader.ErrNoManifest):
 		return advice{exitUsage, "fetch it with: mimicsync pull"}, true
-	case errors.Is(err, downloader.ErrNotPublished), errors.Is(err, downloader.ErrManifestChanges):
+	case errors.Is(err, source.ErrNotPublished), errors.Is(err, downloader.ErrManifestChanges):
 		return advice{exitIncomplete, "run the same command again in some minutes; a daemon does so by itself"}, true
 	case errors.Is(err, downloader.ErrManifest):
 		return advice{exitIncomplete, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
@@ -267,17 +268,17 @@ func adviseNetwork(err error) (advice, bool) {
 	var certificate *tls.CertificateVerificationError
 	var dns *net.DNSError
 	var op *net.OpError
-	var proxy *downloader.ProxyError
-	var portal *downloader.PortalError
+	var proxy *source.ProxyError
+	var portal *source.PortalError
 	switch {
 	case errors.As(err, &proxy):
 		return advice{exitIncomplete, inLines(proxyCure(proxy)) + "\nthen run the same command to go on"}, true
 	case errors.As(err, &portal):
 		return advice{exitIncomplete, portalCure(portal).String() + "\nthen run the same command to go on"}, true
-	case errors.Is(err, downloader.ErrWebPage):
+	case errors.Is(err, source.ErrWebPage):
 		return advice{exitIncomplete, "the server may be under maintenance, or a login page of the network in between: open the address in a browser on this machine;\n" +
 			"then run the same command to go on"}, true
-	case errors.As(err, new(*downloader.EncodingError)):
+	case errors.As(err, new(*source.EncodingError)):
 		return advice{exitIncomplete, "a proxy in between may pack what passes: ask who runs it to let this server's files through as they are, or go around it;\n" +
 			"then run the same command to go on"}, true
 	case errors.As(err, &certificate):
@@ -285,7 +286,7 @@ func adviseNetwork(err error) (advice, bool) {
 	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
 		return advice{exitIncomplete, "check the network, and HTTPS_PROXY if you need one; then run the same command to go on"}, true
 	}
-	_, status := errors.AsType[*downloader.StatusError](err)
+	_, status := errors.AsType[*source.StatusError](err)
 	if status || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return advice{exitIncomplete, "the server has trouble: run the same command later to go on"}, true
 	}

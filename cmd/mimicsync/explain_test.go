@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -65,7 +66,7 @@ func TestAnOwnerElsewhere(t *testing.T) {
 func TestTroubleOnTheWay(t *testing.T) {
 	ref := manifest.Ref{Dataset: "demo", Version: "2.0"}
 	proxy := func(code int) error {
-		return &downloader.ProxyError{Proxy: "http://proxy.example:3128", Host: "physionet.org:443", Code: code}
+		return &source.ProxyError{Proxy: "http://proxy.example:3128", Host: "physionet.org:443", Code: code}
 	}
 	for _, test := range []struct {
 		err  error
@@ -75,16 +76,16 @@ func TestTroubleOnTheWay(t *testing.T) {
 		{proxy(407), exitIncomplete, []string{"HTTPS_PROXY=http://USER:PASSWORD@proxy.example:3128"}},
 		{proxy(403), exitIncomplete, []string{"those who run the proxy http://proxy.example:3128", "HTTPS_PROXY", "physionet.org:443", "NO_PROXY=physionet.org"}},
 		{proxy(504), exitIncomplete, []string{"the proxy http://proxy.example:3128, which HTTPS_PROXY names", "try again later"}},
-		{&downloader.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, exitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
-		{&downloader.EncodingError{Encoding: "br"}, exitIncomplete, []string{"proxy", "run the same command"}},
+		{&source.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, exitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
+		{&source.EncodingError{Encoding: "br"}, exitIncomplete, []string{"proxy", "run the same command"}},
 		{fmt.Errorf("%w: it was made anew 5 times", downloader.ErrManifestChanges), exitIncomplete, []string{"in some minutes"}},
 		{&downloader.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, exitNoSpace, []string{"make room", "if the published size is wrong", "--include '**'"}},
-		{downloader.ErrWebPage, exitIncomplete, []string{"maintenance", "browser"}},
-		{&downloader.NotPublishedError{Ref: ref, Source: "physionet"}, exitIncomplete, []string{"in some minutes"}},
-		{fmt.Errorf("%w: %w", downloader.ErrManifest, &downloader.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},
+		{source.ErrWebPage, exitIncomplete, []string{"maintenance", "browser"}},
+		{&source.NotPublishedError{Ref: ref, Source: "physionet"}, exitIncomplete, []string{"in some minutes"}},
+		{fmt.Errorf("%w: %w", downloader.ErrManifest, &source.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},
 		{&downloader.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, exitIncomplete, []string{"in some minutes"}},
 		{
-			&downloader.AccessError{Denial: downloader.Moved, Source: "physionet", Page: "https://physionet.org"},
+			&source.AccessError{Denial: source.Moved, Source: "physionet", Page: "https://physionet.org"},
 			exitUsage,
 			[]string{"MIMICSYNC_PHYSIONET_URL=https://physionet.org", "mimicsync login --url https://physionet.org"},
 		},

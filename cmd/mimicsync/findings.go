@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -14,7 +15,7 @@ import (
 // failure is a check that went wrong.
 func failure(check string, err error) finding {
 	f := finding{Check: check, State: hasFailed, Says: err.Error()}
-	if e, ok := errors.AsType[*downloader.AccessError](err); ok {
+	if e, ok := errors.AsType[*source.AccessError](err); ok {
 		// The group says already which source it is.
 		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), accessCure(e)
 	}
@@ -30,7 +31,7 @@ func trouble(check string, err error, proxy string) finding {
 	return f
 }
 
-func networkFinding(at downloader.Reached, err error) finding {
+func networkFinding(at source.Reached, err error) finding {
 	switch {
 	case err != nil:
 		return trouble("network", err, at.Proxy)
@@ -40,7 +41,7 @@ func networkFinding(at downloader.Reached, err error) finding {
 	return finding{Check: "network", State: isOK, Says: "it answers, without TLS"}
 }
 
-func proxyFinding(at downloader.Reached) finding {
+func proxyFinding(at source.Reached) finding {
 	f := finding{Check: "proxy", State: isOK, Says: "none"}
 	if at.Proxy != "" {
 		f.State, f.Says = isNote, "by way of "+at.Proxy
@@ -52,7 +53,7 @@ func proxyFinding(at downloader.Reached) finding {
 // logins of service accounts earlier.
 const maxSkew = 5 * time.Minute
 
-func clockFinding(at downloader.Reached) finding {
+func clockFinding(at source.Reached) finding {
 	ahead, known := at.Ahead()
 	direction := "ahead of"
 	if ahead < 0 {
@@ -64,7 +65,7 @@ func clockFinding(at downloader.Reached) finding {
 	case ahead.Abs() > maxSkew:
 		return finding{
 			Check: "clock", State: hasFailed, Says: fmt.Sprintf("this machine's clock is %s %s the server's", ahead.Abs(), direction),
-			Cause: string(downloader.CauseClock), Cure: []step{{Do: "set this machine's clock", Command: setClock}},
+			Cause: string(source.CauseClock), Cure: []step{{Do: "set this machine's clock", Command: setClock}},
 		}
 	case ahead.Abs() > 30*time.Second:
 		return finding{Check: "clock", State: isNote, Says: fmt.Sprintf("%s %s the server's, which does no harm yet", ahead.Abs(), direction)}
@@ -72,11 +73,11 @@ func clockFinding(at downloader.Reached) finding {
 	return finding{Check: "clock", State: isOK, Says: "right"}
 }
 
-func accountFinding(who downloader.Identity, err error) finding {
+func accountFinding(who source.Identity, err error) finding {
 	f := finding{Check: "account", State: isOK}
-	e, refused := errors.AsType[*downloader.AccessError](err)
+	e, refused := errors.AsType[*source.AccessError](err)
 	switch {
-	case refused && e.Denial == downloader.NoCredentials: // it may not be needed
+	case refused && e.Denial == source.NoCredentials: // it may not be needed
 		f = failure("account", err)
 		f.State = isNote
 		if e.Err == nil && e.Detail == "" {
@@ -101,7 +102,7 @@ func accountFinding(who downloader.Identity, err error) finding {
 
 // billingFinding is about Google, where readers pay. That the project can pay,
 // the server says to who reads.
-func billingFinding(who downloader.Identity) finding {
+func billingFinding(who source.Identity) finding {
 	if who.Payer != "" {
 		return finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " shall pay"}
 	}
@@ -115,10 +116,10 @@ func accessFinding(ref manifest.Ref, base string, err error) finding {
 	}
 	f := failure("access", err)
 	switch {
-	case errors.Is(err, downloader.ErrNotPublished):
+	case errors.Is(err, source.ErrNotPublished):
 		f.Cure = []step{{Do: "try again in some minutes; if that does not help, ask those who published it", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
-	case errors.Is(err, downloader.ErrNotExist):
+	case errors.Is(err, source.ErrNotExist):
 		f.Cure = []step{{Do: "there is no " + manifest.Name + ": see what is there", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
 	}

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -49,7 +50,7 @@ func (a *app) settleSources(given func(string) bool) error {
 // openSources opens the sources in order, PhysioNet if none is named, and
 // PhysioNet as the authority in any case.
 func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, authority *downloader.Budgeted, err error) {
-	site, err := a.budgeted(ctx, physionet.Name, func(connections int) (downloader.Source, error) { return a.openSource(connections) })
+	site, err := a.budgeted(ctx, physionet.Name, func(connections int) (source.Source, error) { return a.openSource(connections) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,7 +60,7 @@ func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, a
 		case gcs.Name:
 			b, err = a.budgeted(ctx, name, a.openGCS)
 		case s3.Name:
-			b, err = a.budgeted(ctx, name, func(connections int) (downloader.Source, error) { return a.openS3(ctx, connections) })
+			b, err = a.budgeted(ctx, name, func(connections int) (source.Source, error) { return a.openS3(ctx, connections) })
 		}
 		if err != nil {
 			return nil, nil, err
@@ -74,7 +75,7 @@ func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, a
 
 // budgeted opens a source with as many connections as its host, the
 // configuration, the bandwidth and the limit on open files allow.
-func (a *app) budgeted(ctx context.Context, name string, open func(connections int) (downloader.Source, error)) (downloader.Budgeted, error) {
+func (a *app) budgeted(ctx context.Context, name string, open func(connections int) (source.Source, error)) (downloader.Budgeted, error) {
 	ceiling, own := storeConnections, a.file.S3.Connections
 	switch name {
 	case physionet.Name:
@@ -101,7 +102,7 @@ func (a *app) budgeted(ctx context.Context, name string, open func(connections i
 
 // price is what the reader pays: at Google if somebody is named to pay, at Amazon
 // where that was agreed to.
-func (a *app) price(source downloader.Source) (func(manifest.Ref) downloader.Price, error) {
+func (a *app) price(source source.Source) (func(manifest.Ref) downloader.Price, error) {
 	switch source := source.(type) {
 	case *gcs.Source:
 		price, err := a.file.GCS.Price.Parse(configs.DefaultGCSPrice)
@@ -121,7 +122,7 @@ func (a *app) price(source downloader.Source) (func(manifest.Ref) downloader.Pri
 	return nil, nil //nolint:nilnil // PhysioNet itself is free
 }
 
-func (a *app) openGCS(connections int) (downloader.Source, error) {
+func (a *app) openGCS(connections int) (source.Source, error) {
 	o := gcs.Options{
 		Bucket: a.bucket, BillingProject: a.billingProject, Anonymous: a.file.GCS.Anonymous, Endpoint: a.file.GCS.Endpoint,
 		Connections: connections, DialContext: a.limits.bandwidth.DialContext, Version: version(),
@@ -148,7 +149,7 @@ func (a *app) bucket(ref manifest.Ref) string {
 	return first(buckets[ref.String()], buckets[ref.Dataset], gcs.DefaultBucket(ref))
 }
 
-func (a *app) openS3(ctx context.Context, connections int) (downloader.Source, error) {
+func (a *app) openS3(ctx context.Context, connections int) (source.Source, error) {
 	o := s3.Options{
 		Locations: map[manifest.Ref]s3.Location{}, Endpoint: a.file.S3.Endpoint, PlainHTTP: a.file.S3.PlainHTTP,
 		Connections: connections, DialContext: a.limits.bandwidth.DialContext,

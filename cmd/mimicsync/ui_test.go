@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
 
@@ -19,7 +20,7 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 	var out strings.Builder
 	u := &ui{stdout: &out, stderr: &out}
 	failures := []store.Failure{{Path: "a\x1b[2J", Reason: "network", Detail: evil + "\nmimicsync: hint: type this"}}
-	u.explain(&downloader.AccessError{Source: "s3", Detail: evil})
+	u.explain(&source.AccessError{Source: "s3", Detail: evil})
 	u.note("%s", evil)
 	u.report(&downloader.Report{
 		State: store.Incomplete, Files: store.Files{Total: 1, Failed: 1}, Failures: failures, AuthorityErr: errors.New(evil),

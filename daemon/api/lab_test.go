@@ -11,7 +11,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/store"
 )
 

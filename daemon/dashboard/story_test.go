@@ -15,7 +15,7 @@ import (
 	"mimicsync/daemon/dashboard"
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
-	"mimicsync/downloader/physionet"
+	"mimicsync/downloader/source/physionet"
 	"mimicsync/store"
 )
 

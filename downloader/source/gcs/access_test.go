@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 )
@@ -26,55 +26,55 @@ func TestAccess(t *testing.T) {
 		at      string // where the source looks for the version, if not in the usual bucket
 		billing string
 		login   func(t *testing.T, endpoint string)
-		denial  downloader.Denial
-		cause   downloader.Cause
+		denial  source.Denial
+		cause   source.Cause
 		tells   []string // words of the message
 	}{
 		{
 			name: "nobody pays", bucket: payer,
-			denial: downloader.NoCredentials, cause: downloader.CauseNoBillingProject,
+			denial: source.NoCredentials, cause: source.CauseNoBillingProject,
 			tells: []string{bucketOf, "gcs.billing_project", "--billing-project"},
 		},
 		{
 			name: "a stranger pays", bucket: payer, billing: "the-lab",
-			denial: downloader.NoCredentials, cause: downloader.CauseStranger,
+			denial: source.NoCredentials, cause: source.CauseStranger,
 			tells: []string{"gcs.anonymous", "gcloud auth application-default login"},
 		},
 		{
 			name: "another's project", bucket: payer, billing: "not-mine", login: asRobot,
-			denial: downloader.BadCredentials, cause: downloader.CauseBadBillingProject,
+			denial: source.BadCredentials, cause: source.CauseBadBillingProject,
 			tells: []string{`"not-mine"`, "Service Usage Consumer", "serviceusage.services.use"},
 		},
 		{
 			name: "billing is closed", bucket: payer, billing: "closed", login: asRobot,
-			denial: downloader.BadCredentials, cause: downloader.CauseBadBillingProject,
+			denial: source.BadCredentials, cause: source.CauseBadBillingProject,
 			tells: []string{`"closed"`, "closed billing account"},
 		},
 		{
 			name: "a stranger", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}},
-			denial: downloader.NoCredentials, cause: downloader.CauseStranger,
+			denial: source.NoCredentials, cause: source.CauseStranger,
 			tells: []string{"gcs.anonymous", "gcloud auth application-default login"},
 		},
 		{
 			name: "a robot", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}}, login: asRobot,
-			denial: downloader.Forbidden, cause: downloader.CauseNotGranted,
+			denial: source.Forbidden, cause: source.CauseNotGranted,
 			tells: []string{"service account " + robot, "lets people in"},
 		},
 		{
 			name: "a person without a grant", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}},
 			login:  func(t *testing.T, _ string) { t.Helper(); logIn(t, person) },
-			denial: downloader.Forbidden, cause: downloader.CauseNotGranted,
+			denial: source.Forbidden, cause: source.CauseNotGranted,
 			tells: []string{"alice@example.org", "https://physionet.org/settings/cloud/", "request access", "https://physionet.org/content/demo/1.0/"},
 		},
 		{
 			name: "a person at a lab's own bucket", bucket: lookalike.Bucket{Name: "the-lab-copy", Objects: oneFile, Readers: []string{"somebody"}}, at: "the-lab-copy",
 			login:  func(t *testing.T, _ string) { t.Helper(); logIn(t, person) },
-			denial: downloader.Forbidden, cause: downloader.CauseOwner,
+			denial: source.Forbidden, cause: source.CauseOwner,
 			tells: []string{"alice@example.org", "the-lab-copy", "its owner has to give it the role Storage Object Viewer"},
 		},
 		{
 			name: "no bucket", bucket: lookalike.Bucket{Name: "another", Objects: oneFile},
-			denial: downloader.UnknownVersion, cause: downloader.CauseNoBucket,
+			denial: source.UnknownVersion, cause: source.CauseNoBucket,
 			tells: []string{"no bucket " + bucketOf},
 		},
 	} {
@@ -93,7 +93,7 @@ func TestAccess(t *testing.T) {
 				o.Bucket = func(manifest.Ref) string { return c.at }
 			}
 			s := newSource(t, o)
-			for _, e := range []*downloader.AccessError{refused(t, s, "a.csv"), refusedListing(t, s)} {
+			for _, e := range []*source.AccessError{refused(t, s, "a.csv"), refusedListing(t, s)} {
 				if e.Denial != c.denial || e.Cause != c.cause || e.Source != gcs.Name || e.Ref != sourcetest.Ref {
 					t.Errorf("the error is %+v, want denial %d, cause %s", e, c.denial, c.cause)
 				}
@@ -126,8 +126,8 @@ func TestAKeyThatCannotBeUsed(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}))
 		e := refused(t, newSource(t, gcs.Options{Endpoint: "http://" + host, Anonymous: true}), "a.csv")
-		if e.Denial != downloader.Forbidden || e.Cause != downloader.CauseEncrypted {
-			t.Errorf("Open = %+v, want the cause %s", e, downloader.CauseEncrypted)
+		if e.Denial != source.Forbidden || e.Cause != source.CauseEncrypted {
+			t.Errorf("Open = %+v, want the cause %s", e, source.CauseEncrypted)
 		}
 	}
 }
@@ -137,10 +137,10 @@ func asRobot(t *testing.T, endpoint string) {
 	logInAsRobot(t, endpoint, "")
 }
 
-func refusedListing(t *testing.T, s *gcs.Source) *downloader.AccessError {
+func refusedListing(t *testing.T, s *gcs.Source) *source.AccessError {
 	t.Helper()
 	for listed, err := range s.List(t.Context(), sourcetest.Ref) {
-		e, ok := errors.AsType[*downloader.AccessError](err)
+		e, ok := errors.AsType[*source.AccessError](err)
 		if !ok {
 			t.Fatalf("List gave %+v, %v, want an AccessError", listed, err)
 		}
@@ -156,7 +156,7 @@ func TestOneObjectIsDenied(t *testing.T) {
 		Name: bucketOf, Objects: oneFile, Denied: func(path string) bool { return path == "b.csv" },
 	})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Errorf("Open(a.csv) = %v, want <nil>", err)
 	}
 	if e := refused(t, s, "b.csv"); e.Ref != sourcetest.Ref {
@@ -169,8 +169,8 @@ func TestBusy(t *testing.T) {
 		store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 		store.Inject(lookalike.Fault{Kind: lookalike.Status, Code: code, RetryAfter: "7"})
 		s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-		_, err := read(t, s, downloader.Request{Path: "a.csv"})
-		e, ok := errors.AsType[*downloader.StatusError](err)
+		_, err := read(t, s, source.Request{Path: "a.csv"})
+		e, ok := errors.AsType[*source.StatusError](err)
 		if !ok || e.Code != code || e.RetryAfter != 7*time.Second {
 			t.Errorf("Open = %v, want status %d and 7 s to wait", err, code)
 		}

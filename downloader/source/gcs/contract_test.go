@@ -8,8 +8,8 @@ import (
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/sourcetest"
 )
 

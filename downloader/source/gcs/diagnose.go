@@ -4,28 +4,28 @@ import (
 	"context"
 	"net/http"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
-var _ downloader.Diagnoser = (*Source)(nil)
+var _ source.Diagnoser = (*Source)(nil)
 
-// Reach implements downloader.Diagnoser.
-func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached, error) {
+// Reach implements source.Diagnoser.
+func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (source.Reached, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, s.address+"/", http.NoBody)
 	if err != nil {
-		return downloader.Reached{}, err
+		return source.Reached{}, err
 	}
 	request.Header.Set("User-Agent", s.agent)
-	return downloader.Reach(s.transport, request)
+	return source.Reach(s.transport, request)
 }
 
-// Identify implements downloader.Diagnoser: it asks Google for an access token.
+// Identify implements source.Diagnoser: it asks Google for an access token.
 // What the token may read, and whether the billing project can pay, Google tells
 // who reads.
-func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
-	r := downloader.Request{Ref: ref}
-	me := downloader.Identity{Anonymous: s.login.anonymous, Payer: s.billing}
+func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identity, error) {
+	r := source.Request{Ref: ref}
+	me := source.Identity{Anonymous: s.login.anonymous, Payer: s.billing}
 	who, _, err := s.login.token(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -36,7 +36,7 @@ func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Ide
 		me.From, me.User = applicationWord, who.email
 	case !s.login.anonymous:
 		s.login.forget(who) // perhaps there is a login when somebody asks again
-		e := s.refused(r, downloader.NoCredentials, downloader.CauseNoLogin)
+		e := s.refused(r, source.NoCredentials, source.CauseNoLogin)
 		e.Command = loginCommand
 		e.Detail = "there is no Google login: run " + loginCommand
 		return me, e

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/sourcetest"
 )
 
@@ -64,7 +64,7 @@ func TestTheBillingProjectPaysAndNoOther(t *testing.T) {
 		logInAsRobot(t, endpoint, "the-quota-project")
 		t.Setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "another-quota-project")
 		s := newSource(t, gcs.Options{Endpoint: endpoint, BillingProject: billing})
-		if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+		if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 			t.Fatalf("Open = %v, want <nil>", err)
 		}
 		for _, err := range s.List(t.Context(), sourcetest.Ref) {
@@ -90,7 +90,7 @@ func TestALoginIsNotLookedForWhenAnonymous(t *testing.T) {
 	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 	logInAsRobot(t, endpoint, "")
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Fatalf("Open = %v, want <nil>", err)
 	}
 	if log := store.Requests(); len(log) != 1 || log[0].Authorization {
@@ -103,7 +103,7 @@ func TestEmulatorVariableIsForTheCommand(t *testing.T) {
 	_, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 	t.Setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Errorf("Open = %v, want <nil>", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestWithoutLoginOpenBucketsAreRead(t *testing.T) {
 	}
 	_, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 	s := newSource(t, gcs.Options{Endpoint: endpoint})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Errorf("Open = %v, want <nil>", err)
 	}
 }
@@ -126,23 +126,23 @@ func TestLoginExpiresInMidPass(t *testing.T) {
 	store.PutAccount(lookalike.Account{Email: robot})
 	logInAsRobot(t, endpoint, "")
 	s := newSource(t, gcs.Options{Endpoint: endpoint})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Fatalf("Open = %v, want <nil>", err)
 	}
 
 	store.DropSessions() // a token may end before its time
-	if _, err := read(t, s, downloader.Request{Path: "b.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "b.csv"}); err != nil {
 		t.Fatalf("Open with a token that is over = %v, want another token", err)
 	}
 
 	store.PutAccount(lookalike.Account{Email: robot, Expired: true})
 	e := refused(t, s, "b.csv")
-	if e.Denial != downloader.BadCredentials || e.Cause != downloader.CauseLoginExpired || !strings.Contains(e.Error(), "gcloud auth application-default login") {
+	if e.Denial != source.BadCredentials || e.Cause != source.CauseLoginExpired || !strings.Contains(e.Error(), "gcloud auth application-default login") {
 		t.Errorf("Open = %+v, want an expired login and its cure", e)
 	}
 
 	store.PutAccount(lookalike.Account{Email: robot})
-	if _, err := read(t, s, downloader.Request{Path: "b.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "b.csv"}); err != nil {
 		t.Errorf("Open after the next login = %v, want <nil>", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestCredentialsThatCannotBeUsed(t *testing.T) {
 		logIn(t, file)
 		s := newSource(t, gcs.Options{Endpoint: endpoint})
 		e := refused(t, s, "a.csv")
-		if e.Denial != downloader.BadCredentials || e.Command == "" {
+		if e.Denial != source.BadCredentials || e.Command == "" {
 			t.Errorf("Open with %s = %+v, want bad credentials and a command", file["type"], e)
 		}
 		if strings.Contains(e.Error(), marker) || strings.Contains(e.Error(), "PRIVATE KEY") {
@@ -173,27 +173,27 @@ func TestAPersonsLogin(t *testing.T) {
 	store.PutAccount(alice)
 	logIn(t, map[string]string{"type": "authorized_user", "client_id": "1", "client_secret": "2", "refresh_token": marker})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, DialContext: serveLogin(t, store)})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Fatalf("Open = %v, want <nil>", err)
 	}
 
 	alice.Expired = true
 	store.PutAccount(alice)
-	if e := refused(t, s, "a.csv"); e.Cause != downloader.CauseLoginExpired || strings.Contains(e.Error(), marker) {
+	if e := refused(t, s, "a.csv"); e.Cause != source.CauseLoginExpired || strings.Contains(e.Error(), marker) {
 		t.Errorf("Open = %v, want an expired login and no secret", e)
 	}
 
 	alice.Expired = false
 	store.PutAccount(alice)
 	store.Inject(lookalike.Fault{Kind: lookalike.Status, Path: "/token", Code: http.StatusServiceUnavailable, RetryAfter: "3"})
-	_, err := read(t, s, downloader.Request{Path: "a.csv"})
-	if e, ok := errors.AsType[*downloader.StatusError](err); !ok || e.Code != http.StatusServiceUnavailable || e.RetryAfter != 3*time.Second {
+	_, err := read(t, s, source.Request{Path: "a.csv"})
+	if e, ok := errors.AsType[*source.StatusError](err); !ok || e.Code != http.StatusServiceUnavailable || e.RetryAfter != 3*time.Second {
 		t.Errorf("Open while the login is busy = %v, want status 503 and 3 s to wait", err)
 	}
 	store.ClearFaults()
 	store.Inject(lookalike.Fault{Kind: lookalike.Reset, Path: "/token", After: -1})
-	_, err = read(t, s, downloader.Request{Path: "a.csv"})
-	if _, ok := errors.AsType[*downloader.AccessError](err); err == nil || ok || strings.Contains(err.Error(), marker) {
+	_, err = read(t, s, source.Request{Path: "a.csv"})
+	if _, ok := errors.AsType[*source.AccessError](err); err == nil || ok || strings.Contains(err.Error(), marker) {
 		t.Errorf("Open while the login breaks = %v, want trouble on the way", err)
 	}
 }
@@ -204,8 +204,8 @@ func TestIdentify(t *testing.T) {
 	}
 	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile})
 	nobody := newSource(t, gcs.Options{Endpoint: endpoint})
-	if who, err := nobody.Identify(t.Context(), sourcetest.Ref); cause(err) != downloader.CauseNoLogin {
-		t.Errorf("Identify without a login = %+v, %v, want %s", who, err, downloader.CauseNoLogin)
+	if who, err := nobody.Identify(t.Context(), sourcetest.Ref); cause(err) != source.CauseNoLogin {
+		t.Errorf("Identify without a login = %+v, %v, want %s", who, err, source.CauseNoLogin)
 	}
 	anonymous := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
 	if who, err := anonymous.Identify(t.Context(), sourcetest.Ref); err != nil || !who.Anonymous {
@@ -223,16 +223,16 @@ func TestIdentify(t *testing.T) {
 	}
 	store.PutAccount(lookalike.Account{Email: robot, Expired: true})
 	s = newSource(t, gcs.Options{Endpoint: endpoint})
-	if who, err := s.Identify(t.Context(), sourcetest.Ref); cause(err) != downloader.CauseLoginExpired {
-		t.Errorf("Identify after the login = %+v, %v, want %s", who, err, downloader.CauseLoginExpired)
+	if who, err := s.Identify(t.Context(), sourcetest.Ref); cause(err) != source.CauseLoginExpired {
+		t.Errorf("Identify after the login = %+v, %v, want %s", who, err, source.CauseLoginExpired)
 	}
 	if at, err := s.Reach(t.Context(), sourcetest.Ref); err != nil || at.Address != endpoint || at.Date.IsZero() {
 		t.Errorf("Reach = %+v, %v, want %s and its clock", at, err, endpoint)
 	}
 }
 
-func cause(err error) downloader.Cause {
-	if e, ok := errors.AsType[*downloader.AccessError](err); ok {
+func cause(err error) source.Cause {
+	if e, ok := errors.AsType[*source.AccessError](err); ok {
 		return e.Cause
 	}
 	return ""

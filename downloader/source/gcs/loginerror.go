@@ -12,13 +12,13 @@ import (
 
 	"cloud.google.com/go/compute/metadata"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 )
 
 // loginError says why there is no token. What a login service answers is read for
 // its status and its code alone. Its trouble, and that on the way to it, is tried
 // again.
-func (s *Source) loginError(x *exchange, r downloader.Request, err error) error {
+func (s *Source) loginError(x *exchange, r source.Request, err error) error {
 	if bad, ok := errors.AsType[badLogin](err); ok {
 		return s.badLogin(r, bad.Error())
 	}
@@ -29,9 +29,9 @@ func (s *Source) loginError(x *exchange, r downloader.Request, err error) error 
 	machine, onMachine := errors.AsType[*metadata.Error](err)
 	switch {
 	case onMachine:
-		return &downloader.StatusError{URL: "this machine's metadata service", Code: machine.Code}
+		return &source.StatusError{URL: "this machine's metadata service", Code: machine.Code}
 	case isTrouble(answer.status), answer.status/100 == 3:
-		return &downloader.StatusError{URL: answer.host, Code: answer.status, RetryAfter: answer.retryAfter}
+		return &source.StatusError{URL: answer.host, Code: answer.status, RetryAfter: answer.retryAfter}
 	case answer.status == 0 && onTheWay(err):
 		return fmt.Errorf("ask Google for a token: %w", wireError(err))
 	case answer.status == 0 && isExternal(x.who):
@@ -92,8 +92,8 @@ func outside(err error) string {
 
 // federation is about a login by another provider, as that of a cluster or of
 // another cloud.
-func (s *Source) federation(r downloader.Request, why string) error {
-	e := s.refused(r, downloader.BadCredentials, downloader.CauseFederation)
+func (s *Source) federation(r source.Request, why string) error {
+	e := s.refused(r, source.BadCredentials, source.CauseFederation)
 	e.From, e.Page = applicationWord, aboutFederation
 	e.Detail = fmt.Sprintf("the Google login by another identity provider (workload identity federation) fails: %s; "+
 		"renew that provider's token, and compare the pool and the provider in the credentials file with those at Google", why)
@@ -101,18 +101,18 @@ func (s *Source) federation(r downloader.Request, why string) error {
 }
 
 // noRole is about a login that may not act for a service account.
-func (s *Source) noRole(r downloader.Request, answer loginAnswer) error {
+func (s *Source) noRole(r source.Request, answer loginAnswer) error {
 	account := answer.path[strings.LastIndexByte(answer.path, '/')+1:]
 	account, _, _ = strings.Cut(account, ":")
-	e := s.refused(r, downloader.BadCredentials, downloader.CauseNoRole)
+	e := s.refused(r, source.BadCredentials, source.CauseNoRole)
 	e.From, e.Page = applicationWord, aboutImpersonation
 	e.Detail = fmt.Sprintf("the Google login is good, and may not act for the service account %.100s (%d, %.60q): it needs the role Service Account Token Creator, and the account must exist",
 		account, answer.status, answer.code)
 	return e
 }
 
-func (s *Source) expired(r downloader.Request, who *identity) error {
-	e := s.refused(r, downloader.BadCredentials, downloader.CauseLoginExpired)
+func (s *Source) expired(r source.Request, who *identity) error {
+	e := s.refused(r, source.BadCredentials, source.CauseLoginExpired)
 	e.From, e.Command = applicationWord, loginCommand
 	if who != nil {
 		e.User = who.email
@@ -121,8 +121,8 @@ func (s *Source) expired(r downloader.Request, who *identity) error {
 	return e
 }
 
-func (s *Source) badLogin(r downloader.Request, why string) error {
-	e := s.refused(r, downloader.BadCredentials, downloader.CauseBadLogin)
+func (s *Source) badLogin(r source.Request, why string) error {
+	e := s.refused(r, source.BadCredentials, source.CauseBadLogin)
 	e.From, e.Command = applicationWord, loginCommand
 	e.Detail = fmt.Sprintf("%s cannot be used (%s): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, why, loginCommand)
 	return e

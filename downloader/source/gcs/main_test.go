@@ -21,9 +21,9 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/sourcetest"
 )
 
@@ -106,7 +106,7 @@ func serveStore(t *testing.T, buckets ...lookalike.Bucket) (store *lookalike.GCS
 }
 
 // read opens an object and reads it.
-func read(t *testing.T, s *gcs.Source, r downloader.Request) ([]byte, error) {
+func read(t *testing.T, s *gcs.Source, r source.Request) ([]byte, error) {
 	t.Helper()
 	r.Ref = sourcetest.Ref
 	o, err := s.Open(t.Context(), r)
@@ -118,10 +118,10 @@ func read(t *testing.T, s *gcs.Source, r downloader.Request) ([]byte, error) {
 }
 
 // refused is the AccessError that an Open ends with.
-func refused(t *testing.T, s *gcs.Source, path string) *downloader.AccessError {
+func refused(t *testing.T, s *gcs.Source, path string) *source.AccessError {
 	t.Helper()
-	_, err := read(t, s, downloader.Request{Path: path})
-	e, ok := errors.AsType[*downloader.AccessError](err)
+	_, err := read(t, s, source.Request{Path: path})
+	e, ok := errors.AsType[*source.AccessError](err)
 	if !ok {
 		t.Fatalf("Open(%s) = %v, want an AccessError", path, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strings"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 )
 
@@ -103,7 +103,7 @@ func (r refusal) quote() string {
 }
 
 // explain turns what went wrong into an error of the downloader's.
-func (s *Source) explain(x *exchange, r downloader.Request, err error) error {
+func (s *Source) explain(x *exchange, r source.Request, err error) error {
 	switch {
 	case x.failed != nil:
 		return s.loginError(x, r, x.failed)
@@ -111,83 +111,83 @@ func (s *Source) explain(x *exchange, r downloader.Request, err error) error {
 		return s.trouble(r, err)
 	}
 	if x.page && x.status/100 == 4 && x.status != http.StatusTooManyRequests {
-		return fmt.Errorf("%s: status %d: %w", s.name(r), x.status, downloader.ErrWebPage)
+		return fmt.Errorf("%s: status %d: %w", s.name(r), x.status, source.ErrWebPage)
 	}
 	switch x.status {
 	case http.StatusNotModified:
-		return downloader.ErrNotModified
+		return source.ErrNotModified
 	case http.StatusNotFound:
 		return s.notFound(x, r)
 	case http.StatusPreconditionFailed:
-		return fmt.Errorf("%s: %w", s.name(r), downloader.ErrChanged)
+		return fmt.Errorf("%s: %w", s.name(r), source.ErrChanged)
 	case http.StatusRequestedRangeNotSatisfiable:
-		return downloader.ErrRange
+		return source.ErrRange
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 		if access := s.access(x, r); access != nil {
 			return access
 		}
 	}
-	return &downloader.StatusError{URL: s.name(r), Code: x.status, RetryAfter: httpheader.RetryAfter(x.header.Get("Retry-After"))}
+	return &source.StatusError{URL: s.name(r), Code: x.status, RetryAfter: httpheader.RetryAfter(x.header.Get("Retry-After"))}
 }
 
 // trouble is what is left when nobody refused anything.
-func (s *Source) trouble(r downloader.Request, err error) error {
+func (s *Source) trouble(r source.Request, err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // its URL is that of the API
 	}
 	return fmt.Errorf("%s: %w", s.name(r), err)
 }
 
-func (s *Source) notFound(x *exchange, r downloader.Request) error {
+func (s *Source) notFound(x *exchange, r source.Request) error {
 	switch {
 	case x.is("NoSuchBucket") || r.Path == "":
-		e := s.refused(r, downloader.UnknownVersion, downloader.CauseNoBucket)
+		e := s.refused(r, source.UnknownVersion, source.CauseNoBucket)
 		e.Page = contentPage(r)
 		e.Detail = fmt.Sprintf("there is no bucket %s; not every dataset has a copy at Google, and some have it under another name", s.bucket(r.Ref))
 		return e
 	case r.Validator != "" && (r.Offset > 0 || r.Length > 0): // it is the generation that is missing
-		return fmt.Errorf("%s: %w", s.name(r), downloader.ErrChanged)
+		return fmt.Errorf("%s: %w", s.name(r), source.ErrChanged)
 	}
-	return fmt.Errorf("%s: %w", s.name(r), downloader.ErrNotExist)
+	return fmt.Errorf("%s: %w", s.name(r), source.ErrNotExist)
 }
 
-func contentPage(r downloader.Request) string {
+func contentPage(r source.Request) string {
 	return physioNet + "/content/" + r.Ref.Dataset + "/" + r.Ref.Version + "/"
 }
 
-func (s *Source) refused(r downloader.Request, d downloader.Denial, c downloader.Cause) *downloader.AccessError {
-	return &downloader.AccessError{Denial: d, Cause: c, Ref: r.Ref, Source: Name}
+func (s *Source) refused(r source.Request, d source.Denial, c source.Cause) *source.AccessError {
+	return &source.AccessError{Denial: d, Cause: c, Ref: r.Ref, Source: Name}
 }
 
 // access says why the server refused, or nil if no person can cure it.
-func (s *Source) access(x *exchange, r downloader.Request) error {
+func (s *Source) access(x *exchange, r source.Request) error {
 	bucket, stranger := s.bucket(r.Ref), x.who.credentials == nil
 	switch {
 	case x.aboutNoProject():
-		e := s.refused(r, downloader.NoCredentials, downloader.CauseNoBillingProject)
+		e := s.refused(r, source.NoCredentials, source.CauseNoBillingProject)
 		e.Page = aboutPaying
 		e.Detail = fmt.Sprintf("who reads from the bucket %s pays for it, and no billing project is named: set gcs.billing_project or --billing-project to a Google Cloud project of yours", bucket)
 		return e
 	case s.billing != "" && x.aboutProject():
-		e := s.refused(r, downloader.BadCredentials, downloader.CauseBadBillingProject)
+		e := s.refused(r, source.BadCredentials, source.CauseBadBillingProject)
 		e.Page = billingConsole + url.QueryEscape(s.billing)
 		e.Detail = fmt.Sprintf("the billing project %q cannot pay for reading from %s: it must exist, have billing enabled, and give you the role Service Usage Consumer (%s)", s.billing, bucket, x.quote())
 		return e
 	case x.says("cloud kms") || x.says("cryptokey"):
-		e := s.refused(r, downloader.Forbidden, downloader.CauseEncrypted)
+		e := s.refused(r, source.Forbidden, source.CauseEncrypted)
 		e.User, e.Page, e.Sure = x.account(), contentPage(r), true
 		e.Detail = fmt.Sprintf("%s is encrypted with a key of Cloud KMS that cannot be used for it: its owner has to mend that (%s)", s.name(r), x.quote())
 		return e
 	case x.status == http.StatusBadRequest:
 		return nil
 	case stranger && s.login.anonymous:
-		e := s.refused(r, downloader.NoCredentials, downloader.CauseStranger)
+		e := s.refused(r, source.NoCredentials, source.CauseStranger)
 		e.Command = loginCommand
 		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and the configuration says that no Google login is sent: let gcs.anonymous be false, and run %s", bucket, loginCommand)
 		return e
 	case stranger:
 		s.login.forget(x.who) // perhaps there is a login when somebody asks again
-		e := s.refused(r, downloader.NoCredentials, downloader.CauseNoLogin)
+		e := s.refused(r, source.NoCredentials, source.CauseNoLogin)
 		e.Command = loginCommand
 		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and no Google login was sent: run %s", bucket, loginCommand)
 		return e
@@ -209,8 +209,8 @@ func (x *exchange) aboutProject() bool {
 
 // notGranted is what Google also says of an object that does not exist, to an
 // account that may not list.
-func (s *Source) notGranted(x *exchange, r downloader.Request) error {
-	e := s.refused(r, downloader.Forbidden, downloader.CauseNotGranted)
+func (s *Source) notGranted(x *exchange, r source.Request) error {
+	e := s.refused(r, source.Forbidden, source.CauseNotGranted)
 	e.User, e.From, e.Page = x.account(), applicationWord, contentPage(r)+"#files"
 	if e.User == "" {
 		e.User = x.who.email
@@ -220,7 +220,7 @@ func (s *Source) notGranted(x *exchange, r downloader.Request) error {
 		account = "of this login"
 	}
 	if !strings.HasSuffix(s.bucket(r.Ref), physioNetBucket) {
-		e.Cause, e.Page, e.Command = downloader.CauseOwner, "", loginCommand
+		e.Cause, e.Page, e.Command = source.CauseOwner, "", loginCommand
 		e.Detail = fmt.Sprintf("the Google account %s may not read %s, which is not PhysioNet's: its owner has to give it the role Storage Object Viewer (%s)", account, s.bucket(r.Ref), x.quote())
 		return e
 	}

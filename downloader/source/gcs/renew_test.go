@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 )
 
 // tokensAsked counts the requests to a look-alike's login.
@@ -33,7 +33,7 @@ func together(t *testing.T, s *gcs.Source, n int) error {
 	errs := make([]error, n)
 	var all sync.WaitGroup
 	for i := range n {
-		all.Go(func() { _, errs[i] = read(t, s, downloader.Request{Path: "a.csv"}) })
+		all.Go(func() { _, errs[i] = read(t, s, source.Request{Path: "a.csv"}) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -46,7 +46,7 @@ func TestTheTokenEndsUnderManyConnections(t *testing.T) {
 	store.PutAccount(lookalike.Account{Email: robot})
 	logInAsRobot(t, endpoint, "")
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Connections: 30})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Fatal(err)
 	}
 	store.Reset()
@@ -61,7 +61,7 @@ func TestTheTokenEndsUnderManyConnections(t *testing.T) {
 	store.Reset()
 	store.PutAccount(lookalike.Account{Email: robot, Expired: true})
 	slow := store.Inject(lookalike.Fault{Kind: lookalike.Delay, Path: "/token", Duration: 200 * time.Millisecond})
-	if err := together(t, s, 30); cause(err) != downloader.CauseLoginExpired {
+	if err := together(t, s, 30); cause(err) != source.CauseLoginExpired {
 		t.Errorf("Open = %v, want an expired login", err)
 	}
 	slow.Remove()
@@ -77,17 +77,17 @@ func TestRenew(t *testing.T) {
 	store.PutAccount(lookalike.Account{Email: robot})
 	logInAsRobot(t, endpoint, "")
 	s := newSource(t, gcs.Options{Endpoint: endpoint})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Fatal(err)
 	}
 	logIn(t, map[string]string{
 		"type": "service_account", "client_email": "nobody@example.org", "private_key": robotKey(), "private_key_id": "1", "token_uri": endpoint + "/token",
 	})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Errorf("Open before Renew = %v, want the login that is known", err)
 	}
 	s.Renew()
-	if e := refused(t, s, "a.csv"); e.Denial != downloader.BadCredentials {
+	if e := refused(t, s, "a.csv"); e.Denial != source.BadCredentials {
 		t.Errorf("Open after Renew = %v, want the other login", e)
 	}
 }
@@ -120,8 +120,8 @@ func TestLoginsOfOtherProviders(t *testing.T) {
 	for name, tt := range map[string]struct {
 		noFile   bool
 		sts, iam answer
-		status   int              // of trouble, 0 for one without
-		cause    downloader.Cause // of a refusal; empty where it is trouble
+		status   int          // of trouble, 0 for one without
+		cause    source.Cause // of a refusal; empty where it is trouble
 		tells    string
 	}{
 		"all is well":                  {sts: answer{200, good}, iam: answer{200, robotToken}, cause: "none"},
@@ -131,12 +131,12 @@ func TestLoginsOfOtherProviders(t *testing.T) {
 		"iamcredentials is in trouble": {sts: answer{200, good}, iam: answer{500, `{"error": {"status": "INTERNAL"}}`}, status: 500},
 		"a gateway before iam":         {sts: answer{200, good}, iam: answer{504, marker}, status: 504},
 		"the other token is over": {
-			sts: answer{400, `{"error": "invalid_grant", "error_description": "` + marker + `"}`}, cause: downloader.CauseFederation, tells: "invalid_grant",
+			sts: answer{400, `{"error": "invalid_grant", "error_description": "` + marker + `"}`}, cause: source.CauseFederation, tells: "invalid_grant",
 		},
-		"the other token is missing": {noFile: true, cause: downloader.CauseFederation, tells: "no-token"},
+		"the other token is missing": {noFile: true, cause: source.CauseFederation, tells: "no-token"},
 		"no role": {
 			sts: answer{200, good}, iam: answer{403, `{"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "` + marker + `"}}`},
-			cause: downloader.CauseNoRole, tells: robot,
+			cause: source.CauseNoRole, tells: robot,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestLoginsOfOtherProviders(t *testing.T) {
 				check(os.WriteFile(file, []byte(marker), 0o600))
 			}
 			logInFrom(t, "http://"+host, file)
-			_, err := read(t, newSource(t, gcs.Options{Endpoint: "http://" + host}), downloader.Request{Path: "a.csv"})
+			_, err := read(t, newSource(t, gcs.Options{Endpoint: "http://" + host}), source.Request{Path: "a.csv"})
 			switch {
 			case tt.cause == "none":
 				if err != nil {
@@ -172,10 +172,10 @@ func TestLoginsOfOtherProviders(t *testing.T) {
 			case tt.cause != cause(err), err == nil, strings.Contains(err.Error(), marker), !strings.Contains(err.Error(), tt.tells):
 				t.Errorf("Open = %v with the cause %q, want %q, %q and no secret", err, cause(err), tt.cause, tt.tells)
 			}
-			if _, refused := errors.AsType[*downloader.AccessError](err); refused != (tt.cause != "") {
+			if _, refused := errors.AsType[*source.AccessError](err); refused != (tt.cause != "") {
 				t.Errorf("Open = %v, want trouble to be no refusal", err)
 			}
-			if e, ok := errors.AsType[*downloader.StatusError](err); tt.status != 0 && (!ok || e.Code != tt.status) {
+			if e, ok := errors.AsType[*source.StatusError](err); tt.status != 0 && (!ok || e.Code != tt.status) {
 				t.Errorf("Open = %v, want status %d", err, tt.status)
 			}
 		})
@@ -188,7 +188,7 @@ func TestTheServiceOfAMachine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the library asks several times, which takes seconds")
 	}
-	for code, want := range map[int]downloader.Cause{http.StatusServiceUnavailable: "", http.StatusNotFound: downloader.CauseNoLogin} {
+	for code, want := range map[int]source.Cause{http.StatusServiceUnavailable: "", http.StatusNotFound: source.CauseNoLogin} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			_, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{robot}})
 			hs, host := unstarted(t)
@@ -197,8 +197,8 @@ func TestTheServiceOfAMachine(t *testing.T) {
 				w.WriteHeader(code)
 			}))
 			t.Setenv("GCE_METADATA_HOST", host)
-			_, err := read(t, newSource(t, gcs.Options{Endpoint: endpoint}), downloader.Request{Path: "a.csv"})
-			if e, ok := errors.AsType[*downloader.StatusError](err); cause(err) != want || want == "" && (!ok || e.Code != code) {
+			_, err := read(t, newSource(t, gcs.Options{Endpoint: endpoint}), source.Request{Path: "a.csv"})
+			if e, ok := errors.AsType[*source.StatusError](err); cause(err) != want || want == "" && (!ok || e.Code != code) {
 				t.Errorf("Open = %v, want the cause %q, or status %d", err, want, code)
 			}
 		})

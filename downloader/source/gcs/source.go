@@ -41,7 +41,7 @@ import (
 	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 	"mimicsync/manifest"
 )
@@ -85,7 +85,7 @@ type Options struct {
 	Version     string // of mimicsync, for the User-Agent
 }
 
-// Source is Google Cloud Storage as a downloader.Source. It is safe for
+// Source is Google Cloud Storage as a source.Source. It is safe for
 // concurrent use.
 type Source struct {
 	client    *storage.Client
@@ -98,10 +98,10 @@ type Source struct {
 }
 
 var (
-	_ downloader.Source  = (*Source)(nil)
-	_ downloader.Lister  = (*Source)(nil)
-	_ downloader.Idler   = (*Source)(nil)
-	_ downloader.Renewer = (*Source)(nil)
+	_ source.Source  = (*Source)(nil)
+	_ source.Lister  = (*Source)(nil)
+	_ source.Idler   = (*Source)(nil)
+	_ source.Renewer = (*Source)(nil)
 )
 
 // New returns a Source. It asks nobody anything. The error says what is wrong
@@ -111,7 +111,7 @@ func New(o Options) (*Source, error) {
 		o.Endpoint = DefaultEndpoint
 	}
 	base, err := url.Parse(strings.TrimSuffix(o.Endpoint, "/"))
-	if err != nil || base.Host == "" || base.User != nil || base.Path != "" || base.RawQuery != "" || !downloader.MayCarrySecrets(base) {
+	if err != nil || base.Host == "" || base.User != nil || base.Path != "" || base.RawQuery != "" || !source.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the endpoint of Google Cloud Storage must be a URL like %s, without user and path (http:// is for this machine itself)", DefaultEndpoint)
 	}
 	if o.Bucket == nil {
@@ -139,13 +139,13 @@ func New(o Options) (*Source, error) {
 	return s, nil
 }
 
-// CloseIdleConnections implements downloader.Idler.
+// CloseIdleConnections implements source.Idler.
 func (s *Source) CloseIdleConnections() {
 	s.transport.CloseIdleConnections()
 	s.login.client.CloseIdleConnections()
 }
 
-// Renew implements downloader.Renewer: the application default credentials are
+// Renew implements source.Renewer: the application default credentials are
 // looked for again with the next request.
 func (s *Source) Renew() { s.login.renew() }
 
@@ -166,11 +166,11 @@ func transport(o Options) *http.Transport {
 		IdleConnTimeout:     90 * time.Second,
 		ReadBufferSize:      64 << 10,
 
-		OnProxyConnectResponse: downloader.RefusedByProxy,
+		OnProxyConnectResponse: source.RefusedByProxy,
 	}
 }
 
-// Name implements downloader.Source.
+// Name implements source.Source.
 func (s *Source) Name() string { return Name }
 
 // String names the source and its address.
@@ -184,25 +184,25 @@ func (s *Source) handle(ref manifest.Ref) *storage.BucketHandle {
 	return b
 }
 
-// Open implements downloader.Source.
-func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+// Open implements source.Source.
+func (s *Source) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	x := &exchange{ref: r.Ref, noneMatch: r.NoneMatch, offset: r.Offset}
 	o, err := s.read(x.within(ctx), x, r)
 	if err != nil {
 		return nil, err
 	}
-	packing := downloader.PackingOf(r.Path, x.header.Get("Content-Encoding"))
-	if packing == downloader.Gzipped && x.status == http.StatusPartialContent { // a part of it is of no use
+	packing := source.PackingOf(r.Path, x.header.Get("Content-Encoding"))
+	if packing == source.Gzipped && x.status == http.StatusPartialContent { // a part of it is of no use
 		_ = o.Body.Close()
 		r.Offset, r.Length, r.Validator = 0, 0, ""
 		return s.Open(ctx, r)
 	}
 	err = s.judge(r, o)
 	switch {
-	case err == nil && packing == downloader.Gzipped:
-		err = downloader.Unpack(o)
-	case err == nil && packing == downloader.OddlyPacked:
-		err = fmt.Errorf("%s: %w", s.name(r), &downloader.EncodingError{Encoding: x.header.Get("Content-Encoding")})
+	case err == nil && packing == source.Gzipped:
+		err = source.Unpack(o)
+	case err == nil && packing == source.OddlyPacked:
+		err = fmt.Errorf("%s: %w", s.name(r), &source.EncodingError{Encoding: x.header.Get("Content-Encoding")})
 	}
 	if err != nil {
 		_ = o.Body.Close() // the error is about the answer, not about its body
@@ -212,12 +212,12 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 }
 
 // read makes a request, and an object of what is answered.
-func (s *Source) read(ctx context.Context, x *exchange, r downloader.Request) (*downloader.Object, error) {
+func (s *Source) read(ctx context.Context, x *exchange, r source.Request) (*source.Object, error) {
 	object := s.handle(r.Ref).Object(r.Path).ReadCompressed(true)
 	if r.Validator != "" && (r.Offset > 0 || r.Length > 0) {
 		generation, err := strconv.ParseInt(r.Validator, 10, 64)
 		if err != nil { // it is another source's, and so are the other bytes
-			return nil, fmt.Errorf("%s: %w", s.name(r), downloader.ErrChanged)
+			return nil, fmt.Errorf("%s: %w", s.name(r), source.ErrChanged)
 		}
 		object = object.Generation(generation)
 	}
@@ -227,14 +227,14 @@ func (s *Source) read(ctx context.Context, x *exchange, r downloader.Request) (*
 	}
 	reader, err := object.NewRangeReader(ctx, r.Offset, length)
 	if x.whole != nil {
-		o := &downloader.Object{Body: x.whole.Body, Size: x.whole.ContentLength, Validator: x.header.Get(generationHeader), Fixed: true}
+		o := &source.Object{Body: x.whole.Body, Size: x.whole.ContentLength, Validator: x.header.Get(generationHeader), Fixed: true}
 		o.Modified, _ = http.ParseTime(x.header.Get("Last-Modified")) // zero when unknown
 		return o, nil
 	}
 	if err != nil {
 		return nil, s.explain(x, r, err)
 	}
-	return &downloader.Object{
+	return &source.Object{
 		Body: &body{reader: reader, exchange: x}, Offset: reader.Attrs.StartOffset, Size: reader.Attrs.Size,
 		Validator: x.header.Get(generationHeader), Modified: reader.Attrs.LastModified, Fixed: true,
 	}, nil
@@ -242,19 +242,19 @@ func (s *Source) read(ctx context.Context, x *exchange, r downloader.Request) (*
 
 // judge looks at an answer as at that of a server which does not know
 // conditions, as some emulators do not.
-func (s *Source) judge(r downloader.Request, o *downloader.Object) error {
+func (s *Source) judge(r source.Request, o *source.Object) error {
 	switch {
 	case r.NoneMatch != "" && o.Validator == r.NoneMatch:
-		return downloader.ErrNotModified
+		return source.ErrNotModified
 	case r.Validator != "" && o.Validator != r.Validator && o.Offset > 0:
-		return fmt.Errorf("%s: %w", s.name(r), downloader.ErrChanged)
+		return fmt.Errorf("%s: %w", s.name(r), source.ErrChanged)
 	}
 	return nil
 }
 
-// List implements downloader.Lister.
-func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloader.Listed, error] {
-	return func(yield func(downloader.Listed, error) bool) {
+// List implements source.Lister.
+func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[source.Listed, error] {
+	return func(yield func(source.Listed, error) bool) {
 		x := &exchange{ref: ref, listing: true}
 		query := &storage.Query{Projection: storage.ProjectionNoACL}
 		if err := query.SetAttrSelection([]string{"Name", "Size"}); err != nil {
@@ -268,10 +268,10 @@ func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloade
 				return
 			}
 			if err != nil {
-				yield(downloader.Listed{}, s.explain(x, downloader.Request{Ref: ref}, err))
+				yield(source.Listed{}, s.explain(x, source.Request{Ref: ref}, err))
 				return
 			}
-			if !yield(downloader.Listed{Path: attrs.Name, Size: attrs.Size}, nil) {
+			if !yield(source.Listed{Path: attrs.Name, Size: attrs.Size}, nil) {
 				return
 			}
 		}
@@ -283,7 +283,7 @@ func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloade
 const pageSize = 5000
 
 // name is the object of a request as people write it.
-func (s *Source) name(r downloader.Request) string { return "gs://" + s.bucket(r.Ref) + "/" + r.Path }
+func (s *Source) name(r source.Request) string { return "gs://" + s.bucket(r.Ref) + "/" + r.Path }
 
 // body is an object's bytes. Its errors are those of the connection, and not
 // what the client met when it tried to go on.

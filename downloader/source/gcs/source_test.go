@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
 )
@@ -29,7 +29,7 @@ func serveLarge(t *testing.T) (store *lookalike.GCS, s *gcs.Source, want []byte)
 // and somebody pays for each time.
 func TestABrokenBodyIsOpenedOnce(t *testing.T) {
 	for _, kind := range []lookalike.Kind{lookalike.Reset, lookalike.ShortBody} {
-		for _, r := range []downloader.Request{{}, {Offset: 5}, {Offset: 5, Length: 1 << 19}} {
+		for _, r := range []source.Request{{}, {Offset: 5}, {Offset: 5, Length: 1 << 19}} {
 			for _, after := range []int64{0, 1000} {
 				store, s, want := serveLarge(t)
 				store.Inject(lookalike.Fault{Kind: kind, After: after})
@@ -52,10 +52,10 @@ func TestABrokenBodyIsOpenedOnce(t *testing.T) {
 func TestAFlippedByteIsFound(t *testing.T) {
 	store, s, want := serveLarge(t)
 	store.Inject(lookalike.Fault{Kind: lookalike.Corrupt, After: 1000, Times: 1})
-	if b, err := read(t, s, downloader.Request{Path: "large.dcm"}); err == nil || len(b) != len(want) {
+	if b, err := read(t, s, source.Request{Path: "large.dcm"}); err == nil || len(b) != len(want) {
 		t.Errorf("reading gave %d bytes, %v, want all and an error", len(b), err)
 	}
-	if b, err := read(t, s, downloader.Request{Path: "large.dcm"}); err != nil || !bytes.Equal(b, want) {
+	if b, err := read(t, s, source.Request{Path: "large.dcm"}); err != nil || !bytes.Equal(b, want) {
 		t.Errorf("reading again gave %d bytes, %v, want the object", len(b), err)
 	}
 }
@@ -64,26 +64,26 @@ func TestAFlippedByteIsFound(t *testing.T) {
 func TestWrongCopy(t *testing.T) {
 	_, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: oneFile, Wrong: func(p string) bool { return p == "a.csv" }})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	if b, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil || string(b) == "a\n1\n" {
+	if b, err := read(t, s, source.Request{Path: "a.csv"}); err != nil || string(b) == "a\n1\n" {
 		t.Errorf("reading gave %q, %v, want other bytes", b, err)
 	}
 }
 
 func TestGenerationChangesBetweenRanges(t *testing.T) {
 	store, s, _ := serveLarge(t)
-	o, err := s.Open(t.Context(), downloader.Request{Ref: sourcetest.Ref, Path: "large.dcm", Length: 1000})
+	o, err := s.Open(t.Context(), source.Request{Ref: sourcetest.Ref, Path: "large.dcm", Length: 1000})
 	if err != nil {
 		t.Fatalf("Open = %v, want <nil>", err)
 	}
 	_ = o.Body.Close()
 	store.Inject(lookalike.Fault{Kind: lookalike.ChangeETag, Times: 1})
-	for _, r := range []downloader.Request{{Offset: 1000, Length: 1000}, {Offset: 1000}, {Length: 1000}} {
+	for _, r := range []source.Request{{Offset: 1000, Length: 1000}, {Offset: 1000}, {Length: 1000}} {
 		r.Path, r.Validator = "large.dcm", o.Validator
-		if _, err := read(t, s, r); !errors.Is(err, downloader.ErrChanged) {
+		if _, err := read(t, s, r); !errors.Is(err, source.ErrChanged) {
 			t.Errorf("Open(%+v) = %v, want ErrChanged", r, err)
 		}
 	}
-	if _, err := read(t, s, downloader.Request{Path: "large.dcm", Offset: 1000, Validator: `"an-etag"`}); !errors.Is(err, downloader.ErrChanged) {
+	if _, err := read(t, s, source.Request{Path: "large.dcm", Offset: 1000, Validator: `"an-etag"`}); !errors.Is(err, source.ErrChanged) {
 		t.Errorf("Open under another source's validator = %v, want ErrChanged", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestEncodedObjectsComeAsStored(t *testing.T) {
 	}
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
 	for _, from := range []int64{0, 10} {
-		got, err := read(t, s, downloader.Request{Path: "a.csv.gz", Offset: from})
+		got, err := read(t, s, source.Request{Path: "a.csv.gz", Offset: from})
 		if err != nil || !bytes.Equal(got, stored.Bytes()[from:]) {
 			t.Errorf("reading from %d gave %d bytes, %v, want what is stored", from, len(got), err)
 		}
@@ -129,7 +129,7 @@ func TestOnTheWire(t *testing.T) {
 	s := newSource(t, gcs.Options{
 		Endpoint: endpoint, Anonymous: true, Bucket: func(manifest.Ref) string { return "elsewhere" },
 	})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err != nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err != nil {
 		t.Fatalf("Open = %v, want <nil>", err)
 	}
 	c := store.Counters()
@@ -147,8 +147,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "http://"+host+"/elsewhere", http.StatusFound)
 	}))
 	s := newSource(t, gcs.Options{Endpoint: "http://" + host, Anonymous: true})
-	_, err := read(t, s, downloader.Request{Path: "a.csv"})
-	if e, ok := errors.AsType[*downloader.StatusError](err); !ok || e.Code != http.StatusFound || requests != 1 {
+	_, err := read(t, s, source.Request{Path: "a.csv"})
+	if e, ok := errors.AsType[*source.StatusError](err); !ok || e.Code != http.StatusFound || requests != 1 {
 		t.Errorf("Open = %v after %d requests, want status 302 after one", err, requests)
 	}
 }
@@ -229,7 +229,7 @@ func TestListingBreaks(t *testing.T) {
 			n++
 		}
 	}
-	if e, ok := errors.AsType[*downloader.StatusError](last); !ok || e.Code != http.StatusServiceUnavailable || n != 10_000 {
+	if e, ok := errors.AsType[*source.StatusError](last); !ok || e.Code != http.StatusServiceUnavailable || n != 10_000 {
 		t.Errorf("List = %v after %d objects, want status 503 after two pages", last, n)
 	}
 	if last != nil && strings.Contains(last.Error(), "?") {
@@ -249,7 +249,7 @@ func TestPackedObjectsAreUnpacked(t *testing.T) {
 		Name: bucketOf, Objects: objectsOf(map[string][]byte{"a.csv": stored.Bytes(), "label.csv": published}), Encoded: func(string) bool { return true },
 	})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	for _, r := range []downloader.Request{{Path: "a.csv"}, {Path: "a.csv", Offset: 100}, {Path: "a.csv", Length: 10}, {Path: "label.csv"}} {
+	for _, r := range []source.Request{{Path: "a.csv"}, {Path: "a.csv", Offset: 100}, {Path: "a.csv", Length: 10}, {Path: "label.csv"}} {
 		r.Ref = sourcetest.Ref
 		o, err := s.Open(t.Context(), r)
 		if err != nil {
@@ -264,7 +264,7 @@ func TestPackedObjectsAreUnpacked(t *testing.T) {
 		}
 	}
 	store.Inject(lookalike.Fault{Kind: lookalike.ShortBody, After: int64(stored.Len() / 2)})
-	if _, err := read(t, s, downloader.Request{Path: "a.csv"}); err == nil {
+	if _, err := read(t, s, source.Request{Path: "a.csv"}); err == nil {
 		t.Error("reading half of what is packed = <nil>, want an error")
 	}
 }
@@ -275,11 +275,11 @@ func TestAServerThatIgnoresRanges(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 5000)
 	store, endpoint := serveStore(t, lookalike.Bucket{Name: bucketOf, Objects: objectsOf(map[string][]byte{"a.csv": content})})
 	s := newSource(t, gcs.Options{Endpoint: endpoint, Anonymous: true})
-	first, err := s.Open(t.Context(), downloader.Request{Ref: sourcetest.Ref, Path: "a.csv"})
+	first, err := s.Open(t.Context(), source.Request{Ref: sourcetest.Ref, Path: "a.csv"})
 	check(err)
 	check(first.Body.Close())
 	store.Inject(lookalike.Fault{Kind: lookalike.IgnoreRange})
-	for _, r := range []downloader.Request{{Offset: 20_000}, {Offset: 20_000, Validator: first.Validator}, {Offset: 20_000, Length: 10, Validator: first.Validator}} {
+	for _, r := range []source.Request{{Offset: 20_000}, {Offset: 20_000, Validator: first.Validator}, {Offset: 20_000, Length: 10, Validator: first.Validator}} {
 		store.Reset()
 		r.Ref, r.Path = sourcetest.Ref, "a.csv"
 		o, err := s.Open(t.Context(), r)
@@ -297,7 +297,7 @@ func TestAServerThatIgnoresRanges(t *testing.T) {
 	}
 	// One that breaks off does so as any other.
 	store.Inject(lookalike.Fault{Kind: lookalike.ShortBody, After: 30_000})
-	if got, err := read(t, s, downloader.Request{Path: "a.csv", Offset: 20_000}); err == nil || len(got) > 30_000 {
+	if got, err := read(t, s, source.Request{Path: "a.csv", Offset: 20_000}); err == nil || len(got) > 30_000 {
 		t.Errorf("a whole that breaks off gave %d bytes, %v, want an error", len(got), err)
 	}
 }
@@ -327,7 +327,7 @@ func TestAnswersOfOthers(t *testing.T) {
 				_, _ = io.WriteString(w, tt.body)
 			}))
 			s := newSource(t, gcs.Options{Endpoint: "http://" + host, Anonymous: true})
-			_, err := read(t, s, downloader.Request{Path: "a.csv"})
+			_, err := read(t, s, source.Request{Path: "a.csv"})
 			errs := map[string]error{"Open": err, "List": nil}
 			for _, err := range s.List(t.Context(), sourcetest.Ref) {
 				errs["List"] = err
@@ -336,8 +336,8 @@ func TestAnswersOfOthers(t *testing.T) {
 				delete(errs, "Open") // which cannot know that it is no object
 			}
 			for what, err := range errs {
-				_, refused := errors.AsType[*downloader.AccessError](err)
-				if err == nil || refused || errors.Is(err, downloader.ErrNotExist) || errors.Is(err, downloader.ErrWebPage) != tt.page {
+				_, refused := errors.AsType[*source.AccessError](err)
+				if err == nil || refused || errors.Is(err, source.ErrNotExist) || errors.Is(err, source.ErrWebPage) != tt.page {
 					t.Errorf("%s = %v, want trouble, ErrWebPage: %v", what, err, tt.page)
 				}
 			}

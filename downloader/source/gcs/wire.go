@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -121,7 +121,7 @@ func (x *exchange) take(response *http.Response) (*http.Response, error) {
 	_ = response.Body.Close()
 	x.refusal = parseRefusal(text)
 	response.Body = io.NopCloser(bytes.NewReader(text))
-	x.page = len(x.codes) == 0 && (strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || downloader.IsPage(text))
+	x.page = len(x.codes) == 0 && (strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || source.IsPage(text))
 	return response, nil
 }
 
@@ -140,14 +140,14 @@ type bounded struct {
 func (x *exchange) judge(response *http.Response) error {
 	kind := response.Header.Get("Content-Type")
 	if x.listing && strings.Contains(kind, "json") {
-		body, err := downloader.Judge(kind, response.Body)
+		body, err := source.Judge(kind, response.Body)
 		if err == nil {
 			response.Body = body
 		}
 		return err
 	}
 	if x.listing || response.Header.Get(generationHeader) == "" {
-		body, err := downloader.Judge(kind, response.Body)
+		body, err := source.Judge(kind, response.Body)
 		switch {
 		case err != nil:
 			return err

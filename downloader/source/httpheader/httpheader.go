@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 )
 
 // Range is the Range header of length bytes from offset on; a length of 0 reaches
@@ -42,7 +42,7 @@ func ParseContentRange(s string) (start, end, total int64, ok bool) {
 // EndsAsAsked reports whether an answer's range ends where the request's does, or
 // before it where that is of some length. Where it starts is for the transfer to
 // judge.
-func EndsAsAsked(r downloader.Request, end, total int64) bool {
+func EndsAsAsked(r source.Request, end, total int64) bool {
 	if r.Length > 0 {
 		return end <= r.Offset+r.Length
 	}

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 )
 
 func TestRange(t *testing.T) {
@@ -60,7 +60,7 @@ func TestEndsAsAsked(t *testing.T) {
 		{5, 5, 8, 8, true},
 		{5, 5, 11, 20, false},
 	} {
-		if got := EndsAsAsked(downloader.Request{Offset: c.offset, Length: c.length}, c.end, c.total); got != c.want {
+		if got := EndsAsAsked(source.Request{Offset: c.offset, Length: c.length}, c.end, c.total); got != c.want {
 			t.Errorf("EndsAsAsked of %+v = %v", c, got)
 		}
 	}

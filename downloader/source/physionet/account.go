@@ -57,7 +57,7 @@ func (s *Source) newSession(room int) *session {
 	return &session{jar: j, client: &http.Client{Transport: s.transport, Jar: j, CheckRedirect: s.checkRedirect}}
 }
 
-// Renew implements downloader.Renewer.
+// Renew implements source.Renewer.
 func (s *Source) Renew() {
 	m := &memory{}
 	m.session.Store(s.newSession(mostCookieBytes))

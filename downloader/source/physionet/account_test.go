@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -80,23 +80,23 @@ func TestDenials(t *testing.T) {
 		name        string
 		credentials physionet.Credentials
 		setup       func(*lookalike.Server)
-		want        downloader.AccessError
+		want        source.AccessError
 		page        string
 	}{
 		{
-			name: "nobody", want: downloader.AccessError{Denial: downloader.NoCredentials}, page: "/content/demo/1.0/",
+			name: "nobody", want: source.AccessError{Denial: source.NoCredentials}, page: "/content/demo/1.0/",
 		},
 		{
 			name: "wrong password", credentials: physionet.Credentials{User: "alice", Password: "wrong-" + marker, From: "the test"},
-			want: downloader.AccessError{Denial: downloader.BadCredentials, User: "alice", From: "the test"}, page: "/login/",
+			want: source.AccessError{Denial: source.BadCredentials, User: "alice", From: "the test"}, page: "/login/",
 		},
 		{
 			name: "unknown user", credentials: physionet.Credentials{User: "bob", Password: marker, From: "the test"},
-			want: downloader.AccessError{Denial: downloader.BadCredentials, User: "bob", From: "the test"}, page: "/login/",
+			want: source.AccessError{Denial: source.BadCredentials, User: "bob", From: "the test"}, page: "/login/",
 		},
 		{
 			name: "agreement unsigned", credentials: account,
-			want: downloader.AccessError{Denial: downloader.Forbidden, User: "alice", From: "the test", Sure: true}, page: "/sign-dua/demo/1.0/",
+			want: source.AccessError{Denial: source.Forbidden, User: "alice", From: "the test", Sure: true}, page: "/sign-dua/demo/1.0/",
 		},
 	}
 	for _, test := range tests {
@@ -108,7 +108,7 @@ func TestDenials(t *testing.T) {
 			want.Ref, want.Source, want.Page = demo, "physionet", url+test.page
 			for _, path := range []string{manifest.Name, "data/0.csv"} {
 				_, err := fetch(t.Context(), s, path)
-				got, ok := errors.AsType[*downloader.AccessError](err)
+				got, ok := errors.AsType[*source.AccessError](err)
 				if !ok {
 					t.Fatalf("Open(%s) = %v, want an AccessError", path, err)
 				}
@@ -153,8 +153,8 @@ func TestAChangedPasswordIsLookedUpAgain(t *testing.T) {
 	site.Reset()
 	for range 3 { // of which the last two look up what is known to be wrong
 		_, err := fetch(t.Context(), s, manifest.Name)
-		access, ok := errors.AsType[*downloader.AccessError](err)
-		if !ok || access.Denial != downloader.BadCredentials || access.From != file {
+		access, ok := errors.AsType[*source.AccessError](err)
+		if !ok || access.Denial != source.BadCredentials || access.From != file {
 			t.Errorf("Open with the former password = %v, want that it is refused, and where it is from", err)
 		}
 	}

@@ -6,17 +6,17 @@ import (
 	"net/http"
 	"net/url"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 )
 
-// Open implements downloader.Source.
-func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+// Open implements source.Source.
+func (s *Source) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	address := s.below("/files/" + r.Ref.Dataset + "/" + r.Ref.Version + "/" + r.Path)
 	got, err := s.ask(ctx, address, question{Request: r})
 	if err == nil && beyondUse(r, got.Response) {
 		discard(got.Response)
-		r = downloader.Request{Ref: r.Ref, Path: r.Path} // all of it
+		r = source.Request{Ref: r.Ref, Path: r.Path} // all of it
 		got, err = s.ask(ctx, address, question{Request: r, afresh: true})
 	}
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 // beyondUse reports whether an answer is to another question: a cache's word that
 // nothing has changed since nobody knows when, or a part of a copy that was
 // compressed on the way. All of the object is asked for then.
-func beyondUse(r downloader.Request, response *http.Response) bool {
+func beyondUse(r source.Request, response *http.Response) bool {
 	switch response.StatusCode {
 	case http.StatusNotModified:
 		return r.NoneMatch == ""
@@ -43,8 +43,8 @@ func beyondUse(r downloader.Request, response *http.Response) bool {
 }
 
 // object judges an answer.
-func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Request, got *reply) (*downloader.Object, error) {
-	o := &downloader.Object{
+func (s *Source) object(ctx context.Context, address *url.URL, r source.Request, got *reply) (*source.Object, error) {
+	o := &source.Object{
 		Body: got.Body, Size: got.ContentLength, Validator: httpheader.StrongETag(got.Header.Get("ETag")),
 	}
 	if t, err := http.ParseTime(got.Header.Get("Last-Modified")); err == nil {
@@ -55,14 +55,14 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 	case http.StatusPartialContent:
 		start, end, total, ok := httpheader.ParseContentRange(got.Header.Get("Content-Range"))
 		if !ok || !httpheader.EndsAsAsked(r, end, total) {
-			return nil, fmt.Errorf("%s: %w: its Content-Range is %q", redact(address.String()), downloader.ErrNoRange, got.Header.Get("Content-Range"))
+			return nil, fmt.Errorf("%s: %w: its Content-Range is %q", redact(address.String()), source.ErrNoRange, got.Header.Get("Content-Range"))
 		}
 		o.Offset, o.Size = start, total
 	default:
 		return nil, s.refusal(ctx, address, r, got)
 	}
 	if isWebPage(got.Header.Get("Content-Type")) && !namesWebPage(r.Path) {
-		return nil, fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrWebPage)
+		return nil, fmt.Errorf("%s: %w", redact(address.String()), source.ErrWebPage)
 	}
 	if err := decode(o, got.Response, r.Path); err != nil {
 		return nil, fmt.Errorf("%s: %w", redact(address.String()), err)
@@ -72,7 +72,7 @@ func (s *Source) object(ctx context.Context, address *url.URL, r downloader.Requ
 
 // refusal judges a status that brings no bytes. Who says when to come again refuses
 // for now alone, as firewalls do: PhysioNet itself does not say it of access.
-func (s *Source) refusal(ctx context.Context, address *url.URL, r downloader.Request, got *reply) error {
+func (s *Source) refusal(ctx context.Context, address *url.URL, r source.Request, got *reply) error {
 	refused := got.StatusCode == http.StatusUnauthorized || got.StatusCode == http.StatusForbidden
 	if refused && got.Header.Get("Retry-After") != "" {
 		return statusError(address.String(), got.Response)
@@ -82,9 +82,9 @@ func (s *Source) refusal(ctx context.Context, address *url.URL, r downloader.Req
 		if r.NoneMatch == "" {
 			return fmt.Errorf("%s: the answer is that it was not modified (status 304), where nobody has asked for that: a cache in between may be broken", redact(address.String()))
 		}
-		return downloader.ErrNotModified
+		return source.ErrNotModified
 	case http.StatusRequestedRangeNotSatisfiable:
-		return downloader.ErrRange
+		return source.ErrRange
 	case http.StatusNotFound:
 		discard(got.Response) // its connection is wanted for the next question
 		return s.notFound(ctx, address, r)

@@ -9,13 +9,13 @@ import (
 	"net/url"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 )
 
 // question is a request for an entry.
 type question struct {
-	downloader.Request
+	source.Request
 
 	afresh bool // caches in between shall ask the server
 }
@@ -126,8 +126,8 @@ func (s *Source) send(ctx context.Context, c *session, address *url.URL, q quest
 func do(client *http.Client, r *http.Request) (*http.Response, error) {
 	response, err := client.Do(r)
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		access, moved := errors.AsType[*downloader.AccessError](err)
-		portal, between := errors.AsType[*downloader.PortalError](err)
+		access, moved := errors.AsType[*source.AccessError](err)
+		portal, between := errors.AsType[*source.PortalError](err)
 		switch { // both have their own words, and the URL in e is that of the redirect
 		case moved:
 			return nil, access

@@ -5,31 +5,31 @@ import (
 	"fmt"
 	"net/http"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
-// Reach implements downloader.Diagnoser.
-func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (downloader.Reached, error) {
+// Reach implements source.Diagnoser.
+func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (source.Reached, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.address("ping")+"/", http.NoBody)
 	if err != nil {
-		return downloader.Reached{}, err
+		return source.Reached{}, err
 	}
 	request.Header.Set("User-Agent", s.agent)
-	return downloader.Reach(s.transport, request)
+	return source.Reach(s.transport, request)
 }
 
-// Identify implements downloader.Diagnoser: it asks PhysioNet whether it accepts
+// Identify implements source.Diagnoser: it asks PhysioNet whether it accepts
 // the account, whatever that may read.
-func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
+func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identity, error) {
 	m := s.memory.Load()
 	m.finding.Lock()
 	account, err := s.lookUp(ctx, m)
 	m.finding.Unlock()
 	if err != nil || account == nil {
-		return downloader.Identity{}, &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.address("login") + "/", Err: err}
+		return source.Identity{}, &source.AccessError{Denial: source.NoCredentials, Ref: ref, Source: Name, Page: s.address("login") + "/", Err: err}
 	}
-	return downloader.Identity{User: account.User, From: account.From}, s.check(ctx, *account)
+	return source.Identity{User: account.User, From: account.From}, s.check(ctx, *account)
 }
 
 // check asks by a request that changes nothing.

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -63,8 +63,8 @@ func TestIdentify(t *testing.T) {
 
 func wantRefused(t *testing.T, err error, url string) {
 	t.Helper()
-	access, ok := errors.AsType[*downloader.AccessError](err)
-	if !ok || access.Denial != downloader.BadCredentials || access.User != "alice" || access.From != "the test" || access.Page != url+"/login/" {
+	access, ok := errors.AsType[*source.AccessError](err)
+	if !ok || access.Denial != source.BadCredentials || access.User != "alice" || access.From != "the test" || access.Page != url+"/login/" {
 		t.Errorf("Identify of a wrong password = %v, want it refused", err)
 	}
 	noSecret(t, err)
@@ -126,7 +126,7 @@ func TestIdentifyThatTellsNothing(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Identify = %v, want %q", err, test.want)
 			}
-			if _, access := errors.AsType[*downloader.AccessError](err); access {
+			if _, access := errors.AsType[*source.AccessError](err); access {
 				t.Errorf("Identify = %v, want no AccessError", err)
 			}
 			noSecret(t, err)
@@ -137,7 +137,7 @@ func TestIdentifyThatTellsNothing(t *testing.T) {
 func TestIdentifyWithoutAccount(t *testing.T) {
 	site, url := serveSite(t, iv())
 	_, err := newSource(t, physionet.Options{URL: url}).Identify(t.Context(), manifest.Ref{})
-	if access, ok := errors.AsType[*downloader.AccessError](err); !ok || access.Denial != downloader.NoCredentials {
+	if access, ok := errors.AsType[*source.AccessError](err); !ok || access.Denial != source.NoCredentials {
 		t.Errorf("Identify = %v, want NoCredentials", err)
 	}
 	if got := len(site.Requests()); got != 0 {
@@ -182,19 +182,19 @@ func TestAccountCannotBeLookedFor(t *testing.T) {
 		return physionet.Credentials{}, broken
 	}})
 	_, err := fetch(t.Context(), s, manifest.Name)
-	access, ok := errors.AsType[*downloader.AccessError](err)
-	if !ok || access.Denial != downloader.NoCredentials || !errors.Is(err, broken) || !strings.Contains(err.Error(), broken.Error()) {
+	access, ok := errors.AsType[*source.AccessError](err)
+	if !ok || access.Denial != source.NoCredentials || !errors.Is(err, broken) || !strings.Contains(err.Error(), broken.Error()) {
 		t.Errorf("Open = %v, want NoCredentials because %v", err, broken)
 	}
 }
 
 // A version that nobody gets is not one whose agreement is to be signed.
 func TestClosedToEverybody(t *testing.T) {
-	for want, change := range map[downloader.Cause]func(*lookalike.Version){
-		downloader.CauseWithdrawn: func(v *lookalike.Version) { v.Deprecated = true },
-		downloader.CauseRegion:    func(v *lookalike.Version) { v.Georestricted = true },
+	for want, change := range map[source.Cause]func(*lookalike.Version){
+		source.CauseWithdrawn: func(v *lookalike.Version) { v.Deprecated = true },
+		source.CauseRegion:    func(v *lookalike.Version) { v.Georestricted = true },
 
-		downloader.CauseDownloadsOff: func(v *lookalike.Version) { v.DownloadsDisabled = true },
+		source.CauseDownloadsOff: func(v *lookalike.Version) { v.DownloadsDisabled = true },
 	} {
 		for _, who := range []physionet.Credentials{{}, account} {
 			p := restricted(project(1))
@@ -202,8 +202,8 @@ func TestClosedToEverybody(t *testing.T) {
 			site, url := serveSite(t, p)
 			addAlice(site, demo.String())
 			_, err := fetch(t.Context(), newSource(t, physionet.Options{URL: url, Credentials: who}), manifest.Name)
-			e, ok := errors.AsType[*downloader.AccessError](err)
-			if !ok || e.Cause != want || !e.Sure || e.Denial != downloader.Forbidden || !strings.HasPrefix(e.Page, url+"/content/demo/") {
+			e, ok := errors.AsType[*source.AccessError](err)
+			if !ok || e.Cause != want || !e.Sure || e.Denial != source.Forbidden || !strings.HasPrefix(e.Page, url+"/content/demo/") {
 				t.Errorf("Open by %q = %+v, want the cause %q", who.User, e, want)
 			}
 			if n := len(site.Requests()); n > 3 {

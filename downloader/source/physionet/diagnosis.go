@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -37,7 +37,7 @@ type diagnosis struct {
 
 // reason is what is known of a refusal beside its status; zero is nothing.
 type reason struct {
-	cause  downloader.Cause
+	cause  source.Cause
 	page   string
 	detail string
 	closed bool // to everybody, whoever asks
@@ -108,7 +108,7 @@ func (d *diagnoses) drop(it *diagnosis) {
 
 // explain adds to a refusal what can be found out about it. One request at a time
 // finds out, and the others that are refused meanwhile wait for it.
-func (s *Source) explain(ctx context.Context, ref manifest.Ref, got *reply, e *downloader.AccessError) *downloader.AccessError {
+func (s *Source) explain(ctx context.Context, ref manifest.Ref, got *reply, e *source.AccessError) *source.AccessError {
 	ctx, cancel := context.WithTimeout(ctx, diagnosisTime)
 	defer cancel()
 	d, mine := got.memory.diagnoses.of(ref, got.account, got.StatusCode)
@@ -126,7 +126,7 @@ func (s *Source) explain(ctx context.Context, ref manifest.Ref, got *reply, e *d
 		return e
 	}
 	if d.closed {
-		e.Denial = downloader.Forbidden
+		e.Denial = source.Forbidden
 	}
 	if d.cause != "" {
 		e.Cause, e.Page, e.Detail = d.cause, d.page, d.detail
@@ -152,7 +152,7 @@ func (s *Source) diagnose(ctx context.Context, ref manifest.Ref, got *reply) rea
 		found.sure = true
 	case status == http.StatusOK && got.StatusCode == http.StatusForbidden:
 		return reason{
-			cause: downloader.CauseUnexplained, page: s.pageOf(ref),
+			cause: source.CauseUnexplained, page: s.pageOf(ref),
 			detail: "PhysioNet says that the user " + account.User + " may read " + ref.String() + ", and refuses the files all the same",
 		}
 	}
@@ -185,26 +185,26 @@ func (s *Source) readPage(ctx context.Context, ref manifest.Ref) reason {
 	switch {
 	case says("The files for this version of the project") && says("no longer available"):
 		return reason{
-			cause: downloader.CauseWithdrawn, page: s.address("content", ref.Dataset) + "/", closed: true, sure: true,
+			cause: source.CauseWithdrawn, page: s.address("content", ref.Dataset) + "/", closed: true, sure: true,
 			detail: "PhysioNet does not give the files of " + ref.String() + " any more",
 		}
 	case says("The files for this project are no longer available."): // on the page of the newest version
 		return reason{
-			cause: downloader.CauseWithdrawn, page: s.pageOf(ref), closed: true, sure: true,
+			cause: source.CauseWithdrawn, page: s.pageOf(ref), closed: true, sure: true,
 			detail: "PhysioNet does not give the files of " + ref.String() + " any more, and there is no newer version",
 		}
 	case says("Data is not available in your region"):
 		return reason{
-			cause: downloader.CauseRegion, page: s.pageOf(ref), closed: true, sure: true,
+			cause: source.CauseRegion, page: s.pageOf(ref), closed: true, sure: true,
 			detail: "PhysioNet does not give the files of " + ref.String() + " to the region from which you ask",
 		}
 	case says("the files are only available via a research environment"):
 		return reason{
-			cause: downloader.CauseDownloadsOff, page: s.pageOf(ref), closed: true, sure: true,
+			cause: source.CauseDownloadsOff, page: s.pageOf(ref), closed: true, sure: true,
 			detail: "PhysioNet lets nobody download the files of " + ref.String() + ": they are for use in a research environment alone",
 		}
 	case says(request):
-		return reason{cause: downloader.CauseReview, page: s.below(request).String()}
+		return reason{cause: source.CauseReview, page: s.below(request).String()}
 	}
 	return reason{}
 }

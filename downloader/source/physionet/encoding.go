@@ -11,7 +11,7 @@ import (
 	"path"
 	"strings"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 )
 
 // contentEncoding is what an answer says that was done to its bytes on the way,
@@ -40,13 +40,13 @@ func namesGzip(p string) bool {
 // decode undoes a Content-Encoding, which comes in spite of Accept-Encoding:
 // identity from servers that compress on the fly, and from those that take the
 // format of a .gz file for one. What the bytes are shows at their beginning.
-func decode(o *downloader.Object, r *http.Response, name string) error {
+func decode(o *source.Object, r *http.Response, name string) error {
 	encoding := contentEncoding(r)
 	switch {
 	case encoding == "":
 		return nil
 	case !isGzip(encoding):
-		return &downloader.EncodingError{Encoding: encoding}
+		return &source.EncodingError{Encoding: encoding}
 	case r.StatusCode == http.StatusPartialContent: // of an entry that is compressed itself, see beyondUse
 		return nil
 	}

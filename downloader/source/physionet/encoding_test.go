@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 )
 
@@ -68,7 +68,7 @@ func TestContentEncodingThatNobodyAskedFor(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSource(t, physionet.Options{URL: encoded(t, test.encoding, test.sent)})
-			o, err := s.Open(t.Context(), downloader.Request{Ref: demo, Path: test.path})
+			o, err := s.Open(t.Context(), source.Request{Ref: demo, Path: test.path})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestPartsUnderAContentEncoding(t *testing.T) {
 		all    []byte
 	}{"d.csv": {0, table}, "d.csv.gz": {50, zipped(t, table)}} {
 		s := newSource(t, physionet.Options{URL: encoded(t, "gzip", zipped(t, table))})
-		o, err := s.Open(t.Context(), downloader.Request{Ref: demo, Path: path, Offset: 50, Validator: `"1"`})
+		o, err := s.Open(t.Context(), source.Request{Ref: demo, Path: path, Offset: 50, Validator: `"1"`})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestAContentEncodingThatCannotBeUndone(t *testing.T) {
 	for _, encoding := range []string{"br", "zstd", "gzip, br"} {
 		s := newSource(t, physionet.Options{URL: encoded(t, encoding, []byte("xyz"))})
 		_, err := fetch(t.Context(), s, "d.csv")
-		if e, ok := errors.AsType[*downloader.EncodingError](err); !ok || e.Encoding != encoding || !strings.Contains(err.Error(), strconv.Quote(encoding)) {
+		if e, ok := errors.AsType[*source.EncodingError](err); !ok || e.Encoding != encoding || !strings.Contains(err.Error(), strconv.Quote(encoding)) {
 			t.Errorf("under %s: %v, want an error that names it", encoding, err)
 		}
 	}
@@ -134,10 +134,10 @@ func TestNotModifiedThatNobodyAskedFor(t *testing.T) {
 			_, _ = io.WriteString(w, "bytes")
 		}))
 		s := newSource(t, physionet.Options{URL: hs.URL})
-		o, err := s.Open(t.Context(), downloader.Request{Ref: demo, Path: "a.csv", Offset: 3, Validator: `"1"`})
+		o, err := s.Open(t.Context(), source.Request{Ref: demo, Path: "a.csv", Offset: 3, Validator: `"1"`})
 		switch {
 		case stubborn:
-			if err == nil || errors.Is(err, downloader.ErrNotModified) || !strings.Contains(err.Error(), "304") {
+			if err == nil || errors.Is(err, source.ErrNotModified) || !strings.Contains(err.Error(), "304") {
 				t.Errorf("304 without a condition = %v, want an error that says so", err)
 			}
 		case err != nil || o.Offset != 0 || o.Size != 5:
@@ -163,7 +163,7 @@ func TestPagesThatAreData(t *testing.T) {
 			"doc/a.shtml": true, "doc/a.XHTML": true, "a.htm": true, "INDEX.HTML": true, "a.xht": true, "a.csv": false, "html": false, "a.html.gz": false,
 		} {
 			_, err := fetch(t.Context(), s, path)
-			if (err == nil) != data || !data && !errors.Is(err, downloader.ErrWebPage) {
+			if (err == nil) != data || !data && !errors.Is(err, source.ErrWebPage) {
 				t.Errorf("%s as %s: %v, want it to be data: %t", path, kind, err, data)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -30,7 +30,7 @@ func TestAnotherAddress(t *testing.T) {
 	_, identified := s.Identify(t.Context(), demo)
 	_, listed := s.Published(t.Context())
 	for what, err := range map[string]error{"Latest": latest, "Open": opened, "Identify": identified, "Published": listed} {
-		if e := accessError(t, err); e.Denial != downloader.Moved || e.Page != byName(right) || !strings.Contains(err.Error(), "redirects to "+byName(right)) {
+		if e := accessError(t, err); e.Denial != source.Moved || e.Page != byName(right) || !strings.Contains(err.Error(), "redirects to "+byName(right)) {
 			t.Errorf("%s = %v, want the address %s", what, err, byName(right))
 		}
 		noSecret(t, err)
@@ -59,7 +59,7 @@ func TestPortal(t *testing.T) {
 			_, opened := fetch(t.Context(), s, "data/0.csv")
 			_, latest := s.Latest(t.Context(), "demo")
 			for what, err := range map[string]error{"Open": opened, "Latest": latest} {
-				e, ok := errors.AsType[*downloader.PortalError](err)
+				e, ok := errors.AsType[*source.PortalError](err)
 				if !ok || !strings.Contains(to, "//"+e.Host+"/") || !strings.Contains(err.Error(), e.Host) {
 					t.Errorf("%s = %v, want that %s stands in between", what, err, to)
 				}
@@ -106,7 +106,7 @@ func TestBehindProxy(t *testing.T) {
 	_, opened := fetch(t.Context(), s, manifest.Name)
 	_, latest := s.Latest(t.Context(), "demo")
 	for what, err := range map[string]error{"Open": opened, "Latest": latest} {
-		if e, ok := errors.AsType[*downloader.ProxyError](err); !ok || e.Host != "physionet.example:443" {
+		if e, ok := errors.AsType[*source.ProxyError](err); !ok || e.Host != "physionet.example:443" {
 			t.Errorf("%s = %v, want a ProxyError", what, err)
 		}
 		t.Log(err)
@@ -151,7 +151,7 @@ func TestARefusalWithoutEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	_, err := fetch(ctx, newSource(t, physionet.Options{URL: hs.URL}), "data/0.csv")
-	if status, ok := errors.AsType[*downloader.StatusError](err); !ok || status.Code != 502 || time.Since(start) > 10*time.Second {
+	if status, ok := errors.AsType[*source.StatusError](err); !ok || status.Code != 502 || time.Since(start) > 10*time.Second {
 		t.Errorf("%v after %s, want a 502 soon", err, time.Since(start))
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -27,7 +27,7 @@ const (
 	mostProjects = 50_000
 )
 
-// Latest implements downloader.Publisher: the page of a dataset redirects to
+// Latest implements source.Publisher: the page of a dataset redirects to
 // that of its newest version. The versions of the JSON API are in order of
 // publication, which is not the same.
 func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
@@ -74,16 +74,16 @@ func (s *Source) hop(ctx context.Context, at *url.URL) (*http.Response, error) {
 func (s *Source) namesNothing(dataset string, at *url.URL, response *http.Response) error {
 	switch {
 	case response.StatusCode == http.StatusNotFound:
-		return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
+		return &source.AccessError{Denial: source.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
 	case response.StatusCode == http.StatusOK && isWebPage(response.Header.Get("Content-Type")):
-		return fmt.Errorf("%s does not lead to the newest version: %w", redact(at.String()), downloader.ErrWebPage)
+		return fmt.Errorf("%s does not lead to the newest version: %w", redact(at.String()), source.ErrWebPage)
 	case response.StatusCode/100 != 3:
 		return statusError(at.String(), response)
 	}
 	return nil
 }
 
-// PublishedSize implements downloader.Publisher by the JSON API, which needs no
+// PublishedSize implements source.Publisher by the JSON API, which needs no
 // account and allows 20 calls an hour.
 func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, error) {
 	var about struct {
@@ -186,7 +186,7 @@ func (s *Source) api(ctx context.Context, limit int64, read func(*json.Decoder) 
 
 // throttled says until when the API does not answer, where it counts questions.
 func throttled(err error) error {
-	status, ok := errors.AsType[*downloader.StatusError](err)
+	status, ok := errors.AsType[*source.StatusError](err)
 	if !ok || status.Code != http.StatusTooManyRequests {
 		return err
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -25,13 +25,13 @@ func TestLatest(t *testing.T) {
 	}
 
 	_, err = s.Latest(t.Context(), "nothing")
-	if access, ok := errors.AsType[*downloader.AccessError](err); !ok || access.Denial != downloader.UnknownVersion {
+	if access, ok := errors.AsType[*source.AccessError](err); !ok || access.Denial != source.UnknownVersion {
 		t.Errorf("Latest(nothing) = %v, want UnknownVersion", err)
 	}
 
 	site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 503, RetryAfter: "7"})
 	_, err = s.Latest(t.Context(), "demo")
-	if status, ok := errors.AsType[*downloader.StatusError](err); !ok || status.Code != 503 || status.RetryAfter != 7*time.Second {
+	if status, ok := errors.AsType[*source.StatusError](err); !ok || status.Code != 503 || status.RetryAfter != 7*time.Second {
 		t.Errorf("Latest(demo) = %v, want 503 with 7 s to wait", err)
 	}
 }
@@ -47,11 +47,11 @@ func TestPublishedSize(t *testing.T) {
 		t.Errorf("PublishedSize(%s) = %d, %v, want 12345678901", demo, got, err)
 	}
 	_, err = s.PublishedSize(t.Context(), manifest.Ref{Dataset: "demo", Version: "9.9"})
-	if status, ok := errors.AsType[*downloader.StatusError](err); !ok || status.Code != 404 {
+	if status, ok := errors.AsType[*source.StatusError](err); !ok || status.Code != 404 {
 		t.Errorf("PublishedSize(demo@9.9) = %v, want 404", err)
 	}
 	_, err = s.PublishedSize(t.Context(), demo)
-	status, ok := errors.AsType[*downloader.StatusError](err)
+	status, ok := errors.AsType[*source.StatusError](err)
 	if !ok || status.Code != 429 {
 		t.Fatalf("PublishedSize(%s) = %v, want 429", demo, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 )
 
 // mostRedirects is how many an answer may be away.
@@ -36,8 +36,8 @@ func sameServer(a, b *url.URL) bool { return a.Scheme == b.Scheme && site(a) == 
 // account would be missed. The error is nil, an *AccessError that names the right
 // address, or a *PortalError.
 func (s *Source) sentAway(from, to *url.URL) error {
-	if !downloader.MayCarrySecrets(to) || from.Scheme == "https" && to.Scheme != "https" {
-		return &downloader.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to, which is not https"}
+	if !source.MayCarrySecrets(to) || from.Scheme == "https" && to.Scheme != "https" {
+		return &source.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to, which is not https"}
 	}
 	within := strings.TrimPrefix(from.Path, s.base.Path)
 	root, _, same := strings.Cut(to.Path, within)
@@ -45,8 +45,8 @@ func (s *Source) sentAway(from, to *url.URL) error {
 		return nil
 	}
 	right := url.URL{Scheme: to.Scheme, Host: to.Host, Path: root}
-	return &downloader.AccessError{
-		Denial: downloader.Moved, Source: Name, Page: right.String(),
+	return &source.AccessError{
+		Denial: source.Moved, Source: Name, Page: right.String(),
 		Detail: fmt.Sprintf("%s redirects to %s, and the account is not sent from one server to another", s.URL(), right.String()),
 	}
 }
@@ -56,7 +56,7 @@ func (s *Source) elsewhere(from, to *url.URL) error {
 	if err := s.sentAway(from, to); err != nil {
 		return err
 	}
-	return &downloader.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to"}
+	return &source.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to"}
 }
 
 // strange returns an error where another server has answered, to which this one
@@ -75,7 +75,7 @@ func (s *Source) strange(address *url.URL, r *http.Response, name string) error 
 		}
 		why = "is where it redirects to, which sends a web page"
 	}
-	return &downloader.PortalError{Asked: redact(address.String()), Host: at.Host, Why: why}
+	return &source.PortalError{Asked: redact(address.String()), Host: at.Host, Why: why}
 }
 
 // redact takes user, password and query out of a URL.

@@ -6,23 +6,23 @@ import (
 	"net/http"
 	"net/url"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 	"mimicsync/manifest"
 )
 
 // unauthorized means that the server wants to know who we are, after it was told
 // an account or nothing.
-func (s *Source) unauthorized(ref manifest.Ref, account *Credentials) *downloader.AccessError {
+func (s *Source) unauthorized(ref manifest.Ref, account *Credentials) *source.AccessError {
 	if account == nil {
-		return &downloader.AccessError{Denial: downloader.NoCredentials, Ref: ref, Source: Name, Page: s.pageOf(ref)}
+		return &source.AccessError{Denial: source.NoCredentials, Ref: ref, Source: Name, Page: s.pageOf(ref)}
 	}
 	return s.refused(ref, *account)
 }
 
 // forbidden means that the server knows who we are, or does not care.
-func (s *Source) forbidden(ref manifest.Ref, account *Credentials) *downloader.AccessError {
-	e := &downloader.AccessError{Denial: downloader.Forbidden, Ref: ref, Source: Name, Page: s.address("sign-dua", ref.Dataset, ref.Version) + "/"}
+func (s *Source) forbidden(ref manifest.Ref, account *Credentials) *source.AccessError {
+	e := &source.AccessError{Denial: source.Forbidden, Ref: ref, Source: Name, Page: s.address("sign-dua", ref.Dataset, ref.Version) + "/"}
 	if account != nil {
 		e.User, e.From = account.User, account.From
 	}
@@ -30,13 +30,13 @@ func (s *Source) forbidden(ref manifest.Ref, account *Credentials) *downloader.A
 }
 
 // refused means that a user and password are not accepted.
-func (s *Source) refused(ref manifest.Ref, c Credentials) *downloader.AccessError {
-	return &downloader.AccessError{Denial: downloader.BadCredentials, Ref: ref, Source: Name, User: c.User, From: c.From, Page: s.address("login") + "/"}
+func (s *Source) refused(ref manifest.Ref, c Credentials) *source.AccessError {
+	return &source.AccessError{Denial: source.BadCredentials, Ref: ref, Source: Name, User: c.User, From: c.From, Page: s.address("login") + "/"}
 }
 
 // notFound finds out what is missing: a file, or, where even the manifest is,
 // perhaps the whole version.
-func (s *Source) notFound(ctx context.Context, address *url.URL, r downloader.Request) error {
+func (s *Source) notFound(ctx context.Context, address *url.URL, r source.Request) error {
 	if r.Path == manifest.Name {
 		response, err := s.look(ctx, s.pageOf(r.Ref))
 		if err != nil {
@@ -45,15 +45,15 @@ func (s *Source) notFound(ctx context.Context, address *url.URL, r downloader.Re
 		discard(response)
 		switch response.StatusCode {
 		case http.StatusOK:
-			return &downloader.NotPublishedError{Ref: r.Ref, Source: Name, Page: s.pageOf(r.Ref)}
+			return &source.NotPublishedError{Ref: r.Ref, Source: Name, Page: s.pageOf(r.Ref)}
 		case http.StatusNotFound:
-			return &downloader.AccessError{Denial: downloader.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
+			return &source.AccessError{Denial: source.UnknownVersion, Ref: r.Ref, Source: Name, Page: s.address("content", r.Ref.Dataset) + "/"}
 		}
 		return statusError(s.pageOf(r.Ref), response)
 	}
-	return fmt.Errorf("%s: %w", redact(address.String()), downloader.ErrNotExist)
+	return fmt.Errorf("%s: %w", redact(address.String()), source.ErrNotExist)
 }
 
 func statusError(address string, r *http.Response) error {
-	return &downloader.StatusError{URL: redact(address), Code: r.StatusCode, RetryAfter: httpheader.RetryAfter(r.Header.Get("Retry-After"))}
+	return &source.StatusError{URL: redact(address), Code: r.StatusCode, RetryAfter: httpheader.RetryAfter(r.Header.Get("Retry-After"))}
 }

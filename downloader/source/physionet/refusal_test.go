@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -24,24 +24,24 @@ func TestManifestNotFound(t *testing.T) {
 	site, url := serveSite(t, p)
 	s := newSource(t, physionet.Options{URL: url})
 
-	_, err := s.Open(t.Context(), downloader.Request{Ref: demo, Path: manifest.Name})
-	if _, isAccess := errors.AsType[*downloader.AccessError](err); !errors.Is(err, downloader.ErrNotExist) || isAccess {
+	_, err := s.Open(t.Context(), source.Request{Ref: demo, Path: manifest.Name})
+	if _, isAccess := errors.AsType[*source.AccessError](err); !errors.Is(err, source.ErrNotExist) || isAccess {
 		t.Errorf("Open of a missing manifest = %v, want ErrNotExist", err)
 	}
 	// Its page is there: it is about to be published.
-	if e, ok := errors.AsType[*downloader.NotPublishedError](err); !ok || e.Page != url+"/content/demo/1.0/" || !errors.Is(err, downloader.ErrNotPublished) {
+	if e, ok := errors.AsType[*source.NotPublishedError](err); !ok || e.Page != url+"/content/demo/1.0/" || !errors.Is(err, source.ErrNotPublished) {
 		t.Errorf("Open of a missing manifest = %v, want that it is not published yet", err)
 	}
 	for _, ref := range []manifest.Ref{{Dataset: "demo", Version: "9.9"}, {Dataset: "nothing", Version: "1.0"}} {
-		_, err := s.Open(t.Context(), downloader.Request{Ref: ref, Path: manifest.Name})
-		access, ok := errors.AsType[*downloader.AccessError](err)
-		if !ok || access.Denial != downloader.UnknownVersion || access.Ref != ref {
+		_, err := s.Open(t.Context(), source.Request{Ref: ref, Path: manifest.Name})
+		access, ok := errors.AsType[*source.AccessError](err)
+		if !ok || access.Denial != source.UnknownVersion || access.Ref != ref {
 			t.Errorf("Open of the manifest of %s = %v, want UnknownVersion of it", ref, err)
 		}
 	}
 	// A file that is missing asks no second question.
 	before := site.Counters().Requests
-	if _, err := fetch(t.Context(), s, "data/x.csv"); !errors.Is(err, downloader.ErrNotExist) {
+	if _, err := fetch(t.Context(), s, "data/x.csv"); !errors.Is(err, source.ErrNotExist) {
 		t.Errorf("Open(data/x.csv) = %v, want ErrNotExist", err)
 	}
 	if got := site.Counters().Requests - before; got != 1 {
@@ -58,7 +58,7 @@ func TestManifestNotFoundAndPageBroken(t *testing.T) {
 	site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 502, Path: "/content/**"})
 	s := newSource(t, physionet.Options{URL: url})
 	_, err := fetch(t.Context(), s, manifest.Name)
-	if status, ok := errors.AsType[*downloader.StatusError](err); !ok || status.Code != 502 {
+	if status, ok := errors.AsType[*source.StatusError](err); !ok || status.Code != 502 {
 		t.Errorf("Open(%s) = %v, want the 502 of the page", manifest.Name, err)
 	}
 }
@@ -88,8 +88,8 @@ func TestStatuses(t *testing.T) {
 			site, url := serveSite(t, project(1))
 			site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: test.code, RetryAfter: test.retryAfter})
 			_, err := fetch(t.Context(), newSource(t, physionet.Options{URL: url}), "data/0.csv")
-			want := &downloader.StatusError{URL: url + "/files/demo/1.0/data/0.csv", Code: test.code, RetryAfter: test.want}
-			got, ok := errors.AsType[*downloader.StatusError](err)
+			want := &source.StatusError{URL: url + "/files/demo/1.0/data/0.csv", Code: test.code, RetryAfter: test.want}
+			got, ok := errors.AsType[*source.StatusError](err)
 			if !ok {
 				t.Fatalf("Open = %v, want %v", err, want)
 			}
@@ -108,7 +108,7 @@ func TestWebPageIsNoData(t *testing.T) {
 	site.Inject(lookalike.Fault{Kind: lookalike.HTMLPage})
 	s := newSource(t, physionet.Options{URL: url})
 	for _, path := range []string{manifest.Name, "data/0.csv"} {
-		if _, err := fetch(t.Context(), s, path); !errors.Is(err, downloader.ErrWebPage) {
+		if _, err := fetch(t.Context(), s, path); !errors.Is(err, source.ErrWebPage) {
 			t.Errorf("Open(%s) = %v, want ErrWebPage", path, err)
 		}
 	}

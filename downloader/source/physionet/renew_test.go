@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -50,7 +50,7 @@ func TestRenew(t *testing.T) {
 	}
 	for _, path := range []string{"data/1.csv", manifest.Name} {
 		_, err := fetch(t.Context(), s, path)
-		if e := accessError(t, err); e.User != "bob" || e.Denial != downloader.Forbidden {
+		if e := accessError(t, err); e.User != "bob" || e.Denial != source.Forbidden {
 			t.Errorf("%s after bob has logged in: %+v, want him refused", path, e)
 		}
 	}

@@ -38,7 +38,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 )
 
@@ -67,7 +67,7 @@ type Options struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Source is PhysioNet as a downloader.Source. It is safe for concurrent use.
+// Source is PhysioNet as a source.Source. It is safe for concurrent use.
 type Source struct {
 	base      *url.URL
 	agent     string
@@ -78,11 +78,11 @@ type Source struct {
 }
 
 var (
-	_ downloader.Source    = (*Source)(nil)
-	_ downloader.Publisher = (*Source)(nil)
-	_ downloader.Diagnoser = (*Source)(nil)
-	_ downloader.Idler     = (*Source)(nil)
-	_ downloader.Renewer   = (*Source)(nil)
+	_ source.Source    = (*Source)(nil)
+	_ source.Publisher = (*Source)(nil)
+	_ source.Diagnoser = (*Source)(nil)
+	_ source.Idler     = (*Source)(nil)
+	_ source.Renewer   = (*Source)(nil)
 )
 
 // New returns a Source. The error says what is wrong with the URL.
@@ -97,7 +97,7 @@ func New(o Options) (*Source, error) {
 	if base.User != nil {
 		return nil, errors.New("the address of PhysioNet must not contain a user or password; type them into `mimicsync login`, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
 	}
-	if !downloader.MayCarrySecrets(base) {
+	if !source.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
 	}
 	s := &Source{base: base, find: finder(o), transport: httpheader.NewGuard(transport(o))}
@@ -133,7 +133,7 @@ func transport(o Options) *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 
-		OnProxyConnectResponse: downloader.RefusedByProxy,
+		OnProxyConnectResponse: source.RefusedByProxy,
 
 		DialContext:         o.DialContext,
 		TLSHandshakeTimeout: 15 * time.Second,
@@ -146,7 +146,7 @@ func transport(o Options) *http.Transport {
 	}
 }
 
-// Name implements downloader.Source.
+// Name implements source.Source.
 func (s *Source) Name() string { return Name }
 
 // String names the source and its address, and not the account.
@@ -155,7 +155,7 @@ func (s *Source) String() string { return Name + " at " + s.URL() }
 // URL is the address that the source asks.
 func (s *Source) URL() string { return s.base.String() }
 
-// CloseIdleConnections implements downloader.Idler.
+// CloseIdleConnections implements source.Idler.
 func (s *Source) CloseIdleConnections() { s.transport.CloseIdleConnections() }
 
 func (s *Source) address(elem ...string) string { return s.base.JoinPath(elem...).String() }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -34,8 +34,8 @@ func project(n int) lookalike.Project {
 }
 
 // fetch opens an object of demo@1.0 and reads it to the end.
-func fetch(ctx context.Context, s downloader.Source, path string) ([]byte, error) {
-	o, err := s.Open(ctx, downloader.Request{Ref: demo, Path: path})
+func fetch(ctx context.Context, s source.Source, path string) ([]byte, error) {
+	o, err := s.Open(ctx, source.Request{Ref: demo, Path: path})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func fetch(ctx context.Context, s downloader.Source, path string) ([]byte, error
 	return b, errors.Join(err, o.Body.Close())
 }
 
-func mustFetch(t *testing.T, s downloader.Source, path string) []byte {
+func mustFetch(t *testing.T, s source.Source, path string) []byte {
 	t.Helper()
 	b, err := fetch(t.Context(), s, path)
 	if err != nil {
@@ -53,7 +53,7 @@ func mustFetch(t *testing.T, s downloader.Source, path string) []byte {
 }
 
 // fetchAll fetches data/0.csv to data/n.csv from several goroutines.
-func fetchAll(t *testing.T, s downloader.Source, n, goroutines int) {
+func fetchAll(t *testing.T, s source.Source, n, goroutines int) {
 	t.Helper()
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -145,7 +145,7 @@ func TestOtherRanges(t *testing.T) {
 	} {
 		site.ClearFaults()
 		site.Inject(test.fault)
-		o, err := s.Open(t.Context(), downloader.Request{Ref: demo, Path: "data/0.csv", Offset: 500})
+		o, err := s.Open(t.Context(), source.Request{Ref: demo, Path: "data/0.csv", Offset: 500})
 		if err != nil {
 			t.Errorf("Open with fault %d = %v, want <nil>", test.fault.Kind, err)
 			continue
@@ -158,7 +158,7 @@ func TestOtherRanges(t *testing.T) {
 	}
 	site.ClearFaults()
 	site.Inject(lookalike.Fault{Kind: lookalike.NoLength})
-	o, err := s.Open(t.Context(), downloader.Request{Ref: demo, Path: "data/0.csv"})
+	o, err := s.Open(t.Context(), source.Request{Ref: demo, Path: "data/0.csv"})
 	if err != nil {
 		t.Fatalf("Open without a length = %v, want <nil>", err)
 	}

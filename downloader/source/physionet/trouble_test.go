@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -20,9 +20,9 @@ import (
 // withAccount matches requests that bring an account.
 func withAccount(r *http.Request) bool { return r.Header.Get("Authorization") != "" }
 
-func accessError(t *testing.T, err error) *downloader.AccessError {
+func accessError(t *testing.T, err error) *source.AccessError {
 	t.Helper()
-	e, ok := errors.AsType[*downloader.AccessError](err)
+	e, ok := errors.AsType[*source.AccessError](err)
 	if !ok {
 		t.Fatalf("%v, want an AccessError", err)
 	}
@@ -64,7 +64,7 @@ func TestOneRefusalOfAnOpenDataset(t *testing.T) {
 	s = newSource(t, physionet.Options{URL: url})
 	for i := range 3 {
 		_, err := fetch(t.Context(), s, fmt.Sprintf("data/%d.csv", i))
-		if e := accessError(t, err); e.Denial != downloader.NoCredentials || e.Sure {
+		if e := accessError(t, err); e.Denial != source.NoCredentials || e.Sure {
 			t.Errorf("%+v, want that a user is asked for, and nobody is sure", e)
 		}
 	}
@@ -83,7 +83,7 @@ func TestALoginServiceInTrouble(t *testing.T) {
 		sick := site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 401, Match: withAccount, Path: "/files/**"})
 		for i := range 8 {
 			_, err := fetch(t.Context(), s, fmt.Sprintf("data/%d.csv", i))
-			if e := accessError(t, err); e.Denial != downloader.BadCredentials || e.Sure || e.User != "alice" {
+			if e := accessError(t, err); e.Denial != source.BadCredentials || e.Sure || e.User != "alice" {
 				t.Errorf("file %d while the login service is in trouble: %+v, want that nobody is sure", i, e)
 			}
 		}
@@ -104,7 +104,7 @@ func TestARefusalThatTheAPIConfirms(t *testing.T) {
 	mustFetch(t, s, manifest.Name)
 	site.SetPassword("alice", "another one")
 	_, err := fetch(t.Context(), s, "data/1.csv")
-	if e := accessError(t, err); e.Denial != downloader.BadCredentials || !e.Sure {
+	if e := accessError(t, err); e.Denial != source.BadCredentials || !e.Sure {
 		t.Errorf("after the password was changed: %+v, want that it is sure", e)
 	}
 }
@@ -116,7 +116,7 @@ func TestARefusalIsLookedIntoOnce(t *testing.T) {
 	addAlice(site)
 	s := newSource(t, physionet.Options{URL: url, Credentials: account, Connections: 9})
 	_, err := fetch(t.Context(), s, manifest.Name)
-	if e := accessError(t, err); e.Denial != downloader.Forbidden || !e.Sure || e.Cause != "" {
+	if e := accessError(t, err); e.Denial != source.Forbidden || !e.Sure || e.Cause != "" {
 		t.Errorf("an unsigned agreement = %+v, want it to be sure", e)
 	}
 	if n := len(site.Requests()); n != 4 { // nobody, the account, the page, the API
@@ -194,7 +194,7 @@ func TestADiagnosisThatHangs(t *testing.T) {
 		site.Inject(lookalike.Fault{Kind: lookalike.Delay, Path: "/content/**"})
 		start := time.Now()
 		_, err := fetch(t.Context(), s, manifest.Name)
-		if e := accessError(t, err); e.Denial != downloader.Forbidden || e.Sure || time.Since(start) > 15*time.Second {
+		if e := accessError(t, err); e.Denial != source.Forbidden || e.Sure || time.Since(start) > 15*time.Second {
 			t.Errorf("%+v after %s, want a plain refusal within 15 s", e, time.Since(start))
 		}
 		site.Close() // ends the delay
@@ -209,7 +209,7 @@ func TestARefusalThatNobodyExplains(t *testing.T) {
 	site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 403, Match: withAccount, Path: "/files/**"})
 	_, err := fetch(t.Context(), newSource(t, physionet.Options{URL: url, Credentials: account}), "data/0.csv")
 	e := accessError(t, err)
-	if e.Cause != downloader.CauseUnexplained || e.Sure || e.Page != url+"/content/demo/1.0/" || !strings.Contains(e.Error(), "alice") {
+	if e.Cause != source.CauseUnexplained || e.Sure || e.Page != url+"/content/demo/1.0/" || !strings.Contains(e.Error(), "alice") {
 		t.Errorf("%+v, want that it is unexplained", e)
 	}
 }
@@ -220,7 +220,7 @@ func TestContributorReview(t *testing.T) {
 	site, url := serveSite(t, p)
 	addAlice(site)
 	_, err := fetch(t.Context(), newSource(t, physionet.Options{URL: url, Credentials: account}), manifest.Name)
-	if e := accessError(t, err); e.Cause != downloader.CauseReview || !e.Sure || e.Page != url+"/request-access-status/demo/1.0/" {
+	if e := accessError(t, err); e.Cause != source.CauseReview || !e.Sure || e.Page != url+"/request-access-status/demo/1.0/" {
 		t.Errorf("%+v, want the page of the request", e)
 	}
 }
@@ -238,8 +238,8 @@ func TestWithdrawn(t *testing.T) {
 	_, url := serveSite(t, p)
 	for _, version := range []string{"1.0", "0.9"} {
 		s := newSource(t, physionet.Options{URL: url})
-		_, err := s.Open(t.Context(), downloader.Request{Ref: manifest.Ref{Dataset: "demo", Version: version}, Path: "data/0.csv"})
-		if e := accessError(t, err); e.Cause != downloader.CauseWithdrawn || !e.Sure || e.Denial != downloader.Forbidden {
+		_, err := s.Open(t.Context(), source.Request{Ref: manifest.Ref{Dataset: "demo", Version: version}, Path: "data/0.csv"})
+		if e := accessError(t, err); e.Cause != source.CauseWithdrawn || !e.Sure || e.Denial != source.Forbidden {
 			t.Errorf("demo@%s = %+v, want withdrawn", version, e)
 		}
 	}
@@ -275,7 +275,7 @@ func TestHeadersTooLarge(t *testing.T) {
 	site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 400})
 	site.Reset()
 	_, err := fetch(t.Context(), s, "data/0.csv")
-	if status, ok := errors.AsType[*downloader.StatusError](err); !ok || status.Code != 400 || len(site.Requests()) != 1 {
+	if status, ok := errors.AsType[*source.StatusError](err); !ok || status.Code != 400 || len(site.Requests()) != 1 {
 		t.Errorf("a bad request: %v in %d requests, want a 400 in one", err, len(site.Requests()))
 	}
 }

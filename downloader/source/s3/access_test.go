@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -89,13 +89,13 @@ func TestAccessPoint(t *testing.T) {
 	site := controlled()
 	o := amazon(t, site)
 	o.Locations = map[manifest.Ref]s3.Location{{Dataset: "mimiciv"}: {URL: arn("mimiciv-v3-1-02")}}
-	source := mustNew(t, o)
+	src := mustNew(t, o)
 	for path, want := range data {
-		if got, err := fetch(t, source, downloader.Request{Ref: mimic, Path: path}); err != nil || string(got) != string(want) {
+		if got, err := fetch(t, src, source.Request{Ref: mimic, Path: path}); err != nil || string(got) != string(want) {
 			t.Errorf("Open(%s) = %q, %v, want %q", path, got, err, want)
 		}
 	}
-	for l, err := range source.List(t.Context(), mimic) {
+	for l, err := range src.List(t.Context(), mimic) {
 		if err != nil || l.Size != int64(len(data[l.Path])) {
 			t.Errorf("List gave %v, %v, want the sizes of %v", l, err, data)
 		}
@@ -124,75 +124,75 @@ func TestRefusals(t *testing.T) {
 		location  s3.Location
 		do        func(*lookalike.S3)
 		anonymous bool
-		denial    downloader.Denial
-		cause     downloader.Cause
+		denial    source.Denial
+		cause     source.Cause
 		says      string
 	}{
 		"other people's access point": {
 			location: s3.Location{URL: arn("mimiciv-v3-1-01")},
-			denial:   downloader.Forbidden, cause: downloader.CauseAccessPoint, says: "may be that of other people",
+			denial:   source.Forbidden, cause: source.CauseAccessPoint, says: "may be that of other people",
 		},
 		"another version's access point": {
 			location: s3.Location{URL: arn("mimiciv-v3-0-01")},
-			denial:   downloader.Forbidden, cause: downloader.CauseAccessPoint, says: "named for another dataset or version",
+			denial:   source.Forbidden, cause: source.CauseAccessPoint, says: "named for another dataset or version",
 		},
 		"a prefix that the access point does not give": {
 			location: s3.Location{URL: strings.TrimSuffix(arn("mimiciv-v3-1-02"), "{dataset}/{version}/")},
-			denial:   downloader.Forbidden, cause: downloader.CauseWrongPrefix, says: "gives what lies below mimiciv/3.1/",
+			denial:   source.Forbidden, cause: source.CauseWrongPrefix, says: "gives what lies below mimiciv/3.1/",
 		},
 		"a role": {
 			location: s3.Location{URL: arn("mimiciv-v3-1-01")}, do: identity("arn:aws:sts::123456789012:assumed-role/lab/alice"),
-			denial: downloader.Forbidden, cause: downloader.CauseAccessPoint, says: "no roles or root accounts",
+			denial: source.Forbidden, cause: source.CauseAccessPoint, says: "no roles or root accounts",
 		},
 		"an access point that does not exist": {
 			location: s3.Location{URL: arn("mimiciv-v3-1-77")},
-			denial:   downloader.UnknownVersion, cause: downloader.CauseNoBucket, says: "mimiciv-v3-1-77",
+			denial:   source.UnknownVersion, cause: source.CauseNoBucket, says: "mimiciv-v3-1-77",
 		},
 		"a bucket that does not exist": {
 			location: s3.Location{URL: "s3://mimic-iii-physionet/"},
-			denial:   downloader.UnknownVersion, cause: downloader.CauseNoBucket, says: "mimic-iii-physionet",
+			denial:   source.UnknownVersion, cause: source.CauseNoBucket, says: "mimic-iii-physionet",
 		},
 		"a bucket that refuses": {
 			location: s3.Location{URL: "s3://controlled/{dataset}/{version}/"},
-			denial:   downloader.Forbidden, cause: downloader.CauseOwner, says: "who may not list is not told",
+			denial:   source.Forbidden, cause: source.CauseOwner, says: "who may not list is not told",
 		},
 		"a bucket of PhysioNet's that refuses": {
 			location: s3.Location{URL: "s3://mimic-iii-physionet/"}, do: fault(403, "AccessDenied"),
-			denial: downloader.Forbidden, cause: downloader.CauseNotGranted, says: "who may not list is not told",
+			denial: source.Forbidden, cause: source.CauseNotGranted, says: "who may not list is not told",
 		},
 		"the open bucket refuses": {
 			location: s3.Open, do: fault(403, "AccessDenied"),
-			denial: downloader.Forbidden, cause: downloader.CauseShut, says: "though that bucket is open to everybody",
+			denial: source.Forbidden, cause: source.CauseShut, says: "though that bucket is open to everybody",
 		},
 		"a bucket that refuses strangers": {
 			location: s3.Location{URL: "s3://controlled/{dataset}/{version}/", Anonymous: true},
-			denial:   downloader.Forbidden, cause: downloader.CauseStranger, says: "to strangers",
+			denial:   source.Forbidden, cause: source.CauseStranger, says: "to strangers",
 		},
 		"a redirect": {
 			do:     fault(301, "PermanentRedirect"),
-			denial: downloader.UnknownVersion, cause: downloader.CauseWrongRegion, says: "not in the region us-east-1",
+			denial: source.UnknownVersion, cause: source.CauseWrongRegion, says: "not in the region us-east-1",
 		},
 		"a key that was deleted": {
 			do:     func(site *lookalike.S3) { site.RemoveKey(keyID) },
-			denial: downloader.BadCredentials, cause: downloader.CauseUnknownKey, says: "does not know the access key",
+			denial: source.BadCredentials, cause: source.CauseUnknownKey, says: "does not know the access key",
 		},
 		"a wrong secret": {
 			do:     fault(403, "SignatureDoesNotMatch"),
-			denial: downloader.BadCredentials, cause: downloader.CauseWrongSecret, says: "secret of the access key is wrong",
+			denial: source.BadCredentials, cause: source.CauseWrongSecret, says: "secret of the access key is wrong",
 		},
 		"an expired session": {
 			do: func(site *lookalike.S3) {
 				site.AddKey(lookalike.S3Key{ID: keyID, Expires: time.Now().Add(-time.Minute)})
 			},
-			denial: downloader.BadCredentials, cause: downloader.CauseLoginExpired, says: "session has expired",
+			denial: source.BadCredentials, cause: source.CauseLoginExpired, says: "session has expired",
 		},
 		"no credentials": {
 			anonymous: true,
-			denial:    downloader.NoCredentials, cause: downloader.CauseNoLogin, says: "no AWS credentials were found",
+			denial:    source.NoCredentials, cause: source.CauseNoLogin, says: "no AWS credentials were found",
 		},
 		"an archived object": {
 			do:     fault(403, "InvalidObjectState"),
-			denial: downloader.Forbidden, cause: downloader.CauseArchived, says: "lies in an archive",
+			denial: source.Forbidden, cause: source.CauseArchived, says: "lies in an archive",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestRefusals(t *testing.T) {
 				tt.location.URL = arn("mimiciv-v3-1-02")
 			}
 			o.Locations = map[manifest.Ref]s3.Location{mimic: tt.location}
-			_, err := fetch(t, mustNew(t, o), downloader.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
+			_, err := fetch(t, mustNew(t, o), source.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
 			access := expectAccess(t, err, tt.denial, tt.cause)
 			if !strings.Contains(access.Error(), tt.says) {
 				t.Errorf("Open = %q, want it to say %q", access, tt.says)
@@ -226,8 +226,8 @@ func TestRefusalNamesWho(t *testing.T) {
 	login(t)
 	o := amazon(t, controlled())
 	o.Locations = map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-01")}}
-	_, err := fetch(t, mustNew(t, o), downloader.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
-	access := expectAccess(t, err, downloader.Forbidden, downloader.CauseAccessPoint)
+	_, err := fetch(t, mustNew(t, o), source.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
+	access := expectAccess(t, err, source.Forbidden, source.CauseAccessPoint)
 	if access.User != alice || access.From != "the environment" {
 		t.Errorf("Open names the user %q from %q, want %q from the environment", access.User, access.From, alice)
 	}
@@ -243,9 +243,9 @@ func TestExpiredLogin(t *testing.T) {
 	}
 	t.Setenv("AWS_CONFIG_FILE", config)
 	t.Setenv("HOME", t.TempDir())
-	source := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
-	_, err := fetch(t, source, downloader.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
-	access := expectAccess(t, err, downloader.BadCredentials, downloader.CauseLoginExpired)
+	src := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
+	_, err := fetch(t, src, source.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
+	access := expectAccess(t, err, source.BadCredentials, source.CauseLoginExpired)
 	if access.Command != "aws sso login" {
 		t.Errorf("Open advises %q, want aws sso login", access.Command)
 	}
@@ -254,9 +254,9 @@ func TestExpiredLogin(t *testing.T) {
 // TestLoginSession: a profile that aws login has made, whose session is gone.
 func TestLoginSession(t *testing.T) {
 	_ = profile(t, "[default]\nregion = us-east-1\nlogin_session = arn:aws:iam::123456789012:user/alice\n", "")
-	source := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
-	_, err := fetch(t, source, downloader.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
-	if access := expectAccess(t, err, downloader.BadCredentials, downloader.CauseLoginExpired); access.Command != "aws login" {
+	src := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
+	_, err := fetch(t, src, source.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
+	if access := expectAccess(t, err, source.BadCredentials, source.CauseLoginExpired); access.Command != "aws login" {
 		t.Errorf("Open advises %q, want aws login", access.Command)
 	}
 }
@@ -269,22 +269,22 @@ func TestCredentialsThatCannotBeHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("AWS_CONFIG_FILE", config)
-	source := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
-	_, err := fetch(t, source, downloader.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
-	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseBadLogin)
+	src := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
+	_, err := fetch(t, src, source.Request{Ref: mimic, Path: "hosp/patients.csv.gz"})
+	mustRefuse(t, err, source.BadCredentials, source.CauseBadLogin)
 }
 
 // TestMissingOrForbidden: where nobody may list, what is missing looks
 // forbidden; it is so for that file alone.
 func TestMissingOrForbidden(t *testing.T) {
 	site := store(lookalike.S3Bucket{Public: true, NoList: true, Objects: objects("mimiciv/3.1/", data)})
-	source := newSource(t, serve(t, site))
-	_, err := fetch(t, source, downloader.Request{Ref: mimic, Path: "missing.csv"})
-	access := expectAccess(t, err, downloader.Forbidden, downloader.CauseStranger)
+	src := newSource(t, serve(t, site))
+	_, err := fetch(t, src, source.Request{Ref: mimic, Path: "missing.csv"})
+	access := expectAccess(t, err, source.Forbidden, source.CauseStranger)
 	if want := "or the file is not there"; !strings.Contains(access.Error(), want) {
 		t.Errorf("Open(missing.csv) = %q, want it to say %q", access, want)
 	}
-	if _, err := fetch(t, source, downloader.Request{Ref: mimic, Path: manifest.Name}); err != nil {
+	if _, err := fetch(t, src, source.Request{Ref: mimic, Path: manifest.Name}); err != nil {
 		t.Errorf("Open(%s) = %v, want <nil>", manifest.Name, err)
 	}
 }
@@ -293,21 +293,21 @@ func TestMissingOrForbidden(t *testing.T) {
 // access points; where it has files and no manifest, that is all there is to say.
 func TestUnknownVersion(t *testing.T) {
 	site := store(lookalike.S3Bucket{Public: true, Objects: objects("mimiciv/3.1/", map[string][]byte{"x.csv": nil})})
-	source := newSource(t, serve(t, site))
-	_, err := fetch(t, source, downloader.Request{Ref: manifest.Ref{Dataset: "mimic-cxr", Version: "2.1.0"}, Path: manifest.Name})
-	access := expectAccess(t, err, downloader.UnknownVersion, "")
+	src := newSource(t, serve(t, site))
+	_, err := fetch(t, src, source.Request{Ref: manifest.Ref{Dataset: "mimic-cxr", Version: "2.1.0"}, Path: manifest.Name})
+	access := expectAccess(t, err, source.UnknownVersion, "")
 	if want := "lies behind an access point"; !strings.Contains(access.Error(), want) {
 		t.Errorf("Open = %q, want it to say %q", access, want)
 	}
-	if _, err := fetch(t, source, downloader.Request{Ref: mimic, Path: manifest.Name}); !errors.Is(err, downloader.ErrNotExist) {
+	if _, err := fetch(t, src, source.Request{Ref: mimic, Path: manifest.Name}); !errors.Is(err, source.ErrNotExist) {
 		t.Errorf("Open of a manifest that is missing = %v, want ErrNotExist", err)
 	}
 }
 
 // expectAccess wants an AccessError that tells no secret.
-func expectAccess(t *testing.T, err error, denial downloader.Denial, cause downloader.Cause) *downloader.AccessError {
+func expectAccess(t *testing.T, err error, denial source.Denial, cause source.Cause) *source.AccessError {
 	t.Helper()
-	access, ok := errors.AsType[*downloader.AccessError](err)
+	access, ok := errors.AsType[*source.AccessError](err)
 	if !ok {
 		t.Fatalf("Open = %v, want an AccessError", err)
 	}
@@ -319,7 +319,7 @@ func expectAccess(t *testing.T, err error, denial downloader.Denial, cause downl
 }
 
 // mustRefuse is expectAccess of who does not look closer.
-func mustRefuse(t *testing.T, err error, denial downloader.Denial, cause downloader.Cause) {
+func mustRefuse(t *testing.T, err error, denial source.Denial, cause source.Cause) {
 	t.Helper()
 	_ = expectAccess(t, err, denial, cause)
 }

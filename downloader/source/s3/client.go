@@ -23,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 	"mimicsync/manifest"
 )
@@ -133,7 +133,7 @@ func tune(t *http.Transport, o Options) {
 	t.MaxConnsPerHost = max(o.Connections, 2) // else a request dials while the last one's connection goes back to the pool
 	t.IdleConnTimeout = 50 * time.Second
 	t.TLSHandshakeTimeout = 15 * time.Second
-	t.OnProxyConnectResponse = downloader.RefusedByProxy
+	t.OnProxyConnectResponse = source.RefusedByProxy
 	t.ReadBufferSize = 64 << 10
 	t.DialContext = o.DialContext
 	if t.DialContext == nil {
@@ -198,7 +198,7 @@ func checkEndpoint(endpoint *string, plain bool) error {
 	if u.User != nil || u.RawQuery != "" {
 		return errors.New("the endpoint of S3 must not contain a user, password or query; the AWS configuration has places for credentials")
 	}
-	if !plain && !downloader.MayCarrySecrets(u) {
+	if !plain && !source.MayCarrySecrets(u) {
 		return fmt.Errorf("the endpoint of S3, %q, must begin with https://, or http:// must be allowed for it", *endpoint)
 	}
 	return nil
@@ -241,7 +241,7 @@ func refusing(response *http.Response) *http.Response {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, errorLimit)) // half a refusal is one
 	_ = response.Body.Close()
 	response.Body = io.NopCloser(bytes.NewReader(text))
-	if isPage(response.Header.Get("Content-Type")) || downloader.IsPage(text) || len(text) == 0 && response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified {
+	if isPage(response.Header.Get("Content-Type")) || source.IsPage(text) || len(text) == 0 && response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified {
 		response.Header[foreign] = []string{"yes"}
 	}
 	var said struct {

@@ -13,37 +13,37 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
-var _ downloader.Diagnoser = (*Source)(nil)
+var _ source.Diagnoser = (*Source)(nil)
 
-// Reach implements downloader.Diagnoser.
-func (s *Source) Reach(ctx context.Context, ref manifest.Ref) (downloader.Reached, error) {
+// Reach implements source.Diagnoser.
+func (s *Source) Reach(ctx context.Context, ref manifest.Ref) (source.Reached, error) {
 	p, bucket, err := s.placeOf(ref)
 	if err != nil {
-		return downloader.Reached{}, err
+		return source.Reached{}, err
 	}
 	endpoint, err := p.endpoint(ctx, bucket)
 	if err != nil {
-		return downloader.Reached{}, err
+		return source.Reached{}, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint, http.NoBody)
 	if err != nil {
-		return downloader.Reached{}, err
+		return source.Reached{}, err
 	}
-	return downloader.Reach(transport{p.client.Options().HTTPClient}, request)
+	return source.Reach(transport{p.client.Options().HTTPClient}, request)
 }
 
-// Identify implements downloader.Diagnoser: it asks Amazon whose credentials
+// Identify implements source.Diagnoser: it asks Amazon whose credentials
 // these are, which Amazon tells everybody, and other stores do not.
-func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Identity, error) {
+func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identity, error) {
 	p, bucket, err := s.placeOf(ref)
 	if err != nil {
-		return downloader.Identity{}, err
+		return source.Identity{}, err
 	}
-	me := downloader.Identity{Anonymous: p.Anonymous}
+	me := source.Identity{Anonymous: p.Anonymous}
 	provider := p.client.Options().Credentials
 	if p.Anonymous || provider == nil {
 		return me, nil
@@ -63,7 +63,7 @@ func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (downloader.Ide
 	me.User = aws.ToString(out.Arn)
 	point := address{bucket: aws.ToString(bucket)}.accessPoint()
 	if point != "" && onlyUsers(me.User) != "" {
-		e := p.refused(downloader.Forbidden, downloader.CauseNoUser, ref)
+		e := p.refused(source.Forbidden, source.CauseNoUser, ref)
 		e.User, e.From = me.User, me.From
 		e.Detail = fmt.Sprintf("the credentials are those of %s%s", me.User, onlyUsers(me.User))
 		return me, e

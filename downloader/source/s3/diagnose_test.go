@@ -3,8 +3,8 @@ package s3_test
 import (
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -15,14 +15,14 @@ func TestIdentify(t *testing.T) {
 	site := controlled()
 	o := amazon(t, site)
 	o.Locations = map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}
-	source := mustNew(t, o)
+	src := mustNew(t, o)
 	for _, ref := range []manifest.Ref{mimic, {}} {
-		who, err := source.Identify(t.Context(), ref)
+		who, err := src.Identify(t.Context(), ref)
 		if err != nil || who.User != alice || who.From != "the environment" {
 			t.Errorf("Identify(%s) = %+v, %v, want %s from the environment", ref, who, err, alice)
 		}
 	}
-	who, err := source.Identify(t.Context(), manifest.Ref{Dataset: "demo", Version: "1.0"})
+	who, err := src.Identify(t.Context(), manifest.Ref{Dataset: "demo", Version: "1.0"})
 	if err != nil || !who.Anonymous || who.From != "" {
 		t.Errorf("Identify of an open dataset = %+v, %v, want nobody", who, err)
 	}
@@ -31,17 +31,17 @@ func TestIdentify(t *testing.T) {
 	}
 
 	site.AddKey(lookalike.S3Key{ID: keyID, Identity: "arn:aws:iam::123456789012:root"})
-	who, err = source.Identify(t.Context(), mimic)
-	if access := expectAccess(t, err, downloader.Forbidden, downloader.CauseNoUser); access.User != who.User || who.User == "" {
+	who, err = src.Identify(t.Context(), mimic)
+	if access := expectAccess(t, err, source.Forbidden, source.CauseNoUser); access.User != who.User || who.User == "" {
 		t.Errorf("Identify = %+v, %+v, want both to name the root", who, access)
 	}
 	site.RemoveKey(keyID)
-	_, err = source.Identify(t.Context(), mimic)
-	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseUnknownKey)
+	_, err = src.Identify(t.Context(), mimic)
+	mustRefuse(t, err, source.BadCredentials, source.CauseUnknownKey)
 
 	// A network may let through S3 and nothing else.
 	site.Inject(lookalike.Fault{Kind: lookalike.Reset, After: -1})
-	if who, err = source.Identify(t.Context(), mimic); err != nil || who.From == "" || who.User != "" {
+	if who, err = src.Identify(t.Context(), mimic); err != nil || who.From == "" || who.User != "" {
 		t.Errorf("Identify where Amazon cannot be asked = %+v, %v, want only where credentials are from", who, err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 	"mimicsync/manifest"
 )
@@ -26,7 +26,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// explain makes what the contract of downloader.Source wants of an error of the
+// explain makes what the contract of source.Source wants of an error of the
 // SDK. path is empty where a listing was asked for.
 func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path string, err error) error {
 	if ctx.Err() != nil {
@@ -44,31 +44,31 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	}
 	switch answer.StatusCode {
 	case http.StatusNotModified:
-		return downloader.ErrNotModified
+		return source.ErrNotModified
 	case http.StatusPreconditionFailed:
-		return downloader.ErrChanged
+		return source.ErrChanged
 	case http.StatusRequestedRangeNotSatisfiable:
-		return downloader.ErrRange
+		return source.ErrRange
 	}
 	if access := p.refusal(a, ref, path, err, answer); access != nil {
 		return p.identify(ctx, access)
 	}
 	switch {
 	case answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: %w", a.url(path), downloader.ErrNotExist)
+		return fmt.Errorf("%s: %w", a.url(path), source.ErrNotExist)
 	case answer.StatusCode < 300: // of a listing: what came is not XML
 		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
 	}
-	return &downloader.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+	return &source.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
 }
 
 // between is about the answer of something between here and the store: the page of
 // a firewall, or of a network where people log in.
 func between(what string, answer *http.Response) error {
 	if code := answer.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
-		return &downloader.StatusError{URL: what, Code: code, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
+		return &source.StatusError{URL: what, Code: code, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
 	}
-	return fmt.Errorf("%s: status %d: %w", what, answer.StatusCode, downloader.ErrWebPage)
+	return fmt.Errorf("%s: status %d: %w", what, answer.StatusCode, source.ErrWebPage)
 }
 
 // wire is what is wrong with the line, without the URL and the SDK's words
@@ -84,8 +84,8 @@ func wire(err error) error {
 }
 
 // refused begins an AccessError.
-func (p *place) refused(d downloader.Denial, c downloader.Cause, ref manifest.Ref) *downloader.AccessError {
-	e := &downloader.AccessError{Denial: d, Cause: c, Ref: ref, Source: Name}
+func (p *place) refused(d source.Denial, c source.Cause, ref manifest.Ref) *source.AccessError {
+	e := &source.AccessError{Denial: d, Cause: c, Ref: ref, Source: Name}
 	if p.amazon {
 		e.Page = "https://physionet.org/content/" + ref.Dataset + "/" + ref.Version + "/#files"
 	}
@@ -94,38 +94,38 @@ func (p *place) refused(d downloader.Denial, c downloader.Cause, ref manifest.Re
 
 // refusal is what a person has to cure, nil if that is not what the answer
 // means.
-func (p *place) refusal(a address, ref manifest.Ref, path string, err error, answer *http.Response) *downloader.AccessError {
+func (p *place) refusal(a address, ref manifest.Ref, path string, err error, answer *http.Response) *source.AccessError {
 	switch code := codeOf(err); code {
 	case "NoSuchBucket", "NoSuchAccessPoint", "InvalidAccessPoint":
-		e := p.refused(downloader.UnknownVersion, downloader.CauseNoBucket, ref)
+		e := p.refused(source.UnknownVersion, source.CauseNoBucket, ref)
 		e.Detail = fmt.Sprintf("there is no bucket or access point %s; compare it with the dataset's page", a.bucket)
 		return e
 	case "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException":
-		e := p.refused(downloader.BadCredentials, downloader.CauseUnknownKey, ref)
+		e := p.refused(source.BadCredentials, source.CauseUnknownKey, ref)
 		e.Detail = "the store does not know the access key, which was deleted or belongs to another store"
 		return e
 	case codeSignature:
 		if p.knowsSecret() {
-			e := p.refused(downloader.Forbidden, downloader.CauseSignature, ref)
+			e := p.refused(source.Forbidden, source.CauseSignature, ref)
 			e.Sure = true
 			e.Detail = "the store refuses the signature for " + a.url(path) + " and accepts others: it spells the name's characters in another way"
 			return e
 		}
-		e := p.refused(downloader.BadCredentials, downloader.CauseWrongSecret, ref)
+		e := p.refused(source.BadCredentials, source.CauseWrongSecret, ref)
 		e.Detail = "the secret of the access key is wrong"
 		return e
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId":
-		e := p.refused(downloader.BadCredentials, downloader.CauseLoginExpired, ref)
+		e := p.refused(source.BadCredentials, source.CauseLoginExpired, ref)
 		e.Detail = "the AWS session has expired"
 		return e
 	case codeSkewed:
-		e := p.refused(downloader.BadCredentials, downloader.CauseClock, ref)
+		e := p.refused(source.BadCredentials, source.CauseClock, ref)
 		e.Detail = "the store refuses requests signed at another time than its own: " + skew(answer.Header.Get("Date"), time.Now())
 		return e
 	case "PermanentRedirect", "TemporaryRedirect", codeMalformed, "IllegalLocationConstraintException", "MovedPermanently":
 		return p.elsewhere(a, ref, err)
 	case "InvalidObjectState":
-		e := p.refused(downloader.Forbidden, downloader.CauseArchived, ref)
+		e := p.refused(source.Forbidden, source.CauseArchived, ref)
 		e.Sure = true
 		e.Detail = a.url(path) + " lies in an archive, and its owner has to restore it first"
 		return e
@@ -142,8 +142,8 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 }
 
 // elsewhere is about a bucket in another region.
-func (p *place) elsewhere(a address, ref manifest.Ref, err error) *downloader.AccessError {
-	e := p.refused(downloader.UnknownVersion, downloader.CauseWrongRegion, ref)
+func (p *place) elsewhere(a address, ref manifest.Ref, err error) *source.AccessError {
+	e := p.refused(source.UnknownVersion, source.CauseWrongRegion, ref)
 	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region(a))
 	if region := regionOf(err); region != "" && region != p.region(a) {
 		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.region(a))
@@ -177,8 +177,8 @@ var (
 )
 
 // denied finds in the location and in the message what a bare 403 does not say.
-func (p *place) denied(a address, ref manifest.Ref, path string, err error) *downloader.AccessError {
-	e := p.refused(downloader.Forbidden, downloader.CauseNotGranted, ref)
+func (p *place) denied(a address, ref manifest.Ref, path string, err error) *source.AccessError {
+	e := p.refused(source.Forbidden, source.CauseNotGranted, ref)
 	message := messageOf(err)
 	if m := who.FindStringSubmatch(message); m != nil {
 		e.User = m[1]
@@ -191,26 +191,26 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *dow
 	point := a.accessPoint()
 	switch {
 	case strings.HasPrefix(codeOf(err), "KMS.") || encrypted.MatchString(message):
-		e.Cause, e.Sure = downloader.CauseEncrypted, true
+		e.Cause, e.Sure = source.CauseEncrypted, true
 		e.Detail = subject + ": it is encrypted with a key of AWS KMS that its owner does not let this identity use"
 	case why.MatchString(message):
-		e.Cause = downloader.CauseIdentityPolicy
+		e.Cause = source.CauseIdentityPolicy
 		e.Detail = subject + ": its own AWS account does not let it read S3; it needs a policy such as AmazonS3ReadOnlyAccess"
 	case point != "" && a.prefix != own:
-		e.Cause = downloader.CauseWrongPrefix
+		e.Cause = source.CauseWrongPrefix
 		e.Detail = fmt.Sprintf("%s: an access point of PhysioNet gives what lies below %s, and the location says %q", subject, own, a.prefix)
 	case point != "" && !strings.HasPrefix(point, ref.Dataset+"-v"+strings.ReplaceAll(ref.Version, ".", "-")+"-"):
-		e.Cause = downloader.CauseAccessPoint
+		e.Cause = source.CauseAccessPoint
 		e.Detail = fmt.Sprintf("%s: the access point is named for another dataset or version than %s", subject, ref)
 	case point != "":
-		e.Cause = downloader.CauseAccessPoint
+		e.Cause = source.CauseAccessPoint
 		e.Detail = subject + ": the access point's number may be that of other people (yours is on the dataset's page), " +
 			"or AWS access is not enabled there" + onlyUsers(e.User) + hidden(path)
 	case a.bucket == openBucket && p.amazon:
-		e.Cause = downloader.CauseShut
+		e.Cause = source.CauseShut
 		e.Detail = subject + ", though that bucket is open to everybody" + hidden(path)
 	case p.Anonymous:
-		e.Cause = downloader.CauseStranger
+		e.Cause = source.CauseStranger
 		e.Detail = subject + " to strangers, and the location says that no credentials are sent" + hidden(path)
 	case p.RequesterPays:
 		e.Cause = a.granter()
@@ -224,11 +224,11 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *dow
 
 // granter tells whether it is PhysioNet that lets people into a bucket, or another
 // owner. What PhysioNet has besides access points says so in its name.
-func (a address) granter() downloader.Cause {
+func (a address) granter() source.Cause {
 	if strings.Contains(a.bucket, "physionet") {
-		return downloader.CauseNotGranted
+		return source.CauseNotGranted
 	}
-	return downloader.CauseOwner
+	return source.CauseOwner
 }
 
 // onlyUsers says what PhysioNet cannot let in.

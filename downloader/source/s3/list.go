@@ -14,24 +14,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
-// List implements downloader.Lister by ListObjectsV2, of the version's own
+// List implements source.Lister by ListObjectsV2, of the version's own
 // prefix only: an access point refuses any other. It takes a request for each
 // 1,000 objects.
-func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloader.Listed, error] {
-	return func(yield func(downloader.Listed, error) bool) {
+func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[source.Listed, error] {
+	return func(yield func(source.Listed, error) bool) {
 		p, a, err := s.place(ref)
 		if err != nil {
-			yield(downloader.Listed{}, err)
+			yield(source.Listed{}, err)
 			return
 		}
 		for token := (*string)(nil); ; {
 			page, err := p.list(ctx, a, ref, &sdk.ListObjectsV2Input{ContinuationToken: token})
 			if err != nil {
-				yield(downloader.Listed{}, err)
+				yield(source.Listed{}, err)
 				return
 			}
 			for i := range page.Contents {
@@ -48,7 +48,7 @@ func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[downloade
 			}
 			next := page.NextContinuationToken
 			if next == nil || token != nil && *next == *token {
-				yield(downloader.Listed{}, fmt.Errorf("listing %s: %w", a.url(""), errors.New("the store says that there is more, and not where it begins")))
+				yield(source.Listed{}, fmt.Errorf("listing %s: %w", a.url(""), errors.New("the store says that there is more, and not where it begins")))
 				return
 			}
 			token = next
@@ -79,14 +79,14 @@ func (p *place) list(ctx context.Context, a address, ref manifest.Ref, in *sdk.L
 func noListing(out *sdk.ListObjectsV2Output) error {
 	answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
 	if ok && answer.Response != nil && isPage(answer.Header.Get("Content-Type")) {
-		return downloader.ErrWebPage
+		return source.ErrWebPage
 	}
 	return errors.New("the answer is not what it should be")
 }
 
 // listed reads a key. It is not ok if it is that of a folder, as consoles make
 // them.
-func listed(a address, page *sdk.ListObjectsV2Output, object *types.Object) (l downloader.Listed, ok bool, err error) {
+func listed(a address, page *sdk.ListObjectsV2Output, object *types.Object) (l source.Listed, ok bool, err error) {
 	key := aws.ToString(object.Key)
 	if page.EncodingType == types.EncodingTypeUrl {
 		if key, err = url.QueryUnescape(key); err != nil {
@@ -100,5 +100,5 @@ func listed(a address, page *sdk.ListObjectsV2Output, object *types.Object) (l d
 	if path == "" || strings.HasSuffix(path, "/") {
 		return l, false, nil
 	}
-	return downloader.Listed{Path: path, Size: aws.ToInt64(object.Size)}, true, nil
+	return source.Listed{Path: path, Size: aws.ToInt64(object.Size)}, true, nil
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -111,8 +111,8 @@ func TestListForbidden(t *testing.T) {
 		{Dataset: "mimiciv"}: {URL: strings.TrimSuffix(arn("mimiciv-v3-1-02"), "{dataset}/{version}/")},
 	}
 	for l, err := range mustNew(t, o).List(t.Context(), mimic) {
-		access, ok := errors.AsType[*downloader.AccessError](err)
-		if !ok || access.Cause != downloader.CauseWrongPrefix {
+		access, ok := errors.AsType[*source.AccessError](err)
+		if !ok || access.Cause != source.CauseWrongPrefix {
 			t.Errorf("List = %+v, %v, want a refusal for its prefix", l, err)
 		}
 	}

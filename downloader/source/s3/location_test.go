@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -96,8 +96,8 @@ func TestEndpointOfTheEnvironment(t *testing.T) {
 	login(t)
 	site := store(lookalike.S3Bucket{Name: "lab", Readers: []string{keyID}, Objects: objects("mimiciv/3.1/", data)})
 	t.Setenv("AWS_ENDPOINT_URL_S3", serve(t, site))
-	source := newSource(t, "", s3.Location{URL: "s3://lab/{dataset}/{version}/"})
-	if b, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil || string(b) != string(data[manifest.Name]) {
+	src := newSource(t, "", s3.Location{URL: "s3://lab/{dataset}/{version}/"})
+	if b, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil || string(b) != string(data[manifest.Name]) {
 		t.Errorf("Open(%s) = %q, %v, want %q", manifest.Name, b, err, data[manifest.Name])
 	}
 	if r := site.Requests(); len(r) != 1 || r[0].Path != "/lab/mimiciv/3.1/"+manifest.Name {

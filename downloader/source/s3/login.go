@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 	"mimicsync/manifest"
 )
@@ -24,7 +24,7 @@ import (
 func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	operation, asked := errors.AsType[*smithy.OperationError](err)
 	onMachine := asked && operation.Service() == "ec2imds"
-	e := p.refused(downloader.NoCredentials, downloader.CauseNoLogin, ref)
+	e := p.refused(source.NoCredentials, source.CauseNoLogin, ref)
 	if onMachine && !err.hadRole && !ofAmazon(err) { // every machine is asked, and few have a role
 		e.Detail = "no AWS credentials were found in the environment, in ~/.aws or on this machine"
 		e.Command = "aws configure"
@@ -33,28 +33,28 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	if trouble := troubleOf(err); trouble != nil {
 		return trouble
 	}
-	e.Denial = downloader.BadCredentials
+	e.Denial = source.BadCredentials
 	code := codeOf(err)
 	switch profile, ok := errors.AsType[*profileError](err); {
 	case ok:
-		e.Cause, e.Command = downloader.CauseBadLogin, "aws configure list-profiles"
+		e.Cause, e.Command = source.CauseBadLogin, "aws configure list-profiles"
 		e.Detail = profile.Error()
 	case asked && operation.Service() == "SSO" && (code == "ForbiddenException" || code == "ResourceNotFoundException" || code == "InvalidRequestException"):
-		e.Cause, e.Command = downloader.CauseNoRole, "aws configure list"
+		e.Cause, e.Command = source.CauseNoRole, "aws configure list"
 		e.Detail = "the login by single sign-on is good, and does not give the account and role that the AWS profile names (sso_account_id, sso_role_name)"
 	case asked && operation.Service() == "STS" && code == "AccessDenied":
-		e.Cause, e.Command = downloader.CauseNoRole, "aws configure list"
+		e.Cause, e.Command = source.CauseNoRole, "aws configure list"
 		e.Detail = "the AWS credentials are good, and may not assume the role that the AWS profile names (role_arn)"
 	case strings.Contains(err.Error(), "please reauthenticate"): // of a login_session, whose errors have no type
-		e.Cause, e.Command = downloader.CauseLoginExpired, "aws login"
+		e.Cause, e.Command = source.CauseLoginExpired, "aws login"
 		e.Detail = "the AWS login has expired, or was never made"
 	case expired(err):
-		e.Cause, e.Command = downloader.CauseLoginExpired, ssoLogin
+		e.Cause, e.Command = source.CauseLoginExpired, ssoLogin
 		e.Detail = "the AWS login has expired"
 	default:
 		// A profile that names a program, a role or a server that fails. What
 		// they say may be anything, so it is not repeated.
-		e.Cause, e.Command = downloader.CauseBadLogin, "aws sts get-caller-identity"
+		e.Cause, e.Command = source.CauseBadLogin, "aws sts get-caller-identity"
 		e.Detail = "AWS credentials are configured, and to get them fails"
 		if program, ok := errors.AsType[*programError](err); ok {
 			e.Detail += ": " + program.Error()
@@ -83,7 +83,7 @@ func troubleOf(err error) error {
 		status = e.HTTPStatusCode()
 	}
 	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {
-		e := &downloader.StatusError{URL: "AWS credentials", Code: status}
+		e := &source.StatusError{URL: "AWS credentials", Code: status}
 		if answer := answerOf(err); answer != nil { //nolint:bodyclose // the SDK has read and closed it
 			e.RetryAfter = httpheader.RetryAfter(answer.Header.Get("Retry-After"))
 			if answer.Request != nil {
@@ -133,7 +133,7 @@ func expired(err error) bool {
 }
 
 // identify says where the credentials came from that were refused.
-func (p *place) identify(ctx context.Context, e *downloader.AccessError) error {
+func (p *place) identify(ctx context.Context, e *source.AccessError) error {
 	provider := p.client.Options().Credentials
 	if p.Anonymous || provider == nil {
 		return e
@@ -141,7 +141,7 @@ func (p *place) identify(ctx context.Context, e *downloader.AccessError) error {
 	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they have been used
 		e.From = origin(c)
 	}
-	if e.Cause == downloader.CauseLoginExpired && e.From == ssoLogin {
+	if e.Cause == source.CauseLoginExpired && e.From == ssoLogin {
 		e.Command = ssoLogin
 	}
 	return e

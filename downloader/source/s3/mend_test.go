@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -28,9 +28,9 @@ func TestTheRegionThatTheStoreNames(t *testing.T) {
 	site := store(lookalike.S3Bucket{Name: "controlled", Region: "eu-west-1", Objects: objects("mimiciv/3.1/", data), Readers: []string{keyID}})
 	o := amazon(t, site)
 	o.Locations = map[manifest.Ref]s3.Location{mimic: {URL: "s3://controlled/{dataset}/{version}/", Region: "us-east-1"}}
-	source := mustNew(t, o)
+	src := mustNew(t, o)
 	for range 2 {
-		if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
+		if _, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil {
 			t.Fatalf("Open = %v, want it from the other region", err)
 		}
 	}
@@ -42,10 +42,10 @@ func TestTheRegionThatTheStoreNames(t *testing.T) {
 	site.AddBucket(lookalike.S3Bucket{Name: "demo-bucket", Objects: objects("1.0/", data), Readers: []string{keyID}})
 	site.AddBucket(lookalike.S3Bucket{Name: "mimiciv-bucket", Region: "eu-west-1", Objects: objects("3.1/", data), Readers: []string{keyID}})
 	o.Locations = map[manifest.Ref]s3.Location{{}: {URL: "s3://{dataset}-bucket/{version}/"}}
-	source = mustNew(t, o)
+	src = mustNew(t, o)
 	for range 3 {
 		for _, ref := range []manifest.Ref{mimic, {Dataset: "demo", Version: "1.0"}} {
-			if _, err := fetch(t, source, downloader.Request{Ref: ref, Path: manifest.Name}); err != nil {
+			if _, err := fetch(t, src, source.Request{Ref: ref, Path: manifest.Name}); err != nil {
 				t.Errorf("Open of %s = %v", ref, err)
 			}
 		}
@@ -59,7 +59,7 @@ func TestTheRegionThatTheStoreNames(t *testing.T) {
 		w.Header().Set("ETag", `"1"`)
 		_, _ = fmt.Fprint(w, "x")
 	})), s3.Location{URL: "s3://controlled/"})
-	if b, err := fetch(t, inText, downloader.Request{Path: "x"}); err != nil || string(b) != "x" {
+	if b, err := fetch(t, inText, source.Request{Path: "x"}); err != nil || string(b) != "x" {
 		t.Errorf("Open = %q, %v, want x", b, err)
 	}
 
@@ -69,8 +69,8 @@ func TestTheRegionThatTheStoreNames(t *testing.T) {
 		asked++
 		says(301, "PermanentRedirect", "", fmt.Sprintf("<Region>eu-north-%d</Region>", asked)).ServeHTTP(w, r)
 	})), s3.Location{URL: "s3://controlled/", Anonymous: true})
-	_, err := fetch(t, round, downloader.Request{Path: "x"})
-	access := expectAccess(t, err, downloader.UnknownVersion, downloader.CauseWrongRegion)
+	_, err := fetch(t, round, source.Request{Path: "x"})
+	access := expectAccess(t, err, source.UnknownVersion, source.CauseWrongRegion)
 	if asked != 2 || !strings.Contains(access.Error(), "is in the region eu-north-2 and was looked for in eu-north-1") {
 		t.Errorf("Open = %q after %d requests, want the region named after two", access, asked)
 	}
@@ -83,8 +83,8 @@ func TestTheRegionOfAnAccessPoint(t *testing.T) {
 	site.AddBucket(lookalike.S3Bucket{Name: "controlled", Region: "eu-west-1", Objects: objects("mimiciv/3.1/", data)})
 	o := amazon(t, site)
 	o.Locations = map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}
-	_, err := fetch(t, mustNew(t, o), downloader.Request{Path: manifest.Name})
-	access := expectAccess(t, err, downloader.UnknownVersion, downloader.CauseWrongRegion)
+	_, err := fetch(t, mustNew(t, o), source.Request{Path: manifest.Name})
+	access := expectAccess(t, err, source.UnknownVersion, source.CauseWrongRegion)
 	if !strings.Contains(access.Error(), "is in the region eu-west-1 and was looked for in us-east-1") {
 		t.Errorf("Open = %q, want both regions", access)
 	}
@@ -97,15 +97,15 @@ func TestASignatureIsRefusedForOneName(t *testing.T) {
 	site := store(lookalike.S3Bucket{Objects: objects("mimiciv/3.1/", data), Readers: []string{keyID}})
 	odd := lookalike.Fault{Kind: lookalike.Status, Code: http.StatusForbidden, Reason: "SignatureDoesNotMatch", Path: "patients.csv.gz"}
 	site.Inject(odd)
-	source := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
-	_, err := fetch(t, source, downloader.Request{Path: "hosp/patients.csv.gz"})
-	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseWrongSecret)
+	src := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	_, err := fetch(t, src, source.Request{Path: "hosp/patients.csv.gz"})
+	mustRefuse(t, err, source.BadCredentials, source.CauseWrongSecret)
 	for range 2 {
-		if _, err := fetch(t, source, downloader.Request{Path: "hosp/admissions.csv.gz"}); err != nil {
+		if _, err := fetch(t, src, source.Request{Path: "hosp/admissions.csv.gz"}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := fetch(t, source, downloader.Request{Path: "hosp/patients.csv.gz"})
-		access := expectAccess(t, err, downloader.Forbidden, downloader.CauseSignature)
+		_, err := fetch(t, src, source.Request{Path: "hosp/patients.csv.gz"})
+		access := expectAccess(t, err, source.Forbidden, source.CauseSignature)
 		if !strings.Contains(access.Error(), "hosp/patients.csv.gz") {
 			t.Errorf("Open = %q, want the name that it is about", access)
 		}
@@ -121,9 +121,9 @@ func TestAKeyThatMayNotBeUsed(t *testing.T) {
 		"disabled": says(400, "KMS.DisabledException", "arn:aws:kms:us-east-1:1:key/x is disabled.", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			source := newSource(t, serve(t, h), s3.Location{URL: "s3://controlled/"})
-			_, err := fetch(t, source, downloader.Request{Path: "x"})
-			mustRefuse(t, err, downloader.Forbidden, downloader.CauseEncrypted)
+			src := newSource(t, serve(t, h), s3.Location{URL: "s3://controlled/"})
+			_, err := fetch(t, src, source.Request{Path: "x"})
+			mustRefuse(t, err, source.Forbidden, source.CauseEncrypted)
 		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 )
 
 // TestAnswersOfOthers: what stands between here and the store speaks no XML,
@@ -20,7 +20,7 @@ func TestAnswersOfOthers(t *testing.T) {
 	for _, code := range []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusForbidden, http.StatusNotFound, http.StatusTeapot} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			sent := 0
-			source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			src := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(code)
 				for range 1000 {
 					n, err := io.WriteString(w, endless)
@@ -29,12 +29,12 @@ func TestAnswersOfOthers(t *testing.T) {
 					}
 				}
 			})))
-			_, err := fetch(t, source, downloader.Request{Path: large})
-			status, ok := errors.AsType[*downloader.StatusError](err)
+			_, err := fetch(t, src, source.Request{Path: large})
+			status, ok := errors.AsType[*source.StatusError](err)
 			if code >= 500 && (!ok || status.Code != code) {
 				t.Errorf("Open = %v, want a StatusError of %d", err, code)
 			}
-			if code < 500 && !errors.Is(err, downloader.ErrWebPage) {
+			if code < 500 && !errors.Is(err, source.ErrWebPage) {
 				t.Errorf("Open = %v, want ErrWebPage", err)
 			}
 		})
@@ -55,18 +55,18 @@ func TestSuccessesThatAreNone(t *testing.T) {
 		"nothing":          {"application/xml", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			src := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", tt.kind)
 				_, _ = io.WriteString(w, tt.body)
 			})))
-			_, err := fetch(t, source, downloader.Request{Path: large})
-			for _, lerr := range source.List(t.Context(), mimic) {
+			_, err := fetch(t, src, source.Request{Path: large})
+			for _, lerr := range src.List(t.Context(), mimic) {
 				for what, err := range map[string]error{"Open": err, "List": lerr} {
-					_, refused := errors.AsType[*downloader.AccessError](err)
-					if err == nil || refused || errors.Is(err, downloader.ErrNotExist) {
+					_, refused := errors.AsType[*source.AccessError](err)
+					if err == nil || refused || errors.Is(err, source.ErrNotExist) {
 						t.Errorf("%s = %v, want trouble", what, err)
 					}
-					if got := errors.Is(err, downloader.ErrWebPage); got != tt.page && (what == "Open" || tt.kind != "application/octet-stream") {
+					if got := errors.Is(err, source.ErrWebPage); got != tt.page && (what == "Open" || tt.kind != "application/octet-stream") {
 						t.Errorf("%s = %v, want ErrWebPage: %v", what, err, tt.page)
 					}
 				}
@@ -78,10 +78,10 @@ func TestSuccessesThatAreNone(t *testing.T) {
 }
 
 func TestWebPage(t *testing.T) {
-	source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	src := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "<html>Welcome to the hotel's network</html>")
 	})))
-	if _, err := fetch(t, source, downloader.Request{Path: large}); !errors.Is(err, downloader.ErrWebPage) {
+	if _, err := fetch(t, src, source.Request{Path: large}); !errors.Is(err, source.ErrWebPage) {
 		t.Errorf("Open = %v, want ErrWebPage", err)
 	}
 }
@@ -96,13 +96,13 @@ func TestPackedObjects(t *testing.T) {
 	_ = z.Close()
 	all := map[string][]byte{"a.csv": packed.Bytes()}
 	for encoding, want := range map[string][]byte{"gzip": published, "aws-chunked,gzip": published, "aws-chunked": packed.Bytes(), "utf-8": packed.Bytes()} {
-		source := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: encoding, Objects: objects("mimiciv/3.1/", all)})))
-		if b, err := fetch(t, source, downloader.Request{Path: "a.csv"}); err != nil || !bytes.Equal(b, want) {
+		src := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: encoding, Objects: objects("mimiciv/3.1/", all)})))
+		if b, err := fetch(t, src, source.Request{Path: "a.csv"}); err != nil || !bytes.Equal(b, want) {
 			t.Errorf("Open of what is stored as %s gave %d bytes, %v, want %d", encoding, len(b), err, len(want))
 		}
 	}
-	source := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "gzip", Objects: objects("mimiciv/3.1/", all)})))
-	o, err := source.Open(t.Context(), downloader.Request{Ref: mimic, Path: "a.csv", Offset: 20, Length: 20})
+	src := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "gzip", Objects: objects("mimiciv/3.1/", all)})))
+	o, err := src.Open(t.Context(), source.Request{Ref: mimic, Path: "a.csv", Offset: 20, Length: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,9 +110,9 @@ func TestPackedObjects(t *testing.T) {
 	if err = errors.Join(err, o.Body.Close()); err != nil || o.Offset != 0 || o.Size != -1 || !bytes.Equal(b, published) {
 		t.Errorf("Open of a part gave %d bytes from %d of %d, %v, want the whole", len(b), o.Offset, o.Size, err)
 	}
-	source = newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "zstd", Objects: objects("mimiciv/3.1/", all)})))
-	_, err = fetch(t, source, downloader.Request{Path: "a.csv"})
-	if e, ok := errors.AsType[*downloader.EncodingError](err); !ok || e.Encoding != "zstd" {
+	src = newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "zstd", Objects: objects("mimiciv/3.1/", all)})))
+	_, err = fetch(t, src, source.Request{Path: "a.csv"})
+	if e, ok := errors.AsType[*source.EncodingError](err); !ok || e.Encoding != "zstd" {
 		t.Errorf("Open of what is stored as zstd = %v, want that to be said", err)
 	}
 }

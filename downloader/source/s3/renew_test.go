@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
@@ -54,9 +54,9 @@ const renewedID = "ASIAIOSFODNN7RENEWED"
 func TestCredentialsOfTheFileAreReadAgainWhenTheyEnd(t *testing.T) {
 	file := profile(t, "", key(keyID))
 	site := private(renewedID)
-	source := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	src := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
 	const path = "hosp/patients.csv.gz"
-	if _, err := fetch(t, source, downloader.Request{Path: path}); err != nil {
+	if _, err := fetch(t, src, source.Request{Path: path}); err != nil {
 		t.Fatal(err)
 	}
 	for name, end := range map[string]func(){
@@ -66,14 +66,14 @@ func TestCredentialsOfTheFileAreReadAgainWhenTheyEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			site.AddKey(lookalike.S3Key{ID: keyID, Identity: alice})
 			mustWrite(t, file, key(keyID))
-			source.Renew()
-			if _, err := fetch(t, source, downloader.Request{Path: path}); err != nil {
+			src.Renew()
+			if _, err := fetch(t, src, source.Request{Path: path}); err != nil {
 				t.Fatal(err)
 			}
 			end()
 			mustWrite(t, file, key(renewedID))
 			site.Reset()
-			if b, err := fetch(t, source, downloader.Request{Path: path}); err != nil || string(b) != string(data[path]) {
+			if b, err := fetch(t, src, source.Request{Path: path}); err != nil || string(b) != string(data[path]) {
 				t.Errorf("Open = %q, %v, want the file by the new credentials", b, err)
 			}
 			if n := site.Counters().Requests; n != 2 {
@@ -84,8 +84,8 @@ func TestCredentialsOfTheFileAreReadAgainWhenTheyEnd(t *testing.T) {
 	// Nobody has written new ones: that is said after one request.
 	site.DropSessions()
 	site.Reset()
-	_, err := fetch(t, source, downloader.Request{Path: path})
-	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseLoginExpired)
+	_, err := fetch(t, src, source.Request{Path: path})
+	mustRefuse(t, err, source.BadCredentials, source.CauseLoginExpired)
 	if n := site.Counters().Requests; n != 1 {
 		t.Errorf("%d requests by the same credentials, want one", n)
 	}
@@ -103,20 +103,20 @@ func mustWrite(t *testing.T, file, text string) {
 func TestRenew(t *testing.T) {
 	file := profile(t, "", key(keyID))
 	site := private(renewedID)
-	source := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
-	if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
+	src := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	if _, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil {
 		t.Fatal(err)
 	}
 	mustWrite(t, file, key(renewedID))
 	site.RemoveKey(renewedID)
-	if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
+	if _, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil {
 		t.Errorf("Open before Renew = %v, want the key that was read", err)
 	}
-	source.Renew()
-	_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
-	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseUnknownKey)
+	src.Renew()
+	_, err := fetch(t, src, source.Request{Path: manifest.Name})
+	mustRefuse(t, err, source.BadCredentials, source.CauseUnknownKey)
 	mustWrite(t, file, key(keyID))
-	if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
+	if _, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil {
 		t.Errorf("Open with the key written back = %v", err)
 	}
 }
@@ -146,14 +146,14 @@ func countedProgram(t *testing.T, id string) (calls func() int, show func(id str
 func TestTheSessionEndsUnderManyConnections(t *testing.T) {
 	calls, show := countedProgram(t, keyID)
 	site := private(renewedID)
-	source := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
-	if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
+	src := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	if _, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil {
 		t.Fatal(err)
 	}
 	show(renewedID)
 	site.AddKey(lookalike.S3Key{ID: keyID, Expires: time.Now().Add(-time.Minute)})
 	if failed := inParallel(40, func() error {
-		_, err := fetch(t, source, downloader.Request{Path: "hosp/admissions.csv.gz"})
+		_, err := fetch(t, src, source.Request{Path: "hosp/admissions.csv.gz"})
 		return err
 	}); failed != nil {
 		t.Errorf("Open = %v, want another key for all", failed)
@@ -171,21 +171,21 @@ func TestManyWaitForAProgramThatFails(t *testing.T) {
 	}
 	log := filepath.Join(t.TempDir(), "log")
 	profile(t, fmt.Sprintf("[default]\nregion = us-east-1\ncredential_process = sh -c 'echo call >>%s; sleep 0.2; exit 1'\n", log), "")
-	source := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	src := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
 	calls := func() int {
 		text, _ := os.ReadFile(log)
 		return strings.Count(string(text), "call")
 	}
 	open := func() error {
-		_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
+		_, err := fetch(t, src, source.Request{Path: manifest.Name})
 		return err
 	}
-	mustRefuse(t, inParallel(30, open), downloader.BadCredentials, downloader.CauseBadLogin)
+	mustRefuse(t, inParallel(30, open), source.BadCredentials, source.CauseBadLogin)
 	first := calls()
 	if first > 2 {
 		t.Errorf("the program was started %d times, want once or twice", first)
 	}
-	mustRefuse(t, open(), downloader.BadCredentials, downloader.CauseBadLogin)
+	mustRefuse(t, open(), source.BadCredentials, source.CauseBadLogin)
 	if n := calls(); n != first+1 {
 		t.Errorf("the program was started %d times by who came later, want once", n-first)
 	}
@@ -195,10 +195,10 @@ func TestManyWaitForAProgramThatFails(t *testing.T) {
 func TestAProviderThatDoesNotHelp(t *testing.T) {
 	calls, _ := countedProgram(t, keyID)
 	site := private(renewedID)
-	source := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+	src := newSource(t, serve(t, site), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
 	site.DropSessions()
-	_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
-	mustRefuse(t, err, downloader.BadCredentials, downloader.CauseLoginExpired)
+	_, err := fetch(t, src, source.Request{Path: manifest.Name})
+	mustRefuse(t, err, source.BadCredentials, source.CauseLoginExpired)
 	if n := calls(); n != 2 {
 		t.Errorf("the program was started %d times, want twice", n)
 	}
@@ -241,9 +241,9 @@ func TestAProgramThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			profile(t, config+"credential_process = sh -c 'echo first >&2; echo \"vault is sealed, token="+marker+" AKIAIOSFODNN7EXAMPLE\" >&2; exit 7'\n", "")
-			source := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
-			_, err := fetch(t, source, downloader.Request{Ref: mimic, Path: manifest.Name})
-			access := expectAccess(t, err, downloader.BadCredentials, downloader.CauseBadLogin)
+			src := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}})
+			_, err := fetch(t, src, source.Request{Ref: mimic, Path: manifest.Name})
+			access := expectAccess(t, err, source.BadCredentials, source.CauseBadLogin)
 			for _, want := range []string{"exit status 7", "vault is sealed"} {
 				if !strings.Contains(access.Error(), want) {
 					t.Errorf("Open = %q, want it to say %q", access, want)
@@ -269,12 +269,12 @@ func TestAProfileThatCannotBeUsed(t *testing.T) {
 			t.Setenv("AWS_PROFILE", tt.profile)
 			site := store(lookalike.S3Bucket{Public: true, Objects: objects("mimiciv/3.1/", data)})
 			t.Setenv("AWS_ENDPOINT_URL_S3", serve(t, site))
-			source := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{{Dataset: "controlled"}: {URL: "s3://controlled/"}}})
-			if _, err := fetch(t, source, downloader.Request{Path: manifest.Name}); err != nil {
+			src := mustNew(t, s3.Options{Locations: map[manifest.Ref]s3.Location{{Dataset: "controlled"}: {URL: "s3://controlled/"}}})
+			if _, err := fetch(t, src, source.Request{Path: manifest.Name}); err != nil {
 				t.Errorf("Open of the open bucket = %v", err)
 			}
-			_, err := fetch(t, source, downloader.Request{Ref: manifest.Ref{Dataset: "controlled", Version: "1.0"}, Path: "x"})
-			access := expectAccess(t, err, downloader.BadCredentials, downloader.CauseBadLogin)
+			_, err := fetch(t, src, source.Request{Ref: manifest.Ref{Dataset: "controlled", Version: "1.0"}, Path: "x"})
+			access := expectAccess(t, err, source.BadCredentials, source.CauseBadLogin)
 			if !strings.Contains(access.Error(), tt.says) {
 				t.Errorf("Open = %q, want it to say %s", access, tt.says)
 			}
@@ -299,15 +299,15 @@ func TestTroubleOfWhoGivesCredentials(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.Handler
 		status  int
-		cause   downloader.Cause // of a refusal
+		cause   source.Cause // of a refusal
 	}{
 		"unavailable":      {answer(503, "text/html", "<html>busy "+marker+"</html>"), 503, ""},
 		"a bad gateway":    {answer(502, "text/plain", marker), 502, ""},
 		"too many":         {answer(429, "application/json", "{}"), 429, ""},
 		"throttled by STS": {answer(400, "text/xml", sts("Throttling")), 0, ""},
 		"a portal's page":  {answer(200, "text/html", "<html>log in</html>"), 0, ""},
-		"expired":          {answer(403, "text/xml", sts("ExpiredToken")), 0, downloader.CauseLoginExpired},
-		"no such role":     {answer(403, "text/xml", sts("AccessDenied")), 0, downloader.CauseNoRole},
+		"expired":          {answer(403, "text/xml", sts("ExpiredToken")), 0, source.CauseLoginExpired},
+		"no such role":     {answer(403, "text/xml", sts("AccessDenied")), 0, source.CauseNoRole},
 		"nobody there":     {nil, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -317,10 +317,10 @@ func TestTroubleOfWhoGivesCredentials(t *testing.T) {
 				login = serve(t, tt.handler)
 			}
 			t.Setenv("AWS_ENDPOINT_URL_STS", login)
-			source := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
-			_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
+			src := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+			_, err := fetch(t, src, source.Request{Path: manifest.Name})
 			if tt.cause != "" {
-				mustRefuse(t, err, downloader.BadCredentials, tt.cause)
+				mustRefuse(t, err, source.BadCredentials, tt.cause)
 				return
 			}
 			wantTrouble(t, err, tt.status)
@@ -331,12 +331,12 @@ func TestTroubleOfWhoGivesCredentials(t *testing.T) {
 // wantTrouble wants an error that is tried again, with a status if there was one.
 func wantTrouble(t *testing.T, err error, status int) {
 	t.Helper()
-	if access, ok := errors.AsType[*downloader.AccessError](err); ok || err == nil {
+	if access, ok := errors.AsType[*source.AccessError](err); ok || err == nil {
 		t.Errorf("Open = %v, want trouble", access)
 		return
 	}
 	tellsNothing(t, err.Error())
-	if e, ok := errors.AsType[*downloader.StatusError](err); status != 0 && (!ok || e.Code != status) {
+	if e, ok := errors.AsType[*source.StatusError](err); status != 0 && (!ok || e.Code != status) {
 		t.Errorf("Open = %v, want a StatusError of %d", err, status)
 	}
 }
@@ -347,11 +347,11 @@ func TestSingleSignOn(t *testing.T) {
 	for name, tt := range map[string]struct {
 		code   int
 		body   string
-		cause  downloader.Cause
+		cause  source.Cause
 		status int
 	}{
-		"not assigned": {403, `{"__type": "ForbiddenException", "message": "No access"}`, downloader.CauseNoRole, 0},
-		"over":         {401, `{"__type": "UnauthorizedException", "message": "Session token not found or invalid"}`, downloader.CauseLoginExpired, 0},
+		"not assigned": {403, `{"__type": "ForbiddenException", "message": "No access"}`, source.CauseNoRole, 0},
+		"over":         {401, `{"__type": "UnauthorizedException", "message": "Session token not found or invalid"}`, source.CauseLoginExpired, 0},
 		"trouble":      {500, `{"message": "Internal"}`, "", 500},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -369,13 +369,13 @@ func TestSingleSignOn(t *testing.T) {
 				w.WriteHeader(tt.code)
 				_, _ = fmt.Fprint(w, tt.body)
 			})))
-			source := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
-			_, err := fetch(t, source, downloader.Request{Path: manifest.Name})
+			src := newSource(t, serve(t, private(renewedID)), s3.Location{URL: "s3://physionet-open/{dataset}/{version}/"})
+			_, err := fetch(t, src, source.Request{Path: manifest.Name})
 			if tt.cause == "" {
 				wantTrouble(t, err, tt.status)
 				return
 			}
-			mustRefuse(t, err, downloader.BadCredentials, tt.cause)
+			mustRefuse(t, err, source.BadCredentials, tt.cause)
 		})
 	}
 }

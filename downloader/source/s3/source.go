@@ -43,7 +43,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
 	"mimicsync/manifest"
 )
@@ -70,7 +70,7 @@ type Options struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Source is S3 as a downloader.Source. It is safe for concurrent use.
+// Source is S3 as a source.Source. It is safe for concurrent use.
 type Source struct {
 	client *http.Client
 	wallet *wallet
@@ -95,10 +95,10 @@ type place struct {
 }
 
 var (
-	_ downloader.Source  = (*Source)(nil)
-	_ downloader.Lister  = (*Source)(nil)
-	_ downloader.Idler   = (*Source)(nil)
-	_ downloader.Renewer = (*Source)(nil)
+	_ source.Source  = (*Source)(nil)
+	_ source.Lister  = (*Source)(nil)
+	_ source.Idler   = (*Source)(nil)
+	_ source.Renewer = (*Source)(nil)
 )
 
 // New returns a Source. It reads the AWS configuration, and asks nobody; ctx is
@@ -123,16 +123,16 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	return s, nil
 }
 
-// Name implements downloader.Source.
+// Name implements source.Source.
 func (s *Source) Name() string { return Name }
 
 // String keeps what is inside out of logs.
 func (s *Source) String() string { return Name }
 
-// CloseIdleConnections implements downloader.Idler.
+// CloseIdleConnections implements source.Idler.
 func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
 
-// Renew implements downloader.Renewer: the AWS configuration is read again for the
+// Renew implements source.Renewer: the AWS configuration is read again for the
 // next request that is signed.
 func (s *Source) Renew() {
 	for _, p := range s.places {
@@ -168,25 +168,25 @@ func (s *Source) ReaderPays(ref manifest.Ref) bool {
 	return err == nil && p.RequesterPays
 }
 
-// Open implements downloader.Source.
-func (s *Source) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+// Open implements source.Source.
+func (s *Source) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	p, a, err := s.place(r.Ref)
 	if err != nil {
 		return nil, err
 	}
 	o, err := p.get(ctx, a, r)
 	switch {
-	case errors.Is(err, downloader.ErrRange) && r.Offset == 0:
+	case errors.Is(err, source.ErrRange) && r.Offset == 0:
 		// S3 has no first bytes of an empty object; whole, it has.
 		r.Length = 0
 		return p.get(ctx, a, r)
-	case errors.Is(err, downloader.ErrNotExist) && r.Path == manifest.Name:
+	case errors.Is(err, source.ErrNotExist) && r.Path == manifest.Name:
 		return nil, p.noManifest(ctx, a, r.Ref, err)
 	}
 	return o, err
 }
 
-func (p *place) get(ctx context.Context, a address, r downloader.Request) (*downloader.Object, error) {
+func (p *place) get(ctx context.Context, a address, r source.Request) (*source.Object, error) {
 	in := &sdk.GetObjectInput{Bucket: &a.bucket, Key: aws.String(a.prefix + r.Path)}
 	var options []func(*sdk.Options)
 	if r.Offset > 0 || r.Length > 0 {
@@ -208,18 +208,18 @@ func (p *place) get(ctx context.Context, a address, r downloader.Request) (*down
 	if err != nil {
 		return nil, p.explain(ctx, a, r.Ref, r.Path, err)
 	}
-	packing := downloader.PackingOf(r.Path, aws.ToString(out.ContentEncoding))
-	if packing == downloader.Gzipped && in.Range != nil { // a part of it is of no use
+	packing := source.PackingOf(r.Path, aws.ToString(out.ContentEncoding))
+	if packing == source.Gzipped && in.Range != nil { // a part of it is of no use
 		_ = out.Body.Close()
 		r.Offset, r.Length, r.Validator = 0, 0, ""
 		return p.get(ctx, a, r)
 	}
 	o, err := object(r, out)
 	switch {
-	case err == nil && packing == downloader.Gzipped:
-		err = downloader.Unpack(o)
-	case err == nil && packing == downloader.OddlyPacked:
-		err = &downloader.EncodingError{Encoding: *out.ContentEncoding}
+	case err == nil && packing == source.Gzipped:
+		err = source.Unpack(o)
+	case err == nil && packing == source.OddlyPacked:
+		err = &source.EncodingError{Encoding: *out.ContentEncoding}
 	}
 	if err != nil {
 		_ = out.Body.Close() // the error is about the answer, not about its body
@@ -235,8 +235,8 @@ func withoutChecksum(o *sdk.Options) {
 }
 
 // object judges an answer.
-func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object, error) {
-	o := &downloader.Object{
+func object(r source.Request, out *sdk.GetObjectOutput) (*source.Object, error) {
+	o := &source.Object{
 		Body: out.Body, Size: -1, Validator: httpheader.StrongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified),
 	}
 	o.Fixed = o.Validator != ""
@@ -244,7 +244,7 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 		o.Size = *out.ContentLength
 	}
 	if out.ETag == nil || isPage(aws.ToString(out.ContentType)) && requestID(out.ResultMetadata) == "" && !isPage(typeOf(r.Path)) {
-		body, err := downloader.Judge(aws.ToString(out.ContentType), out.Body)
+		body, err := source.Judge(aws.ToString(out.ContentType), out.Body)
 		if err != nil {
 			return nil, err
 		}
@@ -253,12 +253,12 @@ func object(r downloader.Request, out *sdk.GetObjectOutput) (*downloader.Object,
 	if out.ContentRange != nil {
 		start, end, total, ok := httpheader.ParseContentRange(*out.ContentRange)
 		if !ok || !httpheader.EndsAsAsked(r, end, total) || start != r.Offset {
-			return nil, fmt.Errorf("%w: its Content-Range is %q", downloader.ErrNoRange, *out.ContentRange)
+			return nil, fmt.Errorf("%w: its Content-Range is %q", source.ErrNoRange, *out.ContentRange)
 		}
 		o.Offset, o.Size = start, total
 	}
 	if o.Offset > 0 && r.Validator != "" && o.Validator != r.Validator {
-		return nil, downloader.ErrChanged // the store does not know If-Match
+		return nil, source.ErrChanged // the store does not know If-Match
 	}
 	return o, nil
 }
@@ -290,7 +290,7 @@ func (p *place) noManifest(ctx context.Context, a address, ref manifest.Ref, mis
 	if err != nil || len(out.Contents) > 0 {
 		return missing // that listing is refused, too, says nothing
 	}
-	e := p.refused(downloader.UnknownVersion, "", ref)
+	e := p.refused(source.UnknownVersion, "", ref)
 	e.Detail = fmt.Sprintf("there is nothing of %s below %s; a dataset that asks for an agreement lies behind an access point, "+
 		"whose ARN is on its page and goes into the configuration", ref, a.url(""))
 	return e

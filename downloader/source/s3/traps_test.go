@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
 )
 
 // fetch reads an object to its end.
-func fetch(t *testing.T, s downloader.Source, r downloader.Request) ([]byte, error) {
+func fetch(t *testing.T, s source.Source, r source.Request) ([]byte, error) {
 	t.Helper()
 	if r.Ref == (manifest.Ref{}) {
 		r.Ref = mimic
@@ -53,11 +53,11 @@ func TestCut(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "5")
 	t.Setenv("AWS_RETRY_MODE", "adaptive")
 	site := open(lookalike.S3Bucket{})
-	source := newSource(t, serve(t, site))
+	src := newSource(t, serve(t, site))
 	for _, kind := range []lookalike.Kind{lookalike.ShortBody, lookalike.Reset} {
 		site.Reset()
 		fault := site.Inject(lookalike.Fault{Kind: kind, After: 500_000})
-		b, err := fetch(t, source, downloader.Request{Path: large})
+		b, err := fetch(t, src, source.Request{Path: large})
 		if err == nil || len(b) > 500_000 {
 			t.Errorf("reading a body that was cut gave %d bytes and %v, want an error and no more than 500000", len(b), err)
 		}
@@ -72,7 +72,7 @@ func TestCut(t *testing.T) {
 func TestOneAttempt(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "5")
 	site := open(lookalike.S3Bucket{})
-	source := newSource(t, serve(t, site))
+	src := newSource(t, serve(t, site))
 	for _, f := range []lookalike.Fault{
 		{Kind: lookalike.Status, Code: 503},
 		{Kind: lookalike.Status, Code: 500},
@@ -82,13 +82,13 @@ func TestOneAttempt(t *testing.T) {
 	} {
 		// A connection that was used before may have been closed by the store
 		// meanwhile, and net/http itself makes good for that.
-		source := source
+		from := src
 		if f.Kind == lookalike.Reset {
-			source = newSource(t, serve(t, site))
+			from = newSource(t, serve(t, site))
 		}
 		site.Reset()
 		fault := site.Inject(f)
-		if _, err := fetch(t, source, downloader.Request{Path: large}); err == nil {
+		if _, err := fetch(t, from, source.Request{Path: large}); err == nil {
 			t.Errorf("Open with %+v = <nil>, want an error", f)
 		}
 		if n := site.Counters().Requests; n != 1 {
@@ -102,16 +102,16 @@ func TestOneAttempt(t *testing.T) {
 // way is noticed before the digest of a terabyte is.
 func TestFlippedByte(t *testing.T) {
 	site := open(lookalike.S3Bucket{Checksums: true})
-	source := newSource(t, serve(t, site))
-	if _, err := fetch(t, source, downloader.Request{Path: large}); err != nil {
+	src := newSource(t, serve(t, site))
+	if _, err := fetch(t, src, source.Request{Path: large}); err != nil {
 		t.Errorf("Open = %v, want <nil>", err)
 	}
 	site.Inject(lookalike.Fault{Kind: lookalike.Corrupt, After: 700_000})
-	if _, err := fetch(t, source, downloader.Request{Path: large}); err == nil || !strings.Contains(err.Error(), "checksum") {
+	if _, err := fetch(t, src, source.Request{Path: large}); err == nil || !strings.Contains(err.Error(), "checksum") {
 		t.Errorf("reading a flipped byte = %v, want an error about the checksum", err)
 	}
 	// A range has none, and must not be judged by that of the whole.
-	if b, err := fetch(t, source, downloader.Request{Path: large, Offset: 1 << 19}); err != nil || len(b) != 1<<19 {
+	if b, err := fetch(t, src, source.Request{Path: large, Offset: 1 << 19}); err != nil || len(b) != 1<<19 {
 		t.Errorf("Open of a range = %d bytes, %v, want %d", len(b), err, 1<<19)
 	}
 }
@@ -120,16 +120,16 @@ func TestFlippedByte(t *testing.T) {
 // object that was replaced in between is never mixed with the old one.
 func TestRangesArePinned(t *testing.T) {
 	site := open(lookalike.S3Bucket{})
-	source := newSource(t, serve(t, site))
-	o, err := source.Open(t.Context(), downloader.Request{Ref: mimic, Path: large, Length: 1000})
+	src := newSource(t, serve(t, site))
+	o, err := src.Open(t.Context(), source.Request{Ref: mimic, Path: large, Length: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = o.Body.Close()
 	site.Reset()
-	for _, r := range []downloader.Request{{Offset: 1000}, {Offset: 1000, Length: 10}, {Length: 10}} {
+	for _, r := range []source.Request{{Offset: 1000}, {Offset: 1000, Length: 10}, {Length: 10}} {
 		r.Path, r.Validator = large, o.Validator
-		if _, err := fetch(t, source, r); err != nil {
+		if _, err := fetch(t, src, r); err != nil {
 			t.Errorf("Open(%+v) = %v, want <nil>", r, err)
 		}
 	}
@@ -139,8 +139,8 @@ func TestRangesArePinned(t *testing.T) {
 		}
 	}
 	site.Inject(lookalike.Fault{Kind: lookalike.ChangeETag, Times: 1})
-	_, err = fetch(t, source, downloader.Request{Path: large, Offset: 1000, Validator: o.Validator})
-	if !errors.Is(err, downloader.ErrChanged) {
+	_, err = fetch(t, src, source.Request{Path: large, Offset: 1000, Validator: o.Validator})
+	if !errors.Is(err, source.ErrChanged) {
 		t.Errorf("Open of an object that was replaced = %v, want ErrChanged", err)
 	}
 }
@@ -149,12 +149,12 @@ func TestRangesArePinned(t *testing.T) {
 // send says that it is something else.
 func TestStoreThatIgnoresConditions(t *testing.T) {
 	site := open(lookalike.S3Bucket{})
-	source := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	src := newSource(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("If-Match")
 		site.ServeHTTP(w, r)
 	})))
-	_, err := fetch(t, source, downloader.Request{Path: large, Offset: 1000, Validator: `"another"`})
-	if !errors.Is(err, downloader.ErrChanged) {
+	_, err := fetch(t, src, source.Request{Path: large, Offset: 1000, Validator: `"another"`})
+	if !errors.Is(err, source.ErrChanged) {
 		t.Errorf("Open = %v, want ErrChanged", err)
 	}
 }
@@ -162,7 +162,7 @@ func TestStoreThatIgnoresConditions(t *testing.T) {
 func TestStoreThatIgnoresRanges(t *testing.T) {
 	site := open(lookalike.S3Bucket{})
 	site.Inject(lookalike.Fault{Kind: lookalike.IgnoreRange})
-	o, err := newSource(t, serve(t, site)).Open(t.Context(), downloader.Request{Ref: mimic, Path: large, Offset: 1000})
+	o, err := newSource(t, serve(t, site)).Open(t.Context(), source.Request{Ref: mimic, Path: large, Offset: 1000})
 	if err != nil {
 		t.Fatalf("Open = %v, want <nil>", err)
 	}
@@ -175,16 +175,16 @@ func TestStoreThatIgnoresRanges(t *testing.T) {
 func TestWrongRange(t *testing.T) {
 	site := open(lookalike.S3Bucket{})
 	site.Inject(lookalike.Fault{Kind: lookalike.WrongRange, After: 5000})
-	_, err := fetch(t, newSource(t, serve(t, site)), downloader.Request{Path: large, Offset: 1000})
-	if !errors.Is(err, downloader.ErrNoRange) {
-		t.Errorf("Open = %v, want %v", err, downloader.ErrNoRange)
+	_, err := fetch(t, newSource(t, serve(t, site)), source.Request{Path: large, Offset: 1000})
+	if !errors.Is(err, source.ErrNoRange) {
+		t.Errorf("Open = %v, want %v", err, source.ErrNoRange)
 	}
 }
 
 // TestStartOfAnEmptyObject: S3 has no range of an object without bytes.
 func TestStartOfAnEmptyObject(t *testing.T) {
-	source := newSource(t, serve(t, open(lookalike.S3Bucket{})))
-	if b, err := fetch(t, source, downloader.Request{Path: "empty.csv", Length: 1000}); err != nil || len(b) != 0 {
+	src := newSource(t, serve(t, open(lookalike.S3Bucket{})))
+	if b, err := fetch(t, src, source.Request{Path: "empty.csv", Length: 1000}); err != nil || len(b) != 0 {
 		t.Errorf("Open(empty.csv, its first 1000) = %d bytes, %v, want none, <nil>", len(b), err)
 	}
 }
@@ -201,8 +201,8 @@ func TestStoredCompressed(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := map[string][]byte{"a.csv.gz": packed.Bytes()}
-	source := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "gzip", Objects: objects("mimiciv/3.1/", all)})))
-	if b, err := fetch(t, source, downloader.Request{Path: "a.csv.gz"}); err != nil || !bytes.Equal(b, packed.Bytes()) {
+	src := newSource(t, serve(t, open(lookalike.S3Bucket{ContentEncoding: "gzip", Objects: objects("mimiciv/3.1/", all)})))
+	if b, err := fetch(t, src, source.Request{Path: "a.csv.gz"}); err != nil || !bytes.Equal(b, packed.Bytes()) {
 		t.Errorf("Open = %x, %v, want the stored bytes %x", b, err, packed.Bytes())
 	}
 }
@@ -214,8 +214,8 @@ func TestWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{-3 * time.Hour, 20 * time.Minute} {
 		site := open(lookalike.S3Bucket{})
 		site.Now = func() time.Time { return time.Now().Add(off) }
-		source := newSource(t, serve(t, site), s3.Location{URL: s3.Open.URL})
-		if _, err := fetch(t, source, downloader.Request{Path: large}); err != nil {
+		src := newSource(t, serve(t, site), s3.Location{URL: s3.Open.URL})
+		if _, err := fetch(t, src, source.Request{Path: large}); err != nil {
 			t.Errorf("Open with a clock that is %v off = %v, want <nil>", off, err)
 		}
 		if n := site.Counters().Requests; n != 2 {
@@ -236,9 +236,9 @@ func TestHopelessClock(t *testing.T) {
 		site := open(lookalike.S3Bucket{})
 		site.Now = func() time.Time { return time.Now().Add(off) }
 		site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 403, Reason: "RequestTimeTooSkewed"})
-		source := newSource(t, serve(t, site), s3.Location{URL: s3.Open.URL})
-		_, err := fetch(t, source, downloader.Request{Path: large})
-		access := expectAccess(t, err, downloader.BadCredentials, downloader.CauseClock)
+		src := newSource(t, serve(t, site), s3.Location{URL: s3.Open.URL})
+		_, err := fetch(t, src, source.Request{Path: large})
+		access := expectAccess(t, err, source.BadCredentials, source.CauseClock)
 		if !strings.Contains(access.Error(), want) {
 			t.Errorf("Open = %q, want it to say %q", access, want)
 		}
@@ -249,8 +249,8 @@ func TestHopelessClock(t *testing.T) {
 func TestBusy(t *testing.T) {
 	site := open(lookalike.S3Bucket{})
 	site.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 503, RetryAfter: "7"})
-	_, err := fetch(t, newSource(t, serve(t, site)), downloader.Request{Path: large})
-	status, ok := errors.AsType[*downloader.StatusError](err)
+	_, err := fetch(t, newSource(t, serve(t, site)), source.Request{Path: large})
+	status, ok := errors.AsType[*source.StatusError](err)
 	if !ok || status.RetryAfter != 7*time.Second {
 		t.Fatalf("Open = %#v, want a StatusError with 7 s to wait", err)
 	}
@@ -267,9 +267,9 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		t.Error("a redirect was followed")
 	}))
 	t.Cleanup(thief.Close)
-	source := newSource(t, serve(t, http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect)), s3.Location{URL: s3.Open.URL})
-	_, err := fetch(t, source, downloader.Request{Path: large})
-	if !errors.Is(err, downloader.ErrWebPage) { // it is not the store's, which says where its bucket is
+	src := newSource(t, serve(t, http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect)), s3.Location{URL: s3.Open.URL})
+	_, err := fetch(t, src, source.Request{Path: large})
+	if !errors.Is(err, source.ErrWebPage) { // it is not the store's, which says where its bucket is
 		t.Errorf("Open = %v, want ErrWebPage", err)
 	}
 	tellsNothing(t, err.Error())
@@ -280,8 +280,8 @@ func TestSecretsStayInside(t *testing.T) {
 	login(t)
 	t.Setenv("AWS_SESSION_TOKEN", marker)
 	site := open(lookalike.S3Bucket{})
-	source := newSource(t, serve(t, site), s3.Location{URL: s3.Open.URL})
-	tellsNothing(t, fmt.Sprintf("%v %+v %#v %s", source, source, source, source))
+	src := newSource(t, serve(t, site), s3.Location{URL: s3.Open.URL})
+	tellsNothing(t, fmt.Sprintf("%v %+v %#v %s", src, src, src, src))
 	for _, f := range []lookalike.Fault{
 		{Kind: lookalike.Status, Code: 400, Reason: "InvalidRequest"},
 		{Kind: lookalike.Status, Code: 403, Reason: "SignatureDoesNotMatch"},
@@ -289,13 +289,13 @@ func TestSecretsStayInside(t *testing.T) {
 		{Kind: lookalike.Status, Code: 404, Reason: "NoSuchBucket"},
 	} {
 		fault := site.Inject(f)
-		_, err := fetch(t, source, downloader.Request{Path: large})
+		_, err := fetch(t, src, source.Request{Path: large})
 		tellsNothing(t, fmt.Sprintf("%v %+v", err, err))
 		fault.Remove()
 	}
 	closed := httptest.NewServer(site)
 	closed.Close()
-	_, err := fetch(t, newSource(t, closed.URL, s3.Location{URL: s3.Open.URL}), downloader.Request{Path: large})
+	_, err := fetch(t, newSource(t, closed.URL, s3.Location{URL: s3.Open.URL}), source.Request{Path: large})
 	tellsNothing(t, fmt.Sprintf("%v %+v", err, err))
 	if err == nil || !strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "x-id") {
 		t.Errorf("Open with nobody there = %v, want: connection refused", err)
@@ -308,7 +308,7 @@ func TestHTTP1(t *testing.T) {
 	site := controlled()
 	o := amazon(t, site)
 	o.Locations = map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}
-	if _, err := fetch(t, mustNew(t, o), downloader.Request{Path: manifest.Name}); err != nil {
+	if _, err := fetch(t, mustNew(t, o), source.Request{Path: manifest.Name}); err != nil {
 		t.Fatal(err)
 	}
 	if p := site.Counters().Protocols; p["HTTP/1.1"] == 0 || len(p) != 1 {

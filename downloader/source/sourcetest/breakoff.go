@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 )
 
 // What holds when a body does not come to its end: the connection breaks, the
@@ -20,7 +20,7 @@ func (s *suite) cut() {
 	}
 	for _, after := range []int64{0, 1, int64(len(s.all[large])) - 1} {
 		s.Cut(large, after)
-		o, err := s.open(downloader.Request{Path: large})
+		o, err := s.open(source.Request{Path: large})
 		if err != nil {
 			continue // a break before the first byte may show here
 		}
@@ -33,13 +33,13 @@ func (s *suite) cut() {
 			s.t.Errorf("reading %s, cut after %d bytes, gave %d bytes that are not its first", large, after, len(b))
 		}
 	}
-	s.expect(downloader.Request{Path: large}, 0)
+	s.expect(source.Request{Path: large}, 0)
 }
 
 func (s *suite) cancelledBefore() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	cancel()
-	o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: small})
+	o, err := s.Source.Open(ctx, source.Request{Ref: Ref, Path: small})
 	if err == nil {
 		_ = o.Body.Close()
 	}
@@ -57,7 +57,7 @@ func (s *suite) cancelOpen() {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: small})
+		o, err := s.Source.Open(ctx, source.Request{Ref: Ref, Path: small})
 		if err == nil {
 			_ = o.Body.Close()
 		}
@@ -75,7 +75,7 @@ func (s *suite) cancelOpen() {
 func (s *suite) cancelRead() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
-	o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: large})
+	o, err := s.Source.Open(ctx, source.Request{Ref: Ref, Path: large})
 	if err != nil {
 		s.t.Fatalf("Open(%s) = %v, want <nil>", large, err)
 	}
@@ -99,7 +99,7 @@ func (s *suite) cancelStalledRead() {
 	s.Stall(large, 1000)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
-	o, err := s.Source.Open(ctx, downloader.Request{Ref: Ref, Path: large})
+	o, err := s.Source.Open(ctx, source.Request{Ref: Ref, Path: large})
 	if err != nil {
 		s.t.Fatalf("Open(%s) = %v, want <nil>", large, err)
 	}
@@ -131,7 +131,7 @@ func (s *suite) soon(result <-chan error, call string) {
 
 func (s *suite) closeEarly() {
 	round := func() {
-		o, err := s.Source.Open(s.t.Context(), downloader.Request{Ref: Ref, Path: large})
+		o, err := s.Source.Open(s.t.Context(), source.Request{Ref: Ref, Path: large})
 		if err != nil {
 			s.t.Fatalf("Open(%s) = %v, want <nil>", large, err)
 		}

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -48,7 +48,7 @@ const (
 	faultHang
 )
 
-var _ downloader.Source = (*Memory)(nil)
+var _ source.Source = (*Memory)(nil)
 
 // memoryTime is when all objects of a new Memory were modified.
 var memoryTime = time.Date(2024, time.January, 15, 12, 0, 0, 0, time.UTC)
@@ -106,11 +106,11 @@ func (m *Memory) inject(path string, f fault) {
 	m.faults[path] = f
 }
 
-// Name implements downloader.Source.
+// Name implements source.Source.
 func (m *Memory) Name() string { return "memory" }
 
-// Open implements downloader.Source.
-func (m *Memory) Open(ctx context.Context, r downloader.Request) (*downloader.Object, error) {
+// Open implements source.Source.
+func (m *Memory) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -120,24 +120,24 @@ func (m *Memory) Open(ctx context.Context, r downloader.Request) (*downloader.Ob
 		return nil, ctx.Err()
 	}
 	if r.Ref != m.ref || !ok {
-		return nil, fmt.Errorf("%s of %s: %w", r.Path, r.Ref, downloader.ErrNotExist)
+		return nil, fmt.Errorf("%s of %s: %w", r.Path, r.Ref, source.ErrNotExist)
 	}
 	if r.NoneMatch == object.validator {
-		return nil, downloader.ErrNotModified
+		return nil, source.ErrNotModified
 	}
 	from, length, size := r.Offset, r.Length, int64(len(object.data))
 	if r.Validator != "" && r.Validator != object.validator {
 		from, length = 0, 0
 	}
 	if from > 0 && from >= size {
-		return nil, downloader.ErrRange
+		return nil, source.ErrRange
 	}
 	to := size
 	if length > 0 {
 		to = min(size, from+length)
 	}
 	body := &memoryBody{ctx: ctx, data: bytes.NewReader(object.data[from:to]), fault: f, left: f.after, closed: make(chan struct{})}
-	return &downloader.Object{Body: body, Offset: from, Size: size, Validator: object.validator, Modified: object.modified}, nil
+	return &source.Object{Body: body, Offset: from, Size: size, Validator: object.validator, Modified: object.modified}, nil
 }
 
 func (m *Memory) take(path string) (memoryObject, fault, bool) {

@@ -1,4 +1,4 @@
-// Package sourcetest is the contract of downloader.Source as a test, and a
+// Package sourcetest is the contract of source.Source as a test, and a
 // Source in memory that keeps it. Every Source passes Run; what a pass needs
 // beyond it, such as who may read what, is tested beside each Source.
 package sourcetest
@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
@@ -24,7 +24,7 @@ var Ref = manifest.Ref{Dataset: "demo", Version: "1.0"}
 // Fixture is a Source and what can be done to the place it asks. A hook that is
 // nil leaves out the tests that need it.
 type Fixture struct {
-	Source downloader.Source
+	Source source.Source
 
 	// Cut makes the next answer for a path end after so many bytes of its body,
 	// which are fewer than the object has, as if the line had broken.
@@ -128,16 +128,16 @@ func (s *suite) name() {
 
 func (s *suite) whole() {
 	for _, path := range []string{small, large, page, manifest.Name} {
-		s.expect(downloader.Request{Path: path}, 0)
+		s.expect(source.Request{Path: path}, 0)
 	}
 }
 
 func (s *suite) empty() {
-	s.expect(downloader.Request{Path: empty}, 0)
+	s.expect(source.Request{Path: empty}, 0)
 	// Nothing is left to send, and whether that is an object or a range is not
 	// agreed upon; only bytes would be wrong.
-	o, err := s.open(downloader.Request{Path: empty, Offset: 1})
-	if errors.Is(err, downloader.ErrRange) {
+	o, err := s.open(source.Request{Path: empty, Offset: 1})
+	if errors.Is(err, source.ErrRange) {
 		return
 	}
 	if err != nil {
@@ -150,13 +150,13 @@ func (s *suite) empty() {
 
 func (s *suite) names() {
 	for _, path := range names {
-		s.expect(downloader.Request{Path: path}, 0)
+		s.expect(source.Request{Path: path}, 0)
 	}
 }
 
 func (s *suite) about() {
-	o := s.must(downloader.Request{Path: small})
-	again := s.must(downloader.Request{Path: small})
+	o := s.must(source.Request{Path: small})
+	again := s.must(source.Request{Path: small})
 	if want := int64(len(s.all[small])); !s.NoSize && o.Size != want {
 		s.t.Errorf("Open(%s).Size = %d, want %d", small, o.Size, want)
 	}
@@ -175,66 +175,66 @@ func (s *suite) about() {
 	if o.Modified.After(time.Now().Add(time.Hour)) {
 		s.t.Errorf("Open(%s).Modified = %v, want the past", small, o.Modified)
 	}
-	if part := s.must(downloader.Request{Path: small, Offset: 4, Validator: o.Validator}); part.Validator != o.Validator {
+	if part := s.must(source.Request{Path: small, Offset: 4, Validator: o.Validator}); part.Validator != o.Validator {
 		s.t.Errorf("Open(%s from 4).Validator = %q, want %q", small, part.Validator, o.Validator)
 	}
-	if other := s.must(downloader.Request{Path: page}); !s.NoValidator && other.Validator == o.Validator {
+	if other := s.must(source.Request{Path: page}); !s.NoValidator && other.Validator == o.Validator {
 		s.t.Errorf("Open(%s).Validator = %q, want another than that of %s", page, other.Validator, small)
 	}
 }
 
 func (s *suite) missing() {
 	for _, path := range []string{"missing.csv", "hosp/missing.csv", "hosp/patients.csv/x", small + " "} {
-		_, err := s.open(downloader.Request{Path: path})
-		if !errors.Is(err, downloader.ErrNotExist) {
+		_, err := s.open(source.Request{Path: path})
+		if !errors.Is(err, source.ErrNotExist) {
 			s.t.Errorf("Open(%q) = %v, want ErrNotExist", path, err)
 		}
 	}
-	s.expect(downloader.Request{Path: small}, 0) // one that is missing does no harm to the others
+	s.expect(source.Request{Path: small}, 0) // one that is missing does no harm to the others
 }
 
 func (s *suite) unknownVersion() {
-	o, err := s.Source.Open(s.t.Context(), downloader.Request{Ref: manifest.Ref{Dataset: Ref.Dataset, Version: "9.9"}, Path: manifest.Name})
+	o, err := s.Source.Open(s.t.Context(), source.Request{Ref: manifest.Ref{Dataset: Ref.Dataset, Version: "9.9"}, Path: manifest.Name})
 	if err == nil {
 		_ = o.Body.Close()
 	}
-	access, ok := errors.AsType[*downloader.AccessError](err)
-	if !errors.Is(err, downloader.ErrNotExist) && (!ok || access.Denial != downloader.UnknownVersion) {
+	access, ok := errors.AsType[*source.AccessError](err)
+	if !errors.Is(err, source.ErrNotExist) && (!ok || access.Denial != source.UnknownVersion) {
 		s.t.Errorf("Open(%s of version 9.9) = %v, want UnknownVersion or ErrNotExist", manifest.Name, err)
 	}
 }
 
 func (s *suite) offset() {
 	for _, path := range []string{small, large} {
-		validator := s.must(downloader.Request{Path: path}).Validator
+		validator := s.must(source.Request{Path: path}).Validator
 		size := int64(len(s.all[path]))
 		for _, from := range []int64{1, size / 2, size - 1} {
-			s.expect(downloader.Request{Path: path, Offset: from, Validator: validator}, from)
-			s.expect(downloader.Request{Path: path, Offset: from}, from)
+			s.expect(source.Request{Path: path, Offset: from, Validator: validator}, from)
+			s.expect(source.Request{Path: path, Offset: from}, from)
 		}
 	}
 }
 
 func (s *suite) length() {
-	validator := s.must(downloader.Request{Path: large}).Validator
+	validator := s.must(source.Request{Path: large}).Validator
 	size := int64(len(s.all[large]))
 	for _, v := range []string{validator, ""} {
 		for _, from := range []int64{0, 1, size / 2} {
 			for _, length := range []int64{1, 1000, 5 << 20} {
-				s.expect(downloader.Request{Path: large, Offset: from, Length: length, Validator: v}, from)
+				s.expect(source.Request{Path: large, Offset: from, Length: length, Validator: v}, from)
 			}
 		}
-		s.expect(downloader.Request{Path: large, Offset: size - 10, Length: 10, Validator: v}, size-10)
-		s.expect(downloader.Request{Path: large, Offset: size - 10, Length: 11, Validator: v}, size-10) // as much as there is
+		s.expect(source.Request{Path: large, Offset: size - 10, Length: 10, Validator: v}, size-10)
+		s.expect(source.Request{Path: large, Offset: size - 10, Length: 11, Validator: v}, size-10) // as much as there is
 	}
 }
 
 func (s *suite) beyond() {
-	validator := s.must(downloader.Request{Path: small}).Validator
+	validator := s.must(source.Request{Path: small}).Validator
 	size := int64(len(s.all[small]))
 	for _, from := range []int64{size, size + 1, size + 1<<40} {
 		for _, v := range []string{validator, ""} {
-			if _, err := s.open(downloader.Request{Path: small, Offset: from, Validator: v}); !errors.Is(err, downloader.ErrRange) {
+			if _, err := s.open(source.Request{Path: small, Offset: from, Validator: v}); !errors.Is(err, source.ErrRange) {
 				s.t.Errorf("Open(%s from %d of %d, validator %q) = %v, want ErrRange", small, from, size, v, err)
 			}
 		}
@@ -245,8 +245,8 @@ func (s *suite) changed() {
 	if s.NoValidator {
 		s.t.Skip("the source gives no validators")
 	}
-	other := s.must(downloader.Request{Path: page}).Validator
-	for _, r := range []downloader.Request{
+	other := s.must(source.Request{Path: page}).Validator
+	for _, r := range []source.Request{
 		{Path: small, Offset: 4, Validator: other},
 		{Path: small, Offset: 1 << 20, Validator: other}, // what was fetched is longer than what there is today
 		{Path: small, Length: 4, Validator: other},
@@ -254,7 +254,7 @@ func (s *suite) changed() {
 	} {
 		o, err := s.open(r)
 		switch {
-		case errors.Is(err, downloader.ErrChanged):
+		case errors.Is(err, source.ErrChanged):
 		case err != nil:
 			s.t.Errorf("Open(%+v) = %v, want the whole object or ErrChanged", r, err)
 		case o.Offset != 0 || o.Validator == other:
@@ -271,12 +271,12 @@ func (s *suite) noneMatch() {
 	if s.NoValidator {
 		s.t.Skip("the source gives no validators")
 	}
-	other := s.must(downloader.Request{Path: small}).Validator
-	mine := s.must(downloader.Request{Path: manifest.Name}).Validator
-	if _, err := s.open(downloader.Request{Path: manifest.Name, NoneMatch: mine}); !errors.Is(err, downloader.ErrNotModified) {
+	other := s.must(source.Request{Path: small}).Validator
+	mine := s.must(source.Request{Path: manifest.Name}).Validator
+	if _, err := s.open(source.Request{Path: manifest.Name, NoneMatch: mine}); !errors.Is(err, source.ErrNotModified) {
 		s.t.Errorf("Open(%s unless %s) = %v, want ErrNotModified", manifest.Name, mine, err)
 	}
-	s.expect(downloader.Request{Path: manifest.Name, NoneMatch: other}, 0)
+	s.expect(source.Request{Path: manifest.Name, NoneMatch: other}, 0)
 }
 
 func (s *suite) concurrent() {
@@ -284,16 +284,16 @@ func (s *suite) concurrent() {
 	for i := range 16 {
 		wg.Go(func() {
 			for _, path := range []string{names[i], small, names[i%len(names)]} {
-				s.expect(downloader.Request{Path: path}, 0)
+				s.expect(source.Request{Path: path}, 0)
 			}
-			s.expect(downloader.Request{Path: large, Offset: int64(len(s.all[large]) - 1000*(i+1))}, int64(len(s.all[large])-1000*(i+1)))
+			s.expect(source.Request{Path: large, Offset: int64(len(s.all[large]) - 1000*(i+1))}, int64(len(s.all[large])-1000*(i+1)))
 		})
 	}
 	wg.Wait()
 }
 
 // open opens an object of Ref. Its body ends with the test at the latest.
-func (s *suite) open(r downloader.Request) (*downloader.Object, error) {
+func (s *suite) open(r source.Request) (*source.Object, error) {
 	s.t.Helper()
 	r.Ref = Ref
 	o, err := s.Source.Open(s.t.Context(), r)
@@ -306,7 +306,7 @@ func (s *suite) open(r downloader.Request) (*downloader.Object, error) {
 }
 
 // must opens an object only for what is said about it.
-func (s *suite) must(r downloader.Request) *downloader.Object {
+func (s *suite) must(r source.Request) *source.Object {
 	s.t.Helper()
 	o, err := s.open(r)
 	if err != nil {
@@ -318,7 +318,7 @@ func (s *suite) must(r downloader.Request) *downloader.Object {
 
 // expect opens an object, and wants its bytes from an offset on. It is called
 // from several goroutines.
-func (s *suite) expect(r downloader.Request, from int64) {
+func (s *suite) expect(r source.Request, from int64) {
 	s.t.Helper()
 	o, err := s.open(r)
 	if err != nil {
@@ -357,7 +357,7 @@ func difference(got, want []byte) string {
 	return fmt.Sprintf("they differ from byte %d on", i)
 }
 
-func read(o *downloader.Object) ([]byte, error) {
+func read(o *source.Object) ([]byte, error) {
 	b, err := io.ReadAll(o.Body)
 	return b, errors.Join(err, o.Body.Close())
 }

@@ -1,4 +1,11 @@
-package downloader
+// Package source is the contract between the downloader and the places that serve
+// a dataset's bytes: what a [Source] is asked for and returns, and the errors by
+// which it says why it returned nothing. It makes no requests itself, and decides
+// nothing about retries: that is the downloader's part.
+//
+// Each implementation has a folder beneath this one; sourcetest is the contract as
+// a test.
+package source
 
 import (
 	"context"
@@ -12,7 +19,7 @@ import (
 )
 
 // Source is a place that serves a dataset's bytes. It makes one attempt and
-// returns a plain error: when to try again is decided in retry.go alone, so a
+// returns a plain error: when to try again is decided by the downloader alone, so a
 // client library's own retries must be off. Its methods are called from many
 // goroutines at once. A Source remembers nothing about objects.
 //
