@@ -17,6 +17,7 @@ import (
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -57,7 +58,7 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
-	tree, err := downloader.OpenTree(*dir, downloader.TreeOptions{Network: place.Network != ""})
+	tree, err := tree.Open(*dir, tree.Options{Network: place.Network != ""})
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -134,7 +134,7 @@ func draw(random *rand.Rand) act {
 
 func (w *soakWorker) do(ctx context.Context, a act) {
 	err := a.do(w, ctx)
-	_, terr := downloader.EmptyQuarantine(context.WithoutCancel(ctx), w.mirror, manifest.Ref{Dataset: w.slug}) // as a person does with prune
+	_, terr := tree.EmptyQuarantine(context.WithoutCancel(ctx), w.mirror, manifest.Ref{Dataset: w.slug}) // as a person does with prune
 	err = errors.Join(err, terr)
 	struck := w.heal()
 	w.ledger.note(func() { w.ledger.Acts[a.name]++; w.ledger.Faults += struck })

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/secret"
 	"mimicsync/manifest"
 )
@@ -124,7 +125,7 @@ func (c Config) validate(p *problems) {
 		{"max_transfer", c.MaxTransfer, func(s string) error { _, err := downloader.ParseSize(s); return err }},
 		{"max_duration", c.MaxDuration, func(s string) error { _, err := ParseMaxDuration(s); return err }},
 		{"max_cost", c.MaxCost, func(s string) error { _, err := ParseCost(s); return err }},
-		{"durability", c.Durability, func(s string) error { _, err := downloader.ParseDurability(s); return err }},
+		{"durability", c.Durability, func(s string) error { _, err := tree.ParseDurability(s); return err }},
 	} {
 		if limit.value == "" {
 			continue

@@ -16,6 +16,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -44,7 +45,7 @@ type rig struct {
 	library  *library
 	settings daemon.Settings
 	store    *store.Store
-	tree     *downloader.Tree
+	tree     *tree.Tree
 	syncer   *downloader.Syncer
 	inbox    *inbox
 	closed   atomic.Int64              // calls of CloseIdle
@@ -92,7 +93,7 @@ func (r *rig) open() {
 	must(r.t, err)
 	r.store, err = store.Open(place, "daemon")
 	must(r.t, err)
-	r.tree, err = downloader.OpenTree(r.dir, downloader.TreeOptions{Durability: downloader.NoDurability})
+	r.tree, err = tree.Open(r.dir, tree.Options{Durability: tree.NoDurability})
 	must(r.t, err)
 	o := downloader.Options{
 		Tree: r.tree, Store: r.store, Sources: []downloader.Budgeted{{Source: r.library, Budget: downloader.NewBudget(4)}},

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -45,11 +46,11 @@ func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, 
 // one is adopted, the start of one becomes the entry's partial, anything else is
 // moved to quarantine. It returns nil when the entry must be fetched.
 func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*committed, error) {
-	name := p.s.Tree.name(p.ref, e.Path)
-	if err := p.s.Tree.ensureDirOf(p.ref, e.Path); err != nil {
+	name := p.s.Tree.Name(p.ref, e.Path)
+	if err := p.s.Tree.EnsureDirOf(p.ref, e.Path); err != nil {
 		return nil, err // not even to move it aside: behind a symlink it is somebody else's file
 	}
-	fi, err := p.s.Tree.root.Lstat(name)
+	fi, err := p.s.Tree.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -58,11 +59,11 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	}
 	switch {
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return nil, &SymlinkError{Path: name}
+		return nil, &tree.SymlinkError{Path: name}
 	case fi.IsDir():
 		return nil, &fs.PathError{Op: "examine", Path: name, Err: errors.New("a folder stands where the file should be; move it away")}
 	case !fi.Mode().IsRegular():
-		return nil, p.setAside(e, name)
+		return nil, p.setAside(e)
 	}
 	if done := p.copies.carryOver(e, fi); done != nil {
 		return done, nil
@@ -71,18 +72,18 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	switch {
 	case ctx.Err() == nil && durable.IsUnreadable(err):
 		p.s.Logger.WarnContext(ctx, "a file cannot be read, and is fetched again", "dataset", p.ref.String(), "object", e.Path, "err", err)
-		return nil, errors.Join(p.disownTwins(e, fi), p.setAside(e, name))
+		return nil, errors.Join(p.disownTwins(e, fi), p.setAside(e))
 	case err != nil:
 		return nil, err
 	case got != e.Digest:
 		return nil, errors.Join(p.disownTwins(e, fi), p.seed(e, name, fi))
 	}
 	// The file may have changed while it was read: then its time did too.
-	after, err := p.s.Tree.root.Lstat(name)
+	after, err := p.s.Tree.Lstat(name)
 	if err != nil || after.Size() != size || !after.ModTime().Equal(fi.ModTime()) {
 		return nil, errors.Join(err, &fs.PathError{Op: "examine", Path: name, Err: errors.New("it changed while it was read")})
 	}
-	if err := p.s.Tree.adopt(name, after); err != nil {
+	if err := p.s.Tree.Adopt(name, after); err != nil {
 		return nil, err
 	}
 	return &committed{entry: e, how: adopted, record: store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}}, nil
@@ -100,7 +101,7 @@ func (p *pass) disownTwins(e manifest.Entry, bad fs.FileInfo) error {
 // hashFile reads a file of the mirror from the disk: the page cache may have bytes
 // that could not be written.
 func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifest.Digest, size int64, err error) {
-	f, err := p.s.Tree.root.Open(name)
+	f, err := p.s.Tree.Open(name)
 	if err != nil {
 		return d, 0, err
 	}
@@ -133,15 +134,15 @@ func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifes
 func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
 	size := fi.Size()
 	if size == 0 {
-		return p.setAside(e, name)
+		return p.setAside(e)
 	}
 	if _, mine := p.s.takeOff(e.Digest); !mine {
-		return p.setAside(e, name) // another entry with these bytes is on its way
+		return p.setAside(e) // another entry with these bytes is on its way
 	}
 	defer p.s.land(e.Digest)
-	if known, ok := p.s.takePartial(e.Digest); ok && p.s.Tree.partialHolds(e.Digest, known.Seed) {
+	if known, ok := p.s.takePartial(e.Digest); ok && p.s.Tree.PartialHolds(e.Digest, known.Seed) {
 		p.s.keepPartial(known)
-		return p.setAside(e, name)
+		return p.setAside(e)
 	}
 	partial := store.Partial{
 		Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: "found in the mirror",
@@ -153,15 +154,15 @@ func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
 	if err := p.s.Store.PutPartials(partial); err != nil {
 		return err
 	}
-	if err := p.s.Tree.takeOver(name, e.Digest, durable.Links(fi) > 1); err != nil {
+	if err := p.s.Tree.TakeOver(name, e.Digest, durable.Links(fi) > 1); err != nil {
 		return err
 	}
 	p.s.keepPartial(partial)
 	return nil
 }
 
-func (p *pass) setAside(e manifest.Entry, name string) error {
-	to, err := p.s.Tree.quarantine(name, p.ref, e.Path)
+func (p *pass) setAside(e manifest.Entry) error {
+	to, err := p.s.Tree.Quarantine(p.ref, e.Path)
 	if err != nil {
 		return fmt.Errorf("move a wrong file aside: %w", err)
 	}

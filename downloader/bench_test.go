@@ -9,6 +9,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -33,7 +34,7 @@ func benchSyncer(b *testing.B, source source.Source) (*downloader.Syncer, func()
 	must(b, err)
 	state, err := store.Open(place, "bench")
 	must(b, err)
-	tree, err := downloader.OpenTree(dir, downloader.TreeOptions{})
+	tree, err := tree.Open(dir, tree.Options{})
 	must(b, err)
 	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(16)}}})
 	must(b, err)

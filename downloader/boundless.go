@@ -60,7 +60,7 @@ func (t *transfer) dropBoundless(ctx context.Context, err error) error {
 	if boundless {
 		return err
 	}
-	space, serr := t.p.s.Tree.free()
+	space, serr := t.p.s.Tree.Free()
 	if serr != nil || got < leastBound || got < space.Bytes/2 {
 		return err
 	}

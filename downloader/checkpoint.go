@@ -113,7 +113,7 @@ func (p *pass) divide(t *transfer) error {
 	if divided {
 		return nil
 	}
-	if err := p.s.Tree.namePartial(t.file); err != nil {
+	if err := p.s.Tree.NamePartial(t.file); err != nil {
 		return err
 	}
 	t.recorded = true
@@ -128,20 +128,20 @@ func (p *pass) record(transfers ...*transfer) error {
 	partials := make([]store.Partial, 0, len(transfers))
 	var failed error
 	for _, t := range transfers {
-		if err := p.s.Tree.namePartial(t.file); err != nil {
+		if err := p.s.Tree.NamePartial(t.file); err != nil {
 			return err
 		}
 		front, ahead := t.segs.record()
 		var err error
 		if front > 0 || len(ahead) > 0 {
-			err = p.s.Tree.syncData(t.file)
+			err = p.s.Tree.SyncData(t.file)
 		}
 		t.mu.Lock()
 		if err == nil {
 			t.meta.Durable, t.meta.Ahead, t.meta.Boot = front, ahead, p.s.boot
 		} else {
 			failed = errors.Join(failed, err)
-			p.committer.syncing.fail(err)
+			p.committer.syncing.Fail(err)
 			t.meta.Boot = ""
 		}
 		t.meta.Updated = time.Now()

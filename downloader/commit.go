@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -30,7 +31,7 @@ type committed struct {
 	earlier []share
 	// partial is the file if it is not in its place yet, nil if it is. One without
 	// a name is open.
-	partial *partialFile
+	partial *tree.Partial
 	// recorded says that the store knows that partial, with so many durable bytes.
 	recorded bool
 	durable  int64
@@ -54,10 +55,9 @@ func (f *committed) release(s *Syncer) {
 }
 
 const (
-	// batchFiles and batchAge bound a commit: hundreds of small files share
-	// one sync and one transaction, and no file waits for longer than a second.
-	batchFiles = 512
-	batchAge   = time.Second
+	// batchAge bounds a commit beside BatchFiles: no file waits for longer than a
+	// second.
+	batchAge = time.Second
 )
 
 // committer turns verified partials into files with records. For each batch
@@ -72,14 +72,14 @@ const (
 // synced. Owned by the goroutine that runs run.
 type committer struct {
 	p       *pass
-	syncing *syncing
+	syncing *tree.Session
 	in      chan *committed
 	renamed []*committed // in place, names not durable yet
 	failed  error        // the first error of the disk or the store: nothing is committed after it
 }
 
-func newCommitter(p *pass, s *syncing) *committer {
-	return &committer{p: p, syncing: s, in: make(chan *committed, batchFiles)}
+func newCommitter(p *pass, s *tree.Session) *committer {
+	return &committer{p: p, syncing: s, in: make(chan *committed, tree.BatchFiles)}
 }
 
 // run commits until in is closed, then commits what is left. It never stops
@@ -102,7 +102,7 @@ func (c *committer) run() error {
 			hurry = c.awaited(batch) || c.awaited(c.renamed)
 		}
 		old := hurry || time.Since(oldest) >= batchAge
-		if len(batch) >= batchFiles || old && len(batch)+len(c.renamed) > 0 || !open {
+		if len(batch) >= tree.BatchFiles || old && len(batch)+len(c.renamed) > 0 || !open {
 			c.commit(batch)
 			batch, oldest, hurry = nil, time.Now(), false
 		}
@@ -143,9 +143,9 @@ func (c *committer) giveUp(files []*committed) {
 	for _, f := range files {
 		switch tree := c.p.s.Tree; {
 		case f.partial == nil:
-		case f.partial.isCopy():
-			_ = tree.dropPartial(f.partial) // one that stays is a stray
-		case tree.keepPartial(f.partial) == nil: // else it is fetched again, which is all that can be done
+		case f.partial.IsCopy():
+			_ = tree.DropPartial(f.partial) // one that stays is a stray
+		case tree.KeepPartial(f.partial) == nil: // else it is fetched again, which is all that can be done
 			p := c.partial(f)
 			p.Durable = f.durable
 			kept = append(kept, p)
@@ -160,9 +160,18 @@ func (c *committer) giveUp(files []*committed) {
 	}
 }
 
+// placed is what a sync has to know of files.
+func placed(files []*committed) []tree.Placed {
+	all := make([]tree.Placed, len(files))
+	for i, f := range files {
+		all[i] = tree.Placed{Path: f.entry.Path, Partial: f.partial}
+	}
+	return all
+}
+
 func (c *committer) step(batch []*committed) error {
 	ctx := context.Background() // what is verified is committed, also when the pass is over
-	err := c.p.withFiles(ctx, false, func() error { return c.syncing.sync(c.p.ref, batch, c.renamed) })
+	err := c.p.withFiles(ctx, false, func() error { return c.syncing.Sync(c.p.ref, placed(batch), placed(c.renamed)) })
 	if err != nil {
 		return c.p.spaceError(err, 0)
 	}
@@ -174,7 +183,7 @@ func (c *committer) step(batch []*committed) error {
 		if f.partial != nil {
 			var aside string
 			err := c.p.withFiles(ctx, false, func() (err error) {
-				aside, err = c.p.s.Tree.place(f.partial, c.p.ref, f.entry.Path)
+				aside, err = c.p.s.Tree.Place(f.partial, c.p.ref, f.entry.Path)
 				return err
 			})
 			if aside != "" {
@@ -204,10 +213,10 @@ func (c *committer) step(batch []*committed) error {
 // is of no use to a later pass.
 func (c *committer) keep(f *committed) error {
 	s := c.p.s
-	if f.partial.isCopy() {
-		return s.Tree.dropPartial(f.partial)
+	if f.partial.IsCopy() {
+		return s.Tree.DropPartial(f.partial)
 	}
-	if err := s.Tree.keepPartial(f.partial); err != nil {
+	if err := s.Tree.KeepPartial(f.partial); err != nil {
 		return err
 	}
 	partial := c.partial(f)

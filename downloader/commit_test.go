@@ -13,6 +13,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -22,12 +23,12 @@ import (
 func TestManyFilesAreCommittedInBatches(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		options downloader.TreeOptions
+		options tree.Options
 	}{
-		{"by syncfs", downloader.TreeOptions{}},
-		{"file by file", downloader.TreeOptions{Durability: downloader.FileDurability}},
-		{"on a file server", downloader.TreeOptions{Network: true}},
-		{"not at all", downloader.TreeOptions{Durability: downloader.NoDurability}},
+		{"by syncfs", tree.Options{}},
+		{"file by file", tree.Options{Durability: tree.FileDurability}},
+		{"on a file server", tree.Options{Network: true}},
+		{"not at all", tree.Options{Durability: tree.NoDurability}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			slow(t)

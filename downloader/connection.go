@@ -260,7 +260,7 @@ func (t *transfer) reserve(object *source.Object) error {
 		return err
 	}
 	reserved := max(durable.Allocated(fi)-t.segs.have(), 0) // by an attempt before
-	if space, err := t.p.s.Tree.free(); err == nil && space.Total > 0 && space.Bytes+reserved < left {
+	if space, err := t.p.s.Tree.Free(); err == nil && space.Total > 0 && space.Bytes+reserved < left {
 		return t.p.tooLarge(object.Size, left-reserved, space)
 	}
 	if err := durable.Preallocate(t.file.File, object.Size); err != nil && !errors.Is(err, errors.ErrUnsupported) {

@@ -17,6 +17,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/faultdisk"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -95,16 +96,16 @@ func (r *rig) onDisk(files []lookalike.GeneratedFile) (n int) {
 // one, take nothing for verified that is not on the disk, and fetch only what is not.
 func TestADiskThatDoesNotKeepWhatItWasGiven(t *testing.T) {
 	for name, tt := range map[string]struct {
-		durability, then downloader.Durability
+		durability, then tree.Durability
 		again            bool // the same process goes on, as a daemon
 		lost             int64
 	}{
-		"all at once":                 {downloader.GroupDurability, downloader.GroupDurability, false, 15},
-		"each file":                   {downloader.FileDurability, downloader.FileDurability, false, 15},
-		"all at once, in a daemon":    {downloader.GroupDurability, downloader.GroupDurability, true, 4},
-		"each file, in a daemon":      {downloader.FileDurability, downloader.FileDurability, true, 4},
-		"nothing of what was given":   {downloader.GroupDurability, downloader.GroupDurability, false, -1},
-		"all at once, then each file": {downloader.GroupDurability, downloader.FileDurability, false, -1},
+		"all at once":                 {tree.GroupDurability, tree.GroupDurability, false, 15},
+		"each file":                   {tree.FileDurability, tree.FileDurability, false, 15},
+		"all at once, in a daemon":    {tree.GroupDurability, tree.GroupDurability, true, 4},
+		"each file, in a daemon":      {tree.FileDurability, tree.FileDurability, true, 4},
+		"nothing of what was given":   {tree.GroupDurability, tree.GroupDurability, false, -1},
+		"all at once, then each file": {tree.GroupDurability, tree.FileDurability, false, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := badDisk(t)
@@ -115,7 +116,7 @@ func TestADiskThatDoesNotKeepWhatItWasGiven(t *testing.T) {
 			s := newSite(t, nil, project(files...))
 			dir := filepath.Join(d.Path(), "m")
 			must(t, os.Mkdir(dir, 0o700))
-			r := newRig(t, rigOptions{site: s, dir: dir, tree: downloader.TreeOptions{Durability: tt.durability}})
+			r := newRig(t, rigOptions{site: s, dir: dir, tree: tree.Options{Durability: tt.durability}})
 			must(t, d.Set(faultdisk.Faults{Writes: tt.lost, Match: "LOST"}))
 			if _, err := r.tryPull(t.Context()); !errors.Is(err, syscall.EIO) {
 				t.Fatalf("Pull on a disk that fails = %v, want EIO", err)
@@ -136,7 +137,7 @@ func TestADiskThatDoesNotKeepWhatItWasGiven(t *testing.T) {
 			if got := s.Counters().Files; got != int64(len(files)-kept) {
 				t.Errorf("%d files were asked for again, want the %d that the disk had not", got, len(files)-kept)
 			}
-			if q, err := downloader.QuarantineOf(r.dir, demo); err != nil || q.Files > 0 {
+			if q, err := tree.QuarantineOf(r.dir, demo); err != nil || q.Files > 0 {
 				t.Errorf("in quarantine are %+v, %v, want nothing: it was all ours", q, err)
 			}
 			r.remount(d)

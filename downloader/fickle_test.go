@@ -17,6 +17,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 )
 
@@ -163,7 +164,7 @@ func synctestRig(t *testing.T, sources []downloader.Budgeted, authority *downloa
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		story(t, newRig(t, rigOptions{
-			sources: sources, authority: authority, patience: time.Minute, tree: downloader.TreeOptions{Durability: downloader.NoDurability},
+			sources: sources, authority: authority, patience: time.Minute, tree: tree.Options{Durability: tree.NoDurability},
 		}))
 	})
 }

@@ -7,7 +7,7 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	if p.published == 0 || p.plan.Fetch == 0 || p.plan.Examine > 0 {
 		return nil // files to examine are on the disk already, nobody knows how much of them counts
 	}
-	space, err := p.s.Tree.free()
+	space, err := p.s.Tree.Free()
 	if err != nil || space.Total == 0 || p.left() <= space.Bytes {
 		return nil //nolint:nilerr // a disk that does not tell its room is found full when it is
 	}
@@ -22,7 +22,7 @@ func (p *pass) checkSpace(ctx context.Context) error {
 }
 
 // left is how many bytes are still to come, by the published size.
-func (p *pass) left() int64 { return p.published - p.plan.PresentBytes - p.s.Tree.partialsOnDisk() }
+func (p *pass) left() int64 { return p.published - p.plan.PresentBytes - p.s.Tree.PartialsOnDisk() }
 
 // askSizeAgain asks for the published size once more, where the pass would not start
 // for it: what was said once may have been wrong.

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -31,7 +31,7 @@ func TestAnOwnerThatWakesUpWritesIntoNothing(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, folder.Close()) }()
 
-	r.options.tree = downloader.TreeOptions{Inherited: true}
+	r.options.tree = tree.Options{Inherited: true}
 	r.open()
 	s.Reset()
 	wakeUp := func() {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -53,7 +54,7 @@ func (c *copies) manifestOf(id uint32) (*listed, error) {
 	l := &listed{}
 	c.known[id] = l
 	open := func(ref manifest.Ref, digest manifest.Digest) {
-		if f, err := c.p.s.Tree.openManifest(digest); err == nil { // without it the copies are fetched, which is only slower
+		if f, err := c.p.s.Tree.OpenManifest(digest); err == nil { // without it the copies are fetched, which is only slower
 			l.ref, l.file = ref, f
 		}
 	}
@@ -157,7 +158,7 @@ func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
 		return nil // it is hashed instead
 	}
 	for _, at := range places {
-		if at.ref == c.p.ref && at.path == e.Path && matches(fi, at.Record) {
+		if at.ref == c.p.ref && at.path == e.Path && tree.Matches(fi, at.Record) {
 			return &committed{entry: e, how: carried, record: at.Record}
 		}
 	}
@@ -171,17 +172,17 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree := c.p.s.Tree
+	here := c.p.s.Tree
 	for _, at := range places {
-		fi, err := tree.stat(at.ref, at.path)
-		if err != nil || !matches(fi, at.Record) {
+		fi, err := here.Stat(at.ref, at.path)
+		if err != nil || !tree.Matches(fi, at.Record) {
 			continue
 		}
 		if at.ref == c.p.ref && at.path == e.Path { // the manifest lists it twice
 			return &committed{entry: e, how: linked, record: at.Record}, nil
 		}
-		from := tree.name(at.ref, at.path)
-		err = tree.link(from, c.p.ref, e.Path)
+		from := here.Name(at.ref, at.path)
+		err = here.Link(from, c.p.ref, e.Path)
 		if err == nil {
 			return &committed{entry: e, how: linked, record: at.Record}, nil
 		}
@@ -214,7 +215,7 @@ func cannotLink(err error) bool {
 // before stays until the copy is known to be right.
 func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error) {
 	tree := c.p.s.Tree
-	src, err := tree.root.Open(from)
+	src, err := tree.Open(from)
 	if err != nil {
 		return nil, err
 	}
@@ -223,13 +224,13 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	if err != nil {
 		return nil, err
 	}
-	dst, err := tree.createCopy(e.Digest)
+	dst, err := tree.CreateCopy(e.Digest)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			done, err = nil, errors.Join(err, tree.dropPartial(dst))
+			done, err = nil, errors.Join(err, tree.DropPartial(dst))
 		}
 	}()
 	got, err := cloneOrCopy(dst.File, src)
@@ -239,7 +240,7 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	if got != e.Digest {
 		return nil, &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: info.Size()}
 	}
-	fi, err := tree.stamp(dst, info.ModTime())
+	fi, err := tree.Stamp(dst, info.ModTime())
 	if err != nil {
 		return nil, err
 	}
@@ -273,18 +274,18 @@ func cloneOrCopy(dst, src *os.File) (got manifest.Digest, err error) {
 // replace makes a copy the partial of its digest, of which something had come, and
 // reports whether the store knows it. A start that another tool had left is moved
 // aside.
-func (c *copies) replace(with *partialFile) (recorded bool, err error) {
+func (c *copies) replace(with *tree.Partial) (recorded bool, err error) {
 	s := c.p.s
-	before, recorded := s.takePartial(with.digest)
+	before, recorded := s.takePartial(with.Digest)
 	if before.Seed > 0 {
 		var to string
-		if to, err = s.Tree.quarantine(partialName(before.Digest), before.Ref, before.Path); err == nil {
+		if to, err = s.Tree.QuarantinePartial(before.Digest, before.Ref, before.Path); err == nil {
 			c.p.quarantined(before.Path, to)
-			err = s.Tree.syncMoves()
+			err = s.Tree.SyncMoves()
 		}
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = s.Tree.nameCopy(with)
+		err = s.Tree.NameCopy(with)
 	}
 	if err != nil && recorded {
 		s.keepPartial(before)
@@ -300,7 +301,7 @@ func (p *pass) disown(d manifest.Digest, wrong fs.FileInfo) error {
 	var lost store.Batch
 	err := p.copies.each(d, func(at store.Located, place *found) error {
 		if place != nil {
-			if fi, err := p.s.Tree.stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
+			if fi, err := p.s.Tree.Stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
 				return nil //nolint:nilerr // nothing that is wrong here
 			}
 		}
@@ -333,7 +334,7 @@ func (p *pass) linkable(ctx context.Context) (int64, error) {
 			return 0, err
 		}
 		for _, at := range places {
-			if fi, err := p.s.Tree.stat(at.ref, at.path); err == nil && matches(fi, at.Record) {
+			if fi, err := p.s.Tree.Stat(at.ref, at.path); err == nil && tree.Matches(fi, at.Record) {
 				n += fi.Size()
 				break
 			}

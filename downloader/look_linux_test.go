@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -19,7 +20,7 @@ func looker(t *testing.T, dir string, s *site) *downloader.Syncer {
 	t.Helper()
 	state, err := store.Look(dir, "")
 	must(t, err)
-	tree, err := downloader.OpenTree(dir, downloader.TreeOptions{ReadOnly: true})
+	tree, err := tree.Open(dir, tree.Options{ReadOnly: true})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, tree.Close())
@@ -106,4 +107,14 @@ func TestAPlanMakesNoMirror(t *testing.T) {
 	if left := names(t, temp); len(left) != 1 {
 		t.Errorf("in TMPDIR is left %v", left)
 	}
+}
+
+// names are those of all that is in a folder.
+func names(t *testing.T, folder string) (all []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(folder, func(path string, _ os.DirEntry, err error) error {
+		all = append(all, path)
+		return err
+	}))
+	return all
 }

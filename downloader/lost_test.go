@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -170,7 +171,7 @@ func TestAScrubLeavesWhatWasReplacedMeanwhile(t *testing.T) {
 	}
 	t.Run("removed before its sync", func(t *testing.T) {
 		t.Parallel()
-		r := newRig(t, rigOptions{site: s, tree: downloader.TreeOptions{Durability: downloader.FileDurability}})
+		r := newRig(t, rigOptions{site: s, tree: tree.Options{Durability: tree.FileDurability}})
 		r.pull("b")
 		r.plant("a", content(t, a))
 		r.scrubSlowly(true, func() { must(t, os.Remove(r.path("a"))) })

@@ -15,6 +15,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -343,8 +344,7 @@ func TestNamesThatDifferInDotsAtTheEnd(t *testing.T) {
 		t.Errorf("collisions = %+v, want notes. and e", report.Collisions)
 	}
 
-	fat := newRig(t, rigOptions{site: s})
-	fat.tree.DropEnds()
+	fat := newRig(t, rigOptions{site: s, tree: tree.Options{Quirks: tree.Quirks{DropsEnds: true}}})
 	report = fat.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 4, Fetched: 2, Failed: 2})
 	for _, name := range []string{"d/notes.", "e/y"} {

@@ -16,6 +16,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -58,7 +59,7 @@ type rig struct {
 	t       testing.TB
 	dir     string
 	options rigOptions
-	tree    *downloader.Tree
+	tree    *tree.Tree
 	store   *store.Store
 	syncer  *downloader.Syncer
 	budget  *downloader.Budget
@@ -74,7 +75,7 @@ type rigOptions struct {
 	connections int
 	idle        time.Duration
 	dir         string // an existing mirror
-	tree        downloader.TreeOptions
+	tree        tree.Options
 	patience    time.Duration // with the manifest; a second if zero
 	maxTransfer int64
 	maxCost     *downloader.Money
@@ -106,7 +107,7 @@ func (r *rig) open() {
 	must(r.t, err)
 	r.store, err = store.Open(place, "test")
 	must(r.t, err)
-	r.tree, err = downloader.OpenTree(r.dir, r.options.tree)
+	r.tree, err = tree.Open(r.dir, r.options.tree)
 	must(r.t, err)
 	sources := r.options.sources
 	if sources == nil {
@@ -271,7 +272,7 @@ func TestATreeKnowsItsFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "mirror")
 	must(t, os.Mkdir(dir, 0o700))
-	tree, err := downloader.OpenTree(dir, downloader.TreeOptions{})
+	tree, err := tree.Open(dir, tree.Options{})
 	must(t, err)
 	defer func() { must(t, tree.Close()) }()
 	must(t, tree.Present())

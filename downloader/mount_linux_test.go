@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -28,17 +29,16 @@ func mountAt(t *testing.T, dir string) {
 // is paid for, and a person reads what to do. All else is fetched.
 func TestADiskMountedInsideTheMirror(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		late  bool // it is mounted while a process remembers the folder
-		setup func(*testing.T)
+		name   string
+		late   bool // it is mounted while a process remembers the folder
+		kernel tree.Quirks
 	}{
-		{"before the start", false, func(*testing.T) {}},
-		{"before the start, with an old kernel", false, downloader.WithoutOpenat2},
-		{"while a daemon runs", true, func(*testing.T) {}},
-		{"while a daemon runs, with an old kernel", true, downloader.WithoutOpenat2},
+		{"before the start", false, tree.Quirks{}},
+		{"before the start, with an old kernel", false, tree.Quirks{NoOpenat2: true}},
+		{"while a daemon runs", true, tree.Quirks{}},
+		{"while a daemon runs, with an old kernel", true, tree.Quirks{NoOpenat2: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.setup(t)
 			here := file("d/here", 1000)
 			files := []lookalike.GeneratedFile{
 				file("d/small", 1000), file("d/big", 2*mega), here, same("d/twin", "x"), same("twin", "x"), file("e", 1000),
@@ -49,7 +49,7 @@ func TestADiskMountedInsideTheMirror(t *testing.T) {
 			if !tt.late {
 				mountAt(t, d)
 			}
-			r := newRig(t, rigOptions{site: s, dir: dir})
+			r := newRig(t, rigOptions{site: s, dir: dir, tree: tree.Options{Quirks: tt.kernel}})
 			if tt.late {
 				r.pull("d/small")
 				mountAt(t, d)

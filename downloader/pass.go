@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -99,10 +100,10 @@ func (p *pass) prepare(ctx context.Context) error {
 	if err := p.renewManifest(ctx); err != nil {
 		return err
 	}
-	if err := p.s.Tree.symlinkAt(versionDir(p.ref), false); err != nil {
+	if err := p.s.Tree.SymlinkAt(tree.VersionDir(p.ref), false); err != nil {
 		return err
 	}
-	if err := p.s.Tree.showManifest(p.version.Manifest.Digest, p.ref); err != nil {
+	if err := p.s.Tree.ShowManifest(p.version.Manifest.Digest, p.ref); err != nil {
 		return err
 	}
 	return p.compare(ctx)
@@ -116,7 +117,7 @@ func (p *pass) compare(ctx context.Context) error {
 	p.plan = Plan{Ref: p.ref, PublishedBytes: p.published}
 	r := &p.tally.report
 	for _, c := range p.version.Manifest.Conflicts {
-		if !p.s.Tree.collides(c) {
+		if !p.s.Tree.Collides(c) {
 			r.Collisions = append(r.Collisions, c)
 		}
 	}
@@ -179,21 +180,21 @@ func (p *pass) transfer(ctx context.Context) error {
 		return nil
 	}
 	p.progress.enter(PhaseTransfer)
-	p.s.Tree.forget() // a person may have moved folders since the last pass, or mounted a disk over one
+	p.s.Tree.Forget() // a person may have moved folders since the last pass, or mounted a disk over one
 	p.transfers = time.Now()
 	defer p.copies.close()
-	syncing, err := p.s.Tree.openSyncing()
+	syncing, err := p.s.Tree.OpenSession()
 	if err != nil {
 		return err
 	}
-	defer syncing.close()
+	defer syncing.Close()
 	p.committer = newCommitter(p, syncing)
 	committed := make(chan error, 1)
 	go func() { committed <- p.committer.run() }() //nolint:contextcheck // see step: what is verified is committed also when the pass is over
 	stop, stopNaming := make(chan struct{}), make(chan struct{})
 	var checkpointer, namer sync.WaitGroup
 	checkpointer.Go(func() { p.runCheckpoints(stop) })
-	namer.Go(func() { p.s.Tree.nameOld(stopNaming) })
+	namer.Go(func() { p.s.Tree.NameOld(stopNaming) })
 	checkpointer.Go(func() { p.runStragglers(ctx, stop) })
 
 	g, gctx := errgroup.WithContext(ctx)
@@ -278,7 +279,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 		done, err = p.linkOrFetch(ctx, e, work)
 		return err
 	})
-	if err != nil || done.partial == nil || done.partial.isCopy() {
+	if err != nil || done.partial == nil || done.partial.IsCopy() {
 		p.s.land(e.Digest) // the bytes are recorded elsewhere: the next one need not wait for this commit
 	} else {
 		done.claimed = true
@@ -304,7 +305,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 
 func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch) (*committed, error) {
 	// Before a byte is paid for: a folder may be in the way, or a planted symlink.
-	if err := p.s.Tree.ensureDirOf(p.ref, e.Path); err != nil {
+	if err := p.s.Tree.EnsureDirOf(p.ref, e.Path); err != nil {
 		return nil, err
 	}
 	if done, err := p.copies.link(e); done != nil || err != nil {

@@ -109,7 +109,7 @@ func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, s
 		}
 		p.plan.Sources = append(p.plan.Sources, estimate)
 	}
-	p.plan.Free, err = s.Tree.free()
+	p.plan.Free, err = s.Tree.Free()
 	return &p.plan, err
 }
 

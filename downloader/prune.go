@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -125,7 +126,7 @@ func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) 
 	folders := pruner{tree: s.Tree, real: map[string]bool{}}
 	var here int64
 	err = p.survey(ctx, func(e *surveyed) error {
-		if e.standing == present && folders.isReal(path.Dir(s.Tree.name(v.Ref, e.Path))) {
+		if e.standing == present && folders.isReal(path.Dir(s.Tree.Name(v.Ref, e.Path))) {
 			here++
 		}
 		return nil
@@ -181,7 +182,7 @@ func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
 // pruner prunes one version.
 type pruner struct {
 	pass   *pass
-	tree   *Tree
+	tree   *tree.Tree
 	real   map[string]bool // by folder; bounded
 	result Pruned
 }
@@ -199,12 +200,15 @@ func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, erro
 // removable returns what a file is that may be removed: it is still as its record
 // says, and no folder on the way to it is a symlink. Else it returns nil.
 func (p *pruner) removable(name string, r store.Record) fs.FileInfo {
-	fi, err := p.tree.stat(p.pass.ref, name)
-	if err != nil || !matches(fi, r) || !p.isReal(path.Dir(p.tree.name(p.pass.ref, name))) {
+	fi, err := p.tree.Stat(p.pass.ref, name)
+	if err != nil || !tree.Matches(fi, r) || !p.isReal(path.Dir(p.tree.Name(p.pass.ref, name))) {
 		return nil
 	}
 	return fi
 }
+
+// maxReal bounds what a pruner remembers of folders: entries come folder by folder.
+const maxReal = 8192
 
 // isReal reports whether a folder of the mirror, and each above it, is a folder.
 func (p *pruner) isReal(dir string) bool {
@@ -213,11 +217,10 @@ func (p *pruner) isReal(dir string) bool {
 	}
 	known, ok := p.real[dir]
 	if !ok {
-		if len(p.real) >= maxDirs {
+		if len(p.real) >= maxReal {
 			clear(p.real)
 		}
-		isDir, isLink, err := p.tree.lstat(dir)
-		known = err == nil && isDir && !isLink && p.isReal(path.Dir(dir))
+		known = p.tree.IsFolder(dir) && p.isReal(path.Dir(dir))
 		p.real[dir] = known
 	}
 	return known
@@ -276,13 +279,13 @@ func (p *pruner) remove(files []store.Verified) error {
 		if err != nil {
 			return err
 		}
-		name := p.tree.name(p.pass.ref, e.Path)
+		name := p.tree.Name(p.pass.ref, e.Path)
 		dirs[path.Dir(name)] = true
 		fi := p.removable(e.Path, file.Record)
 		if fi == nil {
 			continue
 		}
-		if err := p.tree.root.Remove(name); err != nil {
+		if err := p.tree.Remove(name); err != nil {
 			return err
 		}
 		p.count(fi)
@@ -298,25 +301,25 @@ func (p *pruner) remove(files []store.Verified) error {
 // are empty.
 func (p *pruner) removeEmpty(dir string) {
 	for ; dir != "." && p.isReal(dir); dir = path.Dir(dir) {
-		if p.tree.root.Remove(dir) != nil {
+		if p.tree.Remove(dir) != nil {
 			return // it has something, which may be what somebody else wants
 		}
 		delete(p.real, dir)
 	}
-	p.tree.forget()
+	p.tree.Forget()
 }
 
 // removeManifest removes the manifest from the version's folder, if it is ours.
 func (p *pruner) removeManifest() error {
-	name := p.tree.name(p.pass.ref, manifest.Name)
+	name := p.tree.Name(p.pass.ref, manifest.Name)
 	if !p.isReal(path.Dir(name)) {
 		return nil
 	}
-	same, err := p.tree.shows(p.pass.version.Manifest.Digest, p.pass.ref)
+	same, err := p.tree.Shows(p.pass.version.Manifest.Digest, p.pass.ref)
 	if err != nil || !same {
 		return err
 	}
-	if err := p.tree.root.Remove(name); err != nil {
+	if err := p.tree.Remove(name); err != nil {
 		return err
 	}
 	p.removeEmpty(path.Dir(name))
@@ -327,7 +330,7 @@ func (p *pruner) removeManifest() error {
 // end left behind, unless some version uses them. One that has just come may be
 // that of a pass over another dataset.
 func (p *pruner) dropUnusedManifests() error {
-	entries, err := fs.ReadDir(p.tree.manifests.Root().FS(), ".")
+	entries, err := p.tree.KeptManifests()
 	if err != nil {
 		return err
 	}
@@ -350,11 +353,11 @@ func (p *pruner) used(d manifest.Digest) bool {
 
 // findLeft looks for files that stay in the version's folder.
 func (p *pruner) findLeft() error {
-	dir := versionDir(p.pass.ref)
+	dir := tree.VersionDir(p.pass.ref)
 	if !p.isReal(dir) {
 		return nil
 	}
-	return fs.WalkDir(p.tree.root.FS(), dir, func(name string, d fs.DirEntry, err error) error {
+	return p.tree.Walk(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -29,17 +29,17 @@ func TestQuarantineIsEmptied(t *testing.T) {
 
 	for _, step := range []struct {
 		ref  manifest.Ref
-		want downloader.Quarantine
+		want tree.Quarantine
 	}{
-		{manifest.Ref{Dataset: "other"}, downloader.Quarantine{}},
-		{demo2, downloader.Quarantine{Files: 1, Bytes: 1000}},
-		{manifest.Ref{}, downloader.Quarantine{Files: 3, Bytes: 2000 + link}},
-		{manifest.Ref{}, downloader.Quarantine{}},
+		{manifest.Ref{Dataset: "other"}, tree.Quarantine{}},
+		{demo2, tree.Quarantine{Files: 1, Bytes: 1000}},
+		{manifest.Ref{}, tree.Quarantine{Files: 3, Bytes: 2000 + link}},
+		{manifest.Ref{}, tree.Quarantine{}},
 	} {
-		if got, err := downloader.QuarantineOf(r.dir, step.ref); got != step.want || err != nil {
+		if got, err := tree.QuarantineOf(r.dir, step.ref); got != step.want || err != nil {
 			t.Errorf("QuarantineOf(%v) = %+v, %v, want %+v", step.ref, got, err, step.want)
 		}
-		if got, err := downloader.EmptyQuarantine(t.Context(), r.dir, step.ref); got != step.want || err != nil {
+		if got, err := tree.EmptyQuarantine(t.Context(), r.dir, step.ref); got != step.want || err != nil {
 			t.Errorf("EmptyQuarantine(%v) = %+v, %v, want %+v", step.ref, got, err, step.want)
 		}
 	}
@@ -49,7 +49,7 @@ func TestQuarantineIsEmptied(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(outside, "own")); err != nil || string(b) != "mine" {
 		t.Errorf("the file behind a link = %q, %v, want it as it was", b, err)
 	}
-	if got, err := downloader.QuarantineOf(t.TempDir(), manifest.Ref{}); got != (downloader.Quarantine{}) || err != nil {
+	if got, err := tree.QuarantineOf(t.TempDir(), manifest.Ref{}); got != (tree.Quarantine{}) || err != nil {
 		t.Errorf("QuarantineOf a folder that is no mirror = %+v, %v, want none", got, err)
 	}
 }
@@ -70,7 +70,7 @@ func TestQuarantineIsEmptiedBesideAPass(t *testing.T) {
 	over, emptied := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for {
-			if _, err := downloader.EmptyQuarantine(t.Context(), r.dir, manifest.Ref{}); err != nil {
+			if _, err := tree.EmptyQuarantine(t.Context(), r.dir, manifest.Ref{}); err != nil {
 				emptied <- err
 				return
 			}
@@ -116,7 +116,7 @@ func TestQuarantineTakesEveryNameAgain(t *testing.T) {
 			}
 		}
 	}
-	if got, err := downloader.QuarantineOf(r.dir, demo); got.Files != 4*12+1 || err != nil {
+	if got, err := tree.QuarantineOf(r.dir, demo); got.Files != 4*12+1 || err != nil {
 		t.Errorf("quarantine has %d files, %v, want 12 of each and the one from before", got.Files, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -22,11 +23,11 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	known, ok := p.s.takePartial(e.Digest)
 	if !ok {
 		var err error
-		t.file, err = p.s.Tree.createPartial(e.Digest, p.ref, e.Path)
+		t.file, err = p.s.Tree.CreatePartial(e.Digest, p.ref, e.Path)
 		return t, err
 	}
 	var err error
-	if t.file, err = p.s.Tree.openPartial(e.Digest); err != nil {
+	if t.file, err = p.s.Tree.OpenPartial(e.Digest); err != nil {
 		p.s.keepPartial(known)
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (t *transfer) resume() error {
 	if err != nil {
 		return err
 	}
-	t.p.s.Tree.readAnew(t.file.File)
+	t.p.s.Tree.ReadAnew(t.file.File)
 	length := fi.Size()
 	front := length
 	if t.meta.Split || t.meta.Boot != t.p.s.boot || t.meta.Boot == "" {
@@ -97,8 +98,8 @@ func (t *transfer) accept(ctx context.Context, from source.Source, object *sourc
 	t.doubt.fixed = object.Fixed
 	t.meta.Validator, t.meta.Size, t.meta.Modified, t.meta.Source = object.Validator, object.Size, object.Modified, from.Name()
 	t.mu.Unlock()
-	if object.Size < 0 || object.Size > namelessMax {
-		if err := t.p.s.Tree.namePartial(t.file); err != nil {
+	if object.Size < 0 || object.Size > tree.NamelessMax {
+		if err := t.p.s.Tree.NamePartial(t.file); err != nil {
 			return err
 		}
 	}
@@ -277,14 +278,14 @@ func (t *transfer) setAside(seed int64) error {
 	if err := t.file.Close(); err != nil {
 		return err
 	}
-	to, err := p.s.Tree.quarantine(partialName(t.entry.Digest), p.ref, t.entry.Path)
+	to, err := p.s.Tree.QuarantinePartial(t.entry.Digest, p.ref, t.entry.Path)
 	if err == nil {
-		err = p.s.Tree.syncMoves()
+		err = p.s.Tree.SyncMoves()
 	}
 	if err != nil {
 		return err
 	}
 	p.quarantined(t.entry.Path, to)
-	t.file, err = p.s.Tree.createNamed(t.entry.Digest)
+	t.file, err = p.s.Tree.CreateNamed(t.entry.Digest)
 	return err
 }

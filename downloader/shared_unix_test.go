@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -23,7 +23,7 @@ func TestASharedMirrorBelongsToItsGroup(t *testing.T) {
 	group := anotherGroup(t)
 	p := project(file("hosp/a", 100), file("hosp/deep/b", 3<<20), file("c", 0))
 	s := newSite(t, nil, p)
-	r := newRig(t, rigOptions{site: s, tree: downloader.TreeOptions{FileMode: 0o640, DirMode: 0o750, Group: group}})
+	r := newRig(t, rigOptions{site: s, tree: tree.Options{FileMode: 0o640, DirMode: 0o750, Group: group}})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 3, Fetched: 3})
 	checked := 0
 	must(t, filepath.WalkDir(filepath.Join(r.dir, "demo"), func(path string, d fs.DirEntry, err error) error {
@@ -54,7 +54,7 @@ func TestAdoptedFilesGetTheMirrorsPermissions(t *testing.T) {
 	s := newSite(t, nil, project(files...))
 	for _, how := range []string{"pull", "verify"} {
 		t.Run(how, func(t *testing.T) {
-			r := newRig(t, rigOptions{site: s, tree: downloader.TreeOptions{FileMode: 0o640, DirMode: 0o750, Group: group}})
+			r := newRig(t, rigOptions{site: s, tree: tree.Options{FileMode: 0o640, DirMode: 0o750, Group: group}})
 			if how == "verify" { // of a mirror that has lost its state, and whose permissions somebody changed
 				r.pull()
 				r.close()

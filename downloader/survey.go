@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -42,7 +43,7 @@ const surveyChunk = 2048
 // survey streams the selected entries of the manifest in force, in order, each
 // with its standing, to visit. It makes no request and changes nothing.
 func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
-	if err := p.s.Tree.symlinkAt(versionDir(p.ref), false); err != nil {
+	if err := p.s.Tree.SymlinkAt(tree.VersionDir(p.ref), false); err != nil {
 		return err
 	}
 	f, err := p.openManifest()
@@ -50,9 +51,9 @@ func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	s := &surveyor{p: p, reader: manifest.NewReader(f), anyFile: p.s.Tree.has(p.ref), conflicts: map[string]manifest.Collision{}}
+	s := &surveyor{p: p, reader: manifest.NewReader(f), anyFile: p.s.Tree.Has(p.ref), conflicts: map[string]manifest.Collision{}}
 	for _, c := range p.version.Manifest.Conflicts {
-		if p.s.Tree.collides(c) {
+		if p.s.Tree.Collides(c) {
 			s.conflicts[c.Path] = c
 		}
 	}
@@ -180,12 +181,12 @@ func (s *surveyor) stand(item *surveyed) {
 	if !s.anyFile {
 		return
 	}
-	fi, err := s.p.s.Tree.stat(s.p.ref, item.Path)
+	fi, err := s.p.s.Tree.Stat(s.p.ref, item.Path)
 	switch {
-	case err == nil && item.recorded && matches(fi, item.record):
+	case err == nil && item.recorded && tree.Matches(fi, item.record):
 		item.standing = present
 	case err == nil && fi.Mode()&fs.ModeSymlink != 0:
-		item.standing, item.why = symlinked, &SymlinkError{Path: s.p.s.Tree.name(s.p.ref, item.Path)}
+		item.standing, item.why = symlinked, &tree.SymlinkError{Path: s.p.s.Tree.Name(s.p.ref, item.Path)}
 	case err == nil || !errors.Is(err, os.ErrNotExist):
 		item.standing = unknown
 	}
@@ -193,7 +194,7 @@ func (s *surveyor) stand(item *surveyed) {
 
 // openManifest opens our own copy of the manifest in force.
 func (p *pass) openManifest() (*os.File, error) {
-	return p.s.Tree.openManifest(p.version.Manifest.Digest)
+	return p.s.Tree.OpenManifest(p.version.Manifest.Digest)
 }
 
 // bitmap is a set of entries by index: one bit each.

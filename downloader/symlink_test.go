@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -82,7 +83,7 @@ func TestASymlinkInThePlaceOfADatasetEndsEverything(t *testing.T) {
 			_, pulled := r.run(t.Context(), demo, new(downloader.Progress))
 			_, verified := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress))
 			for what, err := range map[string]error{"Plan": planned, "Pull": pulled, "Verify": verified} {
-				link, ok := errors.AsType[*downloader.SymlinkError](err)
+				link, ok := errors.AsType[*tree.SymlinkError](err)
 				if !ok || link.Path != folder || !link.Folder || !errors.Is(err, manifest.ErrUnsafePath) || !strings.Contains(err.Error(), "--mirror") {
 					t.Errorf("%s = %v, want a *SymlinkError of %s", what, err, folder)
 				}

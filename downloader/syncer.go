@@ -53,13 +53,14 @@ import (
 	"time"
 
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
 // Options is what a Syncer works with. Tree, Store and Sources must be set.
 type Options struct {
-	Tree  *Tree
+	Tree  *tree.Tree
 	Store *store.Store
 	// Sources are asked for entries in this order. Their names differ.
 	Sources []Budgeted
@@ -132,7 +133,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	s := &Syncer{
 		Options: o,
-		boot:    o.Tree.run(),
+		boot:    o.Tree.Run(),
 		flights: map[manifest.Digest]*flight{},
 		partial: map[manifest.Digest]store.Partial{},
 		accept:  map[manifest.Ref]bool{},
@@ -144,7 +145,7 @@ func New(o Options) (*Syncer, error) {
 	for _, p := range partials {
 		s.partial[p.Digest] = p
 	}
-	strays, err := o.Tree.strays(s.partial)
+	strays, err := o.Tree.Strays(s.partial)
 	if err != nil {
 		return nil, err
 	}
@@ -199,10 +200,10 @@ func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
 // is damaged, or gone under both its names.
 func (s *Syncer) kept(ref manifest.Ref) (store.Version, error) {
 	v, err := s.known(ref)
-	if err != nil || s.Tree.manifestIntact(v.Manifest.Digest) {
+	if err != nil || s.Tree.ManifestIntact(v.Manifest.Digest) {
 		return v, err
 	}
-	err = s.Tree.rescueManifest(v.Manifest.Digest, ref)
+	err = s.Tree.RescueManifest(v.Manifest.Digest, ref)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = &KeptManifestError{ref}
 	}
@@ -295,7 +296,7 @@ func (p *pass) spaceError(err error, left int64) error {
 		return err // the state's disk is full, which may be another one
 	}
 	e := &SpaceError{Err: err}
-	if space, serr := p.s.Tree.free(); serr == nil {
+	if space, serr := p.s.Tree.Free(); serr == nil {
 		e.Free, e.Inodes = space.Bytes, space.Inodes == 0
 	}
 	if p.published > 0 {
@@ -342,7 +343,7 @@ func (s *Syncer) dropManifests(kept []manifest.Digest) error {
 		if used[d] {
 			continue
 		}
-		if err := s.Tree.dropManifest(d); err != nil {
+		if err := s.Tree.DropManifest(d); err != nil {
 			return err
 		}
 	}
@@ -358,7 +359,7 @@ func (s *Syncer) dropPartials(choose func(store.Partial) bool) error {
 		if !choose(left) {
 			continue
 		}
-		err := s.Tree.giveUpPartial(left)
+		err := s.Tree.GiveUpPartial(left)
 		if err == nil {
 			err = s.Store.DropPartial(d)
 		}

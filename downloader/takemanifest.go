@@ -29,7 +29,7 @@ var errLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
 // takeManifest copies a manifest into its place among the kept ones. It is read as
 // it comes, and given up at the first line that is none.
 func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *source.Object) error {
-	f, drop, err := p.s.Tree.newManifest()
+	f, drop, err := p.s.Tree.NewManifest()
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
 		return &ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
 	}
-	if err := p.s.Tree.keepManifest(f, m.Digest); err != nil {
+	if err := p.s.Tree.KeepManifest(f, m.Digest); err != nil {
 		return err
 	}
 	if v.Manifest.Digest == m.Digest {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -29,7 +30,7 @@ func newScratch() *scratch { return &scratch{buf: make([]byte, bufferSize), dige
 type transfer struct {
 	p      *pass
 	entry  manifest.Entry
-	file   *partialFile
+	file   *tree.Partial
 	segs   segments
 	digest *digest
 
@@ -349,14 +350,14 @@ func (t *transfer) sendOff(cause error) {
 func (t *transfer) finish() (*committed, error) {
 	t.p.s.at("verified")
 	t.p.leave(t)
-	fi, err := t.p.s.Tree.stamp(t.file, t.meta.Modified)
+	fi, err := t.p.s.Tree.Stamp(t.file, t.meta.Modified)
 	if err != nil {
 		return nil, err
 	}
 	if fi.Size() >= writebackFrom {
-		t.p.s.Tree.startWriteback(t.file.File)
+		t.p.s.Tree.StartWriteback(t.file.File)
 	}
-	if !t.file.isNameless() {
+	if !t.file.IsNameless() {
 		if err := t.file.Close(); err != nil {
 			return nil, err
 		}
@@ -377,7 +378,7 @@ func (t *transfer) abandon() error {
 		return t.file.Close()
 	}
 	if t.segs.have() == 0 {
-		return t.p.s.Tree.dropPartial(t.file)
+		return t.p.s.Tree.DropPartial(t.file)
 	}
 	// What was reserved for the rest is given back.
 	err := errors.Join(t.file.Truncate(t.segs.last()), t.p.checkpointOne(t))

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -38,7 +39,7 @@ func TestACopiedManifestBelongsToTheGroup(t *testing.T) {
 	t.Cleanup(func() { syscall.Umask(old) })
 	group := anotherGroup(t)
 	s := newSite(t, nil, project(file("a", 100)))
-	r := newRig(t, rigOptions{site: s, tree: downloader.TreeOptions{FileMode: 0o640, DirMode: 0o750, Group: group}})
+	r := newRig(t, rigOptions{site: s, tree: tree.Options{FileMode: 0o640, DirMode: 0o750, Group: group}})
 	r.pull()
 	kept, err := filepath.Glob(filepath.Join(r.dir, store.Dir, "manifests", "*"))
 	must(t, err)

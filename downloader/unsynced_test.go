@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -94,7 +94,7 @@ func TestAStrayMayBeAPersons(t *testing.T) {
 			t.Errorf("%s in quarantine = %q, %v, want %q", name, got, err, want)
 		}
 	}
-	if q, err := downloader.QuarantineOf(r.dir, manifest.Ref{Dataset: "unknown"}); err != nil || q.Files != 2 {
+	if q, err := tree.QuarantineOf(r.dir, manifest.Ref{Dataset: "unknown"}); err != nil || q.Files != 2 {
 		t.Errorf("quarantine of what nobody knows = %+v, %v, want the two files", q, err)
 	}
 }

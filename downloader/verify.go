@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -64,7 +65,7 @@ func (s *Syncer) SelectLost(ref manifest.Ref) (manifest.Selection, error) {
 
 // eachLost visits the paths of what is recorded as lost, until one is not wanted.
 func (s *Syncer) eachLost(v store.Version, visit func(path string) bool) error {
-	f, err := s.Tree.openManifest(v.Manifest.Digest)
+	f, err := s.Tree.OpenManifest(v.Manifest.Digest)
 	if err != nil {
 		return err
 	}
@@ -97,11 +98,11 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 	}
 	p.progress.enter(PhaseTransfer)
 	p.progress.Total.Store(p.version.Manifest.Entries)
-	syncing, err := s.Tree.openSyncing()
+	syncing, err := s.Tree.OpenSession()
 	if err != nil {
 		return nil, err
 	}
-	defer syncing.close()
+	defer syncing.Close()
 	v := &verifier{p: p, options: o, syncing: syncing, flushed: p.start, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
 	err = v.run(ctx)
 	v.result.Elapsed = time.Since(p.start)
@@ -119,7 +120,7 @@ const (
 type verifier struct {
 	p       *pass
 	options ScrubOptions
-	syncing *syncing
+	syncing *tree.Session
 
 	mu      sync.Mutex // guards what follows
 	result  *Verification
@@ -175,13 +176,13 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if e.standing == symlinked {
 		return v.note(e, nil, e.why)
 	}
-	name := v.p.s.Tree.name(v.p.ref, e.Path)
-	fi, err := v.p.s.Tree.root.Lstat(name)
-	if err = v.p.s.Tree.unlessSymlink(name, err); err == nil && !fi.Mode().IsRegular() {
+	name := v.p.s.Tree.Name(v.p.ref, e.Path)
+	fi, err := v.p.s.Tree.Lstat(name)
+	if err = v.p.s.Tree.UnlessSymlink(name, err); err == nil && !fi.Mode().IsRegular() {
 		err = &fs.PathError{Op: "verify", Path: name, Err: errors.New("it is not a regular file")}
 	}
-	if err == nil && e.standing != present && v.p.s.Tree.isElsewhere(name, fi) { // flush does not reach it
-		err = &fs.PathError{Op: "verify", Path: name, Err: errOtherDisk}
+	if err == nil && e.standing != present && v.p.s.Tree.IsElsewhere(name, fi) { // flush does not reach it
+		err = &fs.PathError{Op: "verify", Path: name, Err: tree.ErrOtherDisk}
 	}
 	if err != nil {
 		return v.note(e, nil, err)
@@ -198,7 +199,7 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if err == nil && got != e.Digest {
 		err = &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: size}
 	} else if err == nil && e.standing != present {
-		err = v.p.s.Tree.adopt(name, fi)
+		err = v.p.s.Tree.Adopt(name, fi)
 	}
 	return v.note(e, &store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()}, err)
 }
@@ -284,7 +285,7 @@ func (v *verifier) setAside(e *surveyed, found *store.Record) {
 func (v *verifier) flush() error {
 	var unsynced error
 	if len(v.fresh) > 0 {
-		if unsynced = v.syncing.sync(v.p.ref, v.fresh, v.fresh); unsynced != nil { // these get no record, the others do
+		if unsynced = v.syncing.Sync(v.p.ref, placed(v.fresh), placed(v.fresh)); unsynced != nil { // these get no record, the others do
 			v.batch.Put = slices.DeleteFunc(v.batch.Put, func(put store.Verified) bool {
 				return slices.ContainsFunc(v.fresh, func(f *committed) bool { return f.entry.Offset == put.Offset })
 			})
@@ -303,17 +304,17 @@ func (v *verifier) flush() error {
 		v.moveAside(f)
 	}
 	v.rotten = v.rotten[:0]
-	return errors.Join(unsynced, v.p.s.Tree.syncMoves())
+	return errors.Join(unsynced, v.p.s.Tree.SyncMoves())
 }
 
 // moveAside quarantines a wrong file, unless somebody has removed or replaced it
 // since. One that cannot be moved keeps nobody from the others. The caller holds
 // v.mu.
 func (v *verifier) moveAside(f rotten) {
-	if fi, err := v.p.s.Tree.stat(v.p.ref, f.path); err != nil || !matches(fi, f.was) {
+	if fi, err := v.p.s.Tree.Stat(v.p.ref, f.path); err != nil || !tree.Matches(fi, f.was) {
 		return
 	}
-	to, err := v.p.s.Tree.quarantine(v.p.s.Tree.name(v.p.ref, f.path), v.p.ref, f.path)
+	to, err := v.p.s.Tree.Quarantine(v.p.ref, f.path)
 	switch r := v.result; {
 	case err != nil && len(r.Failures) < maxFailures:
 		r.Failures = append(r.Failures, store.Failure{
@@ -331,13 +332,13 @@ func (v *verifier) moveAside(f rotten) {
 func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
 	p, ctx := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
 	defer p.cancel(nil)
-	switch fi, err := s.Tree.stat(ref, manifest.Name); {
+	switch fi, err := s.Tree.Stat(ref, manifest.Name); {
 	case err != nil:
 		return err
 	case !fi.Mode().IsRegular(): // to open a pipe is to wait
 		return fmt.Errorf("%w: it is not a regular file", ErrManifest)
 	}
-	f, err := s.Tree.root.Open(s.Tree.name(ref, manifest.Name))
+	f, err := s.Tree.Open(s.Tree.Name(ref, manifest.Name))
 	if err != nil {
 		return err
 	}
@@ -350,5 +351,5 @@ func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
 	if err != nil {
 		return err
 	}
-	return s.Tree.showManifest(v.Manifest.Digest, ref)
+	return s.Tree.ShowManifest(v.Manifest.Digest, ref)
 }

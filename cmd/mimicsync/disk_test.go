@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -34,7 +35,7 @@ func TestTroubleOfTheDisk(t *testing.T) {
 		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.ENOTCONN}, exitUnexpected, "dmesg"},
 		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ENOTCONN)}, exitIncomplete, "network"},
 		{fmt.Errorf("state.db: %w: %w", store.ErrNoMemory, syscall.ENOMEM), exitUnexpected, "ulimit -v"},
-		{&downloader.SymlinkError{Path: "demo", Folder: true}, exitUsage, "--mirror DIR"},
+		{&tree.SymlinkError{Path: "demo", Folder: true}, exitUsage, "--mirror DIR"},
 	} {
 		if a := advise(tt.err); a.code != tt.code || !strings.Contains(a.hint, tt.want) {
 			t.Errorf("advise(%v) = %+v, want %d and %q", tt.err, a, tt.code, tt.want)
@@ -48,11 +49,11 @@ func TestTroubleOfTheDisk(t *testing.T) {
 
 // A share of SMB that lends out files by their names is told by doctor.
 func TestNamesThatCannotBeRead(t *testing.T) {
-	f := linksFinding(downloader.Ground{HardLinks: true, Unreadable: syscall.EACCES})
+	f := linksFinding(tree.Ground{HardLinks: true, Unreadable: syscall.EACCES})
 	if f.State != hasFailed || len(f.Cure) == 0 || !strings.Contains(f.Cure[0].Do, "nolease") {
 		t.Errorf("linksFinding = %+v, want the mount option", f)
 	}
-	if f := linksFinding(downloader.Ground{HardLinks: true}); f.State != isOK {
+	if f := linksFinding(tree.Ground{HardLinks: true}); f.State != isOK {
 		t.Errorf("linksFinding of good links = %+v, want ok", f)
 	}
 }

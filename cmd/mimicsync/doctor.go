@@ -16,6 +16,7 @@ import (
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 )
 
@@ -308,7 +309,7 @@ func read(ctx context.Context, s source.Source, ref manifest.Ref) error {
 // yet is not made.
 func (d *doctor) examineMirror(ctx context.Context) group {
 	g := group{Name: "mirror", Place: d.mirror}
-	ground, err := limited(ctx, d.limit, func(context.Context) (downloader.Ground, error) { return downloader.InspectGround(d.mirror) })
+	ground, err := limited(ctx, d.limit, func(context.Context) (tree.Ground, error) { return tree.InspectGround(d.mirror) })
 	g.add(writableFinding(d.mirror, err))
 	if ground.FileSystem != "" {
 		g.add(fileSystemFinding(ground))

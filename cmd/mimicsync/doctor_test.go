@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -380,10 +380,10 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 		finding finding
 		want    ailment
 	}{
-		{spaceFinding(downloader.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
-		{spaceFinding(downloader.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
-		{linksFinding(downloader.Ground{}), ailment{says: "copied"}},
-		{fileSystemFinding(downloader.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on another machine"}},
+		{spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
+		{spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
+		{linksFinding(tree.Ground{}), ailment{says: "copied"}},
+		{fileSystemFinding(tree.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on another machine"}},
 	} {
 		test.want.check = test.finding.Check
 		wantFinding(t, diagnosis{Groups: []group{{Name: "mirror", Checks: []finding{test.finding}}}}, "mirror", test.want)

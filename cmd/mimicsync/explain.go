@@ -16,6 +16,7 @@ import (
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -226,7 +227,7 @@ func adviseDisk(err error) (advice, bool) {
 			"if the published size is wrong, fetch all the same with: --include '**'"}, true
 	}
 	switch {
-	case errors.As(err, new(*downloader.SymlinkError)):
+	case errors.As(err, new(*tree.SymlinkError)):
 		return advice{exitUsage, "a mirror is one folder of real files on one disk: move all of it, with its .mimicsync, to the disk that the symlink\n" +
 			"leads to, and name its new place with --mirror DIR"}, true
 	case errors.Is(err, syscall.EDQUOT):

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/source"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -142,7 +142,7 @@ func writableFinding(mirror string, err error) finding {
 	return f
 }
 
-func fileSystemFinding(g downloader.Ground) finding {
+func fileSystemFinding(g tree.Ground) finding {
 	f := finding{Check: "file system", State: isOK, Says: g.FileSystem}
 	if g.Network {
 		f.State, f.Says = isNote, g.FileSystem+", on another machine: the state is kept on a local disk (--state)"
@@ -150,7 +150,7 @@ func fileSystemFinding(g downloader.Ground) finding {
 	return f
 }
 
-func spaceFinding(g downloader.Ground, ref manifest.Ref) finding {
+func spaceFinding(g tree.Ground, ref manifest.Ref) finding {
 	f := finding{Check: "space", State: isOK, Says: size(g.Free.Bytes) + " free"}
 	known, ok := manifest.Lookup(ref.Dataset)
 	switch {
@@ -167,7 +167,7 @@ func spaceFinding(g downloader.Ground, ref manifest.Ref) finding {
 	return f
 }
 
-func linksFinding(g downloader.Ground) finding {
+func linksFinding(g tree.Ground) finding {
 	f := finding{Check: "links", State: isOK}
 	switch {
 	case g.Unreadable != nil:

@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 )
 
 // limits are what a person allows a command, and how careful it must be. The
@@ -19,7 +20,7 @@ type limits struct {
 	transfer  int64                 // bytes of entries, 0: no limit
 	duration  time.Duration         // 0: no limit
 	cost      *downloader.Money     // nil: no limit
-	syncs     downloader.Durability // empty: the default
+	syncs     tree.Durability       // empty: the default
 }
 
 func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
@@ -49,7 +50,7 @@ func (l *limits) settle(file configs.Config) error {
 	if l.cost, err = configs.ParseCost(first(l.maxCost, file.MaxCost, "off")); err != nil {
 		return usagef("--max-cost: %w", err)
 	}
-	if l.syncs, err = downloader.ParseDurability(first(l.durability, file.Durability, string(downloader.GroupDurability))); err != nil {
+	if l.syncs, err = tree.ParseDurability(first(l.durability, file.Durability, string(tree.GroupDurability))); err != nil {
 		return usagef("--durability: %w", err)
 	}
 	return nil

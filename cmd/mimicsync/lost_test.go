@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/source/sourcetest"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -36,7 +37,7 @@ func TestAPullThatLostTheMirror(t *testing.T) {
 		m := &mirror{}
 		m.store, err = store.Open(state, "pull")
 		try(t, err)
-		m.tree, err = downloader.OpenTree(dir, downloader.TreeOptions{})
+		m.tree, err = tree.Open(dir, tree.Options{})
 		try(t, err)
 		m.syncer, err = downloader.New(downloader.Options{
 			Tree: m.tree, Store: m.store, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(1)}},

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -21,7 +22,7 @@ import (
 // mirror is an opened mirror with what it takes to run passes over it.
 type mirror struct {
 	store   *store.Store
-	tree    *downloader.Tree
+	tree    *tree.Tree
 	syncer  *downloader.Syncer
 	budgets []*downloader.Budget // of the sources
 }
@@ -39,7 +40,7 @@ func (a *app) openMirror(ctx context.Context, command string, create bool) (*mir
 	if m.store, err = store.Open(place, command); err != nil {
 		return nil, err
 	}
-	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {
+	if err := a.equip(ctx, m, tree.Options{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
@@ -61,7 +62,7 @@ func (a *app) lookAtMirror(ctx context.Context) (*mirror, error) {
 // lookWith is lookAtMirror with a store.
 func (a *app) lookWith(ctx context.Context, s *store.Store) (*mirror, error) {
 	m := &mirror{store: s}
-	if err := a.equip(ctx, m, downloader.TreeOptions{ReadOnly: true}); err != nil {
+	if err := a.equip(ctx, m, tree.Options{ReadOnly: true}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
@@ -69,13 +70,13 @@ func (a *app) lookWith(ctx context.Context, s *store.Store) (*mirror, error) {
 
 // equip opens the mirror's tree, for which o says what the configuration does not, and
 // what else passes need.
-func (a *app) equip(ctx context.Context, m *mirror, o downloader.TreeOptions) error {
+func (a *app) equip(ctx context.Context, m *mirror, o tree.Options) error {
 	group, err := groupID(a.file.Group)
 	if err != nil {
 		return &configError{err}
 	}
 	o.FileMode, o.DirMode, o.Group, o.Durability = fs.FileMode(a.file.FileMode), fs.FileMode(a.file.DirMode), group, a.limits.syncs
-	m.tree, err = downloader.OpenTree(a.mirror, o)
+	m.tree, err = tree.Open(a.mirror, o)
 	if err != nil {
 		return fmt.Errorf("open the mirror: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -194,7 +195,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 	}
 	ref := append(refs, manifest.Ref{})[0]
 	if !a.json {
-		q, err := downloader.QuarantineOf(a.mirror, ref)
+		q, err := tree.QuarantineOf(a.mirror, ref)
 		if err != nil {
 			return err
 		}
@@ -207,7 +208,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 			return err
 		}
 	}
-	q, err := downloader.EmptyQuarantine(ctx, a.mirror, ref)
+	q, err := tree.EmptyQuarantine(ctx, a.mirror, ref)
 	if err != nil {
 		return err
 	}
@@ -245,12 +246,12 @@ func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	return answer == "yes", err
 }
 
-func (u *ui) quarantine(q downloader.Quarantine, mirror string) {
+func (u *ui) quarantine(q tree.Quarantine, mirror string) {
 	u.print("%s (%s) in %s: moved aside, for not being what a manifest says\n", count(q.Files, "file"), size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
 }
 
 // aside tells what lies in quarantine, and how it goes.
-func (u *ui) aside(q downloader.Quarantine, mirror string) {
+func (u *ui) aside(q tree.Quarantine, mirror string) {
 	if q.Files > 0 {
 		u.print("\n")
 		u.quarantine(q, mirror)

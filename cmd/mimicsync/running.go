@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -39,7 +39,7 @@ func (o *owner) status(ctx context.Context, args []string) error {
 	if len(args) > 0 && len(all) == 0 {
 		return &unknownHereError{want}
 	}
-	aside, err := downloader.QuarantineOf(o.a.mirror, manifest.Ref{})
+	aside, err := tree.QuarantineOf(o.a.mirror, manifest.Ref{})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -75,7 +75,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 		}
 		all = append(all, s)
 	}
-	aside, err := downloader.QuarantineOf(a.mirror, manifest.Ref{})
+	aside, err := tree.QuarantineOf(a.mirror, manifest.Ref{})
 	if err != nil && !errors.Is(err, fs.ErrPermission) { // a reader need not see it
 		return err
 	}

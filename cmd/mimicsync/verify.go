@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -245,7 +246,7 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 	if m.store, err = store.Anew(place, "verify --rebuild"); err != nil {
 		return nil, err
 	}
-	if err := a.equip(ctx, m, downloader.TreeOptions{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {
+	if err := a.equip(ctx, m, tree.Options{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	unread = a.adoptVersions(ctx, m)

@@ -12,6 +12,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -44,7 +45,7 @@ func newLab(t *testing.T) *lab {
 	must(t, err)
 	state, err := store.Open(place, "daemon")
 	must(t, err)
-	tree, err := downloader.OpenTree(l.dir, downloader.TreeOptions{})
+	tree, err := tree.Open(l.dir, tree.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, errors.Join(tree.Close(), state.Close())) })
 	syncer, err := downloader.New(downloader.Options{

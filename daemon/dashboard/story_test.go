@@ -16,6 +16,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -94,7 +95,7 @@ func daemonOf(t *testing.T, mirror, url string) *daemon.Daemon {
 	s, err := store.Open(place, "test")
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	tree, err := downloader.OpenTree(mirror, downloader.TreeOptions{})
+	tree, err := tree.Open(mirror, tree.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, tree.Close()) })
 	const connections = 2

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"mimicsync/manifest"
 )
 
-// maxDirs bounds what a Tree remembers. Entries come folder by folder, so a few
+// maxFolders bounds what a Tree remembers. Entries come folder by folder, so a few
 // thousand are as good as all.
-const maxDirs = 8192
+const maxFolders = 8192
 
 // into does something in a folder, which it makes first. Should one be gone that
 // was known, because somebody removed it, it is made again.
@@ -25,7 +25,7 @@ func (t *Tree) into(dir string, do func() error) error {
 		if try > 0 || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		t.forget()
+		t.Forget()
 	}
 }
 
@@ -50,7 +50,7 @@ func (t *Tree) ensureDir(dir string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.dirs) >= maxDirs {
+	if len(t.dirs) >= maxFolders {
 		clear(t.dirs)
 	}
 	t.dirs[dir] = struct{}{}
@@ -70,14 +70,14 @@ func (t *Tree) checkDir(dir string) error {
 	}
 	fi, err := os.Lstat(t.dir(dir))
 	if err == nil && durable.Device(fi) != t.device {
-		err = &fs.PathError{Op: "open", Path: dir, Err: errOtherDisk}
+		err = &fs.PathError{Op: "open", Path: dir, Err: ErrOtherDisk}
 	}
 	return err
 }
 
-// isElsewhere reports whether a file of the mirror is on another disk. On overlayfs, a
+// IsElsewhere reports whether a file of the mirror is on another disk. On overlayfs, a
 // file has the device of its layer, and only its folder that of the whole.
-func (t *Tree) isElsewhere(name string, fi fs.FileInfo) bool {
+func (t *Tree) IsElsewhere(name string, fi fs.FileInfo) bool {
 	if durable.Device(fi) == t.device {
 		return false
 	}
@@ -85,14 +85,14 @@ func (t *Tree) isElsewhere(name string, fi fs.FileInfo) bool {
 	return err != nil || durable.Device(folder) != t.device
 }
 
-// errOtherDisk refuses a disk that is mounted inside the mirror: nothing can be
+// ErrOtherDisk refuses a disk that is mounted inside the mirror: nothing can be
 // renamed to it, and the syncs that go before a record do not reach it.
-var errOtherDisk = errors.New("it is on another file system than the mirror's folder; " +
+var ErrOtherDisk = errors.New("it is on another file system than the mirror's folder; " +
 	"make the whole mirror one file system, mounted at the mirror's folder or above")
 
-// ensureDirOf makes the folder of an entry.
-func (t *Tree) ensureDirOf(ref manifest.Ref, p string) error {
-	return t.into(path.Dir(t.name(ref, p)), func() error { return nil })
+// EnsureDirOf makes the folder of an entry.
+func (t *Tree) EnsureDirOf(ref manifest.Ref, p string) error {
+	return t.into(path.Dir(t.Name(ref, p)), func() error { return nil })
 }
 
 func (t *Tree) knows(dir string) bool {
@@ -102,8 +102,8 @@ func (t *Tree) knows(dir string) bool {
 	return ok
 }
 
-// forget drops what is remembered of folders, which may have changed.
-func (t *Tree) forget() {
+// Forget drops what is remembered of folders, which may have changed.
+func (t *Tree) Forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.dirs)

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -31,10 +31,10 @@ func (e *SymlinkError) Error() string {
 // Unwrap makes errors.Is(err, manifest.ErrUnsafePath) true.
 func (e *SymlinkError) Unwrap() error { return manifest.ErrUnsafePath }
 
-// symlinkAt returns a *SymlinkError for the first symlink on the way to a name of the
+// SymlinkAt returns a *SymlinkError for the first symlink on the way to a name of the
 // mirror, or at its end, where file says that there should be a file. What cannot be
 // looked at is none.
-func (t *Tree) symlinkAt(name string, file bool) error {
+func (t *Tree) SymlinkAt(name string, file bool) error {
 	parts := strings.Split(name, "/")
 	for i := range parts {
 		at := path.Join(parts[:i+1]...)
@@ -49,13 +49,13 @@ func (t *Tree) symlinkAt(name string, file bool) error {
 	return nil
 }
 
-// unlessSymlink is the error of reading a file of the mirror, or what explains it: a
+// UnlessSymlink is the error of reading a file of the mirror, or what explains it: a
 // symlink on the way, which may lead anywhere.
-func (t *Tree) unlessSymlink(name string, err error) error {
+func (t *Tree) UnlessSymlink(name string, err error) error {
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if link := t.symlinkAt(name, true); link != nil {
+	if link := t.SymlinkAt(name, true); link != nil {
 		return link
 	}
 	return err

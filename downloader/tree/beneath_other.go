@@ -1,6 +1,6 @@
 //go:build !linux
 
-package downloader
+package tree
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ func (t *Tree) openRaw(name string) (*os.File, error) {
 	return t.unfinished.OpenFile(name, os.O_RDWR|os.O_CREATE, t.options.FileMode)
 }
 
-func (t *Tree) setTime(f *partialFile, modified time.Time) error {
+func (t *Tree) setTime(f *Partial, modified time.Time) error {
 	return t.partials.Chtimes(f.name, modified, modified)
 }
 

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"os"
@@ -58,8 +58,8 @@ func otherCase(r rune) rune {
 	return unicode.ToUpper(r)
 }
 
-// collides reports whether two names that a manifest has are one here.
-func (t *Tree) collides(c manifest.Collision) bool {
+// Collides reports whether two names that a manifest has are one here.
+func (t *Tree) Collides(c manifest.Collision) bool {
 	switch {
 	case c.Identical:
 		return true

@@ -1,4 +1,4 @@
-package downloader_test
+package tree_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
 
@@ -15,7 +15,7 @@ func TestInspectGroundLeavesNothingBehind(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(made, store.Dir), 0o700))
 	for path, folder := range map[string]string{bare: bare, filepath.Join(bare, "physionet.org", "files"): bare, made: made} {
 		before := names(t, folder)
-		g, err := downloader.InspectGround(path)
+		g, err := tree.InspectGround(path)
 		if err != nil || g.Folder != folder || g.Free.Bytes == 0 {
 			t.Errorf("InspectGround(%s) = %+v, %v, want the folder %s and its room", path, g, err, folder)
 		}
@@ -45,7 +45,7 @@ func TestInspectGroundThatCannotBeWritten(t *testing.T) {
 		paths = append(paths, locked, filepath.Join(locked, "mirror"))
 	}
 	for _, path := range paths {
-		if g, err := downloader.InspectGround(path); err == nil {
+		if g, err := tree.InspectGround(path); err == nil {
 			t.Errorf("InspectGround(%s) = %+v, want an error", path, g)
 		}
 	}

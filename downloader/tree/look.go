@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -84,8 +84,8 @@ func openToLook(mirror string) (root *os.Root, at, ground string, empty bool, er
 	return root, at, ground, true, err
 }
 
-// openManifest opens a kept manifest by its digest.
-func (t *Tree) openManifest(d manifest.Digest) (*os.File, error) {
+// OpenManifest opens a kept manifest by its digest.
+func (t *Tree) OpenManifest(d manifest.Digest) (*os.File, error) {
 	f, err := t.manifests.Open(d.String())
 	if errors.Is(err, fs.ErrNotExist) && t.kept != nil {
 		return t.kept.Open(d.String())

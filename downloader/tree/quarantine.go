@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func asidePlace(ref manifest.Ref, p, from string) (folder, name string) {
 	if ref == (manifest.Ref{}) {
 		return quarantineDir + "/unknown", path.Base(from)
 	}
-	return quarantineDir + "/" + versionDir(ref), p
+	return quarantineDir + "/" + VersionDir(ref), p
 }
 
 // noteMove remembers the folders of a move. A new folder's own name is in the one above.

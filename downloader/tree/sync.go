@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -43,10 +43,10 @@ func ParseDurability(s string) (Durability, error) {
 	return "", fmt.Errorf("%q is not group, file or none", s)
 }
 
-// syncing makes durable what a pass writes. Each pass has its own, made before its
+// Session makes durable what a pass writes. Each pass has its own, made before its
 // first byte: the kernel tells an open file of each failure to write once, and who
 // shares one with another pass does not hear of its own.
-type syncing struct {
+type Session struct {
 	t      *Tree
 	folder *os.File // the mirror's
 
@@ -54,26 +54,33 @@ type syncing struct {
 	failed error // the first failure: from then on nobody knows what is durable
 }
 
-// openSyncing begins to listen for failures to write. Close it.
-func (t *Tree) openSyncing() (*syncing, error) {
-	folder, err := os.Open(t.path)
-	return &syncing{t: t, folder: folder}, err
+// Placed is a file of a version to be made durable.
+type Placed struct {
+	Path string // of its entry
+	// Partial has its bytes while it is not in its place, nil when it is.
+	Partial *Partial
 }
 
-// close ends that, when the pass has no file open any more. What the kernel has to say
+// OpenSession begins to listen for failures to write. Close it.
+func (t *Tree) OpenSession() (*Session, error) {
+	folder, err := os.Open(t.path)
+	return &Session{t: t, folder: folder}, err
+}
+
+// Close ends that, when the pass has no file open any more. What the kernel has to say
 // of a failure is taken note of, so that it does not tell the next pass.
-func (s *syncing) close() {
+func (s *Session) Close() {
 	if s.failed != nil {
 		_ = durable.SyncFS(s.folder)
 	}
 	_ = s.folder.Close() // opened for reading only
 }
 
-// sync makes the bytes of a batch durable, and the names of an earlier batch
+// Sync makes the bytes of a batch durable, and the names of an earlier batch
 // that is renamed and of what was moved aside, as the mirror's durability says. After
 // an error, which all later calls return too, what was not durable before does not
 // count.
-func (s *syncing) sync(ref manifest.Ref, batch, renamed []*committed) error {
+func (s *Session) Sync(ref manifest.Ref, batch, renamed []Placed) error {
 	t := s.t
 	if t.options.Durability == NoDurability || t.options.ReadOnly {
 		return nil
@@ -104,8 +111,8 @@ func notKept(err error) error {
 	return fmt.Errorf("the mirror's disk did not keep what was written to it: %w", err)
 }
 
-// fail has all later calls of sync return an error of another sync.
-func (s *syncing) fail(err error) {
+// Fail has all later calls of sync return an error of another sync.
+func (s *Session) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed == nil {
@@ -139,9 +146,9 @@ func (m *moves) take() []string {
 	return dirs
 }
 
-// syncMoves makes durable that files were moved aside: before a record goes that says
+// SyncMoves makes durable that files were moved aside: before a record goes that says
 // that they are not ours, or their place is another's.
-func (t *Tree) syncMoves() error {
+func (t *Tree) SyncMoves() error {
 	if t.options.Durability == NoDurability {
 		return nil
 	}
@@ -165,9 +172,9 @@ func (t *Tree) syncMoved(dir string) error {
 	return err
 }
 
-// syncData makes the bytes of a partial durable for a checkpoint. One that failed
+// SyncData makes the bytes of a partial durable for a checkpoint. One that failed
 // once fails always: the kernel has forgotten by then what it could not write.
-func (t *Tree) syncData(f *partialFile) error {
+func (t *Tree) SyncData(f *Partial) error {
 	if t.options.Durability == NoDurability {
 		return nil
 	}
@@ -177,19 +184,19 @@ func (t *Tree) syncData(f *partialFile) error {
 	return f.unsynced
 }
 
-// readAnew has a file that was left here be read from the disk. What the kernel has to
+// ReadAnew has a file that was left here be read from the disk. What the kernel has to
 // say of writing it is about the process that wrote it, and heard here, so that the next
 // sync is about what is written now.
-func (t *Tree) readAnew(f *os.File) {
+func (t *Tree) ReadAnew(f *os.File) {
 	if t.options.Durability != NoDurability {
 		_ = durable.SyncData(f)
 	}
 	durable.Forget(f)
 }
 
-// startWriteback lets the disk begin with the bytes of a file that is whole, so
+// StartWriteback lets the disk begin with the bytes of a file that is whole, so
 // that the next sync does not find all of them at once.
-func (t *Tree) startWriteback(f *os.File) {
+func (t *Tree) StartWriteback(f *os.File) {
 	if t.options.Durability != NoDurability {
 		durable.StartWriteback(f)
 	}
@@ -197,7 +204,7 @@ func (t *Tree) startWriteback(f *os.File) {
 
 // syncEach makes a batch's bytes and an earlier batch's names durable, file by
 // file and folder by folder, many at a time: on a file server each takes a trip.
-func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed, moved []string) error {
+func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []Placed, moved []string) error {
 	const atOnce = 32
 	work := make(chan func() error)
 	var wg sync.WaitGroup
@@ -215,21 +222,21 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []*committed, moved []s
 		})
 	}
 	for _, f := range batch {
-		name := t.name(ref, f.entry.Path)
+		name := t.Name(ref, f.Path)
 		switch {
-		case f.partial == nil:
-		case f.partial.isNameless():
-			work <- f.partial.Sync
+		case f.Partial == nil:
+		case f.Partial.IsNameless():
+			work <- f.Partial.Sync
 			continue
 		default:
-			name = partialDir + "/" + f.partial.name
+			name = partialDir + "/" + f.Partial.name
 		}
 		work <- func() error { return t.syncFile(name) }
 	}
 	dirs := map[string]bool{}
 	for _, f := range renamed {
 		// A new folder's own name is in the folder above it, up to the mirror.
-		for dir := path.Dir(t.name(ref, f.entry.Path)); !dirs[dir]; dir = path.Dir(dir) {
+		for dir := path.Dir(t.Name(ref, f.Path)); !dirs[dir]; dir = path.Dir(dir) {
 			dirs[dir] = true
 		}
 	}

@@ -1,4 +1,16 @@
-package downloader
+// Package tree is the mirror on disk: where an entry's file and its partial lie, how a
+// partial gets its final name, what is moved to quarantine, and what makes bytes and
+// names survive a power cut. It knows no source and decides nothing: what is to be
+// fetched, committed or moved aside is the downloader's part.
+//
+//	<mirror>/<dataset>/<version>/<path>     the files, verified
+//	<mirror>/.mimicsync/partial/            unfinished files, named by the digest they must have
+//	<mirror>/.mimicsync/manifests/          the manifests in effect and former ones, by digest
+//	<mirror>/.mimicsync/quarantine/         what did not match its manifest
+//
+// Manifests and listings come from outside and are hostile: nothing is written outside
+// the mirror, through a symlink, or to another file system than the mirror's.
+package tree
 
 import (
 	"cmp"
@@ -25,8 +37,8 @@ const (
 	quarantineDir = store.Dir + "/quarantine"
 )
 
-// TreeOptions say how a Tree treats the mirror's file system.
-type TreeOptions struct {
+// Options say how a Tree treats the mirror's file system.
+type Options struct {
 	// FileMode and DirMode are the permissions of what it makes, whatever the
 	// umask is; zero means 0600 and 0700: it is patient data.
 	FileMode, DirMode fs.FileMode
@@ -44,6 +56,14 @@ type TreeOptions struct {
 	ReadOnly bool
 	// Durability is what is done against a power cut; empty means GroupDurability.
 	Durability Durability
+	// Quirks are what a test has the Tree meet. The zero value is that of production.
+	Quirks Quirks
+}
+
+// Quirks are those of a kernel or a file system that the machine of a test lacks.
+type Quirks struct {
+	NoOpenat2 bool // openat2(2) is missing, as before Linux 5.6
+	DropsEnds bool // dots and spaces at the end of a name do not count, as on FAT
 }
 
 const (
@@ -59,7 +79,7 @@ type Tree struct {
 	root    *os.Root
 	path    string
 	ground  string // a folder on the disk of the mirror: itself, unless there is none yet
-	options TreeOptions
+	options Options
 	// spare has the manifests of a Tree that is ReadOnly; empty says that the mirror at
 	// path stands in for one that is not there. Both are removed at the end.
 	spare string
@@ -83,6 +103,8 @@ type Tree struct {
 	copies      atomic.Int64 // made so far, see createCopy
 	// groupSync says that one call makes all durable, see durable.GroupSync.
 	groupSync bool
+	// noOpenat2 says that the kernel lacks openat2(2), or that a container filters it.
+	noOpenat2 atomic.Bool
 	moves     moves
 	// foldsCase says that names are the same here that differ only by case, and
 	// dropsEnds that dots or spaces at their end do not count.
@@ -92,10 +114,11 @@ type Tree struct {
 	dirs map[string]struct{} // folders known to exist; bounded, see ensureDir
 }
 
-// OpenTree opens the mirror at path, which must exist. Close it.
-func OpenTree(path string, o TreeOptions) (*Tree, error) {
+// Open opens the mirror at path, which must exist. Close it.
+func Open(path string, o Options) (*Tree, error) {
 	o.FileMode, o.DirMode = cmp.Or(o.FileMode, defaultFileMode), cmp.Or(o.DirMode, defaultDirMode)
-	t := &Tree{path: path, ground: path, options: o, dirs: map[string]struct{}{}, nameless: nameless{made: map[*partialFile]time.Time{}}}
+	t := &Tree{path: path, ground: path, options: o, dirs: map[string]struct{}{}, nameless: nameless{made: map[*Partial]time.Time{}}}
+	t.noOpenat2.Store(o.Quirks.NoOpenat2)
 	var err error
 	prepare := t.prepare
 	if o.ReadOnly {
@@ -118,6 +141,7 @@ func (t *Tree) prepare() error {
 		return err
 	}
 	t.foldsCase, t.dropsEnds = t.probeNames()
+	t.dropsEnds = t.dropsEnds || t.options.Quirks.DropsEnds
 	if err := t.openFolders(); err != nil {
 		return err
 	}
@@ -209,22 +233,22 @@ func (t *Tree) Present() error {
 	return nil
 }
 
-// versionDir is where the files of a version lie, relative to the mirror.
-func versionDir(ref manifest.Ref) string { return ref.Dataset + "/" + ref.Version }
+// VersionDir is where the files of a version lie, relative to the mirror.
+func VersionDir(ref manifest.Ref) string { return ref.Dataset + "/" + ref.Version }
 
-// name is the place of an entry, relative to the mirror. p has passed
+// Name is the place of an entry, relative to the mirror. p has passed
 // manifest.CheckPath.
-func (t *Tree) name(ref manifest.Ref, p string) string { return versionDir(ref) + "/" + p }
+func (t *Tree) Name(ref manifest.Ref, p string) string { return VersionDir(ref) + "/" + p }
 
-// stat looks at an entry's file without following a symlink at its end. It
+// Stat looks at an entry's file without following a symlink at its end. It
 // goes by the plain path: looking does no harm, and costs a fifth.
-func (t *Tree) stat(ref manifest.Ref, p string) (fs.FileInfo, error) {
-	return os.Lstat(t.path + string(filepath.Separator) + filepath.FromSlash(t.name(ref, p)))
+func (t *Tree) Stat(ref manifest.Ref, p string) (fs.FileInfo, error) {
+	return os.Lstat(t.path + string(filepath.Separator) + filepath.FromSlash(t.Name(ref, p)))
 }
 
-// has reports whether the version has any file beside its manifest.
-func (t *Tree) has(ref manifest.Ref) bool {
-	dir := versionDir(ref)
+// Has reports whether the version has any file beside its manifest.
+func (t *Tree) Has(ref manifest.Ref) bool {
+	dir := VersionDir(ref)
 	if fi, err := t.root.Stat(dir); err != nil || !fi.IsDir() { // to open a FIFO would wait for a writer
 		return false
 	}
@@ -246,23 +270,23 @@ func (t *Tree) lstatRoot(name string) (isDir, isLink bool, err error) {
 	return fi.IsDir(), fi.Mode()&fs.ModeSymlink != 0, nil
 }
 
-// matches reports whether a file is still as its record says. A record keeps no
+// Matches reports whether a file is still as its record says. A record keeps no
 // more of a time than its UnixNano.
-func matches(fi fs.FileInfo, r store.Record) bool {
+func Matches(fi fs.FileInfo, r store.Record) bool {
 	return !r.Lost && fi.Mode().IsRegular() && fi.Size() == r.Size && fi.ModTime().UnixNano() == r.ModTime.UnixNano()
 }
 
-// place moves a finished partial to an entry's place. One that had no name is
+// Place moves a finished partial to an entry's place. One that had no name is
 // closed. A file that has come there meanwhile is somebody's: it is moved to
 // quarantine first, and aside is its new place.
-func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) (aside string, err error) {
-	to := t.name(ref, p)
+func (t *Tree) Place(f *Partial, ref manifest.Ref, p string) (aside string, err error) {
+	to := t.Name(ref, p)
 	err = t.into(path.Dir(to), func() error {
 		ok, err := t.placeNameless(f, to)
 		if ok || err != nil {
 			return err
 		}
-		if err := t.keepPartial(f); err != nil {
+		if err := t.KeepPartial(f); err != nil {
 			return err
 		}
 		if fi, err := t.root.Lstat(to); err == nil && fi.Mode().IsRegular() {
@@ -275,9 +299,9 @@ func (t *Tree) place(f *partialFile, ref manifest.Ref, p string) (aside string, 
 	return aside, err
 }
 
-// link gives a file of the mirror a second name, at an entry's place.
-func (t *Tree) link(from string, ref manifest.Ref, p string) error {
-	to := t.name(ref, p)
+// Link gives a file of the mirror a second name, at an entry's place.
+func (t *Tree) Link(from string, ref manifest.Ref, p string) error {
+	to := t.Name(ref, p)
 	return t.into(path.Dir(to), func() error { return t.linkFile(from, to) })
 }
 
@@ -302,8 +326,8 @@ func (t *Tree) copyFile(from, to string) error {
 	return errors.Join(err, dst.Close())
 }
 
-// free asks for the room on the mirror's disk.
-func (t *Tree) free() (durable.Space, error) { return durable.Free(t.ground) }
+// Free asks for the room on the mirror's disk.
+func (t *Tree) Free() (durable.Space, error) { return durable.Free(t.ground) }
 
 // syncFile makes the bytes of a file of the mirror durable.
 func (t *Tree) syncFile(name string) error {

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -62,48 +62,48 @@ func (t *Tree) isOurs(f *os.File) bool {
 	return err == nil && fi.Mode().IsRegular() && t.unfinished.Believes(durable.Owner(fi)) && (runtime.GOOS == "windows" || durable.Links(fi) == 1)
 }
 
-// openPartial opens the unfinished file of a digest, and makes it if need be.
-func (t *Tree) openPartial(d manifest.Digest) (*partialFile, error) {
+// OpenPartial opens the unfinished file of a digest, and makes it if need be.
+func (t *Tree) OpenPartial(d manifest.Digest) (*Partial, error) {
 	f, err := t.openFile(d.String(), 0)
-	return &partialFile{File: f, digest: d, name: d.String()}, err
+	return &Partial{File: f, Digest: d, name: d.String()}, err
 }
 
-// createNamed makes it anew.
-func (t *Tree) createNamed(d manifest.Digest) (*partialFile, error) {
+// CreateNamed makes it anew.
+func (t *Tree) CreateNamed(d manifest.Digest) (*Partial, error) {
 	f, err := t.openFile(d.String(), os.O_TRUNC)
-	return &partialFile{File: f, digest: d, name: d.String()}, err
+	return &Partial{File: f, Digest: d, name: d.String()}, err
 }
 
-// createCopy makes an unfinished file for a copy of what the mirror has. It has a
+// CreateCopy makes an unfinished file for a copy of what the mirror has. It has a
 // name of its own: of thousands of equal files, none waits for the commit of the one
 // before. One that a crash leaves is removed, see strays.
-func (t *Tree) createCopy(d manifest.Digest) (*partialFile, error) {
+func (t *Tree) CreateCopy(d manifest.Digest) (*Partial, error) {
 	name := fmt.Sprintf("%v.copy.%d", d, t.copies.Add(1))
 	f, err := t.openFile(name, os.O_TRUNC)
-	return &partialFile{File: f, digest: d, name: name}, err
+	return &Partial{File: f, Digest: d, name: name}, err
 }
 
-// nameCopy puts a copy in the place of the digest's unfinished file.
-func (t *Tree) nameCopy(f *partialFile) error {
-	err := t.partials.Rename(f.name, f.digest.String())
+// NameCopy puts a copy in the place of the digest's unfinished file.
+func (t *Tree) NameCopy(f *Partial) error {
+	err := t.partials.Rename(f.name, f.Digest.String())
 	if err == nil {
-		f.name = f.digest.String()
+		f.name = f.Digest.String()
 	}
 	return err
 }
 
-// dropPartial closes the unfinished file and removes it.
-func (t *Tree) dropPartial(f *partialFile) error {
+// DropPartial closes the unfinished file and removes it.
+func (t *Tree) DropPartial(f *Partial) error {
 	err := f.Close()
-	if f.isNameless() {
+	if f.IsNameless() {
 		return err
 	}
 	return errors.Join(err, t.removeUnfinished(f.name))
 }
 
-// keepPartial leaves the finished file to a later pass, under its name.
-func (t *Tree) keepPartial(f *partialFile) error {
-	return errors.Join(t.namePartial(f), f.Close())
+// KeepPartial leaves the finished file to a later pass, under its name.
+func (t *Tree) KeepPartial(f *Partial) error {
+	return errors.Join(t.NamePartial(f), f.Close())
 }
 
 func (t *Tree) removePartial(d manifest.Digest) error { return t.removeUnfinished(d.String()) }
@@ -116,9 +116,9 @@ func (t *Tree) removeUnfinished(name string) error {
 	return err
 }
 
-// giveUpPartial removes the unfinished file that a record speaks of, or moves it to
+// GiveUpPartial removes the unfinished file that a record speaks of, or moves it to
 // quarantine if it began with bytes that are not ours.
-func (t *Tree) giveUpPartial(p store.Partial) error {
+func (t *Tree) GiveUpPartial(p store.Partial) error {
 	if p.Seed == 0 {
 		return t.removePartial(p.Digest)
 	}
@@ -126,12 +126,12 @@ func (t *Tree) giveUpPartial(p store.Partial) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, t.syncMoves())
+	return errors.Join(err, t.SyncMoves())
 }
 
-// run names what the bytes of a process outlive that dies: this run of the kernel with
+// Run names what the bytes of a process outlive that dies: this run of the kernel with
 // the disk as it is mounted. It is empty where that cannot be told.
-func (t *Tree) run() string {
+func (t *Tree) Run() string {
 	boot := durable.BootID()
 	if boot == "" {
 		return ""
@@ -139,16 +139,16 @@ func (t *Tree) run() string {
 	return boot + "/" + durable.MountID(t.folder)
 }
 
-// partialHolds reports whether there is an unfinished file of a digest with at
+// PartialHolds reports whether there is an unfinished file of a digest with at
 // least n bytes.
-func (t *Tree) partialHolds(d manifest.Digest, n int64) bool {
+func (t *Tree) PartialHolds(d manifest.Digest, n int64) bool {
 	fi, err := t.partials.Lstat(d.String())
 	return err == nil && fi.Size() >= n
 }
 
-// takeOver makes a file of the mirror the unfinished file of a digest. One that
+// TakeOver makes a file of the mirror the unfinished file of a digest. One that
 // has other names is copied: what is appended to it would show under those too.
-func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
+func (t *Tree) TakeOver(name string, d manifest.Digest, shared bool) error {
 	if !shared {
 		return t.root.Rename(name, partialName(d))
 	}
@@ -158,9 +158,9 @@ func (t *Tree) takeOver(name string, d manifest.Digest, shared bool) error {
 	return t.root.Remove(name)
 }
 
-// partialsOnDisk is how much of the disk unfinished files take already, with
+// PartialsOnDisk is how much of the disk unfinished files take already, with
 // what is reserved for them.
-func (t *Tree) partialsOnDisk() int64 {
+func (t *Tree) PartialsOnDisk() int64 {
 	entries, err := fs.ReadDir(t.partials.FS(), ".")
 	if err != nil {
 		return 0
@@ -174,10 +174,10 @@ func (t *Tree) partialsOnDisk() int64 {
 	return n
 }
 
-// stamp gives an unfinished file its group, its permissions, and the time that its
+// Stamp gives an unfinished file its group, its permissions, and the time that its
 // source says it has, so that wget -N over the same tree takes it for current, and
 // returns what the file system made of it.
-func (t *Tree) stamp(f *partialFile, modified time.Time) (fs.FileInfo, error) {
+func (t *Tree) Stamp(f *Partial, modified time.Time) (fs.FileInfo, error) {
 	if err := t.share(f.File); err != nil {
 		return nil, err
 	}
@@ -199,10 +199,10 @@ func (t *Tree) stamp(f *partialFile, modified time.Time) (fs.FileInfo, error) {
 	return fi, err
 }
 
-// strays returns the unfinished files that known does not speak of, with their
+// Strays returns the unfinished files that known does not speak of, with their
 // lengths: what a process left that died before it could record them. It removes
 // unfinished manifests and copies, and moves what else lies there to quarantine.
-func (t *Tree) strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
+func (t *Tree) Strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
 	found := map[manifest.Digest]int64{}
 	if err := t.sweep(partialDir, func(d manifest.Digest, fi fs.FileInfo) {
 		if _, ok := known[d]; !ok {

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -36,10 +36,10 @@ func (t *Tree) share(f *os.File) error {
 	return f.Chmod(t.options.FileMode)
 }
 
-// adopt gives a file that another tool brought the group and the permissions of what is
+// Adopt gives a file that another tool brought the group and the permissions of what is
 // made here: it is patient data. One that has another name stays as it is, for that may be
 // somebody's backup, and so does one of a user whose files cannot be changed.
-func (t *Tree) adopt(name string, seen fs.FileInfo) error {
+func (t *Tree) Adopt(name string, seen fs.FileInfo) error {
 	if durable.Links(seen) > 1 || t.options.Group == 0 && seen.Mode().Perm() == t.options.FileMode {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -8,7 +8,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,13 +21,12 @@ import (
 // openat2(2) reaches the folder in one, and the kernel refuses symlinks and
 // escapes. Where it is missing (before Linux 5.6, or filtered by a container),
 // os.Root does the work.
-var noOpenat2 atomic.Bool
 
 // parent opens the folder of a name in the mirror without following a symlink,
 // and to write to, where resolve says so, not on another disk. ok is false where
 // openat2 is missing.
 func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) {
-	if noOpenat2.Load() {
+	if t.noOpenat2.Load() {
 		return 0, false, nil
 	}
 	how := unix.OpenHow{
@@ -44,12 +42,12 @@ func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) 
 	}
 	switch {
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EINVAL):
-		noOpenat2.Store(true)
+		t.noOpenat2.Store(true)
 		return 0, false, nil
 	case errors.Is(err, unix.EXDEV) && resolve&unix.RESOLVE_NO_XDEV != 0:
-		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: errOtherDisk}
+		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: ErrOtherDisk}
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
-		if link := t.symlinkAt(dir, false); link != nil {
+		if link := t.SymlinkAt(dir, false); link != nil {
 			return 0, true, link
 		}
 		return 0, true, fmt.Errorf("%w: a folder of %s leads out of the mirror", manifest.ErrUnsafePath, name)
@@ -118,13 +116,13 @@ func (t *Tree) openRaw(name string) (*os.File, error) {
 
 // setTime gives an unfinished file its time. One without a name is reached by its
 // descriptor, which takes Linux 5.8.
-func (t *Tree) setTime(f *partialFile, modified time.Time) error {
+func (t *Tree) setTime(f *Partial, modified time.Time) error {
 	ts, err := unix.TimeToTimespec(modified)
 	if err != nil {
 		return err
 	}
 	times := []unix.Timespec{ts, ts}
-	if f.isNameless() {
+	if f.IsNameless() {
 		err = unix.UtimesNanoAt(int(f.Fd()), "", times, unix.AT_EMPTY_PATH)
 	} else {
 		err = unix.UtimesNanoAt(t.partialFD, f.name, times, unix.AT_SYMLINK_NOFOLLOW)
@@ -193,7 +191,7 @@ func (t *Tree) probeNameless() bool {
 		return false
 	}
 	defer func() { _ = file.Close() }() // nothing was written to it
-	if t.setTime(&partialFile{File: file, nameless: true}, time.Now()) != nil || t.giveName(file, probe) != nil {
+	if t.setTime(&Partial{File: file, nameless: true}, time.Now()) != nil || t.giveName(file, probe) != nil {
 		return false
 	}
 	return t.partials.Remove(path.Base(probe)) == nil

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"errors"
@@ -11,21 +11,24 @@ import (
 )
 
 const (
-	// namelessMax is the size up to which a partial does without a name.
-	namelessMax = 256 << 10
+	// BatchFiles is how many files a commit makes durable at once at the most:
+	// hundreds of small ones share one sync and one transaction.
+	BatchFiles = 512
+	// NamelessMax is the size up to which a partial does without a name.
+	NamelessMax = 256 << 10
 	// namelessFiles is about how many partials of a Tree are without a name at a
 	// time: two batches, of all passes together, since each is an open file.
-	namelessFiles = 2 * batchFiles
+	namelessFiles = 2 * BatchFiles
 	// namelessAge is how long one may be. It is named within twice that, so that
-	// a kill costs what came in the last 2 seconds and no more, see DESIGN
-	// promise 3, however long the disk takes for a commit.
+	// a kill costs what came in the last 2 seconds and no more, however long the disk
+	// takes for a commit.
 	namelessAge = time.Second
 )
 
 // nameless are the partials of a Tree that were made without a name and are open.
 type nameless struct {
 	mu   sync.Mutex
-	made map[*partialFile]time.Time
+	made map[*Partial]time.Time
 }
 
 // full reports whether the next partial had better have a name.
@@ -35,23 +38,23 @@ func (n *nameless) full() bool {
 	return len(n.made) >= namelessFiles
 }
 
-func (n *nameless) add(f *partialFile) {
+func (n *nameless) add(f *Partial) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.made[f] = time.Now()
 }
 
-func (n *nameless) remove(f *partialFile) {
+func (n *nameless) remove(f *Partial) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.made, f)
 }
 
 // old returns those that were made a while ago.
-func (n *nameless) old() []*partialFile {
+func (n *nameless) old() []*Partial {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var old []*partialFile
+	var old []*Partial
 	for f, made := range n.made {
 		if time.Since(made) >= namelessAge {
 			old = append(old, f)
@@ -60,35 +63,35 @@ func (n *nameless) old() []*partialFile {
 	return old
 }
 
-// createPartial makes the unfinished file of a digest anew: at once in the folder
+// CreatePartial makes the unfinished file of a digest anew: at once in the folder
 // of its entry and without a name, where that is possible. A small file then is
 // named once, and not in a folder that thousands of others go through, and its
 // inode lies near those of its neighbours.
-func (t *Tree) createPartial(d manifest.Digest, ref manifest.Ref, p string) (*partialFile, error) {
+func (t *Tree) CreatePartial(d manifest.Digest, ref manifest.Ref, p string) (*Partial, error) {
 	if t.canNameless && !t.nameless.full() {
-		if file, err := t.createNameless(t.name(ref, p)); err == nil {
-			f := &partialFile{File: file, digest: d, name: d.String(), nameless: true, among: &t.nameless}
+		if file, err := t.createNameless(t.Name(ref, p)); err == nil {
+			f := &Partial{File: file, Digest: d, name: d.String(), nameless: true, among: &t.nameless}
 			t.nameless.add(f)
 			return f, nil
 		}
 	}
-	return t.createNamed(d)
+	return t.CreateNamed(d)
 }
 
-// namePartial gives the unfinished file its name, if it has none and is open. A
+// NamePartial gives the unfinished file its name, if it has none and is open. A
 // file that has it is one that nobody knows of any more.
-func (t *Tree) namePartial(f *partialFile) error {
+func (t *Tree) NamePartial(f *Partial) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.nameless || f.closed {
 		return nil
 	}
-	err := t.giveName(f.File, partialName(f.digest))
+	err := t.giveName(f.File, partialName(f.Digest))
 	if errors.Is(err, fs.ErrExist) {
-		if err := t.removePartial(f.digest); err != nil {
+		if err := t.removePartial(f.Digest); err != nil {
 			return err
 		}
-		err = t.giveName(f.File, partialName(f.digest))
+		err = t.giveName(f.File, partialName(f.Digest))
 	}
 	if err == nil {
 		f.nameless = false
@@ -98,7 +101,7 @@ func (t *Tree) namePartial(f *partialFile) error {
 
 // placeNameless gives a file without a name its place in the mirror, and closes
 // it. ok is false if it has a name, or another file the place: a rename takes that.
-func (t *Tree) placeNameless(f *partialFile, to string) (ok bool, err error) {
+func (t *Tree) placeNameless(f *Partial, to string) (ok bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.nameless {
@@ -114,8 +117,8 @@ func (t *Tree) placeNameless(f *partialFile, to string) (ok bool, err error) {
 	return true, f.close()
 }
 
-// nameOld names what has waited for its commit for long, until stop is closed.
-func (t *Tree) nameOld(stop <-chan struct{}) {
+// NameOld names what has waited for its commit for long, until stop is closed.
+func (t *Tree) NameOld(stop <-chan struct{}) {
 	tick := time.NewTicker(namelessAge)
 	defer tick.Stop()
 	for {
@@ -125,16 +128,16 @@ func (t *Tree) nameOld(stop <-chan struct{}) {
 		case <-tick.C:
 		}
 		for _, f := range t.nameless.old() {
-			_ = t.namePartial(f) // the commit will say what is the matter
+			_ = t.NamePartial(f) // the commit will say what is the matter
 		}
 	}
 }
 
-// partialFile is the open unfinished file of a digest.
-type partialFile struct {
+// Partial is the open unfinished file of a digest.
+type Partial struct {
 	*os.File
 
-	digest manifest.Digest
+	Digest manifest.Digest
 	name   string    // in the folder of unfinished files, once it has one
 	among  *nameless // nil for one that was made with its name
 	// unsynced is why its bytes could not be made durable. Of the one that syncs it.
@@ -149,14 +152,14 @@ type partialFile struct {
 }
 
 // Close closes the file, if it is not closed yet.
-func (f *partialFile) Close() error {
+func (f *Partial) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.close()
 }
 
 // close is Close for who holds f.mu.
-func (f *partialFile) close() error {
+func (f *Partial) close() error {
 	if f.closed {
 		return nil
 	}
@@ -167,11 +170,11 @@ func (f *partialFile) close() error {
 	return f.File.Close()
 }
 
-// isCopy reports whether it is of no use to who fetches the digest: the mirror has
+// IsCopy reports whether it is of no use to who fetches the digest: the mirror has
 // those bytes.
-func (f *partialFile) isCopy() bool { return f.name != f.digest.String() }
+func (f *Partial) IsCopy() bool { return f.name != f.Digest.String() }
 
-func (f *partialFile) isNameless() bool {
+func (f *Partial) IsNameless() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nameless

@@ -1,4 +1,4 @@
-package downloader
+package tree
 
 import (
 	"cmp"
@@ -15,10 +15,10 @@ import (
 
 func manifestName(d manifest.Digest) string { return manifestDir + "/" + d.String() }
 
-// manifestIntact reports whether the kept copy of a manifest still has its
+// ManifestIntact reports whether the kept copy of a manifest still has its
 // digest.
-func (t *Tree) manifestIntact(d manifest.Digest) bool {
-	f, err := t.openManifest(d)
+func (t *Tree) ManifestIntact(d manifest.Digest) bool {
+	f, err := t.OpenManifest(d)
 	return err == nil && hasDigest(f, d)
 }
 
@@ -32,9 +32,9 @@ func hasDigest(f *os.File, d manifest.Digest) bool {
 	return manifest.Digest(sum.Sum(nil)) == d
 }
 
-// keepManifest makes a fetched manifest durable under its digest. It closes the file
+// KeepManifest makes a fetched manifest durable under its digest. It closes the file
 // first: Windows does not rename one that is open.
-func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
+func (t *Tree) KeepManifest(f *os.File, d manifest.Digest) error {
 	if !t.options.ReadOnly {
 		if err := t.share(f); err != nil {
 			return err
@@ -52,9 +52,9 @@ func (t *Tree) keepManifest(f *os.File, d manifest.Digest) error {
 	return durable.SyncRoot(t.manifests.Root())
 }
 
-// newManifest makes the file of a manifest that is to be kept. drop closes it, and
+// NewManifest makes the file of a manifest that is to be kept. drop closes it, and
 // removes it unless it was kept.
-func (t *Tree) newManifest() (f *os.File, drop func(), err error) {
+func (t *Tree) NewManifest() (f *os.File, drop func(), err error) {
 	f, name, err := durable.CreateTempIn(t.manifests.Root(), "new.")
 	return f, func() {
 		_ = f.Close()
@@ -62,23 +62,23 @@ func (t *Tree) newManifest() (f *os.File, drop func(), err error) {
 	}, err
 }
 
-// rescueManifest makes the manifest that the version's folder shows the kept one:
+// RescueManifest makes the manifest that the version's folder shows the kept one:
 // it is there when the kept copy was lost alone, fs.ErrNotExist if not. Who reads
 // the kept one meanwhile finds it whole.
-func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
-	shown, err := t.shows(d, ref)
+func (t *Tree) RescueManifest(d manifest.Digest, ref manifest.Ref) error {
+	shown, err := t.Shows(d, ref)
 	if err != nil {
 		return err
 	}
 	if !shown {
 		return fs.ErrNotExist
 	}
-	src, err := t.root.Open(t.name(ref, manifest.Name))
+	src, err := t.root.Open(t.Name(ref, manifest.Name))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = src.Close() }() // opened for reading only
-	f, drop, err := t.newManifest()
+	f, drop, err := t.NewManifest()
 	if err != nil {
 		return err
 	}
@@ -90,10 +90,10 @@ func (t *Tree) rescueManifest(d manifest.Digest, ref manifest.Ref) error {
 	if manifest.Digest(sum.Sum(nil)) != d { // it changed meanwhile
 		return fs.ErrNotExist
 	}
-	return t.keepManifest(f, d)
+	return t.KeepManifest(f, d)
 }
 
-func (t *Tree) dropManifest(d manifest.Digest) error {
+func (t *Tree) DropManifest(d manifest.Digest) error {
 	err := t.manifests.Root().Remove(d.String())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -101,9 +101,9 @@ func (t *Tree) dropManifest(d manifest.Digest) error {
 	return err
 }
 
-// shows reports whether the SHA256SUMS.txt in the version's folder is a manifest.
-func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
-	name := t.name(ref, manifest.Name)
+// Shows reports whether the SHA256SUMS.txt in the version's folder is a manifest.
+func (t *Tree) Shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
+	name := t.Name(ref, manifest.Name)
 	fi, err := t.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -118,14 +118,14 @@ func (t *Tree) shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 	return hasDigest(f, d), nil
 }
 
-// showManifest puts the manifest in force into the version's folder, where
+// ShowManifest puts the manifest in force into the version's folder, where
 // `sha256sum -c` looks for it: as a second name of the same file where the file
 // system has links, as a copy where not.
-func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
+func (t *Tree) ShowManifest(d manifest.Digest, ref manifest.Ref) error {
 	if t.options.ReadOnly {
 		return nil // it is seen there, or is not
 	}
-	from, to := manifestName(d), t.name(ref, manifest.Name)
+	from, to := manifestName(d), t.Name(ref, manifest.Name)
 	a, err := t.root.Stat(from)
 	if err != nil {
 		return err
@@ -140,5 +140,5 @@ func (t *Tree) showManifest(d manifest.Digest, ref manifest.Ref) error {
 			return err
 		}
 	}
-	return t.into(versionDir(ref), func() error { return t.root.Rename(fresh, to) })
+	return t.into(VersionDir(ref), func() error { return t.root.Rename(fresh, to) })
 }
