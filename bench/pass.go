@@ -14,6 +14,7 @@ import (
 	"runtime/pprof"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -84,11 +85,11 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 func passSources(ctx context.Context, from string, connections int) (source, authority downloader.Budgeted, err error) {
 	url := os.Getenv("MIMICSYNC_PHYSIONET_URL")
 	site, err := physionet.New(physionet.Options{URL: url, Find: physionet.Accounts{URL: url}.Find, Version: "bench", Connections: connections})
-	authority = downloader.Budgeted{Source: site, Budget: downloader.NewBudgetAt(connections)}
+	authority = downloader.Budgeted{Source: site, Budget: pace.NewBudgetAt(connections)}
 	if err != nil || from == physionet.Name {
 		return authority, authority, err
 	}
-	source.Budget = downloader.NewBudgetAt(connections)
+	source.Budget = pace.NewBudgetAt(connections)
 	switch from {
 	case gcs.Name:
 		source.Source, err = gcs.New(gcs.Options{Endpoint: os.Getenv(gcsVar), Anonymous: true, Connections: connections, Version: "bench"}) //nolint:contextcheck // it asks nobody

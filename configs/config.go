@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/secret"
 	"mimicsync/manifest"
@@ -121,8 +121,8 @@ func (c Config) validate(p *problems) {
 		field, value string
 		parse        func(string) error
 	}{
-		{"bwlimit", c.BWLimit, func(s string) error { _, err := downloader.ParseTimetable(s); return err }},
-		{"max_transfer", c.MaxTransfer, func(s string) error { _, err := downloader.ParseSize(s); return err }},
+		{"bwlimit", c.BWLimit, func(s string) error { _, err := pace.ParseTimetable(s); return err }},
+		{"max_transfer", c.MaxTransfer, func(s string) error { _, err := pace.ParseSize(s); return err }},
 		{"max_duration", c.MaxDuration, func(s string) error { _, err := ParseMaxDuration(s); return err }},
 		{"max_cost", c.MaxCost, func(s string) error { _, err := ParseCost(s); return err }},
 		{"durability", c.Durability, func(s string) error { _, err := tree.ParseDurability(s); return err }},

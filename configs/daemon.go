@@ -13,7 +13,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/notify"
-	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 )
 
@@ -134,7 +134,7 @@ func (c Config) DaemonScrub() (daemon.Scrub, error) {
 		s.MaxAge = time.Duration(*c.Scrub.MaxAge)
 	}
 	var err error
-	if s.Rate, err = downloader.ParseSize(cmp.Or(c.Scrub.Rate, DefaultScrubRate)); err != nil {
+	if s.Rate, err = pace.ParseSize(cmp.Or(c.Scrub.Rate, DefaultScrubRate)); err != nil {
 		return s, err
 	}
 	if expression := c.Scrub.Schedule; expression != "" && expression != Off {
@@ -161,7 +161,7 @@ func (c Config) validateDaemon(p *problems) {
 	p.zone("timezone", c.Timezone)
 	p.schedule("schedule", c.Schedule)
 	p.schedule("scrub.schedule", c.Scrub.Schedule)
-	if _, err := downloader.ParseSize(cmp.Or(c.Scrub.Rate, Off)); err != nil {
+	if _, err := pace.ParseSize(cmp.Or(c.Scrub.Rate, Off)); err != nil {
 		p.at("scrub.rate", "%w", err)
 	}
 	named := map[string]int{}

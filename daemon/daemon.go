@@ -37,6 +37,7 @@ import (
 
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/internal/durable"
 	"mimicsync/store"
 )
@@ -59,7 +60,7 @@ type Options struct {
 	Program   string // the program's version
 	Mirror    string // root folder of the mirror
 	Syncer    *downloader.Syncer
-	Bandwidth *downloader.Bandwidth // gets the limit of the Settings; nil: there is none
+	Bandwidth *pace.Bandwidth // gets the limit of the Settings; nil: there is none
 	Settings  Settings
 	// Load reads the settings anew, for Reload. The notes are what changed and
 	// needs a restart, in sentences. It is nil where there is no configuration.

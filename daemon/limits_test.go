@@ -7,6 +7,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -103,7 +104,7 @@ type cloud struct{ *library }
 func (cloud) Name() string { return "cloud" }
 
 func (c cloud) budgeted() downloader.Budgeted {
-	return downloader.Budgeted{Source: c, Budget: downloader.NewBudget(1), Price: func(manifest.Ref) downloader.Price {
+	return downloader.Budgeted{Source: c, Budget: pace.NewBudget(1), Price: func(manifest.Ref) downloader.Price {
 		return downloader.Price{PerGB: 1000e6}
 	}}
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 )
 
@@ -154,14 +154,14 @@ func (d *Daemon) Cancel(id int64) error {
 // limit is how much may be received.
 type limit struct {
 	text      string
-	timetable downloader.Timetable
+	timetable pace.Timetable
 }
 
 func parseLimit(text string) (limit, error) {
 	if text == "" {
 		return limit{}, nil
 	}
-	timetable, err := downloader.ParseTimetable(text)
+	timetable, err := pace.ParseTimetable(text)
 	return limit{text, timetable}, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
 
@@ -25,7 +26,8 @@ func (b Budgeted) Open(ctx context.Context, r source.Request) (*source.Object, e
 func (b Budgeted) open(ctx context.Context, r source.Request, unanswered int) (*source.Object, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &ask{b: b.Budget, cancel: cancel}
-	a.beside, a.limit = b.Budget.asks(b.Source, unanswered)
+	idler, _ := b.Source.(source.Idler)
+	a.beside, a.limit = b.Budget.Asks(idler, unanswered)
 	object, err := b.Source.Open(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:              func(string) { a.begin() },
 		GotConn:              func(i httptrace.GotConnInfo) { a.connected(i.Reused) },
@@ -38,9 +40,9 @@ func (b Budgeted) open(ctx context.Context, r source.Request, unanswered int) (*
 		cancel(nil)
 		return nil, a.explain(err, cause)
 	}
-	b.Budget.bodies(1)
+	b.Budget.Bodies(1)
 	object.Body = &answer{ReadCloser: object.Body, over: func() {
-		b.Budget.bodies(-1)
+		b.Budget.Bodies(-1)
 		cancel(nil)
 	}}
 	return object, nil
@@ -84,7 +86,7 @@ func (e *UnansweredError) Unwrap() error { return ErrStalled }
 // ask is a request whose answer has not begun. One Open may make several, one
 // after the other.
 type ask struct {
-	b      *Budget
+	b      *pace.Budget
 	cancel context.CancelCauseFunc
 	beside int           // others that were waited for when it began
 	limit  time.Duration // for the first byte of its answer
@@ -100,7 +102,7 @@ type ask struct {
 func (a *ask) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if again := !a.begun.IsZero() && a.wholly; again && !a.b.mayRepeat() {
+	if again := !a.begun.IsZero() && a.wholly; again && !a.b.MayRepeat() {
 		a.cancel(errHungUp)
 	}
 	a.begun, a.sent, a.reused, a.wholly = time.Now(), time.Time{}, false, false
@@ -141,7 +143,7 @@ func (a *ask) answered() {
 		if sent.IsZero() { // an answer that came before the request was out
 			sent = now
 		}
-		a.b.replied(now, now.Sub(a.begun), now.Sub(sent), a.beside, a.reused)
+		a.b.Replied(now, now.Sub(a.begun), now.Sub(sent), a.beside, a.reused)
 		a.begun = time.Time{}
 	}
 }
@@ -164,141 +166,5 @@ func (a *ask) explain(err, cause error) error {
 	if a.begun.IsZero() || !errors.Is(cause, errUnanswered) && !errors.Is(cause, ErrStalled) {
 		return err
 	}
-	return &UnansweredError{After: time.Since(a.begun), Reused: a.reused, Silent: a.b.unanswered(a.begun)}
-}
-
-// replies is what a Budget knows of answers before their bodies. Guarded by it.
-type replies struct {
-	bodies  int              // requests that are answered, with a body on its way
-	slowest [2]time.Duration // first byte of the time since turned, and of that before it
-	turned  time.Time
-	first   time.Duration // that of a new connection, lately
-	at      time.Time     // of the last
-	silent  int           // requests in a row that were not answered
-	// repeated is how many in a row were to be repeated as their connection was closed.
-	repeated int
-}
-
-const (
-	// leastReply is the least time that is left for the first byte of an answer,
-	// and replyTimes how many times the slowest of the last minutes.
-	leastReply = 5 * time.Second
-	replyTimes = 4
-	// unknownReply is that time for a host that has answered nobody yet.
-	unknownReply = 15 * time.Second
-	replyWindow  = time.Minute
-)
-
-// asks returns how many others are waited for, and how long to wait for an answer
-// that was given up so many times before.
-func (b *Budget) asks(src source.Source, before int) (beside int, limit time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if idler, ok := src.(source.Idler); ok {
-		b.surplus.idler = idler
-	}
-	r := &b.replies
-	r.turn(time.Now())
-	limit = max(replyTimes*max(r.slowest[0], r.slowest[1]), leastReply)
-	if r.at.IsZero() {
-		before, limit = max(before, r.silent), unknownReply
-	}
-	return max(b.used-r.bodies-1, 0), limit << min(before, 6)
-}
-
-func (r *replies) turn(now time.Time) {
-	switch since := now.Sub(r.turned); {
-	case since > 2*replyWindow:
-		r.slowest, r.turned = [2]time.Duration{}, now
-	case since > replyWindow:
-		r.slowest, r.turned = [2]time.Duration{0, r.slowest[0]}, now
-	}
-}
-
-// replied notes that an answer began: how long after its connection was asked
-// for, and after the request was sent.
-func (b *Budget) replied(now time.Time, begun, sent time.Duration, beside int, reused bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.contact = now
-	r := &b.replies
-	r.turn(now)
-	r.slowest[0] = max(r.slowest[0], begun)
-	r.at, r.silent, r.repeated = now, 0, 0
-	switch {
-	case reused:
-	case r.first == 0:
-		r.first = begun
-	default:
-		r.first = (3*r.first + begun) / 4
-	}
-	b.manners.answered(now, sent, beside, b.limit)
-	b.admit()
-}
-
-// mayRepeat reports whether a request may be repeated at once whose connection was
-// closed in place of an answer: one, until something is answered.
-func (b *Budget) mayRepeat() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.replies.repeated++
-	return b.replies.repeated <= 1
-}
-
-// unanswered notes that a request was not answered, and reports whether no other
-// was since it began.
-func (b *Budget) unanswered(begun time.Time) (silent bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.replies.silent++
-	return !b.replies.at.After(begun)
-}
-
-// bodies counts answers whose body is on its way.
-func (b *Budget) bodies(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.replies.bodies += n
-	b.admit()
-}
-
-// surplus closes connections that lie idle: a host that serves only so many may
-// have others to serve. Guarded by its Budget.
-type surplus struct {
-	idler source.Idler
-	open  int // about how many connections there are
-	most  int // in use at once since timer was set
-	timer *time.Timer
-}
-
-// surplusAfter is how long a connection lies idle before it is closed. Another one
-// costs a few round trips.
-const surplusAfter = 3 * time.Second
-
-// note keeps the count, where a connection was taken or given back.
-func (b *Budget) note() {
-	s := &b.surplus
-	s.open, s.most = max(s.open, b.used), max(s.most, b.used)
-	if b.used < s.open && s.timer == nil && s.idler != nil {
-		s.most = b.used
-		s.timer = time.AfterFunc(surplusAfter, b.closeSurplus)
-	}
-}
-
-// closeSurplus closes the idle connections if all that is done could have been
-// done with fewer.
-func (b *Budget) closeSurplus() {
-	b.mu.Lock()
-	s := &b.surplus
-	idler, less := s.idler, s.most < s.open
-	s.timer = nil
-	if less {
-		s.open = b.used
-	}
-	s.most = b.used
-	b.note()
-	b.mu.Unlock()
-	if less {
-		idler.CloseIdleConnections()
-	}
+	return &UnansweredError{After: time.Since(a.begun), Reused: a.reused, Silent: a.b.Unanswered(a.begun)}
 }

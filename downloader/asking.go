@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
 
@@ -12,7 +13,7 @@ import (
 // connection. The caller may find the host in trouble: then it is the one that
 // asks, by its request, and reports how that ended by Budget.health.asked.
 func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
-	h := &c.Budget.health
+	h := c.health
 	for {
 		if helper && !h.isWell() {
 			return false, errResting
@@ -38,7 +39,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, nil
 		}
 		if !ask { // others have found the trouble meanwhile
-			c.Budget.Release(NoAnswer, 0)
+			c.Budget.Release(pace.NoAnswer, 0)
 			continue
 		}
 		known, err := t.p.askForWhatCame(ctx, c)
@@ -64,7 +65,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 // off here, which says nothing of the host. asks means that it was to find out
 // whether the host is well, and has not.
 func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, asks bool) {
-	h := &c.Budget.health
+	h := c.health
 	switch {
 	case broken && asks:
 		h.asked(errVoid)
@@ -74,7 +75,7 @@ func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, 
 	case asks:
 		h.asked(err)
 	default:
-		h.answered(c.Name(), t.p.ref, err, c.Budget.tolerance(err), begun)
+		h.answered(c.Name(), t.p.ref, err, c.tolerance(err), begun)
 	}
 }
 
@@ -83,14 +84,14 @@ var errResting = errors.New("the host is in trouble")
 
 // tolerance is how many refusals in a row are no more than what the budget sees to:
 // each connection may hear one.
-func (b *Budget) tolerance(err error) int {
+func (b Budgeted) tolerance(err error) int {
 	switch answerOf(err) {
-	case Busy, TooFast, Closed:
+	case pace.Busy, pace.TooFast, pace.Closed:
 	default:
 		return 0
 	}
-	used, _, _ := b.Connections()
-	return used + repeatedBusy
+	used, _, _ := b.Budget.Connections()
+	return used + pace.RepeatedBusy
 }
 
 // isToTell reports whether it is the digest of the entry that tells if the host is
@@ -99,13 +100,13 @@ func (t *transfer) isToTell(c *candidate) bool {
 	t.mu.Lock()
 	size := t.meta.Size
 	t.mu.Unlock()
-	return size <= wholeReference && c.Budget.health.doubtsDigests()
+	return size <= wholeReference && c.health.doubtsDigests()
 }
 
 // answerAsked says what the digest tells of the host, if it was to tell.
 func (t *transfer) answerAsked(err error) {
 	if t.asks {
 		t.asks = false
-		t.source().Budget.health.asked(err)
+		t.source().health.asked(err)
 	}
 }

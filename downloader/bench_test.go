@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/downloader/tree"
@@ -36,7 +37,7 @@ func benchSyncer(b *testing.B, source source.Source) (*downloader.Syncer, func()
 	must(b, err)
 	tree, err := tree.Open(dir, tree.Options{})
 	must(b, err)
-	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(16)}}})
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(16)}}})
 	must(b, err)
 	return syncer, func() {
 		must(b, tree.Close())

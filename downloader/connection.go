@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 )
@@ -51,7 +52,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if asks {
 		dog.first = func() {
 			if told = !t.isToTell(c); told {
-				c.Budget.health.asked(nil)
+				c.health.asked(nil)
 			}
 		}
 	}
@@ -61,9 +62,9 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		g = nil
 	}
 	if g == nil { // others were faster
-		c.Budget.Release(NoAnswer, 0)
+		c.Budget.Release(pace.NoAnswer, 0)
 		if asks {
-			c.Budget.health.asked(errVoid)
+			c.health.asked(errVoid)
 		}
 		return nil
 	}

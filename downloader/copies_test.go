@@ -19,6 +19,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
@@ -72,7 +73,7 @@ func newAmazon(t testing.TB, setup func(*lookalike.S3), files ...lookalike.Gener
 		Locations: map[manifest.Ref]s3.Location{demo: {URL: "s3://demo-copy/", Anonymous: true}},
 	})
 	must(t, err)
-	a.source = downloader.Budgeted{Source: source, Budget: downloader.NewBudget(4)}
+	a.source = downloader.Budgeted{Source: source, Budget: pace.NewBudget(4)}
 	return a
 }
 
@@ -84,7 +85,7 @@ func newGoogle(t testing.TB, o gcs.Options, b lookalike.Bucket, files ...lookali
 	o.Endpoint, o.Connections, o.Version = serve(t, g.GCS), 4, "test"
 	source, err := gcs.New(o)
 	must(t, err)
-	g.source = downloader.Budgeted{Source: source, Budget: downloader.NewBudget(4)}
+	g.source = downloader.Budgeted{Source: source, Budget: pace.NewBudget(4)}
 	return g
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -53,16 +54,16 @@ var (
 )
 
 // answerOfStatus is what a status says about how many connections its host can bear.
-func answerOfStatus(e *source.StatusError) Answer {
+func answerOfStatus(e *source.StatusError) pace.Answer {
 	switch {
 	case e.Code == http.StatusTooManyRequests:
-		return TooFast
+		return pace.TooFast
 	case e.Code == http.StatusServiceUnavailable:
-		return Busy
+		return pace.Busy
 	case e.Code >= 500:
-		return Sick
+		return pace.Sick
 	}
-	return Bare // it brought nothing, and says nothing about the number of connections
+	return pace.Bare // it brought nothing, and says nothing about the number of connections
 }
 
 // MismatchError means that all bytes of an object came and are not the entry's.

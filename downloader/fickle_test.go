@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/downloader/tree"
@@ -148,7 +149,7 @@ func sumsOf(objects map[string][]byte) []byte {
 // budgeted are sources with connections of their own.
 func budgeted(connections int, sources ...source.Source) (all []downloader.Budgeted) {
 	for _, s := range sources {
-		all = append(all, downloader.Budgeted{Source: s, Budget: downloader.NewBudget(connections)})
+		all = append(all, downloader.Budgeted{Source: s, Budget: pace.NewBudget(connections)})
 	}
 	return all
 }

@@ -1,7 +1,6 @@
 package downloader
 
 import (
-	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -9,20 +8,6 @@ import (
 	"sync"
 	"time"
 )
-
-// Paused says why a request to the host would have to wait at this moment, and
-// until when if that is known. The reason is empty where one may start.
-func (b *Budget) Paused() (until time.Time, why string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.refusals.resume.After(time.Now()):
-		return b.refusals.resume, fmt.Sprintf("it refused %d requests in a row and asked for a pause", b.refusals.inRow)
-	case len(b.waiting) > 0 && b.used >= b.limit:
-		return time.Time{}, "other passes have all the connections that it allows"
-	}
-	return time.Time{}, ""
-}
 
 // askedSources are those that a pass asks for its manifest, and for the rest.
 type askedSources struct {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -28,17 +29,17 @@ func (n named) Name() string { return n.name }
 // own, and waits all the same.
 func TestAPauseOfTheHostIsAWaitOfEveryPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(1)
+		b := pace.NewBudget(1)
 		p := new(Progress)
 		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: b}, nil)
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("before any refusal: %+v", got)
 		}
-		for range repeatedBusy + 1 {
+		for range pace.RepeatedBusy + 1 {
 			if err := b.Acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			b.Release(TooFast, 25*time.Minute)
+			b.Release(pace.TooFast, 25*time.Minute)
 			time.Sleep(time.Second)
 		}
 		began := time.Now()
@@ -67,12 +68,12 @@ func TestAPauseOfTheHostIsAWaitOfEveryPass(t *testing.T) {
 // What is free at one source is not waited for at another.
 func TestAPassIsHeldOnlyIfAllItsSourcesAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		busy, free := NewBudget(1), NewBudget(1)
+		busy, free := pace.NewBudget(1), pace.NewBudget(1)
 		if err := busy.Acquire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		go func() { _ = busy.Acquire(t.Context()) }() // and another one waits
-		defer busy.Release(NoAnswer, 0)
+		defer busy.Release(pace.NoAnswer, 0)
 		synctest.Wait()
 		p := new(Progress)
 		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free},

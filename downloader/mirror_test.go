@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -51,7 +52,7 @@ func (s *site) source(t testing.TB, user physionet.Credentials, connections int)
 	t.Helper()
 	source, err := physionet.New(physionet.Options{URL: s.url, Credentials: user, Version: "test", Connections: connections})
 	must(t, err)
-	return downloader.Budgeted{Source: source, Budget: downloader.NewBudget(connections)}
+	return downloader.Budgeted{Source: source, Budget: pace.NewBudget(connections)}
 }
 
 // rig is one mirror with everything to run passes over it.
@@ -62,7 +63,7 @@ type rig struct {
 	tree    *tree.Tree
 	store   *store.Store
 	syncer  *downloader.Syncer
-	budget  *downloader.Budget
+	budget  *pace.Budget
 	arrived *downloader.Progress // of the last pass
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
 
@@ -55,7 +56,7 @@ func outcomeOf(err error) string {
 		return "not_found"
 	case errors.As(err, &access):
 		return "denied"
-	case errors.As(err, &status) && (answerOfStatus(status) == Busy || answerOfStatus(status) == TooFast):
+	case errors.As(err, &status) && (answerOfStatus(status) == pace.Busy || answerOfStatus(status) == pace.TooFast):
 		return "refused"
 	}
 	return "error"

@@ -60,7 +60,7 @@ func (p *pass) sayScarce(ctx context.Context, err error) {
 		p.s.Logger.WarnContext(ctx, "too many open files: fewer connections", "dataset", p.ref.String(), "err", err)
 	}
 	for _, c := range p.sources {
-		c.Budget.outOfFiles()
+		c.Budget.OutOfFiles()
 	}
 }
 
@@ -122,16 +122,4 @@ func (r *room) shrink(now time.Time) {
 	}
 	r.shrunk, r.done = now, 0
 	r.allowed = max(r.inside/2, 1)
-}
-
-// outOfFiles closes connections that lie idle, and takes one from the limit.
-func (b *Budget) outOfFiles() {
-	b.mu.Lock()
-	b.refuse(time.Now(), NoFile, 0)
-	b.surplus.open = b.used
-	idler := b.surplus.idler
-	b.mu.Unlock()
-	if idler != nil {
-		idler.CloseIdleConnections()
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
@@ -48,7 +49,7 @@ func TestAPassGoesOnWithFewOpenFiles(t *testing.T) {
 		objects[fmt.Sprintf("d%d/%d", i%3, i)] = noise(byte(i), 3000+i)
 	}
 	source := &crowded{river: newRiver(objects, func(string, int, time.Time) float64 { return 1e6 })}
-	budget := downloader.NewBudgetAt(60)
+	budget := pace.NewBudgetAt(60)
 	var before unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
 	open, err := os.ReadDir("/proc/self/fd")

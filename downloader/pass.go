@@ -156,7 +156,7 @@ func (p *pass) compare(ctx context.Context) error {
 func (p *pass) remember(e *surveyed) {
 	authority := p.s.authority()
 	if e.record.Size > 0 && p.version.Manifest.Source == authority.Name() && p.tally.report.AuthorityErr == nil {
-		authority.Budget.health.present(authority.Name(), p.ref, e.Entry, e.record.Size)
+		authority.health.present(authority.Name(), p.ref, e.Entry, e.record.Size)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -22,10 +23,10 @@ import (
 
 // insist runs attempts under a new patience and returns how many there were,
 // how long it took, and the last error.
-func insist(t *testing.T, b *Budget, attempt func(n int) (bool, error)) (tries int, took time.Duration, err error) {
+func insist(t *testing.T, b *pace.Budget, attempt func(n int) (bool, error)) (tries int, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
-	err = newPatience(b).persist(t.Context(), func() (bool, error) {
+	err = newPatience(b, new(health)).persist(t.Context(), func() (bool, error) {
 		tries++
 		return attempt(tries)
 	}, func(error, time.Duration) {})
@@ -59,7 +60,7 @@ func TestPatienceCountsTries(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tries, took, err := insist(t, NewBudget(1), always(tt.err))
+				tries, took, err := insist(t, pace.NewBudget(1), always(tt.err))
 				if tries != tt.tries || took < tt.atLeast || took > tt.atMost {
 					t.Errorf("%d tries in %v, want %d in %v to %v", tries, took, tt.tries, tt.atLeast, tt.atMost)
 				}
@@ -75,7 +76,7 @@ func TestPatienceCountsTries(t *testing.T) {
 // long as each attempt brings the file forward.
 func TestPatienceIsRestoredByProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries, _, err := insist(t, NewBudget(1), func(n int) (bool, error) {
+		tries, _, err := insist(t, pace.NewBudget(1), func(n int) (bool, error) {
 			if n == 500 {
 				return true, nil
 			}
@@ -90,7 +91,7 @@ func TestPatienceIsRestoredByProgress(t *testing.T) {
 // Wrong bytes are not excused by the progress of bringing them.
 func TestPatienceWithWrongBytesIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries, _, err := insist(t, NewBudget(1), func(int) (bool, error) { return true, &MismatchError{} })
+		tries, _, err := insist(t, pace.NewBudget(1), func(int) (bool, error) { return true, &MismatchError{} })
 		if tries != maxWrong || err == nil {
 			t.Errorf("%d tries, %v, want %d", tries, err, maxWrong)
 		}
@@ -101,7 +102,7 @@ func TestPatienceWithWrongBytesIsShort(t *testing.T) {
 func TestPatienceWaitsForAServerThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, took, err := insist(t, NewBudget(1), func(int) (bool, error) {
+		_, took, err := insist(t, pace.NewBudget(1), func(int) (bool, error) {
 			if time.Since(start) < 20*time.Minute {
 				return false, refused
 			}
@@ -115,7 +116,7 @@ func TestPatienceWaitsForAServerThatIsAway(t *testing.T) {
 
 func TestPatienceEndsWithTheOutageLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, took, err := insist(t, NewBudget(1), always(refused))
+		_, took, err := insist(t, pace.NewBudget(1), always(refused))
 		if !errors.Is(err, ErrUnreachable) || took < outageLimit || took > outageLimit+3*time.Minute {
 			t.Errorf("persist = %v after %v, want %v after %v", err, took, ErrUnreachable, outageLimit)
 		}
@@ -126,7 +127,7 @@ func TestPatienceEndsWithTheOutageLimit(t *testing.T) {
 // outage has just begun.
 func TestPatienceCountsAnOutageFromItsBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(1)
+		b := pace.NewBudget(1)
 		time.Sleep(24 * time.Hour)
 		tries, _, err := insist(t, b, func(n int) (bool, error) {
 			if n < 3 {
@@ -145,7 +146,7 @@ func TestPatienceEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) })
 		start := time.Now()
-		err := newPatience(NewBudget(1)).persist(ctx, func() (bool, error) {
+		err := newPatience(pace.NewBudget(1), new(health)).persist(ctx, func() (bool, error) {
 			return false, &source.StatusError{Code: 503, RetryAfter: time.Hour}
 		}, func(error, time.Duration) {})
 		if !errors.Is(err, ErrInterrupted) || time.Since(start) != time.Second {

@@ -75,7 +75,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	}
 	if known && p.version.Manifest.Digest != former.Digest {
 		for _, c := range p.sources {
-			c.Budget.health.renewed(p.ref)
+			c.health.renewed(p.ref)
 		}
 	}
 	if p.selection.All() {
@@ -141,7 +141,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 	})
 	switch {
 	case err == nil, errors.Is(err, source.ErrNotModified):
-		b.Budget.health.list(b.Name(), p.ref)
+		b.health.list(b.Name(), p.ref)
 		return nil
 	case errors.Is(err, source.ErrNotExist):
 		return fmt.Errorf("%w: %s has no %s for %s: %w", ErrManifest, b.Name(), manifest.Name, p.ref, err)
@@ -152,10 +152,10 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 // patienceFor is that for what a pass cannot begin without: it ends by the clock,
 // and not after a number of tries.
 func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
-	patience := newPatience(b.Budget)
+	patience := newPatience(b.Budget, b.health)
 	patience.outage, patience.byClock = s.Patience, true
 	patience.MaxInterval = 15 * time.Second
-	patience.served = func() bool { return b.Budget.health.letIn(b.Name(), ref) }
+	patience.served = func() bool { return b.health.letIn(b.Name(), ref) }
 	return patience
 }
 

@@ -118,7 +118,7 @@ func (p *pass) stillThere(ctx context.Context, c *candidate) error {
 		c.whole = true
 	}
 	p.tally.mu.Unlock()
-	if _, came := c.Budget.health.served(c.Name(), p.ref); !ask || came {
+	if _, came := c.health.served(c.Name(), p.ref); !ask || came {
 		return nil
 	}
 	ctx, dog := watch(ctx, p.s.IdleTimeout)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -115,7 +116,7 @@ func classify(err error) (verdict, Reason) {
 		return wrong, ReasonSize
 	case errors.As(err, &size):
 		return transient, ReasonSize
-	case errors.As(err, &status) && answerOfStatus(status) == TooFast:
+	case errors.As(err, &status) && answerOfStatus(status) == pace.TooFast:
 		return early, ReasonNetwork
 	case isCertificate(err):
 		return barred, ReasonNetwork
@@ -169,7 +170,8 @@ func isLocal(err error) bool {
 // An attempt that brought bytes forward starts it anew.
 type patience struct {
 	*backoff.ExponentialBackOff
-	budget *Budget
+	budget *pace.Budget
+	health *health
 	outage time.Duration
 	// byClock means that no trouble counts but by the time that it lasts.
 	byClock bool
@@ -188,10 +190,11 @@ type patience struct {
 	down    time.Time // the host has been away since, zero while it is not
 }
 
-func newPatience(b *Budget) *patience {
+func newPatience(b *pace.Budget, h *health) *patience {
 	return &patience{
 		ExponentialBackOff: newWaits(500 * time.Millisecond),
 		budget:             b,
+		health:             h,
 		outage:             outageLimit,
 	}
 }
@@ -218,7 +221,7 @@ func (p *patience) judge(err error, progress bool) error {
 	}
 	v := p.verdict(err)
 	p.pause = retryAfter(err)
-	if !p.byClock && (isTrouble(err) || v == doubtful) && !p.budget.health.isWell() { // it is the host's failure, and it is waited for there
+	if !p.byClock && (isTrouble(err) || v == doubtful) && !p.health.isWell() { // it is the host's failure, and it is waited for there
 		p.Reset()
 		p.pause, p.resting = 0, true
 		return err
@@ -249,7 +252,7 @@ func (p *patience) judge(err error, progress bool) error {
 		p.granted = min(p.granted+p.pause, outageLimit)
 	case wrong:
 		p.wrong++
-		if p.budget.health.isProven() { // once more is enough
+		if p.health.isProven() { // once more is enough
 			p.wrong++
 		}
 	case doubtful:
@@ -274,7 +277,7 @@ func (p *patience) verdict(err error) verdict {
 	if v == permanent && !p.byClock && p.sole && errors.Is(err, source.ErrNotExist) {
 		v = doubtful // in every case, also before anything came
 	}
-	if !p.byClock && (v == doubtful || errors.Is(err, source.ErrWebPage)) && p.budget.health.isProven() {
+	if !p.byClock && (v == doubtful || errors.Is(err, source.ErrWebPage)) && p.health.isProven() {
 		return permanent
 	}
 	switch {

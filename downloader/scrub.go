@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 )
@@ -41,7 +42,7 @@ func newThrottle(perSecond int64, most int) *throttle {
 	if perSecond == 0 {
 		return nil
 	}
-	burst := max(most, int(turn.Seconds()*float64(perSecond)))
+	burst := max(most, int(pace.Turn.Seconds()*float64(perSecond)))
 	return &throttle{rate.NewLimiter(rate.Limit(perSecond), burst)}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -18,9 +19,33 @@ import (
 type Budgeted struct {
 	source.Source
 
-	Budget *Budget // of the source's host, shared by all that talk to it
+	Budget *pace.Budget // of the source's host, shared by all that talk to it
 	// Price is what its reader pays for a version; nothing if nil.
 	Price func(manifest.Ref) Price
+
+	health *health // of the source's host, as Budget; set by New
+}
+
+// withHealth returns sources that know how their hosts are: those that share a budget
+// share that, too.
+func withHealth(sources []Budgeted, authority *Budgeted) ([]Budgeted, *Budgeted) {
+	hosts := map[*pace.Budget]*health{}
+	of := func(b Budgeted) Budgeted {
+		if hosts[b.Budget] == nil {
+			hosts[b.Budget] = new(health)
+		}
+		b.health = hosts[b.Budget]
+		return b
+	}
+	all := make([]Budgeted, len(sources))
+	for i, b := range sources {
+		all[i] = of(b)
+	}
+	if authority != nil {
+		b := of(*authority)
+		authority = &b
+	}
+	return all, authority
 }
 
 // release gives a connection back, and tells the budget and the observer how it
@@ -40,22 +65,22 @@ func (b Budgeted) release(err error) {
 }
 
 // answerOf is what the end of a request says of the number of connections.
-func answerOf(err error) Answer {
+func answerOf(err error) pace.Answer {
 	var status *source.StatusError
 	var access *source.AccessError
 	switch {
 	case err == nil:
-		return Good
+		return pace.Good
 	case errors.As(err, &status):
 		return answerOfStatus(status)
 	case errors.As(err, &access), errors.Is(err, source.ErrNotExist), errors.Is(err, source.ErrNotModified), errors.Is(err, source.ErrRange), errors.Is(err, source.ErrChanged):
-		return Bare
+		return pace.Bare
 	case isOutOfFiles(err):
-		return NoFile
+		return pace.NoFile
 	case isTurnedAway(err):
-		return Closed
+		return pace.Closed
 	}
-	return NoAnswer
+	return pace.NoAnswer
 }
 
 // isTurnedAway reports whether a host did not take a connection, did not answer on

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
@@ -256,7 +257,7 @@ func TestAnAbsurdLengthEndsNoPass(t *testing.T) {
 					objects[f.Path] = content(t, f)
 				}
 				source := boaster{sourcetest.NewMemory(demo, objects), tt.published}
-				r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(2)}}})
+				r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(2)}}})
 				report := r.pull()
 				wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Fetched: 2, Failed: 1})
 				if got := reasonOf(report, "a"); got != string(tt.reason) {

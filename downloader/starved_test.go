@@ -13,6 +13,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/store"
 )
@@ -20,7 +21,7 @@ import (
 // named is the site with a number of connections that a person has named.
 func (s *site) named(t testing.TB, connections int) []downloader.Budgeted {
 	b := s.source(t, physionet.Credentials{}, connections)
-	b.Budget = downloader.NewBudgetAt(connections)
+	b.Budget = pace.NewBudgetAt(connections)
 	return []downloader.Budgeted{b}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
@@ -83,7 +84,7 @@ func noise(seed byte, n int) []byte {
 // pullFrom is a pass over a river, which must end complete.
 func pullFrom(t *testing.T, v *river, connections int) (took time.Duration, report *downloader.Report) {
 	t.Helper()
-	budget := downloader.NewBudgetAt(connections)
+	budget := pace.NewBudgetAt(connections)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: v, Budget: budget}}, log: io.Discard})
 	start := time.Now()
 	report, err := r.run(t.Context(), demo, new(downloader.Progress))

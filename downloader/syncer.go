@@ -131,6 +131,7 @@ func New(o Options) (*Syncer, error) {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
+	o.Sources, o.Authority = withHealth(o.Sources, o.Authority)
 	s := &Syncer{
 		Options: o,
 		boot:    o.Tree.Run(),
@@ -174,7 +175,7 @@ func (s *Syncer) Renew() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
 		if source, ok := b.Source.(source.Renewer); ok {
 			source.Renew()
-			b.Budget.health.forget()
+			b.health.forget()
 		}
 	}
 }

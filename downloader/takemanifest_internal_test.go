@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/store"
 )
 
@@ -88,7 +89,7 @@ func TestAManifestWithoutEndIsGivenUp(t *testing.T) {
 		if !errors.Is(err, ErrManifest) || errors.Is(err, errLongManifest) != test.long || body.n > test.most {
 			t.Errorf("%s: %v after %d bytes, want %v within %d", name, err, body.n, ErrManifest, test.most)
 		}
-		patience := newPatience(NewBudget(1))
+		patience := newPatience(pace.NewBudget(1), new(health))
 		patience.byClock = true
 		if v := patience.verdict(err); (v == permanent) != test.long {
 			t.Errorf("%s: verdict %d, want it asked for again: %v", name, v, !test.long)

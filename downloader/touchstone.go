@@ -164,7 +164,7 @@ func (h *health) compare(src string, ref manifest.Ref, trouble error) (reference
 // askForWhatCame asks a source for an entry that it gave before, or that the mirror
 // has from it, and for another one if that is gone. known is false if there is none.
 func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
-	h := &c.Budget.health
+	h := c.health
 	for {
 		came, ok := h.touchstone(c.Name(), p.ref)
 		if !ok {

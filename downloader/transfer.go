@@ -162,8 +162,8 @@ func (t *transfer) source() *candidate {
 // deserves: less if there is another one.
 func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
 	p, c := t.p, t.source()
-	patience := newPatience(c.Budget)
-	patience.served = func() bool { return c.Budget.health.letIn(c.Name(), p.ref) }
+	patience := newPatience(c.Budget, c.health)
+	patience.served = func() bool { return c.health.letIn(c.Name(), p.ref) }
 	patience.sole = !elsewhere
 	if elsewhere {
 		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
@@ -282,14 +282,14 @@ func (t *transfer) verify(ctx context.Context) error {
 	}
 	c := t.source()
 	if got == t.entry.Digest {
-		c.Budget.health.verified(c.Name(), t.p.ref, t.entry, size, t.begun)
+		c.health.verified(c.Name(), t.p.ref, t.entry, size, t.begun)
 		t.answerAsked(nil)
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
 	if t.pure {
-		c.Budget.health.mismatched(c.Name(), t.p.ref, mismatch)
+		c.health.mismatched(c.Name(), t.p.ref, mismatch)
 		t.answerAsked(mismatch)
 		t.p.doubtManifest(ctx, false)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 )
@@ -23,7 +24,7 @@ func (reluctant) Open(context.Context, source.Request) (*source.Object, error) {
 // A pass that waits for its manifest can be told from one that asks for it.
 func TestProgressTellsWhetherTheManifestIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		budget := downloader.NewBudgetAt(1)
+		budget := pace.NewBudgetAt(1)
 		must(t, budget.Acquire(t.Context())) // another pass has the only connection
 		source := reluctant{sourcetest.NewMemory(demo, nil)}
 		r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: budget}}})
@@ -42,7 +43,7 @@ func TestProgressTellsWhetherTheManifestIsAskedFor(t *testing.T) {
 			}
 		}
 		want("without a connection", 0, 0)
-		budget.Release(downloader.NoAnswer, 0)
+		budget.Release(pace.NoAnswer, 0)
 		want("with one", 1, 0)
 		time.Sleep(11 * time.Second)
 		want("before it tries again", 0, 1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
 
@@ -79,7 +80,7 @@ func (t *transfer) judgeRange(err error, r source.Request) error {
 	switch {
 	case !isTrouble(err) && !errors.Is(err, source.ErrNotExist) || isUnreachable(err):
 		return err
-	case isStatus && (answerOfStatus(status) == TooFast || answerOfStatus(status) == Busy && r.Length > 0): // so many parts at once may be too many
+	case isStatus && (answerOfStatus(status) == pace.TooFast || answerOfStatus(status) == pace.Busy && r.Length > 0): // so many parts at once may be too many
 		return err
 	case errors.Is(err, source.ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++

@@ -10,7 +10,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 )
 
@@ -141,7 +141,7 @@ func (a *app) cancel(ctx context.Context, client *api.Client, args []string) err
 }
 
 func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string) error {
-	if _, err := downloader.ParseTimetable(args[0]); err != nil {
+	if _, err := pace.ParseTimetable(args[0]); err != nil {
 		return &usageError{err, "see: mimicsync daemon bwlimit --help"}
 	}
 	if err := client.BWLimit(ctx, args[0]); err != nil {

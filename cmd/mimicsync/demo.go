@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -103,7 +104,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	a.physionetURL, a.credentials = site.url, &physionet.Credentials{User: "demo", Password: "demo", From: "the demo"}
 	a.idleTimeout = 1500 * time.Millisecond
 	a.include, a.exclude, a.state, a.connections = nil, nil, "", 0
-	a.limits = limits{bandwidth: downloader.NewBandwidth(nil)}
+	a.limits = limits{bandwidth: pace.NewBandwidth(nil)}
 	m, err := a.openMirror(ctx, "demo", true)
 	if err != nil {
 		return err

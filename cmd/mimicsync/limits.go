@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/tree"
 )
 
@@ -16,11 +17,11 @@ import (
 type limits struct {
 	bwlimit, maxTransfer, maxDuration, maxCost, durability string
 
-	bandwidth *downloader.Bandwidth // of all connections of the process
-	transfer  int64                 // bytes of entries, 0: no limit
-	duration  time.Duration         // 0: no limit
-	cost      *downloader.Money     // nil: no limit
-	syncs     tree.Durability       // empty: the default
+	bandwidth *pace.Bandwidth   // of all connections of the process
+	transfer  int64             // bytes of entries, 0: no limit
+	duration  time.Duration     // 0: no limit
+	cost      *downloader.Money // nil: no limit
+	syncs     tree.Durability   // empty: the default
 }
 
 func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
@@ -36,12 +37,12 @@ func (l *limits) passFlags(f *pflag.FlagSet) {
 
 // settle reads the limits, of which file fills in what was not given.
 func (l *limits) settle(file configs.Config) error {
-	timetable, err := downloader.ParseTimetable(first(l.bwlimit, file.BWLimit, "off"))
+	timetable, err := pace.ParseTimetable(first(l.bwlimit, file.BWLimit, "off"))
 	if err != nil {
 		return usagef("--bwlimit: %w", err)
 	}
-	l.bandwidth = downloader.NewBandwidth(timetable)
-	if l.transfer, err = downloader.ParseSize(first(l.maxTransfer, file.MaxTransfer, "off")); err != nil {
+	l.bandwidth = pace.NewBandwidth(timetable)
+	if l.transfer, err = pace.ParseSize(first(l.maxTransfer, file.MaxTransfer, "off")); err != nil {
 		return usagef("--max-transfer: %w", err)
 	}
 	if l.duration, err = configs.ParseMaxDuration(first(l.maxDuration, file.MaxDuration, configs.Off)); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -24,7 +25,7 @@ type mirror struct {
 	store   *store.Store
 	tree    *tree.Tree
 	syncer  *downloader.Syncer
-	budgets []*downloader.Budget // of the sources
+	budgets []*pace.Budget // of the sources
 }
 
 // openMirror opens the mirror for a command, and makes it if create is set.

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 )
 
 // meter measures rates over the last while.
@@ -36,7 +37,7 @@ type plain struct {
 	w       io.Writer
 	title   string
 	meter   *meter
-	budgets []*downloader.Budget
+	budgets []*pace.Budget
 	watch   watch
 
 	due   time.Time       // the next line, if there is no news before
@@ -56,7 +57,7 @@ func amountsOf(p *downloader.Progress) amounts {
 	return amounts{p.Phase.Load(), p.Total.Load(), p.Done.Load(), p.Failed.Load(), p.Examined.Load(), p.Fetched.Load()}
 }
 
-func newPlain(w io.Writer, title string, p *downloader.Progress, budgets []*downloader.Budget) *plain {
+func newPlain(w io.Writer, title string, p *downloader.Progress, budgets []*pace.Budget) *plain {
 	return &plain{w: w, title: title, meter: newMeter(p), budgets: budgets, watch: watch{p: p}, due: time.Now().Add(plainEvery)}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 )
 
 const (
@@ -45,7 +46,7 @@ func (a *app) progressStyle() string {
 }
 
 // show draws the progress of a pass until stop is called.
-func (u *ui) show(style, title string, p *downloader.Progress, budgets []*downloader.Budget) (stop func()) {
+func (u *ui) show(style, title string, p *downloader.Progress, budgets []*pace.Budget) (stop func()) {
 	every := barEvery
 	var d display
 	switch style {

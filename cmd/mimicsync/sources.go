@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -90,12 +91,12 @@ func (a *app) budgeted(ctx context.Context, name string, open func(connections i
 	if err != nil {
 		return downloader.Budgeted{}, err
 	}
-	b := downloader.Budgeted{Source: source, Budget: downloader.NewBudget(connections)}
+	b := downloader.Budgeted{Source: source, Budget: pace.NewBudget(connections)}
 	if b.Price, err = a.price(source); err != nil {
 		return downloader.Budgeted{}, &configError{err}
 	}
 	if named > 0 {
-		b.Budget = downloader.NewBudgetAt(connections)
+		b.Budget = pace.NewBudgetAt(connections)
 	}
 	return b, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -43,7 +44,7 @@ damaged, and so reads all of it; the old one is kept beside it.`,
 				return usagef("--rebuild makes the state of all datasets anew: leave out %s", args[0])
 			}
 			var err error
-			if a.readRate, err = downloader.ParseSize(rate); err != nil {
+			if a.readRate, err = pace.ParseSize(rate); err != nil {
 				return usagef("--rate: %w", err)
 			}
 			return a.verify(cmd.Context(), args, repair, rebuild)

@@ -11,6 +11,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/store"
@@ -49,11 +50,11 @@ func newLab(t *testing.T) *lab {
 	must(t, err)
 	t.Cleanup(func() { must(t, errors.Join(tree.Close(), state.Close())) })
 	syncer, err := downloader.New(downloader.Options{
-		Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(2)}},
+		Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(2)}},
 	})
 	must(t, err)
 	l.daemon, err = daemon.New(daemon.Options{
-		Program: "test", Mirror: l.dir, Syncer: syncer, Bandwidth: downloader.NewBandwidth(nil),
+		Program: "test", Mirror: l.dir, Syncer: syncer, Bandwidth: pace.NewBandwidth(nil),
 		Load: func() (daemon.Settings, []string, error) {
 			return l.settings, []string{"listen: it needs a restart"}, l.loadErr
 		},

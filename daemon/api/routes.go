@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -240,7 +240,7 @@ func (s *Server) bwlimit(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
-	if _, err := downloader.ParseTimetable(body.Limit); err != nil {
+	if _, err := pace.ParseTimetable(body.Limit); err != nil {
 		return &requestError{fmt.Errorf("limit: %w", err)}
 	}
 	return done(w, s.daemon.SetBWLimit(body.Limit))

@@ -15,6 +15,7 @@ import (
 	"mimicsync/daemon/dashboard"
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/store"
@@ -102,10 +103,10 @@ func daemonOf(t *testing.T, mirror, url string) *daemon.Daemon {
 	source, err := physionet.New(physionet.Options{URL: url, Version: "test", Connections: connections})
 	must(t, err)
 	syncer, err := downloader.New(downloader.Options{
-		Tree: tree, Store: s, Sources: []downloader.Budgeted{{Source: source, Budget: downloader.NewBudget(connections)}},
+		Tree: tree, Store: s, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(connections)}},
 	})
 	must(t, err)
-	d, err := daemon.New(daemon.Options{Program: "test", Mirror: mirror, Syncer: syncer, Bandwidth: downloader.NewBandwidth(nil)})
+	d, err := daemon.New(daemon.Options{Program: "test", Mirror: mirror, Syncer: syncer, Bandwidth: pace.NewBandwidth(nil)})
 	must(t, err)
 	return d
 }

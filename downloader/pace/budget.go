@@ -1,7 +1,12 @@
-package downloader
+// Package pace decides how many connections one host gets, when a request may start
+// and how fast bytes flow, for all passes of the process together: the Budget of a
+// host learns the first two from what the host answers, Bandwidth limits the last by a
+// Timetable. It knows no source and makes no request.
+package pace
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -21,7 +26,7 @@ import (
 // longer the more are waited for, see manners.go.
 //
 // The ceiling is 8 for physionet.org, whose server is small and whose users
-// saw connect time-outs at 24; see DESIGN 4.
+// saw connect time-outs at 24.
 type Budget struct {
 	mu       sync.Mutex
 	ceiling  int
@@ -34,7 +39,6 @@ type Budget struct {
 	replies  replies
 	surplus  surplus
 	refusals refusals
-	health   health
 	alarm    *time.Timer // set while only the time keeps somebody waiting
 
 	growth    growth // how the limit grows at present
@@ -59,7 +63,7 @@ const (
 	modestConnections = 8                // as many as one person may well open to any host
 	wallPatience      = 15 * time.Second // before the limit that was too much is tried again, the first time
 	maxWallPatience   = 5 * time.Minute
-	repeatedBusy      = 3 // refusals beyond those of one burst after which the whole host pauses
+	RepeatedBusy      = 3 // refusals beyond those of one burst after which the whole host pauses
 	repeatedSick      = 3 // errors of the host in a row that are taken for too many connections
 )
 
@@ -144,6 +148,20 @@ const (
 	NoFile                 // this machine has no open file left for another connection
 )
 
+// Paused says why a request to the host would have to wait at this moment, and
+// until when if that is known. The reason is empty where one may start.
+func (b *Budget) Paused() (until time.Time, why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.refusals.resume.After(time.Now()):
+		return b.refusals.resume, fmt.Sprintf("it refused %d requests in a row and asked for a pause", b.refusals.inRow)
+	case len(b.waiting) > 0 && b.used >= b.limit:
+		return time.Time{}, "other passes have all the connections that it allows"
+	}
+	return time.Time{}, ""
+}
+
 // Release gives back a connection, and says how it went and for how long the
 // host wants to be left alone by this request.
 func (b *Budget) Release(a Answer, retryAfter time.Duration) {
@@ -213,7 +231,7 @@ func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
 		r.open = b.used
 	}
 	r.inRow++
-	if r.inRow >= r.open+repeatedBusy && retryAfter > 0 {
+	if r.inRow >= r.open+RepeatedBusy && retryAfter > 0 {
 		r.resume = now.Add(retryAfter)
 	}
 	b.growth, b.probeStep = probing, 0

@@ -1,4 +1,4 @@
-package downloader
+package pace
 
 import (
 	"math/rand/v2"
@@ -20,19 +20,19 @@ func asking(t *testing.T, b *Budget, workers int, lasting, body time.Duration, f
 		wg.Go(func() {
 			for time.Now().Before(end) {
 				must(t, b.Acquire(t.Context()))
-				beside, _ := b.asks(nil, 0)
+				beside, _ := b.Asks(nil, 0)
 				others := asked.Add(1) - 1
 				sum.Add(others + 1)
 				took := first(int(others))
 				time.Sleep(took)
 				asked.Add(-1)
-				b.replied(time.Now(), took, took, beside, true)
-				b.bodies(1)
+				b.Replied(time.Now(), took, took, beside, true)
+				b.Bodies(1)
 				for range 10 {
 					time.Sleep(body / 10)
 					b.Progress(4000)
 				}
-				b.bodies(-1)
+				b.Bodies(-1)
 				b.Release(Good, 0)
 				n.Add(1)
 			}

@@ -1,4 +1,4 @@
-package downloader
+package pace
 
 import (
 	"context"
@@ -272,7 +272,7 @@ func TestBudgetForgetsAWaiterThatGaveUp(t *testing.T) {
 func TestBudgetPausesAHostThatAsksForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(4)
-		for range repeatedBusy {
+		for range RepeatedBusy {
 			must(t, b.Acquire(t.Context()))
 			b.Release(Busy, 30*time.Second)
 		}
@@ -285,7 +285,7 @@ func TestBudgetPausesAHostThatAsksForIt(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		for range repeatedBusy {
+		for range RepeatedBusy {
 			must(t, b.Acquire(t.Context()))
 			b.Release(Busy, 30*time.Second)
 		}
@@ -299,7 +299,7 @@ func TestBudgetPausesAHostThatAsksForIt(t *testing.T) {
 func TestBudgetPausesThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)
-		b.refusals.inRow = repeatedBusy - 1
+		b.refusals.inRow = RepeatedBusy - 1
 		must(t, b.Acquire(t.Context()))
 		start := time.Now()
 		admitted := make(chan time.Duration, 1)

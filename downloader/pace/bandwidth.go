@@ -1,4 +1,4 @@
-package downloader
+package pace
 
 import (
 	"context"
@@ -29,11 +29,11 @@ type Bandwidth struct {
 }
 
 const (
-	// turn is the time in which each of the connections that wait receives
+	// Turn is the time in which each of the connections that wait receives
 	// something. It bounds the wait of a read, and with it how late a change of
 	// the limit shows and how long a closed connection lingers; it is also the
 	// length of a burst after silence.
-	turn = time.Second / 4
+	Turn = time.Second / 4
 	// maxPiece bounds what one read receives under a high limit.
 	maxPiece = 64 << 10
 	// recordSize is that of a full TLS record, none of whose bytes can be used
@@ -113,14 +113,14 @@ func (b *Bandwidth) consult(now time.Time) {
 	limit := rate.Limit(allowed)
 	if old := b.limit.Load(); old == nil || old.Limit() != limit {
 		const most = 1 << 30 // fits an int everywhere
-		b.limit.Store(rate.NewLimiter(limit, int(min(turn.Seconds()*float64(allowed), most))))
+		b.limit.Store(rate.NewLimiter(limit, int(min(Turn.Seconds()*float64(allowed), most))))
 	}
 }
 
 // piece is the most that one read may receive, so that every connection has
 // its turn.
 func (b *Bandwidth) piece(limit *rate.Limiter) int {
-	share := turn.Seconds() * float64(limit.Limit()) / float64(max(b.open.Load(), 1))
+	share := Turn.Seconds() * float64(limit.Limit()) / float64(max(b.open.Load(), 1))
 	return int(min(max(share, 1), maxPiece))
 }
 
