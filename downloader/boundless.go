@@ -50,7 +50,7 @@ func (t *transfer) dropBoundless(ctx context.Context, err error) error {
 	told := t.meta.Size >= 0
 	t.mu.Unlock()
 	_, boundless := errors.AsType[*BoundlessError](err)
-	got := t.segs.have()
+	got := t.segs.Have()
 	if full := errors.Is(err, ErrNoSpace) && !told; got == 0 || !boundless && !full {
 		return err
 	}
@@ -74,7 +74,7 @@ func (t *transfer) makeRoom(ctx context.Context) error {
 	t.mu.Lock()
 	told := t.meta.Size >= 0
 	t.mu.Unlock()
-	if told || t.segs.have() == 0 || !errors.Is(context.Cause(ctx), ErrNoSpace) {
+	if told || t.segs.Have() == 0 || !errors.Is(context.Cause(ctx), ErrNoSpace) {
 		return nil
 	}
 	return t.discard(ctx, "the disk is full, and nobody says how long the file is")

@@ -85,7 +85,7 @@ func (p *pass) checkpointAll() error {
 	defer p.checkpoints.Unlock()
 	var moved []*transfer
 	for _, t := range p.checkpoints.running {
-		if t.segs.hasMoved() {
+		if t.segs.HasMoved() {
 			moved = append(moved, t)
 		}
 	}
@@ -117,7 +117,7 @@ func (p *pass) divide(t *transfer) error {
 		return err
 	}
 	t.recorded = true
-	t.digest.follow(t.file.File, t.segs.front)
+	t.digest.Follow(t.file.File, t.segs.Front)
 	return p.s.Store.PutPartials(meta)
 }
 
@@ -131,7 +131,7 @@ func (p *pass) record(transfers ...*transfer) error {
 		if err := p.s.Tree.NamePartial(t.file); err != nil {
 			return err
 		}
-		front, ahead := t.segs.record()
+		front, ahead := t.segs.Record()
 		var err error
 		if front > 0 || len(ahead) > 0 {
 			err = p.s.Tree.SyncData(t.file)

@@ -8,14 +8,12 @@ import (
 	"time"
 
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 )
 
 const (
-	// bufferSize is what a worker collects before it writes: TLS hands out at
-	// most 16 KiB a read, and writing those one by one costs a quarter.
-	bufferSize = 512 << 10
 	// flushAfter bounds how long bytes that came wait in the buffer, so that a
 	// kill loses no more on a slow line than on a fast one.
 	flushAfter = 250 * time.Millisecond
@@ -56,9 +54,9 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 			}
 		}
 	}
-	g := t.segs.take(helper, dog.cancel)
+	g := t.segs.Take(helper, dog.cancel)
 	if g != nil && t.source() != c { // from here on the owner waits for g before it turns
-		t.segs.release(g)
+		t.segs.Release(g)
 		g = nil
 	}
 	if g == nil { // others were faster
@@ -74,7 +72,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p.crowd.end(runs, err)
 	p.progress.ended(dog.source)
 	err = t.explain(err, context.Cause(watched))
-	t.segs.release(g)
+	t.segs.Release(g)
 	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)
 	p.s.release(c.Budgeted, err)
 	if errors.Is(err, errStraggler) {
@@ -86,18 +84,18 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 
 // exchangeAs asks for a segment in the way that fits to what else is here, and to who
 // asks.
-func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *watchdog, g *segment, buf []byte, helper bool) (err error) {
+func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *watchdog, g *segment.Segment, buf []byte, helper bool) (err error) {
 	switch whole := t.wantsWhole(); {
 	case whole && helper:
 		return errResting
-	case whole && !t.segs.alone():
+	case whole && !t.segs.Alone():
 		return t.revoke("the source gives it as a whole only")
 	case helper:
 		err = t.exchangePart(ctx, c, dog, g, buf)
 		if errors.Is(err, errStray) {
-			t.segs.unshare() // the owner's answer may bring all
+			t.segs.Unshare() // the owner's answer may bring all
 		}
-	case t.foreign(c) || t.segs.alone():
+	case t.foreign(c) || t.segs.Alone():
 		err = t.exchange(ctx, c, dog, g, buf)
 	default:
 		err = t.exchangePart(ctx, c, dog, g, buf)
@@ -138,10 +136,10 @@ func (t *transfer) foreign(c *candidate) bool {
 // nothing, while nobody else is at work on it. The answer may also be the whole
 // of another object. Of what another source gave, the start stays if the answer
 // fits to its last bytes.
-func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g *segment, buf []byte) error {
+func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g *segment.Segment, buf []byte) error {
 	foreign := t.foreign(c)
 	t.mu.Lock()
-	from, validator := g.at, t.meta.Validator
+	from, validator := g.At, t.meta.Validator
 	t.mu.Unlock()
 	if foreign {
 		validator = "" // another source's word
@@ -162,7 +160,7 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 		}
 		return different
 	}
-	if g.at > 0 && (errors.Is(err, source.ErrRange) || errors.Is(err, source.ErrChanged)) {
+	if g.At > 0 && (errors.Is(err, source.ErrRange) || errors.Is(err, source.ErrChanged)) {
 		return t.revoke(err.Error())
 	}
 	if err != nil {
@@ -176,9 +174,9 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 		}
 	}
 	if err = t.accept(ctx, c, object, g, from); err == nil {
-		t.segs.setSize(object.Size)
+		t.segs.SetSize(object.Size)
 		if t.open() {
-			t.segs.trim(g, firstPiece)
+			t.segs.Trim(g, segment.FirstPiece)
 		}
 		err = t.copy(object, g, dog, buf, object.Size)
 	}
@@ -190,15 +188,15 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 
 // exchangePart asks for a segment of an object whose other bytes are here or on
 // their way: it must be of the same object.
-func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog, g *segment, buf []byte) error {
+func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog, g *segment.Segment, buf []byte) error {
 	if err := t.p.divide(t); err != nil {
 		return err
 	}
 	t.mu.Lock()
 	validator, size := t.meta.Validator, t.meta.Size
 	t.mu.Unlock()
-	t.segs.trim(g, largestPiece)
-	from, length := g.at, int64(t.segs.limit(g, largestPiece+leastPiece))
+	t.segs.Trim(g, segment.LargestPiece)
+	from, length := g.At, int64(t.segs.Limit(g, segment.LargestPiece+segment.LeastPiece))
 	object, err := t.ask(ctx, c, source.Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Length: length, Validator: validator})
 	if errors.Is(err, source.ErrRange) || errors.Is(err, source.ErrChanged) {
 		return t.revoke(err.Error())
@@ -240,10 +238,10 @@ func (t *transfer) strayed(err error) error {
 // they get parts of the same object.
 func (t *transfer) open() bool {
 	t.mu.Lock()
-	ok := t.meta.Size >= splitFrom && t.meta.Validator != "" && t.stray == 0 && !t.ranges.whole
+	ok := t.meta.Size >= segment.SplitFrom && t.meta.Validator != "" && t.stray == 0 && !t.ranges.whole
 	t.mu.Unlock()
 	if ok {
-		t.segs.share()
+		t.segs.Share()
 		t.p.crowd.open(t)
 	}
 	return ok
@@ -252,7 +250,7 @@ func (t *transfer) open() bool {
 // reserve asks for the room of a big object before a byte is paid for, and
 // records the partial, so that a kill finds it.
 func (t *transfer) reserve(object *source.Object) error {
-	left := object.Size - t.segs.have()
+	left := object.Size - t.segs.Have()
 	if object.Size < 0 || left < preallocateFrom {
 		return nil
 	}
@@ -260,7 +258,7 @@ func (t *transfer) reserve(object *source.Object) error {
 	if err != nil {
 		return err
 	}
-	reserved := max(durable.Allocated(fi)-t.segs.have(), 0) // by an attempt before
+	reserved := max(durable.Allocated(fi)-t.segs.Have(), 0) // by an attempt before
 	if space, err := t.p.s.Tree.Free(); err == nil && space.Total > 0 && space.Bytes+reserved < left {
 		return t.p.tooLarge(object.Size, left-reserved, space)
 	}
@@ -290,20 +288,20 @@ func (p *pass) tooLarge(size, need int64, room durable.Space) error {
 // copy writes a body to the partial until its segment is complete. The body
 // reaches up to the byte reach, -1 when unknown; where what comes next is nobody
 // else's, the segment grows.
-func (t *transfer) copy(object *source.Object, g *segment, dog *watchdog, buf []byte, reach int64) error {
+func (t *transfer) copy(object *source.Object, g *segment.Segment, dog *watchdog, buf []byte, reach int64) error {
 	filled, flushed := 0, time.Now()
 	for {
-		room := t.segs.limit(g, len(buf))
-		if room == 0 && t.segs.extend(g, reach) {
+		room := t.segs.Limit(g, len(buf))
+		if room == 0 && t.segs.Extend(g, reach) {
 			continue
 		}
 		if room == 0 {
-			return t.end(object.Body, g.at, reach)
+			return t.end(object.Body, g.At, reach)
 		}
 		n, err := object.Body.Read(buf[filled:room])
 		filled += n
 		if reach < 0 {
-			if berr := t.withinBound(g.at + int64(filled)); berr != nil {
+			if berr := t.withinBound(g.At + int64(filled)); berr != nil {
 				return berr
 			}
 		}
@@ -326,12 +324,12 @@ func (t *transfer) copy(object *source.Object, g *segment, dog *watchdog, buf []
 }
 
 // ended judges a body that came to its end.
-func (t *transfer) ended(g *segment, size int64) error {
+func (t *transfer) ended(g *segment.Segment, size int64) error {
 	switch {
 	case size < 0:
-		t.segs.setSize(g.at)
-	case t.segs.limit(g, 1) > 0:
-		return &SizeError{Want: size, Got: g.at}
+		t.segs.SetSize(g.At)
+	case t.segs.Limit(g, 1) > 0:
+		return &SizeError{Want: size, Got: g.At}
 	}
 	return nil
 }
@@ -352,21 +350,21 @@ func (t *transfer) end(body io.Reader, at, reach int64) error {
 	return nil
 }
 
-func (t *transfer) write(g *segment, b []byte) error {
+func (t *transfer) write(g *segment.Segment, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	at := g.at
+	at := g.At
 	n, err := t.file.WriteAt(b, at)
-	t.digest.written(at, b[:n])
+	t.digest.Written(at, b[:n])
 	t.noteProgress(n)
-	since := t.segs.written(g, n)
+	since := t.segs.Written(g, n)
 	c := t.source()
 	c.Budget.Progress(n)
 	t.p.s.Observer.Received(c.Name(), int64(n))
 	t.p.progress.Fetched.Add(int64(n))
 	if err != nil {
-		return t.p.spaceError(err, max(t.meta.Size-t.segs.have(), int64(len(b)-n)))
+		return t.p.spaceError(err, max(t.meta.Size-t.segs.Have(), int64(len(b)-n)))
 	}
 	t.p.s.at("written")
 	t.p.noteWritten(t, since)

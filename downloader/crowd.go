@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/segment"
 	"mimicsync/manifest"
 )
 
@@ -182,7 +183,7 @@ func (p *pass) next(ctx context.Context, wanted *<-chan manifest.Entry) (e manif
 
 // wait waits for an entry, or for a change in the crowd.
 func (p *pass) wait(ctx context.Context, wanted *<-chan manifest.Entry, changed <-chan struct{}) (e manifest.Entry, ok bool, err error) {
-	slow := time.NewTimer(leastTime) // a transfer may also want help because its line got slow
+	slow := time.NewTimer(segment.LeastTime) // a transfer may also want help because its line got slow
 	defer slow.Stop()
 	select {
 	case e, ok = <-*wanted:

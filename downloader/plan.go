@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -135,7 +136,7 @@ func (p *pass) estimate(ctx context.Context, c *candidate) (SourcePlan, error) {
 	}
 	e.Cost = -1
 	if e.Refused == nil && (e.Bytes >= 0 || e.Price.IsFree()) {
-		e.Cost = e.Price.Cost(e.Bytes, e.Files+e.Bytes/largestPiece)
+		e.Cost = e.Price.Cost(e.Bytes, e.Files+e.Bytes/segment.LargestPiece)
 	}
 	return e, nil
 }

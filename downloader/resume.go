@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
@@ -17,8 +18,8 @@ import (
 // newTransfer opens the entry's partial and finds out how much of it is there.
 func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	t := &transfer{p: p, entry: e, digest: work.digest, started: time.Now()}
-	t.digest.reset()
-	t.segs.reset(0)
+	t.digest.Reset()
+	t.segs.Reset(0)
 	t.meta = store.Partial{Digest: e.Digest, Ref: p.ref, Path: e.Path, Size: -1}
 	known, ok := p.s.takePartial(e.Digest)
 	if !ok {
@@ -61,35 +62,35 @@ func (t *transfer) resume() error {
 	if front > t.meta.Durable {
 		t.synced = t.meta.Durable
 	}
-	t.segs.reset(front)
+	t.segs.Reset(front)
 	if n := len(t.meta.Ahead); n > 0 && t.meta.Validator != "" && t.meta.Ahead[n-1].To <= length {
-		t.segs.restore(front, t.meta.Size, t.meta.Ahead)
+		t.segs.Restore(front, t.meta.Size, t.meta.Ahead)
 	}
-	if err := t.file.Truncate(t.segs.last()); err != nil {
+	if err := t.file.Truncate(t.segs.Last()); err != nil {
 		return err
 	}
-	if have := t.segs.have(); have > 0 {
+	if have := t.segs.Have(); have > 0 {
 		t.before = have
 		t.p.expect(-have)
-		t.digest.follow(t.file.File, t.segs.front)
+		t.digest.Follow(t.file.File, t.segs.Front)
 	}
 	return nil
 }
 
 // accept makes the partial ready for an object's body: it decides whether the
 // bytes here still belong to it.
-func (t *transfer) accept(ctx context.Context, from source.Source, object *source.Object, g *segment, asked int64) error {
-	complete := object.Size >= 0 && object.Size <= g.at // then what is here has the wrong digest, or too many bytes
+func (t *transfer) accept(ctx context.Context, from source.Source, object *source.Object, g *segment.Segment, asked int64) error {
+	complete := object.Size >= 0 && object.Size <= g.At // then what is here has the wrong digest, or too many bytes
 	switch {
 	case object.Offset != 0 && object.Offset != asked:
 		return t.strayed(fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, asked))
-	case object.Offset == 0 && (asked > 0 || complete && g.at > 0):
+	case object.Offset == 0 && (asked > 0 || complete && g.At > 0):
 		if err := t.discard(ctx, "the source sent the object from its start"); err != nil {
 			return err
 		}
-	case asked < g.at && complete:
+	case asked < g.At && complete:
 		return t.misfit("what is here is as long as the object and not the same")
-	case asked < g.at:
+	case asked < g.At:
 		if err := t.compare(ctx, object.Body, g, asked); err != nil {
 			return err
 		}
@@ -116,7 +117,7 @@ func (t *transfer) forsake() error {
 	}
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
-	front, have := t.segs.front(), t.segs.have()
+	front, have := t.segs.Front(), t.segs.Have()
 	t.mu.Lock()
 	t.earlier = append(t.earlier, share{t.meta.Source, max(front-t.before, 0)})
 	t.before = front
@@ -126,7 +127,7 @@ func (t *transfer) forsake() error {
 		return nil
 	}
 	p.discarded(have - front)
-	t.segs.reset(front)
+	t.segs.Reset(front)
 	if err := t.file.Truncate(front); err != nil || !t.recorded {
 		return err
 	}
@@ -135,11 +136,11 @@ func (t *transfer) forsake() error {
 
 // compare reads the bytes that were asked for again and checks that they are
 // those that are here.
-func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, asked int64) error {
-	if g.at-asked > overlap {
+func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment.Segment, asked int64) error {
+	if g.At-asked > overlap {
 		return t.compareLong(body, g, asked)
 	}
-	fresh, here := make([]byte, g.at-asked), make([]byte, g.at-asked)
+	fresh, here := make([]byte, g.At-asked), make([]byte, g.At-asked)
 	if _, err := io.ReadFull(body, fresh); err != nil {
 		return err
 	}
@@ -161,10 +162,10 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment, aske
 
 // compareLong is compare for a source that gives the whole only: what is here may
 // be long. If it is not the start of the object, the source is asked once more.
-func (t *transfer) compareLong(body io.Reader, g *segment, asked int64) error {
+func (t *transfer) compareLong(body io.Reader, g *segment.Segment, asked int64) error {
 	fresh, here := make([]byte, overlap), make([]byte, overlap)
-	for at := asked; at < g.at; {
-		n := int(min(overlap, g.at-at))
+	for at := asked; at < g.At; {
+		n := int(min(overlap, g.At-at))
 		if _, err := io.ReadFull(body, fresh[:n]); err != nil {
 			return err
 		}
@@ -186,13 +187,13 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 	if err := p.s.Store.Lost(); err != nil { // as in abandon
 		return err
 	}
-	p.s.Logger.InfoContext(ctx, "discard what is here", "dataset", p.ref.String(), "object", t.entry.Path, "size", t.segs.have(), "reason", why)
-	have := t.segs.have()
+	p.s.Logger.InfoContext(ctx, "discard what is here", "dataset", p.ref.String(), "object", t.entry.Path, "size", t.segs.Have(), "reason", why)
+	have := t.segs.Have()
 	seed := min(t.meta.Seed, have)
 	if have > seed {
 		p.discarded(have - seed)
 	}
-	t.digest.unfollow()
+	t.digest.Unfollow()
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
 	if seed > 0 {
@@ -211,8 +212,8 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 	t.void, t.tail, t.before, t.earlier = "", false, 0, nil
 	t.mu.Unlock()
 	t.synced = 0
-	t.digest.reset()
-	t.segs.reset(0)
+	t.digest.Reset()
+	t.segs.Reset(0)
 	return t.file.Truncate(0)
 }
 
@@ -231,8 +232,8 @@ func (t *transfer) giveUp(ctx context.Context, why string) (all bool, err error)
 	t.mu.Lock()
 	tail := t.tail
 	t.mu.Unlock()
-	p, have := t.p, t.segs.have()
-	if !tail || t.synced < max(t.meta.Seed, 1) || t.segs.front() < have || have <= t.synced {
+	p, have := t.p, t.segs.Have()
+	if !tail || t.synced < max(t.meta.Seed, 1) || t.segs.Front() < have || have <= t.synced {
 		return true, t.discard(ctx, why)
 	}
 	if err := p.s.Store.Lost(); err != nil { // as in abandon
@@ -240,17 +241,17 @@ func (t *transfer) giveUp(ctx context.Context, why string) (all bool, err error)
 	}
 	p.s.Logger.InfoContext(ctx, "discard what was not synced", "dataset", p.ref.String(), "object", t.entry.Path, "size", have-t.synced, "reason", why)
 	p.discarded(have - t.synced)
-	t.digest.unfollow()
+	t.digest.Unfollow()
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
 	t.mu.Lock()
 	t.void, t.tail, t.before, t.earlier, t.meta.Ahead = "", false, t.synced, nil, nil
 	t.mu.Unlock()
-	t.digest.reset()
-	t.segs.reset(t.synced)
+	t.digest.Reset()
+	t.segs.Reset(t.synced)
 	t.synced = 0 // the next time all goes
-	t.digest.follow(t.file.File, t.segs.front)
-	if err := t.file.Truncate(t.segs.last()); err != nil || !t.recorded {
+	t.digest.Follow(t.file.File, t.segs.Front)
+	if err := t.file.Truncate(t.segs.Last()); err != nil || !t.recorded {
 		return false, err
 	}
 	return false, p.record(t)
@@ -263,7 +264,7 @@ func (t *transfer) cannotRead(err error) error {
 		return err
 	}
 	t.mu.Lock()
-	t.meta.Seed, t.tail = t.segs.have(), false
+	t.meta.Seed, t.tail = t.segs.Have(), false
 	t.mu.Unlock()
 	return t.revoke("it cannot be read: " + err.Error())
 }

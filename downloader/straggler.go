@@ -3,6 +3,7 @@ package downloader
 import (
 	"context"
 	"errors"
+	"mimicsync/downloader/segment"
 	"slices"
 	"time"
 )
@@ -28,7 +29,7 @@ type stragglers struct {
 // running is a connection with a segment.
 type running struct {
 	t    *transfer
-	g    *segment
+	g    *segment.Segment
 	c    *candidate
 	stop context.CancelCauseFunc
 
@@ -85,8 +86,8 @@ func newStragglers() stragglers {
 }
 
 // begin notes that a connection is at work; stop breaks it off.
-func (c *crowd) begin(t *transfer, g *segment, from *candidate, stop context.CancelCauseFunc) *running {
-	at, _ := t.segs.progress(g)
+func (c *crowd) begin(t *transfer, g *segment.Segment, from *candidate, stop context.CancelCauseFunc) *running {
+	at, _ := t.segs.Progress(g)
 	now := mark{time.Now(), at}
 	r := &running{t: t, g: g, c: from, stop: stop, begun: now.time, from: at, then: now, since: now}
 	c.mu.Lock()
@@ -97,7 +98,7 @@ func (c *crowd) begin(t *transfer, g *segment, from *candidate, stop context.Can
 
 // end notes how a connection has ended.
 func (c *crowd) end(r *running, err error) {
-	at, _ := r.t.segs.progress(r.g)
+	at, _ := r.t.segs.Progress(r.g)
 	elapsed := time.Since(r.begun)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +143,7 @@ func (s *stragglers) rates(now time.Time) map[*running]float64 {
 	known := map[*running]float64{}
 	due := now.Sub(s.marked) >= stragglerAge
 	for r := range s.running {
-		at, _ := r.t.segs.progress(r.g)
+		at, _ := r.t.segs.Progress(r.g)
 		if due {
 			r.then, r.since = r.since, mark{now, at}
 		}
@@ -168,7 +169,7 @@ func (c *crowd) straggler(now time.Time) (found *running, own, peers float64) {
 	}
 	for r, rate := range known {
 		usual := s.usual(r, known)
-		_, left := r.t.segs.progress(r.g)
+		_, left := r.t.segs.Progress(r.g)
 		switch {
 		case rate >= stragglerPart*usual || float64(left) < rate*stragglerLeft.Seconds():
 			r.slow = time.Time{}
@@ -232,7 +233,7 @@ func (s *stragglers) usual(r *running, known map[*running]float64) float64 {
 func (t *transfer) resumable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.stray == 0 && t.void == "" && (t.meta.Validator != "" || t.segs.have() <= overlap)
+	return t.stray == 0 && t.void == "" && (t.meta.Validator != "" || t.segs.Have() <= overlap)
 }
 
 // runStragglers breaks off connections that are far slower than others, until

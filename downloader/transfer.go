@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
@@ -19,10 +20,12 @@ import (
 // scratch is what a worker uses for one transfer after the other.
 type scratch struct {
 	buf    []byte
-	digest *digest
+	digest *segment.Digest
 }
 
-func newScratch() *scratch { return &scratch{buf: make([]byte, bufferSize), digest: newDigest()} }
+func newScratch() *scratch {
+	return &scratch{buf: make([]byte, segment.BufferSize), digest: segment.NewDigest()}
+}
 
 // transfer is one object on its way into its partial. The worker that obtains
 // its entry owns it; workers that have nothing else to do help, each with a
@@ -31,8 +34,8 @@ type transfer struct {
 	p      *pass
 	entry  manifest.Entry
 	file   *tree.Partial
-	segs   segments
-	digest *digest
+	segs   segment.List
+	digest *segment.Digest
 
 	begun  time.Time     // when the owner's last request was made
 	outage time.Duration // how long the source that is asked may be in trouble
@@ -90,11 +93,11 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done
 
 // wasWhole reports whether an earlier process had fetched the object to its end.
 func (t *transfer) wasWhole() (bool, error) {
-	front := t.segs.front()
+	front := t.segs.Front()
 	if front == 0 || t.meta.Size > front {
 		return false, nil
 	}
-	got, err := t.digest.of(t.file.File, front)
+	got, err := t.digest.Of(t.file.File, front)
 	if err != nil && durable.IsUnreadable(err) {
 		_ = t.cannotRead(err) // run begins anew
 		return false, nil
@@ -180,12 +183,12 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	defer awake()
 	err := patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
 		awake()
-		before := t.segs.have()
+		before := t.segs.Have()
 		err := t.try(ctx, buf)
 		if patience.sole && errors.Is(err, source.ErrNotExist) {
 			p.doubtManifest(ctx, false)
 		}
-		return t.segs.have() > before+overlap, err
+		return t.segs.Have() > before+overlap, err
 	}, func(err error, wait time.Duration) {
 		p.crowd.rest(1)
 		resting = true
@@ -206,7 +209,7 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 	restarted := false
 	defer t.answerAsked(errVoid) // where it has not come to its digest
 	for {
-		busy, changed := t.segs.busy()
+		busy, changed := t.segs.Busy()
 		switch why := t.voided(); {
 		case why != "" && busy:
 			// Those who are still at work have been told to stop.
@@ -220,7 +223,7 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 			}
 			restarted = all
 			continue
-		case t.segs.wants(false):
+		case t.segs.Wants(false):
 			if err := t.attempt(ctx, buf, false); err != nil && t.voided() == "" && !t.isAll(err) {
 				return t.dropBoundless(ctx, err)
 			}
@@ -266,17 +269,17 @@ func (t *transfer) wantsHelp() (left int64, ok bool) {
 	t.mu.Lock()
 	size, quiet := t.meta.Size, t.quiet
 	t.mu.Unlock()
-	if time.Now().Before(quiet) || !t.segs.wants(true) {
+	if time.Now().Before(quiet) || !t.segs.Wants(true) {
 		return 0, false
 	}
-	return size - t.segs.have(), true
+	return size - t.segs.Have(), true
 }
 
 // verify judges the whole.
 func (t *transfer) verify(ctx context.Context) error {
-	size := t.segs.front()
-	t.digest.unfollow()
-	got, err := t.digest.of(t.file.File, size)
+	size := t.segs.Front()
+	t.digest.Unfollow()
+	got, err := t.digest.Of(t.file.File, size)
 	if err != nil {
 		return t.cannotRead(err)
 	}
@@ -311,7 +314,7 @@ func (t *transfer) revoke(why string) error {
 	t.void = why
 	t.mu.Unlock()
 	err := fmt.Errorf("%w: %s", errVoid, why)
-	t.segs.interrupt(err)
+	t.segs.Interrupt(err)
 	return err
 }
 
@@ -331,14 +334,14 @@ func (t *transfer) settle() {
 	t.mu.Unlock()
 	t.p.crowd.close(t)
 	t.sendOff(context.Canceled)
-	t.digest.unfollow()
+	t.digest.Unfollow()
 }
 
 // sendOff ends all connections, lets no other in and waits until they are gone.
 func (t *transfer) sendOff(cause error) {
-	t.segs.interrupt(cause)
+	t.segs.Interrupt(cause)
 	for {
-		busy, changed := t.segs.busy()
+		busy, changed := t.segs.Busy()
 		if !busy {
 			return
 		}
@@ -377,11 +380,11 @@ func (t *transfer) abandon() error {
 	if t.p.s.Store.Lost() != nil { // the file may be what the other one has verified, under its final name
 		return t.file.Close()
 	}
-	if t.segs.have() == 0 {
+	if t.segs.Have() == 0 {
 		return t.p.s.Tree.DropPartial(t.file)
 	}
 	// What was reserved for the rest is given back.
-	err := errors.Join(t.file.Truncate(t.segs.last()), t.p.checkpointOne(t))
+	err := errors.Join(t.file.Truncate(t.segs.Last()), t.p.checkpointOne(t))
 	if errors.Is(err, syscall.ENOSPC) {
 		err = nil // said already, and a big partial has had its record since its first byte
 	}

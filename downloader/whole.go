@@ -144,18 +144,18 @@ func (t *transfer) wantsWhole() bool {
 // is wanted any more.
 func (t *transfer) isAll(err error) bool {
 	size, short := errors.AsType[*SizeError](err)
-	if (!short || size.Got >= size.Want) && !errors.Is(err, io.ErrUnexpectedEOF) || !t.segs.alone() {
+	if (!short || size.Got >= size.Want) && !errors.Is(err, io.ErrUnexpectedEOF) || !t.segs.Alone() {
 		return false
 	}
-	front := t.segs.front()
-	got, derr := t.digest.of(t.file.File, front)
+	front := t.segs.Front()
+	got, derr := t.digest.Of(t.file.File, front)
 	if derr != nil || got != t.entry.Digest {
 		return false
 	}
 	if t.file.Truncate(front) != nil { // what was reserved for the rest
 		return false
 	}
-	t.segs.setSize(front)
+	t.segs.SetSize(front)
 	t.mu.Lock()
 	t.meta.Size = front
 	t.mu.Unlock()

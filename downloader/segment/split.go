@@ -1,4 +1,4 @@
-package downloader
+package segment
 
 import (
 	"context"
@@ -7,30 +7,33 @@ import (
 )
 
 const (
-	// splitFrom is the size from which an object is fetched over several
+	// BufferSize is what a worker collects before it writes: TLS hands out at
+	// most 16 KiB a read, and writing those one by one costs a quarter.
+	BufferSize = 512 << 10
+	// SplitFrom is the size from which an object is fetched over several
 	// connections: below it, setting them up costs more than they bring.
-	splitFrom = 16 << 20
-	// firstPiece and largestPiece bound what a connection takes on at a time.
+	SplitFrom = 16 << 20
+	// FirstPiece and largestPiece bound what a connection takes on at a time.
 	// Pieces go out in order, so that what is written ahead of the running
 	// digest stays in the page cache until the digest gets there.
-	firstPiece   = 8 << 20
-	largestPiece = 64 << 20
+	FirstPiece   = 8 << 20
+	LargestPiece = 64 << 20
 	// pieceTime is how long a piece should take: long against the round trip
 	// that asking for it costs.
 	pieceTime = 2 * time.Second
-	// leastPiece is what both halves of a split segment have at least. It is
+	// LeastPiece is what both halves of a split segment have at least. It is
 	// more than a worker's buffer holds, so a worker never has read beyond an
 	// end that has moved towards it.
-	leastPiece = 2 * bufferSize
-	// leastTime is how long a segment must still take to be worth another
+	LeastPiece = 2 * BufferSize
+	// LeastTime is how long a segment must still take to be worth another
 	// connection.
-	leastTime = 500 * time.Millisecond
+	LeastTime = 500 * time.Millisecond
 )
 
-// take gives a segment to a worker: the first that has none, or else the second
+// Take gives a segment to a worker: the first that has none, or else the second
 // half of the one with the most left. It returns nil if there is none for it; a
 // helper gets none while the transfer is not shared.
-func (s *segments) take(helper bool, stop context.CancelCauseFunc) *segment {
+func (s *List) Take(helper bool, stop context.CancelCauseFunc) *Segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if helper && !s.shared {
@@ -43,18 +46,18 @@ func (s *segments) take(helper bool, stop context.CancelCauseFunc) *segment {
 	if g == nil {
 		return nil
 	}
-	g.busy, g.stop, g.started, g.startedAt = true, stop, time.Now(), g.at
+	g.busy, g.stop, g.started, g.startedAt = true, stop, time.Now(), g.At
 	return g
 }
 
 // free returns the first segment without a worker, cut to the size of a piece.
-func (s *segments) free() *segment {
+func (s *List) free() *Segment {
 	for i, g := range s.list {
 		if g.busy || g.left() == 0 {
 			continue
 		}
-		if piece := s.piece(g); s.shared && g.left() >= piece+leastPiece {
-			s.cut(i, g.at+piece)
+		if piece := s.piece(g); s.shared && g.left() >= piece+LeastPiece {
+			s.cut(i, g.At+piece)
 		}
 		return g
 	}
@@ -63,19 +66,19 @@ func (s *segments) free() *segment {
 
 // piece is how much of a segment without a worker goes out at a time: less
 // towards the end, so that all connections are done at about the same time.
-func (s *segments) piece(g *segment) int64 {
+func (s *List) piece(g *Segment) int64 {
 	busy := int64(1)
 	for _, other := range s.list {
 		if other.busy {
 			busy++
 		}
 	}
-	n := min(int64(s.rate*pieceTime.Seconds()), largestPiece, g.left()/(2*busy))
-	return max(n, firstPiece) &^ (1<<20 - 1)
+	n := min(int64(s.rate*pieceTime.Seconds()), LargestPiece, g.left()/(2*busy))
+	return max(n, FirstPiece) &^ (1<<20 - 1)
 }
 
 // half cuts the segment with the most left in two.
-func (s *segments) half() *segment {
+func (s *List) half() *Segment {
 	i := s.largest()
 	if i < 0 {
 		return nil
@@ -87,13 +90,13 @@ func (s *segments) half() *segment {
 
 // largest is the index of the segment with the most left that is worth another
 // connection, -1 if there is none.
-func (s *segments) largest() int {
+func (s *List) largest() int {
 	best := -1
 	for i, g := range s.list {
-		if !s.shared || g.end == unknownEnd || g.left() < 2*leastPiece {
+		if !s.shared || g.end == unknownEnd || g.left() < 2*LeastPiece {
 			continue
 		}
-		if rate, known := g.rate(); !known || float64(g.left()) < rate*leastTime.Seconds() {
+		if rate, known := g.rate(); !known || float64(g.left()) < rate*LeastTime.Seconds() {
 			continue
 		}
 		if best < 0 || g.left() > s.list[best].left() {
@@ -105,23 +108,23 @@ func (s *segments) largest() int {
 
 // cut ends segment i at a place behind what is here, and makes another one of
 // the rest.
-func (s *segments) cut(i int, at int64) {
+func (s *List) cut(i int, at int64) {
 	g := s.list[i]
-	s.list = slices.Insert(s.list, i+1, &segment{from: at, at: at, marked: at, end: g.end})
+	s.list = slices.Insert(s.list, i+1, &Segment{from: at, At: at, marked: at, end: g.end})
 	g.end = at
 }
 
-// extend lets a worker that has reached its segment's end go on, if what comes
+// Extend lets a worker that has reached its segment's end go on, if what comes
 // next has no worker and its answer brings it: up to the byte reach.
-func (s *segments) extend(g *segment, reach int64) bool {
+func (s *List) Extend(g *Segment, reach int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := slices.Index(s.list, g) + 1
-	if i == len(s.list) || s.list[i].busy || s.list[i].at > s.list[i].from || s.list[i].left() == 0 || reach <= g.end {
+	if i == len(s.list) || s.list[i].busy || s.list[i].At > s.list[i].from || s.list[i].left() == 0 || reach <= g.end {
 		return false
 	}
 	next := s.list[i]
-	if end := g.end + s.piece(next); end+leastPiece <= next.end {
+	if end := g.end + s.piece(next); end+LeastPiece <= next.end {
 		s.cut(i, end)
 	}
 	if next.end > reach {
@@ -132,17 +135,17 @@ func (s *segments) extend(g *segment, reach int64) bool {
 	return true
 }
 
-// trim leaves a worker a piece of what it has, if there is much more.
-func (s *segments) trim(g *segment, piece int64) {
+// Trim leaves a worker a piece of what it has, if there is much more.
+func (s *List) Trim(g *Segment, piece int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g.left() >= piece+leastPiece {
-		s.cut(slices.Index(s.list, g), g.at+piece)
+	if g.left() >= piece+LeastPiece {
+		s.cut(slices.Index(s.list, g), g.At+piece)
 	}
 }
 
-// wants reports whether take would find a segment.
-func (s *segments) wants(helper bool) bool {
+// Wants reports whether take would find a segment.
+func (s *List) Wants(helper bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if helper && !s.shared {

@@ -1,4 +1,4 @@
-package downloader
+package segment
 
 import (
 	"crypto/sha256"
@@ -15,11 +15,11 @@ import (
 // held.
 const followStep = 256 << 10
 
-// digest is the running digest of a partial: over its bytes in order, each
+// Digest is the running digest of a partial: over its bytes in order, each
 // once. What is written where it stands is hashed from the writer's buffer;
 // what was written ahead of it is read back, from the page cache as long as it
 // is not far ahead.
-type digest struct {
+type Digest struct {
 	mu  sync.Mutex
 	sum hash.Hash
 	n   int64 // bytes hashed
@@ -30,17 +30,17 @@ type digest struct {
 	stop      chan struct{} // nil while nobody follows
 }
 
-func newDigest() *digest { return &digest{sum: sha256.New(), grown: make(chan struct{}, 1)} }
+func NewDigest() *Digest { return &Digest{sum: sha256.New(), grown: make(chan struct{}, 1)} }
 
-func (d *digest) reset() {
+func (d *Digest) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sum.Reset()
 	d.n = 0
 }
 
-// written is told of bytes that were written at an offset.
-func (d *digest) written(at int64, b []byte) {
+// Written is told of bytes that were written at an offset.
+func (d *Digest) Written(at int64, b []byte) {
 	if d.mu.TryLock() { // else the follower is at work, and gets here
 		if d.n == at {
 			d.sum.Write(b)
@@ -55,7 +55,7 @@ func (d *digest) written(at int64, b []byte) {
 }
 
 // catchUp hashes what is in the file up to a place.
-func (d *digest) catchUp(f *os.File, to int64) error {
+func (d *Digest) catchUp(f *os.File, to int64) error {
 	for {
 		more, err := d.step(f, to)
 		if err != nil || !more {
@@ -65,7 +65,7 @@ func (d *digest) catchUp(f *os.File, to int64) error {
 }
 
 // step reads back one piece, and reports whether there may be more.
-func (d *digest) step(f *os.File, to int64) (more bool, err error) {
+func (d *Digest) step(f *os.File, to int64) (more bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.n >= to {
@@ -86,9 +86,9 @@ func (d *digest) step(f *os.File, to int64) (more bool, err error) {
 	return true, nil
 }
 
-// follow hashes in the background what is written, up to where front says. An
+// Follow hashes in the background what is written, up to where front says. An
 // error ends it: whoever needs the digest meets the error again.
-func (d *digest) follow(f *os.File, front func() int64) {
+func (d *Digest) Follow(f *os.File, front func() int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stop != nil {
@@ -117,8 +117,8 @@ func (d *digest) follow(f *os.File, front func() int64) {
 	})
 }
 
-// unfollow ends follow, before the file is closed or cut.
-func (d *digest) unfollow() {
+// Unfollow ends follow, before the file is closed or cut.
+func (d *Digest) Unfollow() {
 	d.mu.Lock()
 	stop := d.stop
 	d.stop = nil
@@ -129,8 +129,8 @@ func (d *digest) unfollow() {
 	}
 }
 
-// of returns the digest of the first n bytes of the file.
-func (d *digest) of(f *os.File, n int64) (got manifest.Digest, err error) {
+// Of returns the digest of the first n bytes of the file.
+func (d *Digest) Of(f *os.File, n int64) (got manifest.Digest, err error) {
 	if err := d.catchUp(f, n); err != nil {
 		return got, err
 	}

@@ -1,4 +1,4 @@
-package downloader
+package segment
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 )
 
 // whole checks that the segments lie in order, without gaps, from 0 to the end.
-func (s *segments) whole(t *testing.T, size int64) {
+func (s *List) whole(t *testing.T, size int64) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := int64(0)
 	for _, g := range s.list {
-		if g.from != at || g.at < g.from || g.at > g.end {
-			t.Fatalf("segment {%d %d %d} where one from %d belongs", g.from, g.at, g.end, at)
+		if g.from != at || g.At < g.from || g.At > g.end {
+			t.Fatalf("segment {%d %d %d} where one from %d belongs", g.from, g.At, g.end, at)
 		}
 		at = g.end
 	}
@@ -39,49 +39,49 @@ func TestSegmentsCoverAnObjectOnce(t *testing.T) {
 
 func cover(t *testing.T, random *rand.Rand) {
 	size := 1 + random.Int64N(400<<20)
-	var s segments
-	s.reset(0)
-	s.setSize(size)
-	s.share()
+	var s List
+	s.Reset(0)
+	s.SetSize(size)
+	s.Share()
 	written := int64(0)
-	working := map[*segment]bool{}
-	for s.front() < size {
+	working := map[*Segment]bool{}
+	for s.Front() < size {
 		time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond)
-		if g := s.take(true, noStop); g != nil {
+		if g := s.Take(true, noStop); g != nil {
 			if working[g] {
 				t.Fatal("two workers have one segment")
 			}
 			working[g] = true
 		}
 		for g := range working {
-			switch n := s.limit(g, bufferSize); {
-			case n == 0 && s.extend(g, size):
+			switch n := s.Limit(g, BufferSize); {
+			case n == 0 && s.Extend(g, size):
 			case n == 0 || random.IntN(50) == 0:
 				delete(working, g)
-				s.release(g)
+				s.Release(g)
 			default:
 				n = 1 + random.IntN(n)
-				s.written(g, n)
+				s.Written(g, n)
 				written += int64(n)
 			}
 		}
 		s.whole(t, size)
 		if random.IntN(500) == 0 { // another process goes on
-			front, ahead := s.record()
-			have := s.have()
-			s = segments{}
+			front, ahead := s.Record()
+			have := s.Have()
+			s = List{}
 			clear(working)
-			s.restore(front, size, ahead)
-			s.share()
-			if s.have() != have || s.front() != front {
-				t.Fatalf("restored %d bytes, %d of them in front; want %d and %d", s.have(), s.front(), have, front)
+			s.Restore(front, size, ahead)
+			s.Share()
+			if s.Have() != have || s.Front() != front {
+				t.Fatalf("restored %d bytes, %d of them in front; want %d and %d", s.Have(), s.Front(), have, front)
 			}
 		}
 	}
 	if written != size {
 		t.Errorf("%d bytes written for an object of %d", written, size)
 	}
-	if busy, _ := s.busy(); !busy && s.wants(true) {
+	if busy, _ := s.Busy(); !busy && s.Wants(true) {
 		t.Error("a complete object wants help")
 	}
 }
@@ -90,34 +90,34 @@ func cover(t *testing.T, random *rand.Rand) {
 func TestASlowSegmentIsCutInTwo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 32 << 20
-		var s segments
-		s.reset(0)
-		s.setSize(size)
-		s.share()
-		a := s.take(false, noStop)
-		s.trim(a, firstPiece)
-		for s.limit(a, 1) > 0 || s.extend(a, size) {
-			s.written(a, s.limit(a, 1<<20))
-			if a.at == 16<<20 {
+		var s List
+		s.Reset(0)
+		s.SetSize(size)
+		s.Share()
+		a := s.Take(false, noStop)
+		s.Trim(a, FirstPiece)
+		for s.Limit(a, 1) > 0 || s.Extend(a, size) {
+			s.Written(a, s.Limit(a, 1<<20))
+			if a.At == 16<<20 {
 				break
 			}
 		}
-		b := s.take(true, noStop)
+		b := s.Take(true, noStop)
 		if b == nil || b.from != a.end {
 			t.Fatalf("the second worker has %+v, want what follows the first's %+v", b, a)
 		}
-		s.extend(b, size)
-		for s.wants(true) {
-			if g := s.take(true, noStop); g == b || g == a {
+		s.Extend(b, size)
+		for s.Wants(true) {
+			if g := s.Take(true, noStop); g == b || g == a {
 				t.Fatal("a segment went out twice")
 			}
 		}
-		if s.take(true, noStop) != nil {
+		if s.Take(true, noStop) != nil {
 			t.Error("a segment that just began was cut")
 		}
 		time.Sleep(time.Hour)
-		c := s.take(true, noStop)
-		if c == nil || c.left() < leastPiece {
+		c := s.Take(true, noStop)
+		if c == nil || c.left() < LeastPiece {
 			t.Errorf("a slow segment gave %+v to the third worker, want half of it", c)
 		}
 		s.whole(t, size)
@@ -129,8 +129,8 @@ func TestNonsenseInARecordIsLeftOut(t *testing.T) {
 	for _, ahead := range [][]store.Range{
 		{{From: 5, To: 3}}, {{From: 0, To: 50}}, {{From: 40, To: 60}, {From: 50, To: 70}}, {{From: 90, To: 200}}, {{From: 20, To: 20}}, {{From: -5, To: 60}},
 	} {
-		var s segments
-		s.restore(10, 100, ahead)
+		var s List
+		s.Restore(10, 100, ahead)
 		s.whole(t, 100)
 	}
 }
@@ -138,21 +138,21 @@ func TestNonsenseInARecordIsLeftOut(t *testing.T) {
 // Helpers stay out until the object is known to stay the same, and when it is
 // found not to be, all are stopped.
 func TestSegmentsAreSharedOnlyOnRequest(t *testing.T) {
-	var s segments
-	s.reset(0)
-	s.setSize(100 << 20)
-	if s.wants(true) || s.take(true, noStop) != nil {
+	var s List
+	s.Reset(0)
+	s.SetSize(100 << 20)
+	if s.Wants(true) || s.Take(true, noStop) != nil {
 		t.Error("a helper got in before the transfer was shared")
 	}
-	s.share()
+	s.Share()
 	stopped := 0
 	for range 3 {
-		if s.take(true, func(error) { stopped++ }) == nil {
+		if s.Take(true, func(error) { stopped++ }) == nil {
 			t.Fatal("no segment for a helper")
 		}
 	}
-	s.interrupt(context.Canceled)
-	if stopped != 3 || s.wants(true) {
-		t.Errorf("%d of 3 workers were stopped, and more are wanted: %t", stopped, s.wants(true))
+	s.Interrupt(context.Canceled)
+	if stopped != 3 || s.Wants(true) {
+		t.Errorf("%d of 3 workers were stopped, and more are wanted: %t", stopped, s.Wants(true))
 	}
 }

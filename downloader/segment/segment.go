@@ -1,4 +1,7 @@
-package downloader
+// Package segment divides one object into byte ranges for several connections, and keeps
+// the running digest of its bytes in order. It makes no request and touches no file but
+// to read back what was written ahead of the digest.
+package segment
 
 import (
 	"context"
@@ -13,10 +16,10 @@ import (
 // unknownEnd is where a segment ends whose object's size is unknown.
 const unknownEnd = math.MaxInt64
 
-// segment is a byte range of an object: those before at are in the partial.
+// Segment is a byte range of an object: those before at are in the partial.
 // Guarded by the segments it belongs to; at is written by its worker alone.
-type segment struct {
-	from, at, end int64
+type Segment struct {
+	from, At, end int64
 	busy          bool
 	started       time.Time // when its worker took it
 	startedAt     int64     // at, then
@@ -25,30 +28,30 @@ type segment struct {
 }
 
 // left is how much of it is missing.
-func (g *segment) left() int64 { return g.end - g.at }
+func (g *Segment) left() int64 { return g.end - g.At }
 
 // rate is that of its worker in bytes per second; it is not known at once.
-func (g *segment) rate() (perSecond float64, known bool) {
+func (g *Segment) rate() (perSecond float64, known bool) {
 	elapsed := time.Since(g.started)
-	return float64(g.at-g.startedAt) / elapsed.Seconds(), elapsed > leastTime/2
+	return float64(g.At-g.startedAt) / elapsed.Seconds(), elapsed > LeastTime/2
 }
 
-// segments is an object cut into ranges: in order, without gaps, from 0 to its
+// List is an object cut into ranges: in order, without gaps, from 0 to its
 // end. Safe for concurrent use.
-type segments struct {
+type List struct {
 	mu      sync.Mutex
-	list    []*segment
+	list    []*Segment
 	shared  bool          // several connections may work on it
 	moved   bool          // something was written since it was last recorded
 	changed chan struct{} // closed when a segment is released, nil while nobody waits for that
 	rate    float64       // of the last worker that was done, bytes per second
-	first   segment       // of most objects the only one
-	only    [1]*segment   // and the list then
+	first   Segment       // of most objects the only one
+	only    [1]*Segment   // and the list then
 }
 
-// reset makes it one segment of an object whose first at bytes are here. A
+// Reset makes it one segment of an object whose first at bytes are here. A
 // worker that is at it, the only one then, has that segment.
-func (s *segments) reset(at int64) {
+func (s *List) Reset(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := &s.first
@@ -57,7 +60,7 @@ func (s *segments) reset(at int64) {
 			g = busy
 		}
 	}
-	*g = segment{at: at, marked: at, end: unknownEnd, busy: g.busy, started: time.Now(), startedAt: at, stop: g.stop}
+	*g = Segment{At: at, marked: at, end: unknownEnd, busy: g.busy, started: time.Now(), startedAt: at, stop: g.stop}
 	if s.list == nil {
 		s.list = s.only[:0]
 	}
@@ -65,27 +68,27 @@ func (s *segments) reset(at int64) {
 	s.shared, s.moved = false, false
 }
 
-// restore makes it what a record says of an object of a known size: front
+// Restore makes it what a record says of an object of a known size: front
 // bytes from the start, and ranges ahead of them.
-func (s *segments) restore(front, size int64, ahead []store.Range) {
-	s.reset(front)
+func (s *List) Restore(front, size int64, ahead []store.Range) {
+	s.Reset(front)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.list[0]
 	for _, r := range ahead {
-		if r.From <= last.at || r.From >= r.To || r.To > size {
+		if r.From <= last.At || r.From >= r.To || r.To > size {
 			continue // not what this program records
 		}
 		last.end = r.From
-		s.list = append(s.list, &segment{from: r.From, at: r.To, end: r.To, marked: r.To})
-		last = &segment{from: r.To, at: r.To, marked: r.To, end: unknownEnd}
+		s.list = append(s.list, &Segment{from: r.From, At: r.To, end: r.To, marked: r.To})
+		last = &Segment{from: r.To, At: r.To, marked: r.To, end: unknownEnd}
 		s.list = append(s.list, last)
 	}
 	last.end = size
 }
 
-// setSize says where the object ends, unless that is unknown.
-func (s *segments) setSize(size int64) {
+// SetSize says where the object ends, unless that is unknown.
+func (s *List) SetSize(size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if size >= 0 {
@@ -93,23 +96,23 @@ func (s *segments) setSize(size int64) {
 	}
 }
 
-// share lets other connections in.
-func (s *segments) share() {
+// Share lets other connections in.
+func (s *List) Share() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shared = true
 }
 
-// unshare keeps others out who are not in yet.
-func (s *segments) unshare() {
+// Unshare keeps others out who are not in yet.
+func (s *List) Unshare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shared = false
 }
 
-// alone keeps other connections out. It fails if some are in, or have been:
+// Alone keeps other connections out. It fails if some are in, or have been:
 // then there are bytes ahead of a gap.
-func (s *segments) alone() bool {
+func (s *List) Alone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.sequential() {
@@ -121,84 +124,84 @@ func (s *segments) alone() bool {
 
 // sequential reports whether all that is here is the object's start, with at
 // most one connection on it.
-func (s *segments) sequential() bool {
+func (s *List) sequential() bool {
 	busy := 0
 	for i, g := range s.list {
 		if g.busy {
 			busy++
 		}
-		if i > 0 && g.at > g.from && s.list[i-1].left() > 0 {
+		if i > 0 && g.At > g.from && s.list[i-1].left() > 0 {
 			return false
 		}
 	}
 	return busy <= 1
 }
 
-// front is how many bytes are here from the start without a gap.
-func (s *segments) front() int64 {
+// Front is how many bytes are here from the start without a gap.
+func (s *List) Front() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.frontLocked()
 }
 
-func (s *segments) frontLocked() int64 {
+func (s *List) frontLocked() int64 {
 	for _, g := range s.list {
 		if g.left() > 0 {
-			return g.at
+			return g.At
 		}
 	}
 	return s.list[len(s.list)-1].end
 }
 
-// have is how many bytes are here, wherever.
-func (s *segments) have() (n int64) {
+// Have is how many bytes are here, wherever.
+func (s *List) Have() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.list {
-		n += g.at - g.from
+		n += g.At - g.from
 	}
 	return n
 }
 
-// last is where the last byte ends that is here.
-func (s *segments) last() (n int64) {
+// Last is where the last byte ends that is here.
+func (s *List) Last() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.list {
-		if g.at > g.from {
-			n = g.at
+		if g.At > g.from {
+			n = g.At
 		}
 	}
 	return n
 }
 
-// written notes that a segment's worker wrote n bytes, and returns how many it
+// Written notes that a segment's worker wrote n bytes, and returns how many it
 // has written since the last checkpoint.
-func (s *segments) written(g *segment, n int) int64 {
+func (s *List) Written(g *Segment, n int) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g.at += int64(n)
+	g.At += int64(n)
 	s.moved = true
-	return g.at - g.marked
+	return g.At - g.marked
 }
 
-// limit is how many bytes a worker may still read into its segment, at most n.
-func (s *segments) limit(g *segment, n int) int {
+// Limit is how many bytes a worker may still read into its segment, at most n.
+func (s *List) Limit(g *Segment, n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return int(min(int64(n), g.left()))
 }
 
-// progress returns where a worker has got to in its segment, and what is left.
-func (s *segments) progress(g *segment) (at, left int64) {
+// Progress returns where a worker has got to in its segment, and what is left.
+func (s *List) Progress(g *Segment) (at, left int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return g.at, g.left()
+	return g.At, g.left()
 }
 
-// release ends a worker's hold on a segment. Neighbours that are complete
+// Release ends a worker's hold on a segment. Neighbours that are complete
 // become one.
-func (s *segments) release(g *segment) {
+func (s *List) Release(g *Segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if rate, _ := g.rate(); rate > 0 {
@@ -207,7 +210,7 @@ func (s *segments) release(g *segment) {
 	g.busy, g.stop = false, nil
 	for i := len(s.list) - 1; i > 0; i-- {
 		if a, b := s.list[i-1], s.list[i]; !a.busy && !b.busy && a.left() == 0 && b.left() == 0 {
-			a.at, a.end = b.at, b.end
+			a.At, a.end = b.At, b.end
 			s.list = slices.Delete(s.list, i, i+1)
 		}
 	}
@@ -217,12 +220,12 @@ func (s *segments) release(g *segment) {
 	}
 }
 
-// busy returns whether connections are at work, and if so, a channel that is
+// Busy returns whether connections are at work, and if so, a channel that is
 // closed when one of them is done.
-func (s *segments) busy() (bool, <-chan struct{}) {
+func (s *List) Busy() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.ContainsFunc(s.list, func(g *segment) bool { return g.busy }) {
+	if !slices.ContainsFunc(s.list, func(g *Segment) bool { return g.busy }) {
 		return false, nil
 	}
 	if s.changed == nil {
@@ -231,8 +234,8 @@ func (s *segments) busy() (bool, <-chan struct{}) {
 	return true, s.changed
 }
 
-// interrupt breaks off all connections and lets no other in.
-func (s *segments) interrupt(cause error) {
+// Interrupt breaks off all connections and lets no other in.
+func (s *List) Interrupt(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shared = false
@@ -243,28 +246,28 @@ func (s *segments) interrupt(cause error) {
 	}
 }
 
-// record returns what is here for a record: the bytes from the start, and the
+// Record returns what is here for a record: the bytes from the start, and the
 // ranges ahead of them.
-func (s *segments) record() (front int64, ahead []store.Range) {
+func (s *List) Record() (front int64, ahead []store.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	front, s.moved = s.frontLocked(), false
 	for _, g := range s.list {
-		g.marked = g.at
-		if g.at <= front || g.at == g.from {
+		g.marked = g.At
+		if g.At <= front || g.At == g.from {
 			continue
 		}
 		if n := len(ahead); n > 0 && ahead[n-1].To == g.from {
-			ahead[n-1].To = g.at
+			ahead[n-1].To = g.At
 		} else {
-			ahead = append(ahead, store.Range{From: g.from, To: g.at})
+			ahead = append(ahead, store.Range{From: g.from, To: g.At})
 		}
 	}
 	return front, ahead
 }
 
-// hasMoved reports whether a record would be another than the last one.
-func (s *segments) hasMoved() bool {
+// HasMoved reports whether a record would be another than the last one.
+func (s *List) HasMoved() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.moved
