@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -69,16 +69,16 @@ var (
 )
 
 // Parse reads the amounts, of which defaults stands in for those not set.
-func (p Price) Parse(defaults Price) (downloader.Price, error) {
-	perGB, err := downloader.ParseMoney(cmp.Or(p.PerGB, defaults.PerGB))
+func (p Price) Parse(defaults Price) (cost.Price, error) {
+	perGB, err := cost.ParseMoney(cmp.Or(p.PerGB, defaults.PerGB))
 	if err != nil {
-		return downloader.Price{}, fmt.Errorf("price_per_gb: %w", err)
+		return cost.Price{}, fmt.Errorf("price_per_gb: %w", err)
 	}
-	perRequests, err := downloader.ParseMoney(cmp.Or(p.Per10000Requests, defaults.Per10000Requests))
+	perRequests, err := cost.ParseMoney(cmp.Or(p.Per10000Requests, defaults.Per10000Requests))
 	if err != nil {
-		return downloader.Price{}, fmt.Errorf("price_per_10000_requests: %w", err)
+		return cost.Price{}, fmt.Errorf("price_per_10000_requests: %w", err)
 	}
-	return downloader.Price{PerGB: perGB, Per10000Requests: perRequests}, nil
+	return cost.Price{PerGB: perGB, Per10000Requests: perRequests}, nil
 }
 
 // Location is where a dataset lies at S3.
@@ -118,7 +118,7 @@ func (c Config) validateSources(p *problems) {
 		"gcs.price_per_gb": c.GCS.PerGB, "gcs.price_per_10000_requests": c.GCS.Per10000Requests,
 		"s3.price_per_gb": c.S3.PerGB, "s3.price_per_10000_requests": c.S3.Per10000Requests,
 	} {
-		if _, err := downloader.ParseMoney(cmp.Or(amount, "0")); err != nil {
+		if _, err := cost.ParseMoney(cmp.Or(amount, "0")); err != nil {
 			p.at(field, "%w", err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 )
 
 // Off is the word for a limit or a schedule that there is not.
@@ -52,11 +52,11 @@ func ParseMaxDuration(s string) (time.Duration, error) {
 
 // ParseCost reads what may be spent, as downloader.ParseMoney does, and "off"
 // for any amount, which is nil.
-func ParseCost(s string) (*downloader.Money, error) {
+func ParseCost(s string) (*cost.Money, error) {
 	if strings.EqualFold(s, Off) {
 		return nil, nil //nolint:nilnil // no limit is not an error
 	}
-	m, err := downloader.ParseMoney(s)
+	m, err := cost.ParseMoney(s)
 	return &m, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -104,8 +105,8 @@ type cloud struct{ *library }
 func (cloud) Name() string { return "cloud" }
 
 func (c cloud) budgeted() downloader.Budgeted {
-	return downloader.Budgeted{Source: c, Budget: pace.NewBudget(1), Price: func(manifest.Ref) downloader.Price {
-		return downloader.Price{PerGB: 1000e6}
+	return downloader.Budgeted{Source: c, Budget: pace.NewBudget(1), Price: func(manifest.Ref) cost.Price {
+		return cost.Price{PerGB: 1000e6}
 	}}
 }
 
@@ -121,7 +122,7 @@ func paid(t *testing.T, sources []string, story func(t *testing.T, r *rig, c clo
 	c := cloud{newLibrary()}
 	c.publish(ref(t, "demo@1.0"), large())
 	limited(t, settings, func(r *rig, o *downloader.Options) {
-		cents := downloader.Money(100_000)
+		cents := cost.Money(100_000)
 		o.Sources = append([]downloader.Budgeted{c.budgeted()}, o.Sources...)
 		o.Authority = &o.Sources[1]
 		o.MaxCost, o.LimitEachPass = &cents, true

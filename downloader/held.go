@@ -9,10 +9,18 @@ import (
 	"time"
 )
 
+// Host is the host of a source as its waits concern a pass.
+type Host interface {
+	Name() string // of the source
+	// Paused says why a request would have to wait at this moment, and until when if
+	// that is known. The reason is empty where one may start.
+	Paused() (until time.Time, why string)
+}
+
 // askedSources are those that a pass asks for its manifest, and for the rest.
 type askedSources struct {
-	authority Budgeted
-	others    []Budgeted
+	authority Host
+	others    []Host
 }
 
 // holds are the waits for the budgets of a pass, which nobody reports: since when
@@ -23,7 +31,7 @@ type holds struct {
 }
 
 // asks notes which sources the pass will ask. It may be called on a nil Progress.
-func (p *Progress) asks(authority Budgeted, others []Budgeted) {
+func (p *Progress) asks(authority Host, others []Host) {
 	if p != nil {
 		p.sources.Store(&askedSources{authority, others})
 	}
@@ -39,11 +47,11 @@ const itsTurn = time.Second
 // requests on their way, is not held.
 func (p *Progress) held() []Wait {
 	asked := p.sources.Load()
-	var sources []Budgeted
+	var sources []Host
 	switch phase := Phase(p.Phase.Load()); {
 	case asked == nil || p.Connections.Load() > 0:
 	case phase == PhaseManifest:
-		sources = []Budgeted{asked.authority}
+		sources = []Host{asked.authority}
 	case phase == PhaseTransfer:
 		sources = asked.others
 	}
@@ -52,7 +60,7 @@ func (p *Progress) held() []Wait {
 	now, since := time.Now(), map[string]time.Time{}
 	var all []Wait
 	for _, b := range sources {
-		until, why := b.Budget.Paused()
+		until, why := b.Paused()
 		if why == "" {
 			continue
 		}

@@ -17,13 +17,13 @@ import (
 	"mimicsync/manifest"
 )
 
-// named is a Source of which only the name matters.
-type named struct {
-	source.Source
+// host is one whose connections a Budget knows.
+type host struct {
+	*pace.Budget
 	name string
 }
 
-func (n named) Name() string { return n.name }
+func (h host) Name() string { return h.name }
 
 // A pass whose host asked another one for a pause has heard of no refusal of its
 // own, and waits all the same.
@@ -31,7 +31,7 @@ func TestAPauseOfTheHostIsAWaitOfEveryPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := pace.NewBudget(1)
 		p := new(Progress)
-		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: b}, nil)
+		p.asks(host{b, "physionet"}, nil)
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("before any refusal: %+v", got)
 		}
@@ -76,13 +76,13 @@ func TestAPassIsHeldOnlyIfAllItsSourcesAre(t *testing.T) {
 		defer busy.Release(pace.NoAnswer, 0)
 		synctest.Wait()
 		p := new(Progress)
-		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free},
-			[]Budgeted{{Source: named{name: "gcs"}, Budget: busy}, {Source: named{name: "physionet"}, Budget: free}})
+		p.asks(host{free, "physionet"},
+			[]Host{host{busy, "gcs"}, host{free, "physionet"}})
 		p.enter(PhaseTransfer)
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("with a source that is free: %+v", got)
 		}
-		p.asks(Budgeted{Source: named{name: "physionet"}, Budget: free}, []Budgeted{{Source: named{name: "gcs"}, Budget: busy}})
+		p.asks(host{free, "physionet"}, []Host{host{busy, "gcs"}})
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("at first: %+v", got)
 		}
@@ -146,7 +146,7 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		{errors.New("physionet sends a web page instead of files; it is asked again"), "it sends a web page instead of files; it is asked again"},
 	} {
 		p := new(Progress)
-		p.await(Wait{For: "physionet", Why: oneLine(tt.err.Error())})
+		p.await(Wait{For: "physionet", Why: tt.err.Error()})
 		if got := p.Waits()[0].Why; got != tt.want {
 			t.Errorf("%v is told as %q, want %q", tt.err, got, tt.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/source"
 )
 
@@ -22,7 +23,7 @@ func Within(ctx context.Context, limit time.Duration) (context.Context, context.
 // spending is what passes have taken of Options.MaxTransfer and MaxCost.
 type spending struct {
 	transferred atomic.Int64 // bytes of entries that came
-	bill        bill         // for them
+	bill        cost.Bill    // for them
 }
 
 // open asks a source for an entry. What comes of it counts towards

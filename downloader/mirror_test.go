@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
@@ -79,7 +80,7 @@ type rigOptions struct {
 	tree        tree.Options
 	patience    time.Duration // with the manifest; a second if zero
 	maxTransfer int64
-	maxCost     *downloader.Money
+	maxCost     *cost.Money
 	observer    downloader.Observer
 }
 

@@ -88,7 +88,7 @@ func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.R
 		p.spent = new(spending)
 	}
 	p.copies = &copies{p: p}
-	progress.asks(s.authority(), sources)
+	progress.asks(s.authority(), hosts(sources))
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
 	return p, ctx
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
@@ -45,8 +46,8 @@ type SourcePlan struct {
 	Rate store.Rate // in the last pass that is like this one; zero if there was none
 	// Price is what its reader pays, and Cost what the pass costs there, -1 when
 	// unknown.
-	Price Price
-	Cost  Money
+	Price cost.Price
+	Cost  cost.Money
 	// Refused is why the source would give nothing before a person has acted, nil
 	// if it gives. Then Bytes and Cost are unknown.
 	Refused *source.AccessError

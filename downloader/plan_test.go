@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -47,7 +48,7 @@ func TestAPlanComparesTheSources(t *testing.T) {
 	r.plant("icu/c", content(t, files[2]))
 	r.pull("icu/c")
 
-	price := downloader.Price{PerGB: 1e9, Per10000Requests: 1e9}
+	price := cost.Price{PerGB: 1e9, Per10000Requests: 1e9}
 	r.wantSourcePlans(r.plan(),
 		downloader.SourcePlan{Name: "s3", Files: 2, Lacks: 1, Bytes: 3*mega + 1000, Basis: downloader.BasisListing},
 		downloader.SourcePlan{Name: "gcs", Files: 3, Bytes: 3*mega + 1020, Basis: downloader.BasisPublished, Price: price, Cost: price.Cost(3*mega+1020, 3)},

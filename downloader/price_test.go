@@ -1,87 +1,18 @@
 package downloader_test
 
 import (
-	"encoding/json"
 	"errors"
-	"math"
 	"strings"
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
-
-func TestMoneyIsExact(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]struct {
-		micros     downloader.Money
-		shown, raw string
-	}{
-		"0":              {0, "$0.00", "0"},
-		"$20":            {20_000_000, "$20.00", "20"},
-		"0.12":           {120_000, "$0.12", "0.12"},
-		".5":             {500_000, "$0.50", "0.5"},
-		"0.0004":         {400, "<$0.01", "0.0004"},
-		"1234.567891":    {1_234_567_891, "$1,234.57", "1234.567891"},
-		"9999999.999999": {9_999_999_999_999, "$10,000,000.00", "9999999.999999"},
-	} {
-		m, err := downloader.ParseMoney(text)
-		if err != nil || m != want.micros {
-			t.Errorf("ParseMoney(%q) = %d, %v, want %d", text, m, err, want.micros)
-		}
-		if got := m.String(); got != want.shown {
-			t.Errorf("%q is shown as %s, want %s", text, got, want.shown)
-		}
-		if raw, err := json.Marshal(m); err != nil || string(raw) != want.raw {
-			t.Errorf("%q in JSON is %s, %v, want %s", text, raw, err, want.raw)
-		}
-	}
-	for _, text := range []string{"", "$", ".", "5.", "-1", "+1", "1e3", "1,000", "0.0000001", "5 EUR", "99999999999999999999", "off"} {
-		if m, err := downloader.ParseMoney(text); err == nil {
-			t.Errorf("ParseMoney(%q) = %v, want an error", text, m)
-		}
-	}
-}
-
-func TestWhatBytesAndRequestsCost(t *testing.T) {
-	t.Parallel()
-	google := downloader.Price{PerGB: 120_000, Per10000Requests: 4000}
-	for _, tt := range []struct {
-		price           downloader.Price
-		bytes, requests int64
-		want            downloader.Money
-	}{
-		{google, 0, 0, 0},
-		{google, 1, 0, 1}, // rounded up
-		{google, 0, 1, 1},
-		{google, 570e9, 377_110, 68_400_000 + 150_844},
-		{google, 600e15, 0, 72_000_000_000_000},
-		{downloader.Price{}, 1e15, 1e9, 0},
-		{downloader.Price{PerGB: math.MaxInt64}, math.MaxInt64, math.MaxInt64, math.MaxInt64},
-		{downloader.Price{PerGB: math.MaxInt64, Per10000Requests: math.MaxInt64}, 1e9, 1e4, math.MaxInt64},
-	} {
-		if got := tt.price.Cost(tt.bytes, tt.requests); got != tt.want {
-			t.Errorf("%+v.Cost(%d, %d) = %d, want %d", tt.price, tt.bytes, tt.requests, got, tt.want)
-		}
-	}
-}
-
-// dear gives a source a price of a dollar a megabyte, and ten cents a request.
-func dear(b downloader.Budgeted) downloader.Budgeted {
-	b.Price = func(manifest.Ref) downloader.Price {
-		return downloader.Price{PerGB: 1e9, Per10000Requests: 1e9}
-	}
-	return b
-}
-
-func dollars(n int64) *downloader.Money {
-	m := downloader.Money(n * 1e6)
-	return &m
-}
 
 // The first source costs money, and another one does not: when the limit is
 // reached, the pass goes on without the first, and is complete.
@@ -145,8 +76,8 @@ func TestAPassThatIsKnownToCostMoreDoesNotStart(t *testing.T) {
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(g.source)}, authority: &authority, maxCost: dollars(10)})
 	report, err := r.tryPull(t.Context())
-	cost, ok := errors.AsType[*downloader.CostError](err)
-	if !ok || cost.Cost != 11_000_000 || report.State != store.Failed {
+	refused, ok := errors.AsType[*downloader.CostError](err)
+	if !ok || refused.Cost != 11_000_000 || report.State != store.Failed {
 		t.Fatalf("Pull = %v, %+v, want that it would cost 11 dollars", err, report)
 	}
 	if got, want := err.Error(), "fetching demo@1.0 from gcs would cost about $11.00, and the limit is $10.00"; got != want {
@@ -172,4 +103,17 @@ func TestAMaxCostOfNothing(t *testing.T) {
 	if n := g.Counters().Requests; n != 0 {
 		t.Errorf("%d requests to the source that costs money", n)
 	}
+}
+
+// dear gives a source a price of a dollar a megabyte, and ten cents a request.
+func dear(b downloader.Budgeted) downloader.Budgeted {
+	b.Price = func(manifest.Ref) cost.Price {
+		return cost.Price{PerGB: 1e9, Per10000Requests: 1e9}
+	}
+	return b
+}
+
+func dollars(n int64) *cost.Money {
+	m := cost.Money(n * 1e6)
+	return &m
 }

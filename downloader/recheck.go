@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -103,7 +102,7 @@ func (p *pass) takeOver(before *pass, renewals int) {
 	p.earlier = &earlier
 	for i, c := range before.sources {
 		p.sources[i].report.Files, p.sources[i].report.Bytes = c.report.Files, c.report.Bytes
-		p.sources[i].bill.read = maps.Clone(c.bill.read)
+		p.sources[i].bill.TakeOver(&c.bill)
 	}
 	p.progress.Done.Store(0)
 	p.progress.Failed.Store(0)

@@ -256,7 +256,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", b.Name(), ref.Dataset, ref.Dataset)
 	}
 	patience := s.patienceFor(b, ref)
-	progress.asks(b, s.Sources)
+	progress.asks(b, hosts(s.Sources))
 	defer progress.met(b.Name(), latest)
 	err := patience.persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {

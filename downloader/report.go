@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -51,11 +52,11 @@ type SourceReport struct {
 	Files int64  `json:"files"` // that it gave, or the end of which
 	// Bytes are those that it gave of all files fetched. What of them had come in
 	// an earlier pass is in no source's.
-	Bytes   int64  `json:"bytes"`
-	Cost    Money  `json:"cost_usd,omitempty"` // what all that it sent cost its reader, by its price
-	Failed  int64  `json:"failed"`             // entries that it was asked for and did not give
-	Dropped string `json:"dropped,omitempty"`  // why the pass gave it up
-	Err     error  `json:"-"`                  // the same as an error
+	Bytes   int64      `json:"bytes"`
+	Cost    cost.Money `json:"cost_usd,omitempty"` // what all that it sent cost its reader, by its price
+	Failed  int64      `json:"failed"`             // entries that it was asked for and did not give
+	Dropped string     `json:"dropped,omitempty"`  // why the pass gave it up
+	Err     error      `json:"-"`                  // the same as an error
 }
 
 // Quarantined is a file that was moved aside.
@@ -253,7 +254,7 @@ func (p *pass) close(err error) *Report {
 	if len(p.sources) > 1 || p.sources[0].Name() != p.s.authority().Name() {
 		r.ManifestFrom = p.version.Manifest.Source
 		for _, c := range p.sources {
-			c.report.Cost = c.bill.add(c.price, 0, 0)
+			c.report.Cost = c.bill.Add(c.price, 0, 0)
 			r.Sources = append(r.Sources, c.report)
 		}
 	}

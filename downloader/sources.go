@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -21,9 +22,22 @@ type Budgeted struct {
 
 	Budget *pace.Budget // of the source's host, shared by all that talk to it
 	// Price is what its reader pays for a version; nothing if nil.
-	Price func(manifest.Ref) Price
+	Price func(manifest.Ref) cost.Price
 
 	health *health // of the source's host, as Budget; set by New
+}
+
+// Paused says why a request to the source's host would have to wait, see
+// pace.Budget.Paused.
+func (b Budgeted) Paused() (until time.Time, why string) { return b.Budget.Paused() }
+
+// hosts are sources as those of a Progress.
+func hosts(sources []Budgeted) []Host {
+	all := make([]Host, len(sources))
+	for i, b := range sources {
+		all[i] = b
+	}
+	return all
 }
 
 // withHealth returns sources that know how their hosts are: those that share a budget
@@ -154,8 +168,8 @@ type candidate struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	price Price // of the pass's version
-	bill  bill  // of this pass
+	price cost.Price // of the pass's version
+	bill  cost.Bill  // of this pass
 
 	deciding chan struct{} // full while it is asked whether it gives the version at all
 

@@ -52,6 +52,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -81,7 +82,7 @@ type Options struct {
 	// nil: as much as it takes. A pass goes on without them, or ends with ErrSpent;
 	// one that is known to cost more, and could not go on without, does not start,
 	// with a *CostError.
-	MaxCost *Money
+	MaxCost *cost.Money
 	// LimitEachPass makes MaxTransfer and MaxCost what each pass may take.
 	LimitEachPass bool
 

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"mimicsync/configs"
-	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/tree"
 )
@@ -17,11 +17,11 @@ import (
 type limits struct {
 	bwlimit, maxTransfer, maxDuration, maxCost, durability string
 
-	bandwidth *pace.Bandwidth   // of all connections of the process
-	transfer  int64             // bytes of entries, 0: no limit
-	duration  time.Duration     // 0: no limit
-	cost      *downloader.Money // nil: no limit
-	syncs     tree.Durability   // empty: the default
+	bandwidth *pace.Bandwidth // of all connections of the process
+	transfer  int64           // bytes of entries, 0: no limit
+	duration  time.Duration   // 0: no limit
+	cost      *cost.Money     // nil: no limit
+	syncs     tree.Durability // empty: the default
 }
 
 func (l *limits) bandwidthFlag(f *pflag.FlagSet) {

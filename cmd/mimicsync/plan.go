@@ -16,6 +16,7 @@ import (
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/manifest"
 )
 
@@ -119,7 +120,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 }
 
 // plans tells them; limit is what may be spent, nil if all.
-func (u *ui) plans(plans []api.Plan, mirror string, limit *downloader.Money) {
+func (u *ui) plans(plans []api.Plan, mirror string, limit *cost.Money) {
 	for _, p := range plans {
 		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 		row := func(name string, n int64, note string) {
@@ -153,7 +154,7 @@ func (u *ui) plans(plans []api.Plan, mirror string, limit *downloader.Money) {
 }
 
 // plannedSources is a table that fits into 80 columns.
-func (u *ui) plannedSources(all []api.SourcePlan, limit *downloader.Money) {
+func (u *ui) plannedSources(all []api.SourcePlan, limit *cost.Money) {
 	u.print("\n")
 	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "  SOURCE\tFILES\tSIZE\tCOST\tTIME")

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
@@ -103,19 +104,19 @@ func (a *app) budgeted(ctx context.Context, name string, open func(connections i
 
 // price is what the reader pays: at Google if somebody is named to pay, at Amazon
 // where that was agreed to.
-func (a *app) price(source source.Source) (func(manifest.Ref) downloader.Price, error) {
+func (a *app) price(source source.Source) (func(manifest.Ref) cost.Price, error) {
 	switch source := source.(type) {
 	case *gcs.Source:
 		price, err := a.file.GCS.Price.Parse(configs.DefaultGCSPrice)
 		if a.billingProject == "" {
-			price = downloader.Price{}
+			price = cost.Price{}
 		}
-		return func(manifest.Ref) downloader.Price { return price }, err
+		return func(manifest.Ref) cost.Price { return price }, err
 	case *s3.Source:
 		price, err := a.file.S3.Price.Parse(configs.DefaultS3Price)
-		return func(ref manifest.Ref) downloader.Price {
+		return func(ref manifest.Ref) cost.Price {
 			if !source.ReaderPays(ref) {
-				return downloader.Price{}
+				return cost.Price{}
 			}
 			return price
 		}, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/cost"
 	"mimicsync/manifest"
 )
 
@@ -30,14 +31,14 @@ type Plan struct {
 // SourcePlan is what fetching all from one source would take. What is unknown is
 // null.
 type SourcePlan struct {
-	Name    string            `json:"name"`
-	Files   int64             `json:"files"`
-	Lacks   int64             `json:"files_lacking"` // to fetch, and not in its listing
-	Bytes   *int64            `json:"bytes"`
-	Basis   downloader.Basis  `json:"bytes_from"` // listing, published, share or unknown
-	Cost    *downloader.Money `json:"cost_usd"`
-	Seconds *float64          `json:"seconds"`
-	Rate    *Rate             `json:"rate"` // that was seen last, of files like these if there was one
+	Name    string           `json:"name"`
+	Files   int64            `json:"files"`
+	Lacks   int64            `json:"files_lacking"` // to fetch, and not in its listing
+	Bytes   *int64           `json:"bytes"`
+	Basis   downloader.Basis `json:"bytes_from"` // listing, published, share or unknown
+	Cost    *cost.Money      `json:"cost_usd"`
+	Seconds *float64         `json:"seconds"`
+	Rate    *Rate            `json:"rate"` // that was seen last, of files like these if there was one
 	// Refused is why the source gives nothing; null if it gives. Trouble is why its
 	// listing is not known, left out if there was none.
 	Refused *Refusal `json:"refused"`
