@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -77,7 +78,7 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 		plan, err := syncer.Plan(ctx, ref, manifest.Selection{})
 		return errors.Join(err, out.Encode(plan))
 	}
-	report, err := syncer.Pull(ctx, ref, manifest.Selection{}, new(downloader.Progress))
+	report, err := syncer.Pull(ctx, ref, manifest.Selection{}, new(progress.Progress))
 	return errors.Join(err, out.Encode(map[string]any{"passes": []*downloader.Report{report}}))
 }
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -19,8 +19,8 @@ type dataset struct {
 	running     *pass
 	errand      bool // something else is done with it, and passes wait
 	errandSince time.Time
-	planning    *downloader.Progress // of a plan, nil if none is made
-	queue       []*pass              // asked for by people, in order
+	planning    *progress.Progress // of a plan, nil if none is made
+	queue       []*pass            // asked for by people, in order
 	last        *PassStatus
 	success     time.Time // end of the last complete pass
 	complete    bool      // as in DatasetStatus

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 )
 
@@ -94,7 +95,7 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 	r = d.filledIn(r)
 	d.mu.Unlock()
 	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, busy error) error {
-		progress := new(downloader.Progress)
+		progress := new(progress.Progress)
 		d.showErrand(r.Ref.Dataset, progress)
 		defer d.showErrand(r.Ref.Dataset, nil)
 		ref, err := d.o.Syncer.Resolve(ctx, r.Ref, progress)
@@ -116,7 +117,7 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 
 // showErrand has the status of a dataset say what a plan of it waits for, nil for
 // nothing. Of several plans it is the one that began last.
-func (d *Daemon) showErrand(name string, progress *downloader.Progress) {
+func (d *Daemon) showErrand(name string, progress *progress.Progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dataset(name).planning = progress

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -81,7 +82,7 @@ func pastStatus(p store.Past) PassStatus {
 		kind = PullPass // by the command of that name
 	}
 	return PassStatus{
-		Kind: kind, Dataset: p.Ref.Dataset, Version: p.Ref.Version, State: p.State, Phase: downloader.PhaseEnd,
+		Kind: kind, Dataset: p.Ref.Dataset, Version: p.Ref.Version, State: p.State, Phase: progress.PhaseEnd,
 		Start: p.Start, Elapsed: p.Elapsed.Seconds(),
 		Total: p.Files.Total, Done: p.Files.Total - p.Files.Failed, Failed: p.Files.Failed, Fetched: p.Bytes.Fetched,
 		Error: p.Error, Failures: p.Failures,

@@ -17,6 +17,7 @@ import (
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -136,7 +137,7 @@ func (r *rig) check() {
 	versions, err := r.store.Versions()
 	must(r.t, err)
 	for _, v := range versions {
-		found, err := r.syncer.Verify(context.Background(), v.Ref, manifest.Selection{}, new(downloader.Progress))
+		found, err := r.syncer.Verify(context.Background(), v.Ref, manifest.Selection{}, new(progress.Progress))
 		must(r.t, err)
 		if found.Failed() > 0 {
 			r.t.Errorf("%s: %d files are wrong and %d missing that the store has records of: %+v", v.Ref, found.Wrong, found.Missing, found.Failures)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -19,7 +20,7 @@ type pass struct {
 	kind     Kind
 	request  PullRequest // Ref and, of those that fetch, the rest
 	repair   bool        // a verification fetches again what it finds wrong
-	progress *downloader.Progress
+	progress *progress.Progress
 
 	asked bool // by a person: it minds no run window
 	held  bool // it was broken off, and begins when passes may go on
@@ -82,7 +83,7 @@ const keptPasses = 100
 func (d *Daemon) newPass(kind Kind, r PullRequest) *pass {
 	d.lastID++
 	p := &pass{
-		id: d.lastID, kind: kind, request: r, version: r.Ref.Version, progress: new(downloader.Progress), made: time.Now().Round(0),
+		id: d.lastID, kind: kind, request: r, version: r.Ref.Version, progress: new(progress.Progress), made: time.Now().Round(0),
 	}
 	d.recent = append(d.recent, p)
 	if len(d.recent) > keptPasses {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -56,7 +57,7 @@ func (d *Daemon) beginStep(p *pass, version string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.measure(time.Now().Round(0))
-	p.version, p.progress, p.samples = version, new(downloader.Progress), samples{}
+	p.version, p.progress, p.samples = version, new(progress.Progress), samples{}
 	d.change()
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 )
 
 // Status is what is now. It does not wait for the disk.
@@ -64,7 +65,7 @@ func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
 		pass := d.passStatus(p, now)
 		pass.Report, pass.Verification = nil, nil
 		status.Pass = &pass
-		if p.fetches() && (v.ref.Version == "" || v.ref.Version == p.version) && pass.Phase >= downloader.PhaseTransfer {
+		if p.fetches() && (v.ref.Version == "" || v.ref.Version == p.version) && pass.Phase >= progress.PhaseTransfer {
 			status.Version = p.version
 			status.Files = max(status.Files, pass.Done)
 			status.Bytes += pass.Fetched
@@ -129,7 +130,7 @@ func (d *Daemon) passStatus(p *pass, now time.Time) PassStatus {
 	g := p.progress
 	s := PassStatus{
 		ID: p.id, Kind: p.kind, Dataset: p.request.Ref.Dataset, Version: p.version, State: p.state(),
-		Phase: downloader.Phase(g.Phase.Load()), Start: p.start, Elapsed: p.elapsed.Seconds(),
+		Phase: progress.Phase(g.Phase.Load()), Start: p.start, Elapsed: p.elapsed.Seconds(),
 		Total: g.Total.Load(), Done: g.Done.Load(), Failed: g.Failed.Load(), Examined: g.Examined.Load(),
 		Expected: g.Expected.Load(), Fetched: g.Fetched.Load(), Retries: g.Retries.Load(), Connections: g.Connections.Load(),
 		Err: p.err, Error: p.why, Cure: p.cure, Report: p.report, Verification: p.verification,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -87,7 +88,7 @@ type DatasetStatus struct {
 	Cure      string    `json:"cure,omitempty"` // the page to open or the command to type
 	// Waiting is what keeps it from going on at this moment, nil if nothing does or
 	// nothing is left to do.
-	Waiting *downloader.Wait `json:"waiting,omitempty"`
+	Waiting *progress.Wait `json:"waiting,omitempty"`
 
 	Entries   int64 `json:"entries"`         // of the manifest
 	Files     int64 `json:"files"`           // verified
@@ -144,14 +145,14 @@ func LastPassOf(s *store.Store, ref manifest.Ref) (*LastPass, error) {
 type PassStatus struct {
 	// ID is unique in the life of the daemon, from 1; 0 for passes before it.
 	// Start is zero while the pass is queued.
-	ID      int64            `json:"id"`
-	Kind    Kind             `json:"kind"`
-	Dataset string           `json:"dataset"`
-	Version string           `json:"version,omitempty"` // empty until it is known
-	State   store.State      `json:"state"`
-	Phase   downloader.Phase `json:"phase"`
-	Start   time.Time        `json:"start"`
-	Elapsed float64          `json:"elapsed_s"`
+	ID      int64          `json:"id"`
+	Kind    Kind           `json:"kind"`
+	Dataset string         `json:"dataset"`
+	Version string         `json:"version,omitempty"` // empty until it is known
+	State   store.State    `json:"state"`
+	Phase   progress.Phase `json:"phase"`
+	Start   time.Time      `json:"start"`
+	Elapsed float64        `json:"elapsed_s"`
 	// What downloader.Progress has.
 	Total       int64 `json:"files_total"`
 	Done        int64 `json:"files_done"`
@@ -165,7 +166,7 @@ type PassStatus struct {
 	Left        int64 `json:"left_s"` // seconds to go at this rate, 0 when unknown
 	// Waits is what it waits for at this moment: requests that are tried again
 	// later, of many the first ones, or what it is queued behind.
-	Waits []downloader.Wait `json:"waits,omitempty"`
+	Waits []progress.Wait `json:"waits,omitempty"`
 
 	Err      error           `json:"-"` // why the pass ended early; Error and Cure are for people
 	Error    string          `json:"error,omitempty"`

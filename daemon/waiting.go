@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 )
 
 // Whom a dataset may wait for besides its sources, whose names are single words.
@@ -25,18 +25,18 @@ const (
 
 // waiting says what keeps a dataset from going on: what its pass waits for, or its
 // plan, or why no pass begins though there is something to do. The caller holds mu.
-func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *downloader.Wait {
-	var w downloader.Wait
+func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *progress.Wait {
+	var w progress.Wait
 	ok := false
 	switch {
 	case status.Pass != nil:
-		w, ok = downloader.Foremost(status.Pass.Waits, status.Pass.Connections, status.Pass.Rate > 0)
+		w, ok = progress.Foremost(status.Pass.Waits, status.Pass.Connections, status.Pass.Rate > 0)
 	case len(s.queue) > 0 && status.Condition != Parked:
 		if behind := d.queuedBehind(s.queue[0], now); len(behind) > 0 {
 			w, ok = behind[0], true
 		}
 	case len(s.planning.Waits()) > 0:
-		w, ok = downloader.Foremost(s.planning.Waits(), s.planning.Connections.Load(), false)
+		w, ok = progress.Foremost(s.planning.Waits(), s.planning.Connections.Load(), false)
 	default:
 		w, ok = d.waitOfCondition(s, status, now)
 	}
@@ -47,7 +47,7 @@ func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *down
 }
 
 // waitOfCondition is why no pass of a dataset runs, if one is wanted.
-func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Time) (w downloader.Wait, ok bool) {
+func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Time) (w progress.Wait, ok bool) {
 	if t := s.agenda.Trouble; t != nil {
 		w.Since = t.Since
 	}
@@ -55,7 +55,7 @@ func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Tim
 	case Closed:
 		return d.waitForWindow(now), true
 	case Paused:
-		return downloader.Wait{For: forResume, Why: status.Why}, true
+		return progress.Wait{For: forResume, Why: status.Why}, true
 	case NoSpace:
 		if d.shortage != nil {
 			return d.waitForRoom(), true
@@ -66,24 +66,24 @@ func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Tim
 		}
 		return w, true
 	case Parked:
-		return downloader.Wait{For: forPerson, Why: status.Why, Since: w.Since, Until: status.Next}, true
+		return progress.Wait{For: forPerson, Why: status.Why, Since: w.Since, Until: status.Next}, true
 	case Failing:
-		return downloader.Wait{For: forRetry, Why: status.Why, Since: w.Since, Until: status.Next}, true
+		return progress.Wait{For: forRetry, Why: status.Why, Since: w.Since, Until: status.Next}, true
 	case Limited:
-		return downloader.Wait{For: forStart, Why: status.Why, Since: w.Since, Until: status.Next}, true
+		return progress.Wait{For: forStart, Why: status.Why, Since: w.Since, Until: status.Next}, true
 	case Idle, Queued, Running:
 	}
 	return w, false
 }
 
-func (d *Daemon) waitForWindow(now time.Time) downloader.Wait {
+func (d *Daemon) waitForWindow(now time.Time) progress.Wait {
 	_, changes := d.settings.Windows.Open(now)
-	return downloader.Wait{For: forWindow, Why: "passes run only while it is open", Until: changes}
+	return progress.Wait{For: forWindow, Why: "passes run only while it is open", Until: changes}
 }
 
 // waitForRoom says how much is needed, and how much is there.
-func (d *Daemon) waitForRoom() downloader.Wait {
-	w := downloader.Wait{For: forRoom, Why: d.shortageInWords(), Until: d.shortage.until}
+func (d *Daemon) waitForRoom() progress.Wait {
+	w := progress.Wait{For: forRoom, Why: d.shortageInWords(), Until: d.shortage.until}
 	if t := d.all.Trouble; t != nil {
 		w.Since = t.Since
 	}
@@ -103,12 +103,12 @@ func mustBeFree(need, are int64) string {
 
 // queuedBehind is why a pass that was asked for has not begun: nothing if it is
 // about to. The caller holds mu.
-func (d *Daemon) queuedBehind(p *pass, now time.Time) []downloader.Wait {
+func (d *Daemon) queuedBehind(p *pass, now time.Time) []progress.Wait {
 	s := d.datasets[p.request.Ref.Dataset]
 	if s == nil {
 		return nil
 	}
-	w := downloader.Wait{Since: p.made}
+	w := progress.Wait{Since: p.made}
 	switch at := slices.Index(s.queue, p); {
 	case at < 0:
 		return nil
@@ -128,7 +128,7 @@ func (d *Daemon) queuedBehind(p *pass, now time.Time) []downloader.Wait {
 	default:
 		return nil
 	}
-	return []downloader.Wait{w}
+	return []progress.Wait{w}
 }
 
 // inWords is a kind as people say it.

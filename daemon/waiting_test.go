@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -22,7 +22,7 @@ func (r *rig) wantWait(name, whom, why string, until time.Time) {
 	wantThisWait(r.t, r.dataset(name).Waiting, whom, why, until)
 }
 
-func wantThisWait(t testing.TB, w *downloader.Wait, whom, why string, until time.Time) {
+func wantThisWait(t testing.TB, w *progress.Wait, whom, why string, until time.Time) {
 	t.Helper()
 	switch {
 	case w == nil && whom == "":

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
@@ -80,7 +81,7 @@ func TestDenialsSayWhatToDo(t *testing.T) {
 			s := newSite(t, ada(tt.signed...), guarded(file("a", 1000), file("b", 1000)))
 			r := newRig(t, rigOptions{site: s, user: tt.login})
 
-			report, err := r.run(t.Context(), tt.ref, new(downloader.Progress))
+			report, err := r.run(t.Context(), tt.ref, new(progress.Progress))
 			wantDenial(t, err, tt.want)
 			if report.State != store.Failed || report.Err == nil {
 				t.Errorf("report = %+v, want failed, with the error", report)
@@ -182,7 +183,7 @@ func TestAPasswordChangedInMidPassEndsIt(t *testing.T) {
 func (r *rig) pullAnd(s *site, files int64, do func()) (*downloader.Report, error) {
 	r.t.Helper()
 	s.Inject(lookalike.Fault{Kind: lookalike.Delay, Duration: 10 * time.Millisecond, Path: "*.csv"})
-	progress, done := new(downloader.Progress), make(chan struct{})
+	progress, done := new(progress.Progress), make(chan struct{})
 	go func() {
 		defer close(done)
 		for progress.Fetched.Load() < files*500 && r.t.Context().Err() == nil {

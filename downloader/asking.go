@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 )
 
@@ -19,7 +20,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, errResting
 		}
 		ask, err := h.enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
-			t.p.progress.await(Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
+			t.p.progress.Await(progress.Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
 		})
 		if ask && helper { // the owner will
 			h.asked(errVoid)
@@ -35,7 +36,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, err
 		}
 		if !ask && h.isWell() {
-			t.p.progress.met(c.Name(), "")
+			t.p.progress.Met(c.Name(), "")
 			return false, nil
 		}
 		if !ask { // others have found the trouble meanwhile
@@ -48,7 +49,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 		}
 		h.asked(err)
 		if err == nil {
-			t.p.progress.met(c.Name(), "")
+			t.p.progress.Met(c.Name(), "")
 			return false, nil
 		}
 		t.p.s.release(c.Budgeted, err)

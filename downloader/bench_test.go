@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/downloader/tree"
@@ -59,7 +60,7 @@ func benchPull(b *testing.B, objects map[string][]byte) {
 		b.StopTimer()
 		syncer, done := benchSyncer(b, source)
 		b.StartTimer()
-		report, err := syncer.Pull(b.Context(), benchRef, manifest.Selection{}, new(downloader.Progress))
+		report, err := syncer.Pull(b.Context(), benchRef, manifest.Selection{}, new(progress.Progress))
 		b.StopTimer()
 		if err != nil || report.Files.Fetched != files {
 			b.Fatalf("Pull = %+v, %v, want %d files", report, err, files)
@@ -118,7 +119,7 @@ func BenchmarkPlan600k(b *testing.B) {
 		defer done()
 		one, err := manifest.NewSelection([]string{first}, nil)
 		must(b, err)
-		_, err = syncer.Pull(b.Context(), benchRef, one, new(downloader.Progress))
+		_, err = syncer.Pull(b.Context(), benchRef, one, new(progress.Progress))
 		must(b, err)
 		plan(b, syncer, 1)
 	})

@@ -13,6 +13,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -107,7 +108,7 @@ func TestAFolderRemovedInMidLifeIsMadeAgain(t *testing.T) {
 			s := newSite(t, nil, versions(files, files))
 			r := newRig(t, rigOptions{site: s})
 			if tt.elsewhere {
-				_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+				_, err := r.run(t.Context(), demo2, new(progress.Progress))
 				must(t, err)
 			}
 			r.pull(tt.made)

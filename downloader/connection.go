@@ -66,11 +66,11 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		}
 		return nil
 	}
-	dog.source = p.progress.request(c.Name())
+	dog.source = p.progress.Request(c.Name())
 	runs := p.crowd.begin(t, g, c, dog.cancel)
 	err = t.exchangeAs(watched, c, dog, g, buf, helper)
 	p.crowd.end(runs, err)
-	p.progress.ended(dog.source)
+	p.progress.Ended(dog.source)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.Release(g)
 	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/faultdisk"
 	"mimicsync/manifest"
@@ -203,7 +203,7 @@ func TestBadSectors(t *testing.T) {
 			must(t, os.Mkdir(dir, 0o700))
 			r := newRig(t, rigOptions{site: s, dir: dir, connections: 1})
 			r.pull("good", "bad", "twin")
-			_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+			_, err := r.run(t.Context(), demo2, new(progress.Progress))
 			must(t, err)
 			line := s.throttle(4 * mega)
 			r.interrupt(mega)
@@ -228,7 +228,7 @@ func TestBadSectors(t *testing.T) {
 			if r.quarantined("bad") == nil || r.quarantined("twin") == nil {
 				t.Error("what cannot be read is not in quarantine")
 			}
-			report, err = r.run(t.Context(), demo2, new(downloader.Progress))
+			report, err = r.run(t.Context(), demo2, new(progress.Progress))
 			must(t, err)
 			if report.State != store.Complete || report.Files.Failed > 0 {
 				t.Errorf("the pull of the version with the same files = %+v", report.Files)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 )
 
@@ -31,7 +31,7 @@ func TestAFIFOKeepsNobodyWaiting(t *testing.T) {
 			go func() {
 				defer close(done)
 				_, _ = r.syncer.Plan(t.Context(), demo, selectAll)
-				_, _ = r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress))
+				_, _ = r.syncer.Verify(t.Context(), demo, selectAll, new(progress.Progress))
 				_, _ = r.tryPull(t.Context())
 			}()
 			select {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -196,7 +197,7 @@ func TestTwoDatasetsWaitForOneHost(t *testing.T) {
 		var passes sync.WaitGroup
 		for _, ref := range []manifest.Ref{demo, other} {
 			passes.Go(func() {
-				report, err := r.run(t.Context(), ref, new(downloader.Progress))
+				report, err := r.run(t.Context(), ref, new(progress.Progress))
 				if err != nil || report.Files.Fetched != 300 {
 					t.Errorf("%s: %+v, %v", ref, report.Files, err)
 				}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -41,10 +42,10 @@ func TestResultsRoundTripThroughJSON(t *testing.T) {
 		Dataset: "demo", Version: "1.0", Total: 9, Verified: 2, Bytes: 3, Recent: 4, Wrong: 1, Missing: 1, Absent: 1,
 		Failures: failures, Quarantined: aside, Elapsed: 61 * time.Second,
 	}, `"elapsed_s":61`)
-	roundTrip(t, []downloader.Phase{downloader.PhaseManifest, downloader.PhaseSurvey, downloader.PhaseTransfer, downloader.PhaseEnd},
+	roundTrip(t, []progress.Phase{progress.PhaseManifest, progress.PhaseSurvey, progress.PhaseTransfer, progress.PhaseEnd},
 		`["manifest","survey","transfer","end"]`)
 
-	var p downloader.Phase
+	var p progress.Phase
 	if err := json.Unmarshal([]byte(`"lunch"`), &p); err == nil {
 		t.Error("lunch is taken for a phase")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -21,7 +22,7 @@ func TestMaxTransferEndsAPassAndTheNextGoesOn(t *testing.T) {
 	files := []lookalike.GeneratedFile{file("a", 8*mega), file("b", 8*mega), file("c", 1000)}
 	s := newSite(t, nil, project(files...))
 	r := newRig(t, rigOptions{site: s, maxTransfer: limit})
-	first := new(downloader.Progress)
+	first := new(progress.Progress)
 	report, err := r.syncer.Pull(t.Context(), demo, manifest.Selection{}, first)
 	if !errors.Is(err, downloader.ErrLimit) || report.State != store.Incomplete || !errors.Is(report.Err, downloader.ErrLimit) {
 		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass", err, report, downloader.ErrLimit)
@@ -35,7 +36,7 @@ func TestMaxTransferEndsAPassAndTheNextGoesOn(t *testing.T) {
 	}
 
 	// The same Syncer fetches nothing more.
-	again := new(downloader.Progress)
+	again := new(progress.Progress)
 	if _, err := r.syncer.Pull(t.Context(), demo, manifest.Selection{}, again); !errors.Is(err, downloader.ErrLimit) {
 		t.Errorf("another pass = %v, want %v", err, downloader.ErrLimit)
 	}
@@ -45,7 +46,7 @@ func TestMaxTransferEndsAPassAndTheNextGoesOn(t *testing.T) {
 
 	r.options.maxTransfer = 0
 	r.reopen()
-	rest := new(downloader.Progress)
+	rest := new(progress.Progress)
 	if _, err := r.syncer.Pull(t.Context(), demo, manifest.Selection{}, rest); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -44,7 +44,7 @@ func TestANewVersionLinksWhatIsHere(t *testing.T) {
 	r.pull()
 	s.Reset()
 
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 3, Linked: 2, Fetched: 1})
 	if got := s.Counters().Files; got != 1 {
@@ -142,7 +142,7 @@ func TestAFileThatGrewLeavesItsLinkedTwinAlone(t *testing.T) {
 	s := newSite(t, nil, versions(
 		[]lookalike.GeneratedFile{same("RECORDS", old)}, []lookalike.GeneratedFile{same("RECORDS", old), same("other", "x")}))
 	r := newRig(t, rigOptions{site: s})
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Linked: 1})
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -52,7 +53,7 @@ func TestAMirrorThatCannotBeWrittenTo(t *testing.T) {
 	before := snapshot(t, dir)
 
 	sy := looker(t, dir, s)
-	v, err := sy.Verify(t.Context(), demo, selectAll, new(downloader.Progress))
+	v, err := sy.Verify(t.Context(), demo, selectAll, new(progress.Progress))
 	must(t, err)
 	if v.Verified != 1 || v.Wrong != 1 {
 		t.Errorf("verification = %+v, want a right and d/b wrong", v)
@@ -95,7 +96,7 @@ func TestAPlanMakesNoMirror(t *testing.T) {
 	t.Run("a tree", func(t *testing.T) {
 		sy := looker(t, r.dir, s)
 		must(t, sy.Adopt(t.Context(), demo))
-		v, err := sy.Verify(t.Context(), demo, manifest.Selection{}, new(downloader.Progress))
+		v, err := sy.Verify(t.Context(), demo, manifest.Selection{}, new(progress.Progress))
 		must(t, err)
 		if v.Verified != 1 {
 			t.Errorf("verification = %+v, want a right", v)

@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -38,11 +39,11 @@ func TestPruneKeepsACompleteVersionWhoseKeptManifestIsLost(t *testing.T) {
 	s := newSite(t, nil, versions(files("1"), files("2"), files("3")))
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	onlyA, err := manifest.NewSelection([]string{"a"}, nil)
 	must(t, err)
-	_, err = r.syncer.Pull(t.Context(), demo3, onlyA, new(downloader.Progress))
+	_, err = r.syncer.Pull(t.Context(), demo3, onlyA, new(progress.Progress))
 	must(t, err)
 	r.loseManifest(demo2, false)
 	if got := r.prunable(manifest.Ref{}, 0); !slices.Equal(got, []manifest.Ref{demo}) {
@@ -59,9 +60,9 @@ func TestPruneKeepsWhatANewerVersionReachesThroughASymlink(t *testing.T) {
 	r.pull()
 	must(t, os.MkdirAll(filepath.Join(r.dir, "demo/2.0"), 0o700))
 	must(t, os.Symlink("../1.0/d", filepath.Join(r.dir, "demo/2.0/d")))
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
-	_, err = r.syncer.Verify(t.Context(), demo2, selectAll, new(downloader.Progress))
+	_, err = r.syncer.Verify(t.Context(), demo2, selectAll, new(progress.Progress))
 	must(t, err)
 	if got := r.prunable(manifest.Ref{}, 0); len(got) > 0 {
 		t.Errorf("Prunable = %v, want none", got)
@@ -76,7 +77,7 @@ func TestAWrongFileDoesNotComeBackWithALostManifest(t *testing.T) {
 	s := newSite(t, nil, versions([]lookalike.GeneratedFile{both}, []lookalike.GeneratedFile{both, same("b", "b")}))
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	r.rot("a")
 	r.loseManifest(demo, true)
@@ -84,7 +85,7 @@ func TestAWrongFileDoesNotComeBackWithALostManifest(t *testing.T) {
 		t.Fatalf("verification = %+v, want the rotten file found", v)
 	}
 	r.pull()
-	_, err = r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err = r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	for _, version := range []string{"1.0", "2.0"} {
 		got, err := os.ReadFile(filepath.Join(r.dir, "demo", version, "a"))
@@ -127,7 +128,7 @@ func TestAScrubReadsWhatWasReadInTheFuture(t *testing.T) {
 // the second one is.
 func (r *rig) scrubSlowly(keep bool, meanwhile func()) *downloader.Verification {
 	r.t.Helper()
-	progress, done := new(downloader.Progress), make(chan struct{})
+	progress, done := new(progress.Progress), make(chan struct{})
 	go func() {
 		defer close(done)
 		for progress.Failed.Load()+progress.Done.Load() < 1 {

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -125,7 +126,7 @@ func TestAManifestThatChangedInPlace(t *testing.T) {
 	now := append(kept, same("changed", "new"), same("added", "y"))
 	s.Publish(project(now...))
 	s.Reset()
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	report, err := r.run(t.Context(), demo, progress)
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 22, Present: 20, Fetched: 2})
@@ -156,7 +157,7 @@ func TestAChangedFileIsReplaced(t *testing.T) {
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
 	s.Publish(project(same("a", "the new content"), file("b", 1000)))
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	report, err := r.run(t.Context(), demo, progress)
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 2, Present: 1, Fetched: 1})
@@ -179,7 +180,7 @@ func TestAManifestThatChangedBack(t *testing.T) {
 	s.Publish(first)
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 10, Present: 10})
 
-	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress)); err != nil {
+	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(progress.Progress)); err != nil {
 		t.Errorf("Verify = %v: the manifest in force is gone", err)
 	}
 	s.Reset()

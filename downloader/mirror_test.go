@@ -17,6 +17,7 @@ import (
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -65,7 +66,7 @@ type rig struct {
 	store   *store.Store
 	syncer  *downloader.Syncer
 	budget  *pace.Budget
-	arrived *downloader.Progress // of the last pass
+	arrived *progress.Progress // of the last pass
 }
 
 type rigOptions struct {
@@ -170,7 +171,7 @@ func (r *rig) pullWithin(d time.Duration, include ...string) *downloader.Report 
 func (r *rig) tryPull(ctx context.Context, include ...string) (*downloader.Report, error) {
 	selection, err := manifest.NewSelection(include, nil)
 	must(r.t, err)
-	r.arrived = new(downloader.Progress)
+	r.arrived = new(progress.Progress)
 	return r.syncer.Pull(ctx, demo, selection, r.arrived)
 }
 

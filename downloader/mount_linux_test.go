@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
@@ -95,7 +96,7 @@ func TestATwinOnAnotherDiskIsCopied(t *testing.T) {
 	r.plant("x", x[0].Data)
 	must(t, os.Chtimes(r.path("x"), fi.ModTime(), fi.ModTime()))
 	s.Reset()
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Linked: 1})
 }
@@ -109,7 +110,7 @@ func TestAPassWithoutRoomClosesManifests(t *testing.T) {
 	r := newRig(t, rigOptions{site: newSite(t, nil, versions([]lookalike.GeneratedFile{x}, []lookalike.GeneratedFile{x, file("big", 20*mega)})), dir: dir})
 	r.pull()
 	for range 3 {
-		if _, err := r.run(t.Context(), demo2, new(downloader.Progress)); !errors.Is(err, downloader.ErrNoSpace) {
+		if _, err := r.run(t.Context(), demo2, new(progress.Progress)); !errors.Is(err, downloader.ErrNoSpace) {
 			t.Fatalf("Pull = %v, want ErrNoSpace", err)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/store"
 )
 
@@ -30,7 +30,7 @@ func TestANewVersionCostsWhatChanged(t *testing.T) {
 	r.pull()
 	s.Reset()
 
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: int64(n), Linked: int64(n - changed), Fetched: changed})
 	var sent int64 // of the dataset, by the server's own count

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/store"
 )
 
@@ -23,7 +23,7 @@ func TestTwinsHurryTheCommit(t *testing.T) {
 	s := newSite(t, nil, project(all...))
 	r := newRig(t, rigOptions{site: s})
 	start := time.Now()
-	report, err := r.run(t.Context(), demo, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 120, Fetched: 60, Linked: 60})
 	if took := time.Since(start); took > 12*time.Second {

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -171,7 +171,7 @@ func TestPassesShareTheNamelessFiles(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, ref := range []manifest.Ref{demo, demo2} {
 		wg.Go(func() {
-			report, err := r.run(t.Context(), ref, new(downloader.Progress))
+			report, err := r.run(t.Context(), ref, new(progress.Progress))
 			if err != nil || report.Files.Fetched != 1200 {
 				t.Errorf("%v: %+v, %v", ref, report, err)
 			}
@@ -212,7 +212,7 @@ func TestALostStateKeepsThePartialsOfAllDatasets(t *testing.T) {
 	abandoned := begin(file("nobody's", 1000))
 	r.reopen()
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	report, err := r.run(t.Context(), manifest.Ref{Dataset: "other", Version: "1.0"}, progress)
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})

@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -22,7 +23,7 @@ type pass struct {
 	s         *Syncer
 	ref       manifest.Ref
 	selection manifest.Selection
-	progress  *Progress
+	progress  *progress.Progress
 	start     time.Time
 	transfers time.Time // when the first one could start, zero if there was none
 
@@ -54,21 +55,21 @@ type pass struct {
 // reaches. It returns a report in every case; the error says why the pass ended
 // early, and is nil if it did not, whatever single entries did. Cancel ctx with
 // ErrInterrupted to stop in good order.
-func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Report, error) {
+func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*Report, error) {
 	return s.PullFrom(ctx, nil, ref, selection, progress)
 }
 
 // PullFrom is Pull from the sources that are named, in this order; from all, as
 // Options have them, if none is. A name that is none of theirs, or is there
 // twice, is an error that wraps ErrSources.
-func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Report, error) {
+func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, watched *progress.Progress) (*Report, error) {
 	chosen, err := s.choose(sources)
 	if err != nil {
 		return &Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed, Err: err}, err
 	}
-	p, err := s.pullOnce(ctx, chosen, ref, selection, progress)
+	p, err := s.pullOnce(ctx, chosen, ref, selection, watched)
 	report := p.close(err)
-	p.progress.enter(PhaseEnd)
+	p.progress.Enter(progress.PhaseEnd)
 	switch {
 	case p.version.ID == 0, errors.Is(err, store.ErrLocked): // the mirror, and its history, are another's
 	case errors.Is(err, ErrNothingSelected): // a typo says nothing of the version
@@ -78,7 +79,7 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	return report, err
 }
 
-func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, context.Context) {
+func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*pass, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
 		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(sources, ref),
@@ -88,7 +89,7 @@ func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.R
 		p.spent = new(spending)
 	}
 	p.copies = &copies{p: p}
-	progress.asks(s.authority(), hosts(sources))
+	progress.Asks(s.authority(), hosts(sources))
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
 	return p, ctx
 }
@@ -96,7 +97,7 @@ func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.R
 // prepare gets the manifest, shows it in the version's folder, and compares it with
 // the mirror.
 func (p *pass) prepare(ctx context.Context) error {
-	p.progress.enter(PhaseManifest)
+	p.progress.Enter(progress.PhaseManifest)
 	if err := p.renewManifest(ctx); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (p *pass) prepare(ctx context.Context) error {
 
 // compare surveys the mirror, counts, and marks what there is to do.
 func (p *pass) compare(ctx context.Context) error {
-	p.progress.enter(PhaseSurvey)
+	p.progress.Enter(progress.PhaseSurvey)
 	n := p.version.Manifest.Entries
 	p.fetches, p.examines = newBitmap(n), newBitmap(n)
 	p.plan = Plan{Ref: p.ref, PublishedBytes: p.published}
@@ -179,7 +180,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	if p.plan.Fetch+p.plan.Examine == 0 {
 		return nil
 	}
-	p.progress.enter(PhaseTransfer)
+	p.progress.Enter(progress.PhaseTransfer)
 	p.s.Tree.Forget() // a person may have moved folders since the last pass, or mounted a disk over one
 	p.transfers = time.Now()
 	defer p.copies.close()

@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -73,7 +74,7 @@ func TestTwoPassesShareTheConnections(t *testing.T) {
 	s := newSite(t, nil, versions(manyFiles(60, 2000), second))
 	s.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 20_000, Path: "*.csv"}) // a tenth of a second each
 	r := newRig(t, rigOptions{site: s, connections: 4})
-	var progress [2]downloader.Progress
+	var progress [2]progress.Progress
 	first := make(chan int64, 1)
 	var wg sync.WaitGroup
 	for i, ref := range []manifest.Ref{demo, demo2} {

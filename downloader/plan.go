@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/internal/durable"
@@ -75,21 +76,21 @@ const listingTime = time.Minute
 // got stays in .mimicsync, and is in force. Sources that can are asked for a
 // listing.
 func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
-	return s.PlanFrom(ctx, nil, ref, selection, new(Progress))
+	return s.PlanFrom(ctx, nil, ref, selection, new(progress.Progress))
 }
 
 // PlanFrom is Plan for PullFrom. What it waits for meanwhile is in progress.
-func (s *Syncer) PlanFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Plan, error) {
+func (s *Syncer) PlanFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*Plan, error) {
 	return s.plan(ctx, sources, ref, selection, progress, (*pass).renewManifest)
 }
 
 // PlanAsKnown is PlanFrom by the manifest in force, which makes it safe while a
 // pass over the version runs. The error is ErrNoManifest if there is none.
 func (s *Syncer) PlanAsKnown(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
-	return s.plan(ctx, sources, ref, selection, new(Progress), (*pass).takeKnown)
+	return s.plan(ctx, sources, ref, selection, new(progress.Progress), (*pass).takeKnown)
 }
 
-func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *Progress,
+func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress,
 	getManifest func(*pass, context.Context) error,
 ) (*Plan, error) {
 	chosen, err := s.choose(sources)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -120,7 +121,7 @@ func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) 
 		}
 		return false, err
 	}
-	p, ctx := s.newPass(ctx, s.Sources, v.Ref, manifest.Selection{}, new(Progress))
+	p, ctx := s.newPass(ctx, s.Sources, v.Ref, manifest.Selection{}, new(progress.Progress))
 	defer p.cancel(nil)
 	p.version = v
 	folders := pruner{tree: s.Tree, real: map[string]bool{}}
@@ -192,7 +193,7 @@ func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, erro
 	if err != nil {
 		return nil, err
 	}
-	pass, _ := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
+	pass, _ := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(progress.Progress))
 	pass.version = v
 	return &pruner{pass: pass, tree: s.Tree, real: map[string]bool{}, result: Pruned{Dataset: ref.Dataset, Version: ref.Version}}, nil
 }

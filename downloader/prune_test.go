@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -28,7 +29,7 @@ func twoVersions(t *testing.T) (r *rig, s *site, old, shared []lookalike.Generat
 	s = newSite(t, nil, versions(old, append(slices.Clone(shared), same("new", "new"))))
 	r = newRig(t, rigOptions{site: s})
 	r.pull()
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	return r, s, old, shared
 }
@@ -58,7 +59,7 @@ func (r *rig) wantPruned(s *site) {
 		r.t.Errorf("%d manifests are kept, want that of 2.0", len(kept))
 	}
 	s.Reset()
-	report, err := r.run(r.t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(r.t.Context(), demo2, new(progress.Progress))
 	must(r.t, err)
 	wantFiles(r.t, report, store.Complete, store.Files{Total: 21, Present: 21})
 	if got := s.Counters().Files; got != 0 {
@@ -200,12 +201,12 @@ func TestWhatMayBePruned(t *testing.T) {
 	r := newRig(t, rigOptions{site: s})
 	ref := func(version string) manifest.Ref { return manifest.Ref{Dataset: "demo", Version: version} }
 	for _, version := range []string{"1.0", "2.0", "3.0"} {
-		_, err := r.run(t.Context(), ref(version), new(downloader.Progress))
+		_, err := r.run(t.Context(), ref(version), new(progress.Progress))
 		must(t, err)
 	}
 	part, err := manifest.NewSelection([]string{"a"}, nil)
 	must(t, err)
-	_, err = r.syncer.Pull(t.Context(), ref("4.0"), part, new(downloader.Progress))
+	_, err = r.syncer.Pull(t.Context(), ref("4.0"), part, new(progress.Progress))
 	must(t, err)
 
 	for _, tt := range []struct {
@@ -235,7 +236,7 @@ func TestWhatMayBePruned(t *testing.T) {
 	}
 	// A file of the newest complete version is lost: there is none any more.
 	must(t, os.Remove(filepath.Join(r.dir, "demo", "3.0", "a")))
-	_, err = r.syncer.Verify(t.Context(), ref("3.0"), selectAll, new(downloader.Progress))
+	_, err = r.syncer.Verify(t.Context(), ref("3.0"), selectAll, new(progress.Progress))
 	must(t, err)
 	if got := r.prunable(manifest.Ref{}, 0); !slices.Equal(got, []manifest.Ref{ref("1.0")}) {
 		t.Errorf("Prunable = %v, want what is older than 2.0", got)
@@ -311,7 +312,7 @@ func TestPruneKeepsTheOnlyCopy(t *testing.T) {
 	if _, err := r.syncer.Prunable(t.Context(), demo, func(string) downloader.Kept { return downloader.Kept{} }); !errors.Is(err, downloader.ErrKept) {
 		t.Errorf("Prunable(%v) = %v, want %v", demo, err, downloader.ErrKept)
 	}
-	_, err := r.syncer.Verify(t.Context(), demo2, selectAll, new(downloader.Progress))
+	_, err := r.syncer.Verify(t.Context(), demo2, selectAll, new(progress.Progress))
 	must(t, err)
 	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
 		t.Errorf("Prunable = %v when the store knows, too, want none", got)

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -55,20 +56,20 @@ func TestMIMICIVDemo(t *testing.T) {
 
 	ref, err := r.syncer.Resolve(t.Context(), manifest.Ref{Dataset: "mimic-iv-demo"}, nil)
 	must(t, err)
-	report, err := r.run(t.Context(), ref, new(downloader.Progress))
+	report, err := r.run(t.Context(), ref, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 34, Fetched: 33, Failed: 1})
 	if got := reasonOf(report, "icu/chartevents.csv.gz"); got != string(downloader.ReasonNotFound) {
 		t.Errorf("icu/chartevents.csv.gz failed by %q, want not_found", got)
 	}
 	wantWget(t, s, 40)
-	if v, err := r.syncer.Verify(t.Context(), ref, selectAll, new(downloader.Progress)); err != nil || v.Verified != 33 {
+	if v, err := r.syncer.Verify(t.Context(), ref, selectAll, new(progress.Progress)); err != nil || v.Verified != 33 {
 		t.Errorf("verification = %+v, %v, want 33 right", v, err)
 	}
 
 	s.Reset()
 	r.reopen()
-	report, err = r.run(t.Context(), ref, new(downloader.Progress))
+	report, err = r.run(t.Context(), ref, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 34, Present: 33, Failed: 1})
 	if got := s.Counters().Requests; got > 5 { // the manifest, the missing file twice, and the manifest again before that is given up

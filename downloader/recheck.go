@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -109,7 +110,7 @@ func (p *pass) takeOver(before *pass, renewals int) {
 }
 
 // pullOnce runs a pass, and those that take over from it.
-func (s *Syncer) pullOnce(ctx context.Context, chosen []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*pass, error) {
+func (s *Syncer) pullOnce(ctx context.Context, chosen []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*pass, error) {
 	var before *pass
 	for renewals := 0; ; renewals++ {
 		p, pctx := s.newPass(ctx, chosen, ref, selection, progress)

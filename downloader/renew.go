@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -131,12 +132,12 @@ func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *
 func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifest, v *store.Version) error {
 	request := p.manifestRequest(b, former)
 	patience := p.s.patienceFor(b, p.ref)
-	defer p.progress.met(b.Name(), manifest.Name)
+	defer p.progress.Met(b.Name(), manifest.Name)
 	err := patience.persist(ctx, func() (bool, error) {
 		return false, p.fetchManifest(ctx, b, request, v)
 	}, func(err error, wait time.Duration) {
 		p.retried(b.Name())
-		p.progress.await(Wait{For: b.Name(), Object: manifest.Name, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
+		p.progress.Await(progress.Wait{For: b.Name(), Object: manifest.Name, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", manifest.Name, "from", b.Name(), "wait", wait, "err", err)
 	})
 	switch {
@@ -201,9 +202,9 @@ func (z *publishedSize) fetch() int64 {
 	}
 	ctx, dog := watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
 	defer dog.end()
-	dog.source = z.p.progress.request(z.from.Name())
+	dog.source = z.p.progress.Request(z.from.Name())
 	n, err := publisher.PublishedSize(ctx, z.p.ref)
-	z.p.progress.ended(dog.source)
+	z.p.progress.Ended(dog.source)
 	z.p.s.answered(z.from.Name(), err)
 	if err != nil && z.ctx.Err() == nil {
 		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
@@ -222,10 +223,10 @@ func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request source.Req
 	}
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
 	defer dog.end()
-	dog.source = p.progress.request(b.Name())
+	dog.source = p.progress.Request(b.Name())
 	received := &heardReader{}
 	defer func() {
-		p.progress.ended(dog.source)
+		p.progress.Ended(dog.source)
 		p.s.Observer.Received(b.Name(), received.n)
 		p.s.release(b, err)
 	}()
@@ -246,7 +247,7 @@ const latest = "latest"
 
 // Resolve replaces "latest" by the newest version, which it asks the authority
 // for. What it waits for meanwhile is in progress, which may be nil.
-func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progress) (manifest.Ref, error) {
+func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, seen *progress.Progress) (manifest.Ref, error) {
 	b := s.authority()
 	publisher, ok := b.Source.(source.Publisher)
 	if ref.Version != "" {
@@ -256,8 +257,8 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", b.Name(), ref.Dataset, ref.Dataset)
 	}
 	patience := s.patienceFor(b, ref)
-	progress.asks(b, hosts(s.Sources))
-	defer progress.met(b.Name(), latest)
+	seen.Asks(b, hosts(s.Sources))
+	defer seen.Met(b.Name(), latest)
 	err := patience.persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
@@ -265,14 +266,14 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, progress *Progre
 		defer func() { s.release(b, err) }()
 		watched, dog := watch(ctx, s.IdleTimeout)
 		defer dog.end()
-		dog.source = progress.request(b.Name())
-		defer progress.ended(dog.source)
+		dog.source = seen.Request(b.Name())
+		defer seen.Ended(dog.source)
 		ref.Version, err = publisher.Latest(watched, ref.Dataset)
 		return false, err
 	}, func(err error, wait time.Duration) {
 		s.Observer.Retried(b.Name())
-		progress.retried()
-		progress.await(Wait{For: b.Name(), Object: latest, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
+		seen.Retried()
+		seen.Await(progress.Wait{For: b.Name(), Object: latest, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		s.Logger.WarnContext(ctx, "retry", "dataset", ref.Dataset, "from", b.Name(), "wait", wait, "err", err)
 	})
 	return ref, err

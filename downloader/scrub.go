@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 )
@@ -26,7 +27,7 @@ type ScrubOptions struct {
 // Scrub is Verify for a mirror that is kept for years: it can be slow, and goes on
 // where it ended. It moves a wrong file that it has a record of to quarantine, so
 // that nobody reads it and the next pass fetches it, unless o.Keep is set.
-func (s *Syncer) Scrub(ctx context.Context, ref manifest.Ref, o ScrubOptions, progress *Progress) (*Verification, error) {
+func (s *Syncer) Scrub(ctx context.Context, ref manifest.Ref, o ScrubOptions, progress *progress.Progress) (*Verification, error) {
 	return s.reread(ctx, ref, manifest.Selection{}, o, progress)
 }
 

@@ -12,13 +12,14 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
 func (r *rig) scrub(ref manifest.Ref, o downloader.ScrubOptions) *downloader.Verification {
 	r.t.Helper()
-	v, err := r.syncer.Scrub(r.t.Context(), ref, o, new(downloader.Progress))
+	v, err := r.syncer.Scrub(r.t.Context(), ref, o, new(progress.Progress))
 	must(r.t, err)
 	return v
 }
@@ -102,14 +103,14 @@ func TestARottenFileIsNotLinkedFromItsTwin(t *testing.T) {
 	s := newSite(t, nil, versions([]lookalike.GeneratedFile{both}, []lookalike.GeneratedFile{both, same("b", "b")}))
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	r.rot("a")
 
 	r.scrub(demo, downloader.ScrubOptions{})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
 	r.has(both)
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 2, Present: 1, Linked: 1})
 	twin, err := os.ReadFile(filepath.Join(r.dir, "demo", "2.0", "a"))
@@ -131,14 +132,14 @@ func TestARottenFileOfManyNamesIsWrongUnderAll(t *testing.T) {
 	s := newSite(t, nil, versions(all, []lookalike.GeneratedFile{one}))
 	r := newRig(t, rigOptions{site: s})
 	r.pull()
-	_, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	_, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	r.rot("a")
 
-	_, err = r.syncer.Scrub(t.Context(), demo2, downloader.ScrubOptions{}, new(downloader.Progress))
+	_, err = r.syncer.Scrub(t.Context(), demo2, downloader.ScrubOptions{}, new(progress.Progress))
 	must(t, err)
 	r.checkTree()
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
 	r.pull()
@@ -157,7 +158,7 @@ func TestScrubGoesOnWhereItEnded(t *testing.T) {
 	// A byte a second, but for a burst of 256 KiB: two files come through.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	go func() {
 		for progress.Done.Load() < 2 && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -32,8 +33,8 @@ type Budgeted struct {
 func (b Budgeted) Paused() (until time.Time, why string) { return b.Budget.Paused() }
 
 // hosts are sources as those of a Progress.
-func hosts(sources []Budgeted) []Host {
-	all := make([]Host, len(sources))
+func hosts(sources []Budgeted) []progress.Host {
+	all := make([]progress.Host, len(sources))
 	for i, b := range sources {
 		all[i] = b
 	}

@@ -11,6 +11,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -368,7 +369,7 @@ func TestAPassChoosesItsSources(t *testing.T) {
 	pullFrom := func(include string, sources ...string) (*downloader.Report, error) {
 		selection, err := manifest.NewSelection([]string{include}, nil)
 		must(t, err)
-		return r.syncer.PullFrom(t.Context(), sources, demo, selection, new(downloader.Progress))
+		return r.syncer.PullFrom(t.Context(), sources, demo, selection, new(progress.Progress))
 	}
 
 	report, err := pullFrom("files/**", "s3", "physionet")

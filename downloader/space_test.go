@@ -15,6 +15,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
@@ -212,7 +213,7 @@ func TestANewVersionThatFitsByLinks(t *testing.T) {
 		[]lookalike.GeneratedFile{same("big", data)}, []lookalike.GeneratedFile{same("big", data), file("new", 100)}))
 	r := newRig(t, rigOptions{site: s, dir: dir})
 	r.pull()
-	report, err := r.run(t.Context(), manifest.Ref{Dataset: "demo", Version: "2.0"}, new(downloader.Progress))
+	report, err := r.run(t.Context(), manifest.Ref{Dataset: "demo", Version: "2.0"}, new(progress.Progress))
 	if err != nil {
 		t.Fatalf("Pull = %v: 20 of its 20 MB are here", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -109,7 +110,7 @@ func (r *rig) quarantined(name string) []byte {
 }
 
 // run is tryPull with a progress to look at, for any version.
-func (r *rig) run(ctx context.Context, ref manifest.Ref, progress *downloader.Progress) (*downloader.Report, error) {
+func (r *rig) run(ctx context.Context, ref manifest.Ref, progress *progress.Progress) (*downloader.Report, error) {
 	return r.syncer.Pull(ctx, ref, manifest.Selection{}, progress)
 }
 
@@ -118,7 +119,7 @@ func (r *rig) interrupt(after int64) *downloader.Report {
 	r.t.Helper()
 	ctx, cancel := context.WithCancelCause(r.t.Context())
 	defer cancel(nil)
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	done := make(chan struct{})
 	watcher := make(chan struct{})
 	go func() {

@@ -3,9 +3,10 @@ package downloader
 import (
 	"context"
 	"errors"
-	"mimicsync/downloader/segment"
 	"slices"
 	"time"
+
+	"mimicsync/downloader/segment"
 )
 
 // stragglers finds connections that are far slower than others of the same source:

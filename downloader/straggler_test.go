@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
@@ -87,7 +88,7 @@ func pullFrom(t *testing.T, v *river, connections int) (took time.Duration, repo
 	budget := pace.NewBudgetAt(connections)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: v, Budget: budget}}, log: io.Discard})
 	start := time.Now()
-	report, err := r.run(t.Context(), demo, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo, new(progress.Progress))
 	must(t, err)
 	if report.State != store.Complete || report.Bytes.Discarded != 0 {
 		t.Errorf("the pass is %v with %d bytes discarded, want a complete one, and none: %+v", report.State, report.Bytes.Discarded, report.Failures)

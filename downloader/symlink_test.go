@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -80,8 +81,8 @@ func TestASymlinkInThePlaceOfADatasetEndsEverything(t *testing.T) {
 			must(t, os.Symlink(moved, filepath.Join(r.dir, folder)))
 
 			_, planned := r.syncer.Plan(t.Context(), demo, selectAll)
-			_, pulled := r.run(t.Context(), demo, new(downloader.Progress))
-			_, verified := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress))
+			_, pulled := r.run(t.Context(), demo, new(progress.Progress))
+			_, verified := r.syncer.Verify(t.Context(), demo, selectAll, new(progress.Progress))
 			for what, err := range map[string]error{"Plan": planned, "Pull": pulled, "Verify": verified} {
 				link, ok := errors.AsType[*tree.SymlinkError](err)
 				if !ok || link.Path != folder || !link.Folder || !errors.Is(err, manifest.ErrUnsafePath) || !strings.Contains(err.Error(), "--mirror") {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
@@ -176,7 +177,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	awake := func() {
 		if resting {
 			p.crowd.rest(-1)
-			p.progress.met(c.Name(), t.entry.Path)
+			p.progress.Met(c.Name(), t.entry.Path)
 			resting = false
 		}
 	}
@@ -192,7 +193,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	}, func(err error, wait time.Duration) {
 		p.crowd.rest(1)
 		resting = true
-		p.progress.await(Wait{For: c.Name(), Object: t.entry.Path, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
+		p.progress.Await(progress.Wait{For: c.Name(), Object: t.entry.Path, Why: oneLine(err.Error()), Until: time.Now().Add(wait)})
 		p.retried(c.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})

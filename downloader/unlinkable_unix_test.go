@@ -12,8 +12,8 @@ import (
 	"syscall"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -75,7 +75,7 @@ func TestACopyLeavesAWrongFileWhole(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(r.dir, "demo", "2.0"), 0o755))
 	must(t, os.WriteFile(filepath.Join(r.dir, name), []byte("somebody's only copy"), 0o600))
 
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Linked: 1})
 	aside, err := os.ReadFile(filepath.Join(r.dir, store.Dir, "quarantine", name))
@@ -102,7 +102,7 @@ func TestACopyThatFailsLeavesThePartial(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(r.dir, store.Dir, "partial", d.String()), data[:mega], 0o600))
 	r.reopen()
 
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
 	if got := s.Counters().BytesSent; got > mega+128<<10 {
@@ -133,7 +133,7 @@ func TestAHundredCopiesDoNotWaitForEachOther(t *testing.T) {
 	})
 	s.Reset()
 
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: 100, Linked: 100})
 	if got := commits.Load(); got > 20 {
@@ -154,7 +154,7 @@ func TestACopyWithoutAPlaceIsDropped(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(r.dir, "demo", "2.0", "x"), 0o700))
 		}
 	})
-	report, err := r.run(t.Context(), demo2, new(downloader.Progress))
+	report, err := r.run(t.Context(), demo2, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 1, Failed: 1})
 	if left := r.unfinished(); len(left) > 0 {

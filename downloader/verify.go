@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
@@ -47,7 +48,7 @@ func (v *Verification) Failed() int64 { return v.Wrong + v.Missing + v.Unreadabl
 // force. It makes no request and moves no file: a wrong or missing one is recorded
 // as lost, so that the next pass fetches it; a right one without a record gets
 // one.
-func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *Progress) (*Verification, error) {
+func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*Verification, error) {
 	return s.reread(ctx, ref, selection, ScrubOptions{Keep: true}, progress)
 }
 
@@ -87,8 +88,8 @@ func (s *Syncer) eachLost(v store.Version, visit func(path string) bool) error {
 	}
 }
 
-func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, progress *Progress) (*Verification, error) {
-	p, ctx := s.newPass(ctx, s.Sources, ref, selection, progress)
+func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, watched *progress.Progress) (*Verification, error) {
+	p, ctx := s.newPass(ctx, s.Sources, ref, selection, watched)
 	defer p.cancel(nil)
 	defer p.copies.close()
 	p.throttle = newThrottle(o.Rate, rereadBuffer)
@@ -96,7 +97,7 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 	if p.version, err = s.kept(ref); err != nil {
 		return nil, err
 	}
-	p.progress.enter(PhaseTransfer)
+	p.progress.Enter(progress.PhaseTransfer)
 	p.progress.Total.Store(p.version.Manifest.Entries)
 	syncing, err := s.Tree.OpenSession()
 	if err != nil {
@@ -106,7 +107,7 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 	v := &verifier{p: p, options: o, syncing: syncing, flushed: p.start, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
 	err = v.run(ctx)
 	v.result.Elapsed = time.Since(p.start)
-	p.progress.enter(PhaseEnd)
+	p.progress.Enter(progress.PhaseEnd)
 	return v.result, err
 }
 
@@ -330,7 +331,7 @@ func (v *verifier) moveAside(f rotten) {
 // in force, until the next pass asks the source. Verify then gives every right
 // file its record.
 func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
-	p, ctx := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(Progress))
+	p, ctx := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(progress.Progress))
 	defer p.cancel(nil)
 	switch fi, err := s.Tree.Stat(ref, manifest.Name); {
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -16,7 +17,7 @@ var selectAll manifest.Selection
 
 func (r *rig) verify() *downloader.Verification {
 	r.t.Helper()
-	v, err := r.syncer.Verify(r.t.Context(), demo, selectAll, new(downloader.Progress))
+	v, err := r.syncer.Verify(r.t.Context(), demo, selectAll, new(progress.Progress))
 	must(r.t, err)
 	return v
 }
@@ -86,7 +87,7 @@ func TestVerifyOfNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, project(file("a", 10), file("b", 10)))
 	r := newRig(t, rigOptions{site: s})
-	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(downloader.Progress)); !errors.Is(err, downloader.ErrNoManifest) {
+	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(progress.Progress)); !errors.Is(err, downloader.ErrNoManifest) {
 		t.Errorf("Verify = %v, want %v", err, downloader.ErrNoManifest)
 	}
 	r.pull("a")
@@ -137,7 +138,7 @@ func TestARepairMendsMoreThanIsListed(t *testing.T) {
 	}
 	lost, err := r.syncer.SelectLost(demo)
 	must(t, err)
-	report, err := r.syncer.Pull(t.Context(), demo, lost, new(downloader.Progress))
+	report, err := r.syncer.Pull(t.Context(), demo, lost, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: wanted, Linked: wanted})
 	if v := r.verify(); v.Verified != wanted+1 || v.Absent != 1 {
@@ -161,7 +162,7 @@ func TestARepairAfterARenewal(t *testing.T) {
 	lost, err := r.syncer.SelectLost(demo)
 	must(t, err)
 	r.syncer.AcceptManifest(demo)
-	report, err := r.syncer.Pull(t.Context(), demo, lost, new(downloader.Progress))
+	report, err := r.syncer.Pull(t.Context(), demo, lost, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 2})

@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 )
@@ -29,7 +30,7 @@ func TestProgressTellsWhetherTheManifestIsAskedFor(t *testing.T) {
 		source := reluctant{sourcetest.NewMemory(demo, nil)}
 		r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: budget}}})
 		ctx, cancel := context.WithCancel(t.Context())
-		progress := new(downloader.Progress)
+		progress := new(progress.Progress)
 		ended := make(chan error, 1)
 		go func() {
 			_, err := r.run(ctx, demo, progress)

@@ -3,6 +3,8 @@ package downloader
 import (
 	"context"
 	"time"
+
+	"mimicsync/downloader/progress"
 )
 
 // watchdog cancels a context when nothing was heard for the idle time-out. It
@@ -11,9 +13,9 @@ type watchdog struct {
 	timer  *time.Timer
 	idle   time.Duration
 	cancel context.CancelCauseFunc
-	first  func()   // called once, when enough has come to say that it does; nil: nobody wants to know
-	bytes  int      // that came, while somebody wants to know
-	source *silence // is broken by what comes; nil: nobody wants to know
+	first  func()            // called once, when enough has come to say that it does; nil: nobody wants to know
+	bytes  int               // that came, while somebody wants to know
+	source *progress.Silence // is broken by what comes; nil: nobody wants to know
 }
 
 // watch derives a context that ends with ErrStalled when heard was not called
@@ -28,7 +30,7 @@ func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog)
 // heard tells the watchdog that bytes came.
 func (w *watchdog) heard() {
 	w.timer.Reset(w.idle)
-	w.source.spoke()
+	w.source.Spoke()
 }
 
 // brought tells the watchdog how many bytes came.

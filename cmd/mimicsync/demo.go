@@ -15,6 +15,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -172,7 +173,7 @@ func (a *app) demoFailed(ctx context.Context, code int) error {
 func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	stop := a.ui.show(a.progressStyle(), demoRef.String(), progress, m.budgets)
 	if interruptAt > 0 {
 		go func() {

@@ -12,6 +12,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -95,7 +96,7 @@ func (o *owner) request(ref manifest.Ref) api.PullRequest {
 
 // plan has the daemon say what it would do.
 func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	defer o.a.ui.showWaits(o.a.progressStyle(), ref.String(), progress)()
 	within, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
@@ -106,7 +107,7 @@ func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
 }
 
 // watchPlan tells progress what the daemon waits for while it makes a plan.
-func (o *owner) watchPlan(ctx context.Context, dataset string, progress *downloader.Progress) {
+func (o *owner) watchPlan(ctx context.Context, dataset string, watched *progress.Progress) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -119,13 +120,13 @@ func (o *owner) watchPlan(ctx context.Context, dataset string, progress *downloa
 		if err != nil {
 			continue // the plan will say so
 		}
-		var waits []downloader.Wait
+		var waits []progress.Wait
 		for _, d := range status.Datasets {
 			if d.Dataset == dataset && d.Waiting != nil && isSource(d.Waiting.For) {
 				waits = append(waits, *d.Waiting)
 			}
 		}
-		progress.Tell(waits)
+		watched.Tell(waits)
 	}
 }
 
@@ -158,7 +159,7 @@ func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (api.
 // follow shows a pass of the daemon until it has ended. The error is why it ended
 // early, or a *leftError.
 func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title string) (p api.Pass, err error) {
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	defer o.a.ui.show(o.a.progressStyle(), title, progress, nil)()
 	for p, err = range o.Follow(ctx, id) {
 		if ctx.Err() != nil {
@@ -192,7 +193,7 @@ func newPassError(p api.Pass) error {
 }
 
 // fill makes progress what the daemon says.
-func fill(progress *downloader.Progress, p daemon.PassStatus) {
+func fill(progress *progress.Progress, p daemon.PassStatus) {
 	progress.Total.Store(p.Total)
 	progress.Done.Store(p.Done)
 	progress.Failed.Store(p.Failed)

@@ -8,19 +8,19 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 )
 
 // meter measures rates over the last while.
 type meter struct {
-	p     *downloader.Progress
+	p     *progress.Progress
 	at    time.Time
 	bytes int64
 	files int64
 }
 
-func newMeter(p *downloader.Progress) *meter { return &meter{p: p, at: time.Now()} }
+func newMeter(p *progress.Progress) *meter { return &meter{p: p, at: time.Now()} }
 
 // rates returns bytes and files per second since the last call.
 func (m *meter) rates() (bytes, files float64) {
@@ -40,11 +40,11 @@ type plain struct {
 	budgets []*pace.Budget
 	watch   watch
 
-	due   time.Time       // the next line, if there is no news before
-	told  downloader.Wait // that the last line was about, zero if it was about none
-	at    time.Time       // of that line
-	pause time.Duration   // between lines about the same wait
-	stood amounts         // how far the pass was when that wait began
+	due   time.Time     // the next line, if there is no news before
+	told  progress.Wait // that the last line was about, zero if it was about none
+	at    time.Time     // of that line
+	pause time.Duration // between lines about the same wait
+	stood amounts       // how far the pass was when that wait began
 }
 
 // amounts change as a pass comes forward.
@@ -53,11 +53,11 @@ type amounts struct {
 	total, done, failed, read, bytes int64
 }
 
-func amountsOf(p *downloader.Progress) amounts {
+func amountsOf(p *progress.Progress) amounts {
 	return amounts{p.Phase.Load(), p.Total.Load(), p.Done.Load(), p.Failed.Load(), p.Examined.Load(), p.Fetched.Load()}
 }
 
-func newPlain(w io.Writer, title string, p *downloader.Progress, budgets []*pace.Budget) *plain {
+func newPlain(w io.Writer, title string, p *progress.Progress, budgets []*pace.Budget) *plain {
 	return &plain{w: w, title: title, meter: newMeter(p), budgets: budgets, watch: watch{p: p}, due: time.Now().Add(plainEvery)}
 }
 
@@ -76,7 +76,7 @@ func (p *plain) draw() {
 		p.tell(w, now, min(2*p.pause, longestSilence))
 	case waits:
 	case waited && amountsOf(p.meter.p) != p.stood:
-		p.told = downloader.Wait{}
+		p.told = progress.Wait{}
 		p.advance(now, "goes on: ")
 	case !now.Before(p.due):
 		p.advance(now, "")
@@ -90,7 +90,7 @@ const (
 
 // isNews reports whether the last line said something else: nothing of a wait, or
 // of another one, or that it would be over by now.
-func (p *plain) isNews(w downloader.Wait, now time.Time) bool {
+func (p *plain) isNews(w progress.Wait, now time.Time) bool {
 	was := p.told
 	switch {
 	case !w.Until.IsZero() && w.Until.Sub(now) < time.Second: // it is over before anybody has read of it
@@ -103,7 +103,7 @@ func (p *plain) isNews(w downloader.Wait, now time.Time) bool {
 }
 
 // tell writes a line about a wait.
-func (p *plain) tell(w downloader.Wait, now time.Time, pause time.Duration) {
+func (p *plain) tell(w progress.Wait, now time.Time, pause time.Duration) {
 	if now := amountsOf(p.meter.p); p.told.Since.IsZero() || now.phase != p.stood.phase {
 		p.stood = now
 	}
@@ -114,15 +114,15 @@ func (p *plain) tell(w downloader.Wait, now time.Time, pause time.Duration) {
 // advance writes a line about how far the pass has come.
 func (p *plain) advance(now time.Time, lead string) {
 	p.due = now.Add(plainEvery)
-	progress := p.meter.p
+	watched := p.meter.p
 	rate, files := p.meter.rates()
-	total, done := progress.Total.Load(), progress.Done.Load()
+	total, done := watched.Total.Load(), watched.Done.Load()
 	if total == 0 {
-		_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, asking(hasVersion(p.title), progress.Connections.Load(), progress.Retries.Load()))
+		_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, asking(hasVersion(p.title), watched.Connections.Load(), watched.Retries.Load()))
 		return
 	}
 	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}
-	fetched, expected := progress.Fetched.Load(), progress.Expected.Load()
+	fetched, expected := watched.Fetched.Load(), watched.Expected.Load()
 	got := size(fetched)
 	if expected > fetched {
 		got += " of " + size(expected)
@@ -134,13 +134,13 @@ func (p *plain) advance(now time.Time, lead string) {
 	if used, limit := p.connections(); used > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %s", used, plural(int64(limit), "connection", "connections")))
 	}
-	if n := progress.Retries.Load(); n > 0 {
+	if n := watched.Retries.Load(); n > 0 {
 		parts = append(parts, plural(n, "retry", "retries"))
 	}
-	if n := progress.Failed.Load(); n > 0 {
+	if n := watched.Failed.Load(); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", n))
 	}
-	if w, ok := downloader.Foremost(progress.Waits(), 1, false); ok { // of all at one of several sources
+	if w, ok := progress.Foremost(watched.Waits(), 1, false); ok { // of all at one of several sources
 		parts = append(parts, waitLine(w, now))
 	}
 	_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, strings.Join(parts, ", "))

@@ -17,6 +17,7 @@ import (
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 )
 
@@ -105,7 +106,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 		return nil, nil, err
 	}
 	return func(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
-		progress := new(downloader.Progress)
+		progress := new(progress.Progress)
 		defer a.ui.showWaits(a.progressStyle(), ref.String(), progress)()
 		ref, err := m.syncer.Resolve(ctx, ref, progress)
 		if err != nil {

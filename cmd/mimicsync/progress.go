@@ -11,8 +11,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 )
 
 const (
@@ -46,7 +46,7 @@ func (a *app) progressStyle() string {
 }
 
 // show draws the progress of a pass until stop is called.
-func (u *ui) show(style, title string, p *downloader.Progress, budgets []*pace.Budget) (stop func()) {
+func (u *ui) show(style, title string, p *progress.Progress, budgets []*pace.Budget) (stop func()) {
 	every := barEvery
 	var d display
 	switch style {
@@ -107,25 +107,25 @@ func (u *ui) rename(title string) {
 type bar struct {
 	w       io.Writer
 	title   string
-	p       *downloader.Progress
+	p       *progress.Progress
 	bar     *progressbar.ProgressBar
 	byBytes bool
-	phase   downloader.Phase
+	phase   progress.Phase
 	watch   watch
 	line    string // in the place of the bar: what it waits for; empty if it does not
 }
 
-func newBar(w io.Writer, title string, p *downloader.Progress) *bar {
+func newBar(w io.Writer, title string, p *progress.Progress) *bar {
 	return &bar{w: w, title: title, p: p, phase: -1, watch: watch{p: p}}
 }
 
 // begin chooses the form of the bar when a new phase begins.
-func (b *bar) begin(phase downloader.Phase) {
+func (b *bar) begin(phase progress.Phase) {
 	b.clear()
 	b.phase = phase
 	total := int64(-1) // a spinner
 	b.byBytes = false
-	if phase == downloader.PhaseTransfer {
+	if phase == progress.PhaseTransfer {
 		if total, b.byBytes = b.p.Expected.Load(), true; total <= 0 {
 			total, b.byBytes = b.p.Total.Load(), false
 		}
@@ -157,11 +157,11 @@ func (b *bar) draw() {
 		return
 	}
 	b.eraseLine()
-	if phase := downloader.Phase(b.p.Phase.Load()); phase != b.phase {
+	if phase := progress.Phase(b.p.Phase.Load()); phase != b.phase {
 		b.begin(phase)
 	}
 	b.bar.Describe(b.describe())
-	if b.phase != downloader.PhaseTransfer {
+	if b.phase != progress.PhaseTransfer {
 		_ = b.bar.Add(0) // turns the spinner
 		return
 	}
@@ -202,9 +202,9 @@ const barRoom = 52
 // the dataset's name as the first to go.
 func (b *bar) describe() string {
 	switch b.phase {
-	case downloader.PhaseManifest:
+	case progress.PhaseManifest:
 		return b.title + "  " + asking(hasVersion(b.title), b.p.Connections.Load(), b.p.Retries.Load())
-	case downloader.PhaseSurvey:
+	case progress.PhaseSurvey:
 		return b.title + "  comparing with the mirror"
 	}
 	var parts []string

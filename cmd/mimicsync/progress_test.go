@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 )
 
 // What turns while there is nothing to count ends when there is: a spinner that
@@ -16,7 +16,7 @@ func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
 		u := &ui{stderr: &screen}
-		p := new(downloader.Progress)
+		p := new(progress.Progress)
 		stop := u.show("bar", "demo@2.0", p, nil)
 		shown := func() string { // since the last call
 			u.mu.Lock()
@@ -41,7 +41,7 @@ func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 		want("waiting to ask for the manifest again, after 1 try")
 		p.Total.Store(10)
 		p.Expected.Store(1e6)
-		p.Phase.Store(int32(downloader.PhaseTransfer))
+		p.Phase.Store(int32(progress.PhaseTransfer))
 		time.Sleep(barEvery)
 		shown()
 		time.Sleep(time.Second)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -122,7 +123,7 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
 	ctx, release := m.whileOwned(ctx)
 	defer release()
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)
 	defer stop()
 	ref, err := m.syncer.Resolve(ctx, ref, progress)

@@ -26,8 +26,8 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 )
 
@@ -102,7 +102,7 @@ func TestScripts(t *testing.T) {
 			},
 			"waitpass": func(ts *testscript.TestScript, _ bool, _ []string) {
 				waitForDaemon(ts, func(s daemon.Status) bool {
-					return slices.ContainsFunc(s.Datasets, func(d daemon.DatasetStatus) bool { return d.Pass != nil && d.Pass.Phase == downloader.PhaseTransfer })
+					return slices.ContainsFunc(s.Datasets, func(d daemon.DatasetStatus) bool { return d.Pass != nil && d.Pass.Phase == progress.PhaseTransfer })
 				})
 			},
 			"jsonpass": wantPass,

@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
@@ -28,8 +29,8 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 	})
 	u.status([]standing{{Last: &daemon.LastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
 	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})
-	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Waiting: &downloader.Wait{For: "gcs", Why: evil}}}})
-	newBar(&out, "demo", nil).drawLine(strings.TrimPrefix(fitWait("demo", downloader.Wait{For: "gcs", Why: evil}, time.Now(), 300), "\r"))
+	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Waiting: &progress.Wait{For: "gcs", Why: evil}}}})
+	newBar(&out, "demo", nil).drawLine(strings.TrimPrefix(fitWait("demo", progress.Wait{For: "gcs", Why: evil}, time.Now(), 300), "\r"))
 	text := strings.ReplaceAll(out.String(), "\rdemo", "demo") // the bar's own
 	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(printableText, r) }); i >= 0 {
 		t.Errorf("a terminal would obey %q of:\n%q", text[i:min(i+8, len(text))], text)
@@ -57,7 +58,7 @@ func TestWhatIsPausedHasNothingNext(t *testing.T) {
 // What a pass waits for stands where its numbers do, or would.
 func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
 	now := time.Date(2026, time.March, 3, 14, 1, 28, 0, time.Local)
-	busy := &downloader.Wait{For: "gcs", Why: "status 503 (busy)", Since: now.Add(-8 * time.Second), Until: now.Add(92 * time.Second)}
+	busy := &progress.Wait{For: "gcs", Why: "status 503 (busy)", Since: now.Add(-8 * time.Second), Until: now.Add(92 * time.Second)}
 	for _, c := range []struct {
 		d    daemon.DatasetStatus
 		want string
@@ -71,13 +72,13 @@ func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
 			"demo: running: refresh 2.2, 7 of 40 files, 0 B, waiting for gcs: status 503 (busy); next try 14:03:00, in 1m32s",
 		},
 		{
-			daemon.DatasetStatus{Condition: daemon.Queued, Waiting: &downloader.Wait{
+			daemon.DatasetStatus{Condition: daemon.Queued, Waiting: &progress.Wait{
 				For: "the pass before it", Why: "a scrub of demo has been running since 13:50:00", Since: now.Add(-time.Minute),
 			}},
 			"demo: queued, waiting for the pass before it: a scrub of demo has been running since 13:50:00",
 		},
 		{
-			daemon.DatasetStatus{Condition: daemon.Closed, Why: "the run window is closed", Next: now.Add(5 * time.Hour), Waiting: &downloader.Wait{For: "the run window"}},
+			daemon.DatasetStatus{Condition: daemon.Closed, Why: "the run window is closed", Next: now.Add(5 * time.Hour), Waiting: &progress.Wait{For: "the run window"}},
 			"demo: closed: the run window is closed, next refresh 2026-03-03 19:01",
 		},
 	} {

@@ -16,6 +16,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -166,7 +167,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 }
 
 func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Verification, error) {
-	progress := new(downloader.Progress)
+	progress := new(progress.Progress)
 	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
 	defer stop()
 	return m.syncer.Scrub(ctx, ref, downloader.ScrubOptions{Rate: a.readRate, Keep: true}, progress)

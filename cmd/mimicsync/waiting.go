@@ -6,12 +6,12 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 )
 
 // waitLine says for whom something waits, why, and until when, as in "waiting for
 // physionet: status 503 (busy); next try 14:03:20, in 1m52s".
-func waitLine(w downloader.Wait, now time.Time) string {
+func waitLine(w progress.Wait, now time.Time) string {
 	at, in := again(w, now)
 	return "waiting for " + w.For + ": " + printable(w.Why) + ending(at, in)
 }
@@ -29,7 +29,7 @@ func ending(at, in string) string {
 
 // again is when a wait is over, by the clock and in how long. Where nobody knows
 // it is since when a source is waited for.
-func again(w downloader.Wait, now time.Time) (at, in string) {
+func again(w progress.Wait, now time.Time) (at, in string) {
 	what := "until "
 	if isSource(w.For) {
 		what = "next try "
@@ -79,7 +79,7 @@ func countdown(left time.Duration) string {
 // fitWait is waitLine with a title for a line of a terminal: what the line has no
 // room for is left out, the time of the clock first, then the title, and the end of
 // the reason last.
-func fitWait(title string, w downloader.Wait, now time.Time, width int) string {
+func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 	at, in := again(w, now)
 	if in == "" {
 		at, in = "", at
@@ -110,7 +110,7 @@ func fitWait(title string, w downloader.Wait, now time.Time, width int) string {
 }
 
 // shorter is how long a wait lasts without the clock, as in "next try in 8s".
-func shorter(w downloader.Wait, in string) string {
+func shorter(w progress.Wait, in string) string {
 	if isSource(w.For) && strings.HasPrefix(in, "in ") {
 		return "next try " + in
 	}
@@ -134,7 +134,7 @@ const (
 
 // watch looks at what a pass waits for, for one display.
 type watch struct {
-	p     *downloader.Progress
+	p     *progress.Progress
 	bytes int64     // that had arrived
 	at    time.Time // when that last changed
 }
@@ -143,16 +143,16 @@ type watch struct {
 const flowing = 2 * time.Second
 
 // waits returns what the pass waits for, if that is worth a line and lasts.
-func (o *watch) waits(now time.Time, least time.Duration) (downloader.Wait, bool) {
+func (o *watch) waits(now time.Time, least time.Duration) (progress.Wait, bool) {
 	if bytes := o.p.Fetched.Load(); bytes != o.bytes {
 		o.bytes, o.at = bytes, now
 	}
-	w, ok := downloader.Foremost(o.p.Waits(), o.p.Connections.Load(), now.Sub(o.at) < flowing)
+	w, ok := progress.Foremost(o.p.Waits(), o.p.Connections.Load(), now.Sub(o.at) < flowing)
 	return w, ok && (now.Sub(w.Since) >= least || w.Until.Sub(w.Since) >= least)
 }
 
 // showWaits tells what a command without progress waits for, until stop is called.
-func (u *ui) showWaits(style, title string, p *downloader.Progress) (stop func()) {
+func (u *ui) showWaits(style, title string, p *progress.Progress) (stop func()) {
 	switch style {
 	case "none":
 		return func() {}

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 )
 
 var quarterPast = time.Date(2026, time.March, 3, 14, 15, 0, 0, time.Local)
@@ -16,23 +16,23 @@ var quarterPast = time.Date(2026, time.March, 3, 14, 15, 0, 0, time.Local)
 func TestWaitLine(t *testing.T) {
 	in := func(d time.Duration) time.Time { return quarterPast.Add(d) }
 	for _, tt := range []struct {
-		wait downloader.Wait
+		wait progress.Wait
 		want string
 	}{
 		{
-			downloader.Wait{For: "physionet", Why: "status 429 (too many requests)", Until: in(90 * time.Minute)},
+			progress.Wait{For: "physionet", Why: "status 429 (too many requests)", Until: in(90 * time.Minute)},
 			"waiting for physionet: status 429 (too many requests); next try 15:45, in 1h30m",
 		},
-		{downloader.Wait{For: "gcs", Why: "status 502 (bad gateway)", Until: in(-time.Second)}, "waiting for gcs: status 502 (bad gateway); next try now"},
+		{progress.Wait{For: "gcs", Why: "status 502 (bad gateway)", Until: in(-time.Second)}, "waiting for gcs: status 502 (bad gateway); next try now"},
 		{
-			downloader.Wait{For: "the run window", Why: "passes run only while it is open", Until: in(31 * time.Hour)},
+			progress.Wait{For: "the run window", Why: "passes run only while it is open", Until: in(31 * time.Hour)},
 			"waiting for the run window: passes run only while it is open; until Wed 21:15, in 31h00m",
 		},
 		{
-			downloader.Wait{For: "another command", Why: "a plan or a prune of demo has been at work since 14:14:18", Since: in(-40 * time.Second)},
+			progress.Wait{For: "another command", Why: "a plan or a prune of demo has been at work since 14:14:18", Since: in(-40 * time.Second)},
 			"waiting for another command: a plan or a prune of demo has been at work since 14:14:18",
 		},
-		{downloader.Wait{For: "s3", Why: "dial tcp: lookup s3.lab: no such host", Since: quarterPast}, "waiting for s3: dial tcp: lookup s3.lab: no such host"},
+		{progress.Wait{For: "s3", Why: "dial tcp: lookup s3.lab: no such host", Since: quarterPast}, "waiting for s3: dial tcp: lookup s3.lab: no such host"},
 	} {
 		if got := waitLine(tt.wait, quarterPast); got != tt.want {
 			t.Errorf("waitLine = %q\nwant       %q", got, tt.want)
@@ -42,12 +42,12 @@ func TestWaitLine(t *testing.T) {
 
 // What does not fit on the line goes, and for whom and how long stays.
 func TestAWaitFitsTheTerminal(t *testing.T) {
-	busy := downloader.Wait{For: "physionet", Why: "status 503 (busy)", Until: quarterPast.Add(112 * time.Second)}
-	refused := downloader.Wait{For: "physionet", Why: "dial tcp 203.0.113.77:443: connect: connection refused", Until: quarterPast.Add(8 * time.Second)}
-	page := downloader.Wait{For: "physionet", Why: "the server sent a web page instead of the file", Until: quarterPast.Add(15 * time.Second)}
-	forever := downloader.Wait{For: "the pass before it", Why: "a verification of demo-set has been running since 13:02:11"}
+	busy := progress.Wait{For: "physionet", Why: "status 503 (busy)", Until: quarterPast.Add(112 * time.Second)}
+	refused := progress.Wait{For: "physionet", Why: "dial tcp 203.0.113.77:443: connect: connection refused", Until: quarterPast.Add(8 * time.Second)}
+	page := progress.Wait{For: "physionet", Why: "the server sent a web page instead of the file", Until: quarterPast.Add(15 * time.Second)}
+	forever := progress.Wait{For: "the pass before it", Why: "a verification of demo-set has been running since 13:02:11"}
 	for _, tt := range []struct {
-		wait  downloader.Wait
+		wait  progress.Wait
 		width int
 		want  string
 	}{
@@ -78,7 +78,7 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
 		u := &ui{stderr: &screen}
-		p := new(downloader.Progress)
+		p := new(progress.Progress)
 		stop := u.show("bar", "demo", p, nil)
 		shown := func() string { // since the last call
 			u.mu.Lock()
@@ -93,7 +93,7 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 			}
 		}
 		now := time.Now()
-		p.Tell([]downloader.Wait{{For: "physionet", Object: "latest", Why: "status 503 (busy)", Since: now, Until: now.Add(2 * time.Minute)}})
+		p.Tell([]progress.Wait{{For: "physionet", Object: "latest", Why: "status 503 (busy)", Since: now, Until: now.Add(2 * time.Minute)}})
 		time.Sleep(barEvery + barEvery/2)
 		want("demo  waiting for physionet: status 503 (busy); next try " + now.Add(2*time.Minute).Local().Format(time.TimeOnly) + ", in 2m0s")
 		time.Sleep(time.Second)
@@ -103,7 +103,7 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 		time.Sleep(barEvery)
 		want("demo@1.0  asking for the manifest")
 		p.Connections.Store(0)
-		p.Tell([]downloader.Wait{{For: "physionet", Why: "a moment", Since: time.Now(), Until: time.Now().Add(barsLeast / 2)}})
+		p.Tell([]progress.Wait{{For: "physionet", Why: "a moment", Since: time.Now(), Until: time.Now().Add(barsLeast / 2)}})
 		time.Sleep(barEvery)
 		if text := shown(); strings.Contains(text, "a moment") {
 			t.Errorf("a wait of %v is shown: %q", barsLeast/2, text)
@@ -111,10 +111,10 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 		p.Tell(nil)
 		p.Total.Store(10)
 		p.Expected.Store(1e6)
-		p.Phase.Store(int32(downloader.PhaseTransfer))
+		p.Phase.Store(int32(progress.PhaseTransfer))
 		time.Sleep(barEvery)
 		want("0/10 files")
-		p.Tell([]downloader.Wait{{For: "physionet", Why: "status 502", Since: time.Now()}})
+		p.Tell([]progress.Wait{{For: "physionet", Why: "status 502", Since: time.Now()}})
 		time.Sleep(2 * time.Second)
 		want("demo@1.0  0/10 files  waiting for physionet: status 502; since ")
 		stop()
@@ -127,7 +127,7 @@ func TestPlainSaysWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		u := &ui{stderr: &log}
-		p := new(downloader.Progress)
+		p := new(progress.Progress)
 		stop := u.show("plain", "demo@1.0", p, nil)
 		said := func(what string, want ...string) {
 			t.Helper()
@@ -144,7 +144,7 @@ func TestPlainSaysWhatItWaitsFor(t *testing.T) {
 			}
 		}
 		wait := func(why string, since time.Time, d time.Duration) {
-			p.Tell([]downloader.Wait{{For: "physionet", Object: "SHA256SUMS.txt", Why: why, Since: since, Until: since.Add(d)}})
+			p.Tell([]progress.Wait{{For: "physionet", Object: "SHA256SUMS.txt", Why: why, Since: since, Until: since.Add(d)}})
 		}
 		wait("status 500", time.Now(), time.Second)
 		time.Sleep(900 * time.Millisecond)
@@ -181,7 +181,7 @@ func TestOnlyWaitsAreShown(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var screen bytes.Buffer
 			u := &ui{stderr: &screen}
-			p := new(downloader.Progress)
+			p := new(progress.Progress)
 			stop := u.showWaits(style, "demo", p)
 			defer stop()
 			shown := func() string {
@@ -195,7 +195,7 @@ func TestOnlyWaitsAreShown(t *testing.T) {
 				t.Errorf("%s: %q, want nothing", style, text)
 			}
 			p.Connections.Store(0)
-			p.Tell([]downloader.Wait{{For: "physionet", Why: "status 503 (busy)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
+			p.Tell([]progress.Wait{{For: "physionet", Why: "status 503 (busy)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
 			time.Sleep(time.Second)
 			if text := shown(); strings.Contains(text, "waiting for physionet: status 503 (busy); next try ") != (style != "none") {
 				t.Errorf("%s: %q", style, text)
@@ -214,13 +214,13 @@ func TestAWaitBesideFilesThatCome(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var screen bytes.Buffer
 			u := &ui{stderr: &screen}
-			p := new(downloader.Progress)
+			p := new(progress.Progress)
 			p.Total.Store(34)
 			p.Done.Store(2)
 			p.Expected.Store(9e6)
 			p.Connections.Store(1)
-			p.Phase.Store(int32(downloader.PhaseTransfer))
-			p.Tell([]downloader.Wait{{For: "gcs", Why: "status 504 (gateway timeout)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
+			p.Phase.Store(int32(progress.PhaseTransfer))
+			p.Tell([]progress.Wait{{For: "gcs", Why: "status 504 (gateway timeout)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
 			stop := u.show(style, "demo@1.0", p, nil)
 			defer stop()
 			shown := func() string {

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/progress"
 	"mimicsync/store"
 )
 
@@ -51,7 +51,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("Pull again = %d, %v, want %d", again, err, id)
 	}
 	p := follow(t, client, id)
-	if p.State != store.Complete || p.Phase != downloader.PhaseEnd || p.ExitCode != 0 || p.Report == nil || p.Report.Files.Fetched != demoFiles {
+	if p.State != store.Complete || p.Phase != progress.PhaseEnd || p.ExitCode != 0 || p.Report == nil || p.Report.Files.Fetched != demoFiles {
 		t.Errorf("the pass ended as %+v", p)
 	}
 	stream := bufio.NewReader(events.Body)

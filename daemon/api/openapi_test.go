@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -97,7 +98,7 @@ func TestOpenAPIHasJustTheRoutes(t *testing.T) {
 func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 	d := readDocument(t)
 	types := map[string]any{
-		"Problem": problem{}, "Status": daemon.Status{}, "Window": daemon.Window{}, "Host": daemon.Host{}, "Wait": downloader.Wait{},
+		"Problem": problem{}, "Status": daemon.Status{}, "Window": daemon.Window{}, "Host": daemon.Host{}, "Wait": progress.Wait{},
 		"DatasetStatus": daemon.DatasetStatus{}, "VersionStatus": daemon.VersionStatus{}, "LastPass": daemon.LastPass{}, "PassStatus": daemon.PassStatus{}, "Pass": Pass{}, "Sample": daemon.Sample{},
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
 		"Report": downloader.Report{}, "SourceReport": downloader.SourceReport{}, "Quarantined": downloader.Quarantined{},
@@ -130,9 +131,9 @@ func TestOpenAPIHasTheWordsOfTheTypes(t *testing.T) {
 	for s := store.Running; s <= store.Failed; s++ {
 		states = append(states, s.String())
 	}
-	for p := downloader.PhaseManifest; p <= downloader.PhaseEnd; p++ {
+	for p := progress.PhaseManifest; p <= progress.PhaseEnd; p++ {
 		phases = append(phases, p.String())
-		var again downloader.Phase
+		var again progress.Phase
 		if err := again.UnmarshalText([]byte(p.String())); err != nil || again != p {
 			t.Errorf("UnmarshalText(%q) = %v, %v", p, again, err)
 		}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -182,13 +182,13 @@ func phase(p *daemon.PassStatus) string {
 		return "Running"
 	case verifies(p):
 		return "Verifying"
-	case p.Phase == downloader.PhaseManifest && p.Connections == 0 && p.Retries > 0:
+	case p.Phase == progress.PhaseManifest && p.Connections == 0 && p.Retries > 0:
 		return "Waiting to ask for the manifest again"
-	case p.Phase == downloader.PhaseManifest && p.Connections == 0:
+	case p.Phase == progress.PhaseManifest && p.Connections == 0:
 		return "Waiting for its turn"
-	case p.Phase == downloader.PhaseManifest:
+	case p.Phase == progress.PhaseManifest:
 		return "Asking for the manifest"
-	case p.Phase == downloader.PhaseSurvey:
+	case p.Phase == progress.PhaseSurvey:
 		return "Comparing with what is here"
 	}
 	return "Downloading"

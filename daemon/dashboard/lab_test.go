@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/store"
 )
 
@@ -28,7 +28,7 @@ func labStatus() daemon.Status {
 				Entries: 605_027, Files: 371_410, Bytes: 2_866_000_000_000, Published: 4_700_000_000_000,
 				Next: monday.AddDate(0, 0, 6), LastSuccess: monday.AddDate(0, 0, -8),
 				Pass: &daemon.PassStatus{
-					ID: 41, Kind: daemon.RefreshPass, Dataset: "mimic-cxr", Version: "2.1.0", Phase: downloader.PhaseTransfer,
+					ID: 41, Kind: daemon.RefreshPass, Dataset: "mimic-cxr", Version: "2.1.0", Phase: progress.PhaseTransfer,
 					Total: 605_027, Done: 371_410, Failed: 2, Expected: 1_889_000_000_000, Fetched: 66_000_000_000,
 					Retries: 37, Connections: 17, Rate: 7_012_000, Left: int64((70*time.Hour + 18*time.Minute).Seconds()),
 					Failures: []store.Failure{

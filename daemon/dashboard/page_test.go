@@ -13,7 +13,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/dashboard"
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/store"
 )
 
@@ -63,7 +63,7 @@ func TestHeadline(t *testing.T) {
 	fetching := func(left time.Duration) daemon.DatasetStatus {
 		return daemon.DatasetStatus{
 			Dataset: "mimic-cxr", Condition: daemon.Running, Scheduled: true, Entries: 100, Files: 50, Bytes: 61e9, Published: 1e11,
-			Pass: &daemon.PassStatus{ID: 1, Kind: daemon.RefreshPass, Phase: downloader.PhaseTransfer, Left: int64(left.Seconds())},
+			Pass: &daemon.PassStatus{ID: 1, Kind: daemon.RefreshPass, Phase: progress.PhaseTransfer, Left: int64(left.Seconds())},
 		}
 	}
 	one := func(d daemon.DatasetStatus) daemon.Status {
@@ -85,7 +85,7 @@ func TestHeadline(t *testing.T) {
 	beginning := func(connections, retries int64) daemon.Status {
 		s := one(fetching(0))
 		p := s.Datasets[0].Pass
-		p.Phase, p.Connections, p.Retries = downloader.PhaseManifest, connections, retries
+		p.Phase, p.Connections, p.Retries = progress.PhaseManifest, connections, retries
 		return s
 	}
 

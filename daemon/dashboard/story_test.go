@@ -119,8 +119,8 @@ func must(t *testing.T, err error) {
 }
 
 const (
-	state    = `document.querySelector("#dataset-cxr-demo .state").textContent`
-	progress = `document.querySelector("#dataset-cxr-demo progress").value`
+	state   = `document.querySelector("#dataset-cxr-demo .state").textContent`
+	watched = `document.querySelector("#dataset-cxr-demo progress").value`
 )
 
 // A person opens the page of an empty mirror, is asked for the token, pulls a
@@ -157,12 +157,12 @@ func TestStory(t *testing.T) {
 	b.do(chromedp.Evaluate[chromedp.Void](`
 		window.cancel = document.querySelector("#cancel-cxr-demo button");
 		window.cancel.focus();
-		window.seen = ` + progress))
-	b.until(progress + ` > window.seen && document.activeElement === window.cancel`)
+		window.seen = ` + watched))
+	b.until(watched + ` > window.seen && document.activeElement === window.cancel`)
 
 	b.do(chromedp.Click(chromedp.CSS("#pause-cxr-demo button")))
 	b.until(state + ` === "Paused"`)
-	if here := run(b, chromedp.Evaluate[int](progress)); here == 0 || here == 1000 {
+	if here := run(b, chromedp.Evaluate[int](watched)); here == 0 || here == 1000 {
 		t.Errorf("paused at %d thousandths, want some, not all", here)
 	}
 	b.do(chromedp.Click(chromedp.CSS("#resume-cxr-demo button")))

@@ -10,7 +10,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/dashboard"
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 )
 
@@ -18,13 +18,13 @@ import (
 // headline if there is nothing else to say.
 func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 	in := func(d time.Duration) time.Time { return monday.Add(d) }
-	running := func(retries int64, w downloader.Wait) daemon.DatasetStatus {
+	running := func(retries int64, w progress.Wait) daemon.DatasetStatus {
 		return daemon.DatasetStatus{
 			Dataset: "mimic-cxr", Condition: daemon.Running, Entries: 100, Bytes: 61e9, Published: 1e11, Waiting: &w,
-			Pass: &daemon.PassStatus{Kind: daemon.PullPass, Retries: retries, Left: 3600, Waits: []downloader.Wait{w}},
+			Pass: &daemon.PassStatus{Kind: daemon.PullPass, Retries: retries, Left: 3600, Waits: []progress.Wait{w}},
 		}
 	}
-	busy := running(5, downloader.Wait{For: "physionet", Object: "SHA256SUMS.txt", Why: "status 503 (busy)", Until: in(112 * time.Second)})
+	busy := running(5, progress.Wait{For: "physionet", Object: "SHA256SUMS.txt", Why: "status 503 (busy)", Until: in(112 * time.Second)})
 	for _, c := range []struct {
 		name   string
 		status daemon.DatasetStatus
@@ -34,24 +34,24 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 			"MIMIC-CXR is 61 % here. Waiting for physionet until 15:44:02 .",
 			"Waiting for physionet 61.0 % 61.0 % Status 503 (busy). The next try is at 15:44:02 , in 1 min 52 s.", "Retries 5",
 		}},
-		{"an hour", running(1, downloader.Wait{For: "gcs", Why: "status 429 (too many requests)", Until: in(70 * time.Minute)}), []string{
+		{"an hour", running(1, progress.Wait{For: "gcs", Why: "status 429 (too many requests)", Until: in(70 * time.Minute)}), []string{
 			"MIMIC-CXR is 61 % here. Waiting for gcs until 16:52 .",
 			"Waiting for gcs 61.0 % 61.0 % Status 429 (too many requests). The next try is today at 16:52 , in 1 h 10 min.",
 		}},
-		{"a moment", running(1, downloader.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"MIMIC-CXR is 61 % here. Waiting for gcs.", "No route to host. The next try is now."}},
-		{"a long outage", running(30, downloader.Wait{For: "physionet", Why: "status 502 (bad gateway)", Since: in(-25 * time.Minute), Until: in(40 * time.Second)}), []string{
+		{"a moment", running(1, progress.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"MIMIC-CXR is 61 % here. Waiting for gcs.", "No route to host. The next try is now."}},
+		{"a long outage", running(30, progress.Wait{For: "physionet", Why: "status 502 (bad gateway)", Since: in(-25 * time.Minute), Until: in(40 * time.Second)}), []string{
 			"Status 502 (bad gateway). The next try is at 15:42:50 , in 40 s. It has been waiting for 25 min.",
 		}},
-		{"nobody knows how long", running(0, downloader.Wait{For: "s3", Why: "other passes have all the connections that it allows", Since: in(-4 * time.Minute)}), []string{
+		{"nobody knows how long", running(0, progress.Wait{For: "s3", Why: "other passes have all the connections that it allows", Since: in(-4 * time.Minute)}), []string{
 			"Other passes have all the connections that it allows. It has been waiting for 4 min.",
 		}},
-		{"the queue", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Queued, Waiting: &downloader.Wait{
+		{"the queue", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Queued, Waiting: &progress.Wait{
 			For: "another command", Why: "a plan or a prune of own has been at work since 15:42:01", Since: in(-time.Second),
 		}}, []string{"A plan or a prune of own has been at work since 15:42:01."}},
-		{"a full disk", daemon.DatasetStatus{Dataset: "own", Condition: daemon.NoSpace, Why: "the disk is full", Waiting: &downloader.Wait{
+		{"a full disk", daemon.DatasetStatus{Dataset: "own", Condition: daemon.NoSpace, Why: "the disk is full", Waiting: &progress.Wait{
 			For: "room on the disk", Why: "300 GB must be free, and 12 GB are", Until: in(10 * time.Minute),
 		}}, []string{"Waits for room on the disk", "300 GB must be free, and 12 GB are. It goes on at 15:52:10 , in 10 min 00 s.", "The disk is full."}},
-		{"a closed window", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Why: "the run window is closed", Waiting: &downloader.Wait{
+		{"a closed window", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Why: "the run window is closed", Waiting: &progress.Wait{
 			For: "the run window", Why: "passes run only while it is open", Until: in(15 * time.Hour),
 		}}, []string{"Passes run only while it is open. It goes on tomorrow at 06:42 , in 15 h 00 min."}},
 	} {
@@ -84,7 +84,7 @@ func TestAWaitFitsThePhone(t *testing.T) {
 	} {
 		d := &s.Datasets[i]
 		d.Condition, d.Pass = daemon.Running, &daemon.PassStatus{Kind: daemon.RefreshPass, Retries: 7}
-		d.Waiting = &downloader.Wait{For: "physionet", Why: why, Until: monday.Add(time.Minute)}
+		d.Waiting = &progress.Wait{For: "physionet", Why: why, Until: monday.Add(time.Minute)}
 	}
 	server := httptest.NewServer(dashboard.Still(s, nil, nil, nil, true))
 	t.Cleanup(server.Close) // after the browser, which holds a connection

@@ -10,7 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 )
 
 // nbsp keeps a number and its unit on one line.
@@ -90,7 +90,7 @@ func (c clock) estimate(left time.Duration) *moment {
 
 // wait says why something waits, and until when, as in "Status 503 (busy). The next
 // try is at 14:03:20, in 1 min 52 s." The state says for whom.
-func (c clock) wait(w *downloader.Wait) sentence {
+func (c clock) wait(w *progress.Wait) sentence {
 	why, goesOn := sentenceOf(w.Why), " It goes on "
 	if !strings.Contains(w.For, " ") { // a source
 		goesOn = " The next try is "

@@ -13,7 +13,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/metrics"
-	"mimicsync/downloader"
+	"mimicsync/downloader/progress"
 	"mimicsync/store"
 )
 
@@ -31,7 +31,7 @@ func busy() daemon.Status {
 			},
 			{
 				Dataset: "mimiciv", Condition: daemon.Parked,
-				Waiting: &downloader.Wait{For: "a person to act", Why: "the agreement is not signed", Until: now.Add(time.Hour)},
+				Waiting: &progress.Wait{For: "a person to act", Why: "the agreement is not signed", Until: now.Add(time.Hour)},
 			},
 		},
 	}
@@ -118,7 +118,7 @@ func held() daemon.Status {
 	s.Hosts = append(s.Hosts, daemon.Host{Source: "gcs"})
 	s.Datasets = s.Datasets[:1]
 	s.Datasets[0].Last = nil
-	s.Datasets[0].Waiting = &downloader.Wait{For: "physionet", Why: "status 429 (too many requests)"}
+	s.Datasets[0].Waiting = &progress.Wait{For: "physionet", Why: "status 429 (too many requests)"}
 	return s
 }
 

@@ -1,4 +1,4 @@
-package downloader
+package progress
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func TestAPauseOfTheHostIsAWaitOfEveryPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := pace.NewBudget(1)
 		p := new(Progress)
-		p.asks(host{b, "physionet"}, nil)
+		p.Asks(host{b, "physionet"}, nil)
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("before any refusal: %+v", got)
 		}
@@ -76,13 +76,13 @@ func TestAPassIsHeldOnlyIfAllItsSourcesAre(t *testing.T) {
 		defer busy.Release(pace.NoAnswer, 0)
 		synctest.Wait()
 		p := new(Progress)
-		p.asks(host{free, "physionet"},
+		p.Asks(host{free, "physionet"},
 			[]Host{host{busy, "gcs"}, host{free, "physionet"}})
-		p.enter(PhaseTransfer)
+		p.Enter(PhaseTransfer)
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("with a source that is free: %+v", got)
 		}
-		p.asks(host{free, "physionet"}, []Host{host{busy, "gcs"}})
+		p.Asks(host{free, "physionet"}, []Host{host{busy, "gcs"}})
 		if got := p.Waits(); len(got) > 0 {
 			t.Errorf("at first: %+v", got)
 		}
@@ -146,7 +146,7 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		{errors.New("physionet sends a web page instead of files; it is asked again"), "it sends a web page instead of files; it is asked again"},
 	} {
 		p := new(Progress)
-		p.await(Wait{For: "physionet", Why: tt.err.Error()})
+		p.Await(Wait{For: "physionet", Why: tt.err.Error()})
 		if got := p.Waits()[0].Why; got != tt.want {
 			t.Errorf("%v is told as %q, want %q", tt.err, got, tt.want)
 		}

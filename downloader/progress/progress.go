@@ -1,4 +1,6 @@
-package downloader
+// Package progress is what a pass tells while it runs: how far it is, and what it waits
+// for. The pass writes, anybody reads, and nothing waits for a reader.
+package progress
 
 import (
 	"fmt"
@@ -41,7 +43,7 @@ const (
 	PhaseEnd
 )
 
-func (p *Progress) enter(phase Phase) {
+func (p *Progress) Enter(phase Phase) {
 	p.silences.forget()
 	p.Phase.Store(int32(phase))
 }

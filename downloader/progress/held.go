@@ -1,4 +1,4 @@
-package downloader
+package progress
 
 import (
 	"net/http"
@@ -30,8 +30,8 @@ type holds struct {
 	since map[string]time.Time // by the name of the source
 }
 
-// asks notes which sources the pass will ask. It may be called on a nil Progress.
-func (p *Progress) asks(authority Host, others []Host) {
+// Asks notes which sources the pass will ask. It may be called on a nil Progress.
+func (p *Progress) Asks(authority Host, others []Host) {
 	if p != nil {
 		p.sources.Store(&askedSources{authority, others})
 	}
@@ -150,9 +150,9 @@ func brief(source, why string) string {
 	})
 }
 
-// retried counts an attempt that failed and is made again. It may be called on a
+// Retried counts an attempt that failed and is made again. It may be called on a
 // nil Progress.
-func (p *Progress) retried() {
+func (p *Progress) Retried() {
 	if p != nil {
 		p.Retries.Add(1)
 	}

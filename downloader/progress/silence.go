@@ -1,4 +1,4 @@
-package downloader
+package progress
 
 import (
 	"sync"
@@ -18,19 +18,19 @@ const (
 // to them. Safe for concurrent use.
 type silences struct {
 	mu sync.Mutex
-	of map[string]*silence // by the name of the source
+	of map[string]*Silence // by the name of the source
 }
 
-// silence is how long one source has said nothing.
-type silence struct {
+// Silence is how long one source has said nothing.
+type Silence struct {
 	requests atomic.Int64 // on their way
 	heard    atomic.Int64 // when it last said something, or was first asked; in nanoseconds of Unix time
 	answered atomic.Bool  // it has said something in this phase
 }
 
-// request counts a request to a source until its end, which the caller tells by
+// Request counts a request to a source until its end, which the caller tells by
 // ended. It may be called on a nil Progress.
-func (p *Progress) request(source string) *silence {
+func (p *Progress) Request(source string) *Silence {
 	if p == nil {
 		return nil
 	}
@@ -39,9 +39,9 @@ func (p *Progress) request(source string) *silence {
 	defer p.silences.mu.Unlock()
 	s := p.silences.of[source]
 	if s == nil {
-		s = new(silence)
+		s = new(Silence)
 		if p.silences.of == nil {
-			p.silences.of = map[string]*silence{}
+			p.silences.of = map[string]*Silence{}
 		}
 		p.silences.of[source] = s
 	}
@@ -51,16 +51,16 @@ func (p *Progress) request(source string) *silence {
 	return s
 }
 
-// ended ends what request returned, on the same Progress.
-func (p *Progress) ended(s *silence) {
+// Ended ends what request returned, on the same Progress.
+func (p *Progress) Ended(s *Silence) {
 	if p != nil {
 		s.requests.Add(-1)
 		p.Connections.Add(-1)
 	}
 }
 
-// spoke notes that the source has said something. It may be called on nil.
-func (s *silence) spoke() {
+// Spoke notes that the source has said something. It may be called on nil.
+func (s *Silence) Spoke() {
 	if s == nil {
 		return
 	}

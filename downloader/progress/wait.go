@@ -1,4 +1,4 @@
-package downloader
+package progress
 
 import (
 	"slices"
@@ -62,9 +62,9 @@ func (p *Progress) Waits() []Wait {
 	return all
 }
 
-// await notes that something waits, until it is met. A wait that goes on keeps the
+// Await notes that something waits, until it is met. A wait that goes on keeps the
 // time since when.
-func (p *Progress) await(w Wait) {
+func (p *Progress) Await(w Wait) {
 	if p == nil {
 		return
 	}
@@ -83,8 +83,8 @@ func (p *Progress) await(w Wait) {
 	p.waits.open[key] = w
 }
 
-// met ends a wait, if there is one.
-func (p *Progress) met(source, object string) {
+// Met ends a wait, if there is one.
+func (p *Progress) Met(source, object string) {
 	if p == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package downloader
+package progress
 
 import (
 	"testing"
@@ -24,31 +24,31 @@ func TestASilentSourceIsAWait(t *testing.T) {
 			}
 		}
 		asked := time.Now()
-		first, second := p.request("gcs"), p.request("gcs")
+		first, second := p.Request("gcs"), p.Request("gcs")
 		time.Sleep(900 * time.Millisecond)
 		want("soon after the request")
 		time.Sleep(time.Second)
 		want("later", Wait{For: "gcs", Why: "it has not answered yet", Since: asked})
-		p.ended(first)
+		p.Ended(first)
 		want("with one request given up", Wait{For: "gcs", Why: "it has not answered yet", Since: asked})
-		second.spoke()
+		second.Spoke()
 		spoke := time.Now()
 		time.Sleep(laterSilence - time.Second)
 		want("while a byte is a moment ago")
 		time.Sleep(time.Second)
 		want("when that is long ago", Wait{For: "gcs", Why: "it sends nothing more", Since: spoke})
-		p.await(Wait{For: "gcs", Why: "it rests", Since: asked})
+		p.Await(Wait{For: "gcs", Why: "it rests", Since: asked})
 		want("when more is known", Wait{For: "gcs", Why: "it rests", Since: asked})
-		p.met("gcs", "")
-		p.ended(second)
+		p.Met("gcs", "")
+		p.Ended(second)
 		want("with no request on its way")
 
-		p.enter(PhaseTransfer)
+		p.Enter(PhaseTransfer)
 		asked = time.Now()
-		file := p.request("gcs")
+		file := p.Request("gcs")
 		time.Sleep(2 * firstSilence)
 		want("in a phase of which it has given nothing", Wait{For: "gcs", Why: "it has not answered yet", Since: asked})
-		p.ended(file)
+		p.Ended(file)
 		if n := p.Connections.Load(); n != 0 {
 			t.Errorf("%d connections are counted at the end", n)
 		}
@@ -58,9 +58,9 @@ func TestASilentSourceIsAWait(t *testing.T) {
 // Who asks without a Progress is not in anybody's way.
 func TestSilenceWithoutAProgress(t *testing.T) {
 	var p *Progress
-	s := p.request("gcs")
-	s.spoke()
-	p.ended(s)
+	s := p.Request("gcs")
+	s.Spoke()
+	p.Ended(s)
 	if waits := p.Waits(); len(waits) > 0 {
 		t.Errorf("%+v", waits)
 	}
