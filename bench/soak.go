@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/store"
 )
@@ -161,7 +161,7 @@ func (k *soak) afterKill(ctx context.Context) error {
 		i := slices.IndexFunc(k.workers, func(w *soakWorker) bool { return w.slug == v.Dataset })
 		for _, f := range v.Failures {
 			w := k.workers[i]
-			outdated := f.Reason == string(downloader.ReasonChecksum) && v.Version == w.newest().Version && slices.Contains(w.changing, f.Path)
+			outdated := f.Reason == string(failure.ReasonChecksum) && v.Version == w.newest().Version && slices.Contains(w.changing, f.Path)
 			if !outdated && !slices.Contains(w.damaged, f.Path) {
 				k.result.Ledger.surprise("after a kill, %s of %s@%s is not what its record says (%s: %s)", f.Path, v.Dataset, v.Version, f.Reason, f.Detail)
 			}

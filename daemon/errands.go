@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 )
@@ -107,7 +108,7 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan
 			return err
 		}
 		plan, err = d.o.Syncer.PlanAsKnown(ctx, r.Sources, ref, r.Selection)
-		if errors.Is(err, downloader.ErrNoManifest) {
+		if errors.Is(err, failure.ErrNoManifest) {
 			return fmt.Errorf("%w: the manifest of %s is on its way", busy, ref)
 		}
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -87,8 +88,8 @@ func TestAPlanIsThatOfTheConfiguration(t *testing.T) {
 			t.Errorf("Plan() = %+v, %v, want the 10 files of the configuration", p, err)
 		}
 		_, err := r.Plan(t.Context(), daemon.PullRequest{Ref: ref(t, "demo"), Sources: []string{"attic"}})
-		if !errors.Is(err, downloader.ErrSources) {
-			t.Errorf("Plan() from an unknown source = %v, want %v", err, downloader.ErrSources)
+		if !errors.Is(err, failure.ErrSources) {
+			t.Errorf("Plan() from an unknown source = %v, want %v", err, failure.ErrSources)
 		}
 	})
 }
@@ -215,8 +216,8 @@ func TestADaemonPrunes(t *testing.T) {
 		}
 		r.wantVersions("demo", "1.3", "1.2", "1.1")
 		r.wantVersions("pinned", "1.2", "1.0")
-		if _, err := r.Prunable(t.Context(), ref(t, "pinned@1.0"), nil); !errors.Is(err, downloader.ErrKept) {
-			t.Errorf("Prunable(pinned@1.0) = %v, want %v", err, downloader.ErrKept)
+		if _, err := r.Prunable(t.Context(), ref(t, "pinned@1.0"), nil); !errors.Is(err, failure.ErrKept) {
+			t.Errorf("Prunable(pinned@1.0) = %v, want %v", err, failure.ErrKept)
 		}
 		if got, err = r.pruned(&none); err != nil || len(got) != 1 || got[0] != "demo@1.1" {
 			t.Errorf("with none to keep, pruned %v, %v, want demo@1.1", got, err)

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
@@ -43,13 +44,13 @@ func judge(p *pass) outcome {
 		if !isOutage(p.report) {
 			o.key = o.why
 		}
-	case access, cost, errors.Is(p.err, downloader.ErrSpent), errors.Is(p.err, downloader.ErrSources),
-		errors.Is(p.err, downloader.ErrNothingSelected):
+	case access, cost, errors.Is(p.err, failure.ErrSpent), errors.Is(p.err, failure.ErrSources),
+		errors.Is(p.err, failure.ErrNothingSelected):
 		o.condition = Parked
 		if access {
 			o.key = refusal.Error() // and not for how long it was doubted
 		}
-	case errors.Is(p.err, downloader.ErrLimit):
+	case errors.Is(p.err, failure.ErrLimit):
 		o.condition = Limited
 	case isFull(p.err):
 		o.condition, o.soon, o.key = NoSpace, needed(p.err) == 0, string(NoSpace)
@@ -62,13 +63,13 @@ func judge(p *pass) outcome {
 }
 
 func isShrunk(err error) bool {
-	_, shrunk := errors.AsType[*downloader.ShrunkError](err)
+	_, shrunk := errors.AsType[*failure.ShrunkError](err)
 	return shrunk
 }
 
 // isOutage reports whether all that failed did so on the way.
 func isOutage(r *downloader.Report) bool {
-	return !slices.ContainsFunc(r.Failures, func(f store.Failure) bool { return f.Reason != string(downloader.ReasonNetwork) })
+	return !slices.ContainsFunc(r.Failures, func(f store.Failure) bool { return f.Reason != string(failure.ReasonNetwork) })
 }
 
 // failuresInWords says how many entries failed, and what became of the first ones,
@@ -115,7 +116,7 @@ func (s *dataset) isRefresh(p *pass) bool {
 // mistook reports whether a person asked for files that the version does not have,
 // in words of their own: that says nothing of the dataset.
 func (s *dataset) mistook(p *pass) bool {
-	return p.kind == PullPass && errors.Is(p.err, downloader.ErrNothingSelected) && !s.isRefresh(p)
+	return p.kind == PullPass && errors.Is(p.err, failure.ErrNothingSelected) && !s.isRefresh(p)
 }
 
 // conclude makes the outcome of a refresh the condition of its dataset.

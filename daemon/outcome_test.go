@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -241,7 +241,7 @@ func TestTheMirrorVanishesUnderAPlan(t *testing.T) {
 		if took := time.Since(began); !errors.Is(r.err, daemon.ErrMirrorGone) || took > 2*time.Minute {
 			t.Errorf("Run() = %v after %s, want ErrMirrorGone at once", r.err, took)
 		}
-		if err := <-planned; !errors.Is(err, downloader.ErrInterrupted) {
+		if err := <-planned; !errors.Is(err, failure.ErrInterrupted) {
 			t.Errorf("Plan() = %v, want it interrupted", err)
 		}
 		must(t, errors.Join(r.tree.Close(), r.store.Close()))

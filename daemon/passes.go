@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -53,7 +54,7 @@ type stop struct {
 func (s *stop) Error() string { return "interrupted: " + s.text }
 
 // Unwrap makes the downloader end in good order.
-func (s *stop) Unwrap() error { return downloader.ErrInterrupted }
+func (s *stop) Unwrap() error { return failure.ErrInterrupted }
 
 // Why passes are broken off.
 var (
@@ -177,7 +178,7 @@ func (d *Daemon) pull(ctx context.Context, p *pass) error {
 // failedReport is that of a pass which did not come to the Syncer.
 func failedReport(ref manifest.Ref, err error) *downloader.Report {
 	state := store.Failed
-	if errors.Is(err, downloader.ErrInterrupted) {
+	if errors.Is(err, failure.ErrInterrupted) {
 		state = store.Interrupted
 	}
 	return &downloader.Report{Dataset: ref.Dataset, Version: ref.Version, State: state, Err: err}
@@ -262,7 +263,7 @@ func (p *pass) state() store.State {
 // rereadState is how a verification ended.
 func rereadState(v *downloader.Verification, err error) store.State {
 	switch {
-	case errors.Is(err, downloader.ErrInterrupted):
+	case errors.Is(err, failure.ErrInterrupted):
 		return store.Interrupted
 	case err != nil:
 		return store.Failed

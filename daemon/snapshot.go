@@ -7,7 +7,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 )
 
@@ -193,7 +193,7 @@ func (d *Daemon) Ready() error {
 		return errNotStarted
 	case d.shortage != nil:
 		return fmt.Errorf("%w: passes go on when %s are free, and %s are",
-			downloader.ErrNoSpace, humanize.Bytes(uint64(max(d.shortage.bytes, 0))), humanize.Bytes(uint64(max(d.space.Bytes, 0))))
+			failure.ErrNoSpace, humanize.Bytes(uint64(max(d.shortage.bytes, 0))), humanize.Bytes(uint64(max(d.space.Bytes, 0))))
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"mimicsync/daemon/notify"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/internal/durable"
 	"mimicsync/store"
 )
@@ -33,12 +33,12 @@ func (s *shortage) overIn(space durable.Space, now time.Time) bool {
 // isFull reports whether it is for lack of room that something failed: on the
 // mirror's disk, or on that of the state.
 func isFull(err error) bool {
-	return errors.Is(err, downloader.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, failure.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // needed is the room that a pass needs which was not begun, 0 for another error.
 func needed(err error) int64 {
-	if e, ok := errors.AsType[*downloader.SpaceError](err); ok && e.Err == nil {
+	if e, ok := errors.AsType[*failure.SpaceError](err); ok && e.Err == nil {
 		return e.Need
 	}
 	return 0
@@ -58,7 +58,7 @@ func (d *Daemon) retryWhatFits() {
 func (d *Daemon) runOut(s *dataset, p *pass, o outcome, now time.Time) {
 	d.shortage = &shortage{bytes: reserveBytes}
 	unseen := false
-	if e, ok := errors.AsType[*downloader.SpaceError](p.err); ok {
+	if e, ok := errors.AsType[*failure.SpaceError](p.err); ok {
 		d.shortage.bytes = max(e.Need, reserveBytes)
 		if e.Inodes {
 			d.shortage.inodes = reserveInodes

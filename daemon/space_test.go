@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -60,7 +60,7 @@ func TestADatasetThatDoesNotFit(t *testing.T) {
 		large := ref(t, "demo@1.0")
 		l.befall(func(of manifest.Ref) error {
 			if of == large { // as a pass finds that knows the sizes
-				return &downloader.SpaceError{Need: 1 << 40, Free: 1 << 30}
+				return &failure.SpaceError{Need: 1 << 40, Free: 1 << 30}
 			}
 			return nil
 		})

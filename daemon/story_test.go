@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -317,7 +317,7 @@ func aFullDisk(r *rig) {
 	r.until("20 07:45")
 	r.want("demo", daemon.NoSpace)
 	r.wantEvents("no_space demo")
-	if err := r.Ready(); !errors.Is(err, downloader.ErrNoSpace) {
+	if err := r.Ready(); !errors.Is(err, failure.ErrNoSpace) {
 		r.t.Errorf("Ready() = %v, want that there is no room", err)
 	}
 	r.until("20 23:00")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -206,7 +207,7 @@ func TestOneRefusedFileIsReported(t *testing.T) {
 	r := newRig(t, rigOptions{site: s, user: login})
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 20, Fetched: 19, Failed: 1})
-	if got := reasonOf(report, "files/0003.csv"); got != string(downloader.ReasonDenied) {
+	if got := reasonOf(report, "files/0003.csv"); got != string(failure.ReasonDenied) {
 		t.Errorf("reason = %q, want denied", got)
 	}
 	// A firewall may have said it; if nothing else came meanwhile, something that came

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -135,8 +136,8 @@ func TestAManifestThatChangesAtEachRequest(t *testing.T) {
 			}
 			inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
 				report, err := r.tryPull(t.Context())
-				if !errors.Is(err, downloader.ErrManifestChanges) || report.State == store.Complete || report.Files.Fetched > 0 {
-					t.Errorf("the pass is %v: %+v, %v, want %v", report.State, report.Files, err, downloader.ErrManifestChanges)
+				if !errors.Is(err, failure.ErrManifestChanges) || report.State == store.Complete || report.Files.Fetched > 0 {
+					t.Errorf("the pass is %v: %+v, %v, want %v", report.State, report.Files, err, failure.ErrManifestChanges)
 				}
 				if n := f.requests(); n > 150 || report.Elapsed > time.Minute {
 					t.Errorf("%d requests in %v", n, report.Elapsed)
@@ -335,7 +336,7 @@ func TestAManifestThatIsBeingWritten(t *testing.T) {
 	f.spoil = func(_ source.Request, o *source.Object) { o.Modified = time.Now() }
 	inFakeTime(t, budgeted(4, &publisher{f, total + int64(len(whole))}), func(t *testing.T, r *rig) {
 		_, err := r.tryPull(t.Context())
-		if _, unfinished := errors.AsType[*downloader.UnfinishedManifestError](err); !unfinished || !errors.Is(err, source.ErrNotPublished) {
+		if _, unfinished := errors.AsType[*failure.UnfinishedManifestError](err); !unfinished || !errors.Is(err, source.ErrNotPublished) {
 			t.Errorf("Pull = %v, want that the manifest is not finished", err)
 		}
 		objects[manifest.Name] = whole

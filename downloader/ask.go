@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
@@ -81,7 +82,7 @@ func (e *UnansweredError) Error() string {
 }
 
 // Unwrap makes errors.Is(err, ErrStalled) true.
-func (e *UnansweredError) Unwrap() error { return ErrStalled }
+func (e *UnansweredError) Unwrap() error { return failure.ErrStalled }
 
 // ask is a request whose answer has not begun. One Open may make several, one
 // after the other.
@@ -163,7 +164,7 @@ func (a *ask) explain(err, cause error) error {
 	if errors.Is(cause, errHungUp) {
 		return cause
 	}
-	if a.begun.IsZero() || !errors.Is(cause, errUnanswered) && !errors.Is(cause, ErrStalled) {
+	if a.begun.IsZero() || !errors.Is(cause, errUnanswered) && !errors.Is(cause, failure.ErrStalled) {
 		return err
 	}
 	return &UnansweredError{After: time.Since(a.begun), Reused: a.reused, Silent: a.b.Unanswered(a.begun)}

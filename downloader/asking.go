@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -23,7 +24,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			t.p.progress.Await(progress.Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
 		})
 		if ask && helper { // the owner will
-			h.asked(errVoid)
+			h.asked(failure.ErrVoid)
 			return false, errResting
 		}
 		if err != nil {
@@ -53,7 +54,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, nil
 		}
 		t.p.s.release(c.Budgeted, err)
-		if _, wrong := errors.AsType[*MismatchError](err); wrong || errors.Is(err, source.ErrNotExist) { // what came before may be of another edition by now
+		if _, wrong := errors.AsType[*failure.MismatchError](err); wrong || errors.Is(err, source.ErrNotExist) { // what came before may be of another edition by now
 			t.p.doubtManifest(ctx, false)
 		}
 		if ctx.Err() != nil {
@@ -69,7 +70,7 @@ func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, 
 	h := c.health
 	switch {
 	case broken && asks:
-		h.asked(errVoid)
+		h.asked(failure.ErrVoid)
 	case broken:
 	case asks && err == nil && h.doubtsDigests(): // see verify
 		t.asks = true

@@ -3,27 +3,13 @@ package downloader
 import (
 	"context"
 	"errors"
-	"fmt"
+
+	"mimicsync/downloader/failure"
 )
 
 // leastBound is what a body may bring whose size its source does not tell, however
 // small the version is said to be: that may be wrong.
 const leastBound = 64 << 20
-
-// BoundlessError means that a body whose size its source does not tell brought more
-// than its file can have. All of it is dropped.
-type BoundlessError struct {
-	Got  int64 // bytes that came
-	Most int64 // that the file may have, 0 where it ended with the room on the disk
-}
-
-// Error names both sizes.
-func (e *BoundlessError) Error() string {
-	if e.Most == 0 {
-		return fmt.Sprintf("the source does not say how long the file is, and sent %s, until the disk was full; they are dropped", size(e.Got))
-	}
-	return fmt.Sprintf("the source does not say how long the file is, and sent %s, where at most %s are likely; they are dropped", size(e.Got), size(e.Most))
-}
 
 // bound is how much a body may bring whose size is not told: the published size of
 // the version is rounded, and nobody may know it, which is 0.
@@ -37,7 +23,7 @@ func (p *pass) bound() int64 {
 // withinBound judges how much a body has brought whose size is not told.
 func (t *transfer) withinBound(got int64) error {
 	if most := t.p.bound(); most > 0 && got > most {
-		return &BoundlessError{Got: got, Most: most}
+		return &failure.BoundlessError{Got: got, Most: most}
 	}
 	return nil
 }
@@ -49,9 +35,9 @@ func (t *transfer) dropBoundless(ctx context.Context, err error) error {
 	t.mu.Lock()
 	told := t.meta.Size >= 0
 	t.mu.Unlock()
-	_, boundless := errors.AsType[*BoundlessError](err)
+	_, boundless := errors.AsType[*failure.BoundlessError](err)
 	got := t.segs.Have()
-	if full := errors.Is(err, ErrNoSpace) && !told; got == 0 || !boundless && !full {
+	if full := errors.Is(err, failure.ErrNoSpace) && !told; got == 0 || !boundless && !full {
 		return err
 	}
 	if derr := t.discard(ctx, err.Error()); derr != nil {
@@ -64,7 +50,7 @@ func (t *transfer) dropBoundless(ctx context.Context, err error) error {
 	if serr != nil || got < leastBound || got < space.Bytes/2 {
 		return err
 	}
-	return &BoundlessError{Got: got}
+	return &failure.BoundlessError{Got: got}
 }
 
 // makeRoom empties the partial of a file whose size nobody tells where the pass ends
@@ -74,7 +60,7 @@ func (t *transfer) makeRoom(ctx context.Context) error {
 	t.mu.Lock()
 	told := t.meta.Size >= 0
 	t.mu.Unlock()
-	if told || t.segs.Have() == 0 || !errors.Is(context.Cause(ctx), ErrNoSpace) {
+	if told || t.segs.Have() == 0 || !errors.Is(context.Cause(ctx), failure.ErrNoSpace) {
 		return nil
 	}
 	return t.discard(ctx, "the disk is full, and nobody says how long the file is")

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/internal/durable"
 	"mimicsync/store"
@@ -40,7 +40,7 @@ func TestAFileWithoutEndIsDropped(t *testing.T) {
 	r := newRig(t, rigOptions{site: newStrangeSite(t, pour("a.csv", &on), project(a, b))})
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-	if got := reasonOf(report, "a.csv"); got != string(downloader.ReasonSize) || !strings.Contains(report.Failures[0].Detail, "are dropped") {
+	if got := reasonOf(report, "a.csv"); got != string(failure.ReasonSize) || !strings.Contains(report.Failures[0].Detail, "are dropped") {
 		t.Errorf("failures = %+v, want that the size is wrong", report.Failures)
 	}
 	if got := report.Bytes.Discarded; got < 64*mega || got > 70*mega {
@@ -69,7 +69,7 @@ func TestADiskFullOfJunkHeals(t *testing.T) {
 			t.Fatalf("pass %d leaves %d bytes free of 96 MiB (%v, %+v)", pass, space.Bytes, err, report.Failures)
 		}
 		if err == nil {
-			if got := reasonOf(report, "a.csv"); got != string(downloader.ReasonSize) {
+			if got := reasonOf(report, "a.csv"); got != string(failure.ReasonSize) {
 				t.Errorf("failures = %+v, want that the size of a.csv is wrong", report.Failures)
 			}
 			break

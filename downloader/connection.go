@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
@@ -34,7 +35,7 @@ const (
 func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p, c := t.p, t.source()
 	if !helper {
-		t.answerAsked(errVoid) // it is not judged yet, and another one may be sooner
+		t.answerAsked(failure.ErrVoid) // it is not judged yet, and another one may be sooner
 	}
 	asks, err := t.enter(ctx, c, helper)
 	if err != nil {
@@ -62,7 +63,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if g == nil { // others were faster
 		c.Budget.Release(pace.NoAnswer, 0)
 		if asks {
-			c.health.asked(errVoid)
+			c.health.asked(failure.ErrVoid)
 		}
 		return nil
 	}
@@ -92,14 +93,14 @@ func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *watchdog, 
 		return t.revoke("the source gives it as a whole only")
 	case helper:
 		err = t.exchangePart(ctx, c, dog, g, buf)
-		if errors.Is(err, errStray) {
+		if errors.Is(err, failure.ErrStray) {
 			t.segs.Unshare() // the owner's answer may bring all
 		}
 	case t.foreign(c) || t.segs.Alone():
 		err = t.exchange(ctx, c, dog, g, buf)
 	default:
 		err = t.exchangePart(ctx, c, dog, g, buf)
-		if errors.Is(err, errStray) {
+		if errors.Is(err, failure.ErrStray) {
 			err = t.strayed(err)
 		}
 	}
@@ -116,9 +117,9 @@ func (t *transfer) explain(err, cause error) error {
 		return err
 	}
 	switch {
-	case errors.Is(cause, ErrStalled):
-		return fmt.Errorf("%w for %s", ErrStalled, t.p.s.IdleTimeout)
-	case errors.Is(cause, errVoid), errors.Is(cause, errStraggler):
+	case errors.Is(cause, failure.ErrStalled):
+		return fmt.Errorf("%w for %s", failure.ErrStalled, t.p.s.IdleTimeout)
+	case errors.Is(cause, failure.ErrVoid), errors.Is(cause, errStraggler):
 		return cause
 	}
 	return err
@@ -210,16 +211,13 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 	case object.Validator != validator || object.Size != size:
 		return t.revoke(source.ErrChanged.Error())
 	case object.Offset != from:
-		return fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, from)
+		return fmt.Errorf("%w: from %d, and not from %d", failure.ErrStray, object.Offset, from)
 	}
 	t.open()
 	err = t.copy(object, g, dog, buf, from+length)
 	t.judgePart(t.explain(err, context.Cause(ctx)))
 	return err
 }
-
-// errStray is an answer that begins elsewhere than it should.
-var errStray = errors.New("the source does not send the bytes that it is asked for")
 
 // strayed is about a stray answer to the owner: what is here must go when there
 // is no way to go on from it.
@@ -276,9 +274,9 @@ func (t *transfer) reserve(object *source.Object) error {
 // other entries.
 func (p *pass) tooLarge(size, need int64, room durable.Space) error {
 	if published := p.version.Bytes; published > 0 && size/2 > published { // that is rounded
-		return &SizeError{Want: published, Got: size}
+		return &failure.SizeError{Want: published, Got: size}
 	}
-	lack := &SpaceError{Need: need, Free: room.Bytes}
+	lack := &failure.SpaceError{Need: need, Free: room.Bytes}
 	if size > room.Total {
 		lack.Disk = room.Total
 	}
@@ -329,7 +327,7 @@ func (t *transfer) ended(g *segment.Segment, size int64) error {
 	case size < 0:
 		t.segs.SetSize(g.At)
 	case t.segs.Limit(g, 1) > 0:
-		return &SizeError{Want: size, Got: g.At}
+		return &failure.SizeError{Want: size, Got: g.At}
 	}
 	return nil
 }
@@ -343,7 +341,7 @@ func (t *transfer) end(body io.Reader, at, reach int64) error {
 	}
 	var one [1]byte
 	if n, err := io.ReadFull(body, one[:]); n > 0 {
-		return &SizeError{Want: reach, Got: reach + 1}
+		return &failure.SizeError{Want: reach, Got: reach + 1}
 	} else if !errors.Is(err, io.EOF) {
 		return err
 	}

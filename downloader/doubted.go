@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/store"
 )
 
@@ -34,7 +35,7 @@ func (p *pass) isDoubted(m store.Manifest) bool {
 	}
 	for _, pass := range last {
 		if slices.ContainsFunc(pass.Failures, func(f store.Failure) bool {
-			return f.Reason == string(ReasonChecksum) || f.Reason == string(ReasonNotFound)
+			return f.Reason == string(failure.ReasonChecksum) || f.Reason == string(failure.ReasonNotFound)
 		}) {
 			return true
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/manifest"
 )
 
@@ -65,7 +66,7 @@ func (p *pass) each(set bitmap, visit func(int64, manifest.Entry) error) error {
 	for i := range p.version.Manifest.Entries {
 		e, err := r.Next()
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrManifest, err)
+			return fmt.Errorf("%w: %w", failure.ErrManifest, err)
 		}
 		if !set.has(i) {
 			continue

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
@@ -114,11 +115,11 @@ func TestAFirstFolderThatIsBrokenForGood(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		err  error // nil: wrong bytes
-		want downloader.Reason
+		want failure.Reason
 	}{
-		{"not there", source.ErrNotExist, downloader.ReasonNotFound},
-		{"closed", forbidden, downloader.ReasonDenied},
-		{"wrong", nil, downloader.ReasonChecksum},
+		{"not there", source.ErrNotExist, failure.ReasonNotFound},
+		{"closed", forbidden, failure.ReasonDenied},
+		{"wrong", nil, failure.ReasonChecksum},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 210) // 30 in each of seven folders
@@ -155,11 +156,11 @@ func TestABrokenFolderCostsARequestForEachFile(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		err  error
-		want downloader.Reason
+		want failure.Reason
 	}{
-		{"not there", source.ErrNotExist, downloader.ReasonNotFound},
-		{"closed", forbidden, downloader.ReasonDenied},
-		{"pages", source.ErrWebPage, downloader.ReasonNetwork},
+		{"not there", source.ErrNotExist, failure.ReasonNotFound},
+		{"closed", forbidden, failure.ReasonDenied},
+		{"pages", source.ErrWebPage, failure.ReasonNetwork},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 2100)
@@ -242,7 +243,7 @@ func TestAManifestThatIsNoneForAWhile(t *testing.T) {
 					case lasts < time.Minute:
 						must(t, err)
 						wantFiles(t, report, store.Complete, store.Files{Total: 9, Fetched: 9})
-					case !errors.Is(err, downloader.ErrManifest) || errors.Is(err, downloader.ErrNoService):
+					case !errors.Is(err, failure.ErrManifest) || errors.Is(err, failure.ErrNoService):
 						t.Errorf("Pull = %v, want what is wrong with the manifest", err)
 					}
 					if report.Elapsed < min(lasts, 30*time.Second) || report.Elapsed > 53*time.Second { // half a minute, and the longest wait, which is 15 s and half of it

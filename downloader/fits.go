@@ -1,6 +1,10 @@
 package downloader
 
-import "context"
+import (
+	"context"
+
+	"mimicsync/downloader/failure"
+)
 
 // checkSpace refuses to start what cannot end, where the sizes are known.
 func (p *pass) checkSpace(ctx context.Context) error {
@@ -18,7 +22,7 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	if err := p.askSizeAgain(ctx); err != nil || p.left()-linkable <= space.Bytes {
 		return err
 	}
-	return &SpaceError{Need: p.left() - linkable, Free: space.Bytes, Published: p.published}
+	return &failure.SpaceError{Need: p.left() - linkable, Free: space.Bytes, Published: p.published}
 }
 
 // left is how many bytes are still to come, by the published size.

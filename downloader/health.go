@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -33,10 +34,6 @@ const (
 	// lastAsk is how long before the end of its patience a pass asks once more.
 	lastAsk = 5 * time.Second
 )
-
-// ErrNoService means that a host answered, but gave nothing that is of use, for
-// so long that the pass gave up.
-var ErrNoService = errors.New("the server has given no good answer")
 
 // health is what all passes know of one host: whether what fails is the entry's
 // fault or the host's. Where several requests in a row fail, whatever the answers
@@ -121,7 +118,7 @@ func (h *health) many() int { return manyFailures << min(h.cleared, 5) }
 
 // mismatched notes a wrong digest. An entry that is wrong again and again says
 // nothing of its host.
-func (h *health) mismatched(source string, ref manifest.Ref, err *MismatchError) {
+func (h *health) mismatched(source string, ref manifest.Ref, err *failure.MismatchError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.wrong == 0 || h.wrongPath != err.Path || h.trouble != nil {
@@ -269,7 +266,7 @@ func (h *health) limitOf(limit time.Duration) time.Duration {
 // that it is in: nobody waits long for that where there is nothing to compare by.
 func mayBeItsOwn(err error) bool {
 	_, access := errors.AsType[*source.AccessError](err)
-	_, wrong := errors.AsType[*MismatchError](err)
+	_, wrong := errors.AsType[*failure.MismatchError](err)
 	return access || wrong || errors.Is(err, source.ErrNotExist)
 }
 
@@ -292,15 +289,15 @@ func (h *health) isProven() bool {
 func (h *health) doubtsDigests() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, wrong := errors.AsType[*MismatchError](h.trouble)
+	_, wrong := errors.AsType[*failure.MismatchError](h.trouble)
 	return wrong
 }
 
 // endless is the error of trouble that lasted too long.
 func endless(trouble error, lasted time.Duration) error {
-	why := ErrNoService
+	why := failure.ErrNoService
 	if isUnreachable(trouble) {
-		why = ErrUnreachable
+		why = failure.ErrUnreachable
 	}
 	return fmt.Errorf("%w for %s: %w", why, lasted.Round(time.Second), trouble)
 }
@@ -309,7 +306,7 @@ func endless(trouble error, lasted time.Duration) error {
 // refusal may be that of a firewall or a proxy, unless the source itself says in
 // detail what is wrong.
 func isTrouble(err error) bool {
-	if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNoService) || isOutOfFiles(err) {
+	if err == nil || errors.Is(err, failure.ErrUnreachable) || errors.Is(err, failure.ErrNoService) || failure.IsOutOfFiles(err) {
 		return false
 	}
 	if access, ok := errors.AsType[*source.AccessError](err); ok {
@@ -320,7 +317,7 @@ func isTrouble(err error) bool {
 		return false
 	}
 	v, _ := classify(err)
-	return (v == transient || v == unreachable || v == early || v == wrong) && outcomeOf(err) != "" && !errors.Is(err, errStray)
+	return (v == transient || v == unreachable || v == early || v == wrong) && outcomeOf(err) != "" && !errors.Is(err, failure.ErrStray)
 }
 
 // retryAfter is how long the host asks not to be asked.

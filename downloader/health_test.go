@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -23,14 +23,14 @@ func TestABrokenEntryIsNoTroubleOfItsHost(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		err     error // nil: a wrong digest
-		reason  downloader.Reason
+		reason  failure.Reason
 		counted int // tries that count
 	}{
-		{"a web page", source.ErrWebPage, downloader.ReasonNetwork, 4},
-		{"a wrong digest", nil, downloader.ReasonChecksum, 4},
-		{"a refusal", forbidden, downloader.ReasonDenied, 3},
-		{"an error of the server", status(500), downloader.ReasonNetwork, 8},
-		{"a gateway in between", status(504), downloader.ReasonNetwork, 8},
+		{"a web page", source.ErrWebPage, failure.ReasonNetwork, 4},
+		{"a wrong digest", nil, failure.ReasonChecksum, 4},
+		{"a refusal", forbidden, failure.ReasonDenied, 3},
+		{"an error of the server", status(500), failure.ReasonNetwork, 8},
+		{"a gateway in between", status(504), failure.ReasonNetwork, 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 60)
@@ -74,9 +74,9 @@ func TestWhatIsPackedOnTheWayIsNamed(t *testing.T) {
 	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
 		report := r.patiently()
 		wantFiles(t, report, store.Incomplete, store.Files{Total: 70, Failed: 70})
-		failure := report.Failures[0]
-		if failure.Reason != string(downloader.ReasonNetwork) || !strings.Contains(failure.Detail, `"deflate"`) {
-			t.Errorf("%+v, want the network's, and the encoding named", failure)
+		failed := report.Failures[0]
+		if failed.Reason != string(failure.ReasonNetwork) || !strings.Contains(failed.Detail, `"deflate"`) {
+			t.Errorf("%+v, want the network's, and the encoding named", failed)
 		}
 		if n := f.requests(); n > 72 || report.Elapsed > 10*time.Second {
 			t.Errorf("%d requests in %v, want one for each file", n, report.Elapsed)
@@ -167,12 +167,12 @@ func TestTroubleThatLastsEndsThePass(t *testing.T) {
 	inFakeTime(t, budgeted(6, f), func(t *testing.T, r *rig) {
 		later(150*time.Millisecond, func() { f.requests(); f.befall(sick(badGateway)) })
 		report, err := r.tryPull(t.Context())
-		if !errors.Is(err, downloader.ErrNoService) || report.State != store.Failed && report.State != store.Incomplete {
-			t.Errorf("Pull = %v, %v, want %v", report.State, err, downloader.ErrNoService)
+		if !errors.Is(err, failure.ErrNoService) || report.State != store.Failed && report.State != store.Incomplete {
+			t.Errorf("Pull = %v, %v, want %v", report.State, err, failure.ErrNoService)
 		}
-		for _, failure := range report.Failures {
-			if failure.Reason != string(downloader.ReasonNetwork) {
-				t.Errorf("%s failed because of %q", failure.Path, failure.Reason)
+		for _, failed := range report.Failures {
+			if failed.Reason != string(failure.ReasonNetwork) {
+				t.Errorf("%s failed because of %q", failed.Path, failed.Reason)
 			}
 		}
 		if report.Elapsed < 30*time.Minute || report.Elapsed > 32*time.Minute {
@@ -217,7 +217,7 @@ func TestAPassHasAPatienceOfItsOwn(t *testing.T) {
 	f := newFickle("physionet", 50)
 	inFakeTime(t, budgeted(4, f), func(t *testing.T, r *rig) {
 		later(60*time.Millisecond, func() { f.befall(sick(badGateway)) })
-		if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrNoService) {
+		if _, err := r.tryPull(t.Context()); !errors.Is(err, failure.ErrNoService) {
 			t.Fatalf("the first pass: %v", err)
 		}
 		time.Sleep(3 * time.Hour)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/store"
 )
 
@@ -31,7 +31,7 @@ func TestHostileNamesAreReportedAndNotWritten(t *testing.T) {
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: int64(len(names)) + 2, Fetched: 2, Failed: int64(len(names))})
 	for _, f := range report.Failures {
-		if f.Reason != string(downloader.ReasonUnsafePath) {
+		if f.Reason != string(failure.ReasonUnsafePath) {
 			t.Errorf("%q failed by %q, want unsafe_path", f.Path, f.Reason)
 		}
 	}
@@ -74,7 +74,7 @@ func TestEntriesThatCollideAreReported(t *testing.T) {
 		t.Errorf("report = %+v, want incomplete, 5 in all", report)
 	}
 	for _, path := range []string{"a/b", "twice"} {
-		if got := reasonOf(report, path); got != string(downloader.ReasonUnsafePath) {
+		if got := reasonOf(report, path); got != string(failure.ReasonUnsafePath) {
 			t.Errorf("%s failed by %q, want unsafe_path", path, got)
 		}
 	}
@@ -103,7 +103,7 @@ func TestAPlantedFolderSymlinkIsNotFollowed(t *testing.T) {
 
 			report := r.pull()
 			wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-			if got := reasonOf(report, "hosp/x"); got != string(downloader.ReasonUnsafePath) {
+			if got := reasonOf(report, "hosp/x"); got != string(failure.ReasonUnsafePath) {
 				t.Errorf("hosp/x failed by %q, want unsafe_path: %+v", got, report.Failures)
 			}
 			r.has(y)
@@ -164,7 +164,7 @@ func TestAFolderInTheWayIsReported(t *testing.T) {
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Fetched: 1, Failed: 2})
 	for _, path := range []string{"a", "b/c"} {
-		if got := reasonOf(report, path); got != string(downloader.ReasonIO) {
+		if got := reasonOf(report, path); got != string(failure.ReasonIO) {
 			t.Errorf("%s failed by %q, want io", path, got)
 		}
 	}

@@ -7,7 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 )
 
@@ -17,7 +20,7 @@ func Within(ctx context.Context, limit time.Duration) (context.Context, context.
 	if limit == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %s have passed", ErrLimit, limit))
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %s have passed", failure.ErrLimit, limit))
 }
 
 // spending is what passes have taken of Options.MaxTransfer and MaxCost.
@@ -53,7 +56,7 @@ type countedBody struct {
 func (b *countedBody) Read(to []byte) (int, error) {
 	s := b.p.s
 	if s.MaxTransfer > 0 && b.p.spent.transferred.Load() > s.MaxTransfer {
-		err := fmt.Errorf("%w: %s fetched", ErrLimit, size(s.MaxTransfer))
+		err := fmt.Errorf("%w: %s fetched", failure.ErrLimit, humanize.Bytes(uint64(s.MaxTransfer)))
 		b.p.stop(err) // not by the error alone: the entry has not failed
 		return 0, err
 	}

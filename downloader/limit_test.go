@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -24,8 +24,8 @@ func TestMaxTransferEndsAPassAndTheNextGoesOn(t *testing.T) {
 	r := newRig(t, rigOptions{site: s, maxTransfer: limit})
 	first := new(progress.Progress)
 	report, err := r.syncer.Pull(t.Context(), demo, manifest.Selection{}, first)
-	if !errors.Is(err, downloader.ErrLimit) || report.State != store.Incomplete || !errors.Is(report.Err, downloader.ErrLimit) {
-		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass", err, report, downloader.ErrLimit)
+	if !errors.Is(err, failure.ErrLimit) || report.State != store.Incomplete || !errors.Is(report.Err, failure.ErrLimit) {
+		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass", err, report, failure.ErrLimit)
 	}
 	if report.Files.Failed != 0 || report.Left < 2 || report.LeftBytes <= 0 {
 		t.Errorf("report = %+v, want no failure, and what is left", report)
@@ -37,8 +37,8 @@ func TestMaxTransferEndsAPassAndTheNextGoesOn(t *testing.T) {
 
 	// The same Syncer fetches nothing more.
 	again := new(progress.Progress)
-	if _, err := r.syncer.Pull(t.Context(), demo, manifest.Selection{}, again); !errors.Is(err, downloader.ErrLimit) {
-		t.Errorf("another pass = %v, want %v", err, downloader.ErrLimit)
+	if _, err := r.syncer.Pull(t.Context(), demo, manifest.Selection{}, again); !errors.Is(err, failure.ErrLimit) {
+		t.Errorf("another pass = %v, want %v", err, failure.ErrLimit)
 	}
 	if got := again.Fetched.Load(); got != 0 {
 		t.Errorf("another pass fetched %d bytes", got)
@@ -76,12 +76,12 @@ func TestALimitOnTimeLeavesAnIncompletePass(t *testing.T) {
 		for stalled.Struck() == 0 && ctx.Err() == nil {
 			time.Sleep(10 * time.Millisecond)
 		}
-		cancel(fmt.Errorf("%w: 0.3 s", downloader.ErrLimit))
+		cancel(fmt.Errorf("%w: 0.3 s", failure.ErrLimit))
 	}()
 	defer cancel(nil)
 	report, err := r.tryPull(ctx)
-	if !errors.Is(err, downloader.ErrLimit) || report.State != store.Incomplete || report.Files.Failed != 0 || report.Left != 1 {
-		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass", err, report, downloader.ErrLimit)
+	if !errors.Is(err, failure.ErrLimit) || report.State != store.Incomplete || report.Files.Failed != 0 || report.Left != 1 {
+		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass", err, report, failure.ErrLimit)
 	}
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -238,7 +239,7 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 		return nil, err
 	}
 	if got != e.Digest {
-		return nil, &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: info.Size()}
+		return nil, &failure.MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: info.Size()}
 	}
 	fi, err := tree.Stamp(dst, info.ModTime())
 	if err != nil {

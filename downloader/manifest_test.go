@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -55,8 +55,8 @@ func TestABadManifestChangesNothing(t *testing.T) {
 			tt.spoil(s)
 
 			report, err := r.tryPull(t.Context())
-			if !errors.Is(err, downloader.ErrManifest) && !errors.Is(err, source.ErrWebPage) || report.State != store.Failed {
-				t.Errorf("Pull = %+v, %v, want failed with %v", report, err, downloader.ErrManifest)
+			if !errors.Is(err, failure.ErrManifest) && !errors.Is(err, source.ErrWebPage) || report.State != store.Failed {
+				t.Errorf("Pull = %+v, %v, want failed with %v", report, err, failure.ErrManifest)
 			}
 			after, _, err := r.store.Version(demo)
 			must(t, err)
@@ -85,8 +85,8 @@ func TestABadFirstManifest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, handmade("nothing of the kind\n", file("a", 10)))
 	r := newRig(t, rigOptions{site: s})
-	if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrManifest) {
-		t.Errorf("Pull = %v, want %v", err, downloader.ErrManifest)
+	if _, err := r.tryPull(t.Context()); !errors.Is(err, failure.ErrManifest) {
+		t.Errorf("Pull = %v, want %v", err, failure.ErrManifest)
 	}
 	r.lacks("SHA256SUMS.txt", "a")
 }
@@ -227,8 +227,8 @@ func TestAManifestThatShrankIsNotActedOn(t *testing.T) {
 
 	s.Publish(project(files[:17]...))
 	report, err := r.tryPull(t.Context())
-	var shrunk *downloader.ShrunkError
-	if !errors.As(err, &shrunk) || *shrunk != (downloader.ShrunkError{Ref: demo, Was: 20, Is: 17}) || !errors.Is(err, downloader.ErrManifest) {
+	var shrunk *failure.ShrunkError
+	if !errors.As(err, &shrunk) || *shrunk != (failure.ShrunkError{Ref: demo, Was: 20, Is: 17}) || !errors.Is(err, failure.ErrManifest) {
 		t.Errorf("Pull = %v, want that the manifest shrank from 20 to 17", err)
 	}
 	if report.State != store.Failed || !strings.Contains(err.Error(), "stays in force") {
@@ -269,7 +269,7 @@ func TestADigestOfZerosIsNone(t *testing.T) {
 
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-	if got := reasonOf(report, "b"); got != string(downloader.ReasonChecksum) {
+	if got := reasonOf(report, "b"); got != string(failure.ReasonChecksum) {
 		t.Errorf("b failed by %q, want checksum: %+v", got, report.Failures)
 	}
 	s.wantGets(t, "b", 0)
@@ -309,8 +309,8 @@ func TestAManifestWithoutEnd(t *testing.T) {
 		}
 	}
 	inFakeTime(t, budgeted(1, f), func(t *testing.T, r *rig) {
-		if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrManifest) {
-			t.Errorf("Pull = %v, want %v", err, downloader.ErrManifest)
+		if _, err := r.tryPull(t.Context()); !errors.Is(err, failure.ErrManifest) {
+			t.Errorf("Pull = %v, want %v", err, failure.ErrManifest)
 		}
 		if n, most := read.Load(), int64(f.askedFor(manifest.Name))<<20; n == 0 || n > most {
 			t.Errorf("%d bytes were read, want some, and at most %d", n, most)
@@ -349,7 +349,7 @@ func TestNamesThatDifferInDotsAtTheEnd(t *testing.T) {
 	report = fat.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 4, Fetched: 2, Failed: 2})
 	for _, name := range []string{"d/notes.", "e/y"} {
-		if got := reasonOf(report, name); got != string(downloader.ReasonUnsafePath) {
+		if got := reasonOf(report, name); got != string(failure.ReasonUnsafePath) {
 			t.Errorf("%s failed by %q, want unsafe_path: %+v", name, got, report.Failures)
 		}
 	}

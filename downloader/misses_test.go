@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -14,21 +15,21 @@ func TestTheReasonOfSeveralMisses(t *testing.T) {
 		login    = &source.AccessError{Denial: source.NoCredentials, Source: "gcs", Detail: "log in"}
 		denied   = &source.AccessError{Denial: source.Forbidden, Source: "gcs", Ref: manifest.Ref{Dataset: "demo", Version: "1.0"}}
 		trouble  = fmt.Errorf("read: %w", &source.StatusError{URL: "https://physionet.org/a", Code: 502})
-		short    = &SizeError{Want: 2, Got: 1}
-		mismatch = &MismatchError{Path: "a"}
+		short    = &failure.SizeError{Want: 2, Got: 1}
+		mismatch = &failure.MismatchError{Path: "a"}
 		missing  = fmt.Errorf("s3://b/a: %w", source.ErrNotExist)
 	)
 	for _, tt := range []struct {
 		errs []error
-		want Reason
+		want failure.Reason
 	}{
-		{[]error{mismatch, mismatch}, ReasonChecksum},
-		{[]error{missing, mismatch}, ReasonChecksum}, // wrong wherever there is one
-		{[]error{missing, missing}, ReasonNotFound},
-		{[]error{mismatch, short}, ReasonSize},
-		{[]error{mismatch, short, trouble}, ReasonNetwork},
-		{[]error{mismatch, trouble, denied}, ReasonDenied},
-		{[]error{missing, denied, login}, ReasonUnauthorized},
+		{[]error{mismatch, mismatch}, failure.ReasonChecksum},
+		{[]error{missing, mismatch}, failure.ReasonChecksum}, // wrong wherever there is one
+		{[]error{missing, missing}, failure.ReasonNotFound},
+		{[]error{mismatch, short}, failure.ReasonSize},
+		{[]error{mismatch, short, trouble}, failure.ReasonNetwork},
+		{[]error{mismatch, trouble, denied}, failure.ReasonDenied},
+		{[]error{missing, denied, login}, failure.ReasonUnauthorized},
 	} {
 		var misses unservedError
 		for i, err := range tt.errs {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
@@ -61,7 +61,7 @@ func TestADiskMountedInsideTheMirror(t *testing.T) {
 			report := r.pull()
 			wantFiles(t, report, store.Incomplete, store.Files{Total: 6, Fetched: 2, Failed: 4})
 			for _, f := range report.Failures {
-				if f.Reason != string(downloader.ReasonIO) || !strings.Contains(f.Detail, "demo/1.0/d") || !strings.Contains(f.Detail, "make the whole mirror one file system") {
+				if f.Reason != string(failure.ReasonIO) || !strings.Contains(f.Detail, "demo/1.0/d") || !strings.Contains(f.Detail, "make the whole mirror one file system") {
 					t.Errorf("%s failed by %s: %s; want io, and what to do", f.Path, f.Reason, f.Detail)
 				}
 			}
@@ -110,7 +110,7 @@ func TestAPassWithoutRoomClosesManifests(t *testing.T) {
 	r := newRig(t, rigOptions{site: newSite(t, nil, versions([]lookalike.GeneratedFile{x}, []lookalike.GeneratedFile{x, file("big", 20*mega)})), dir: dir})
 	r.pull()
 	for range 3 {
-		if _, err := r.run(t.Context(), demo2, new(progress.Progress)); !errors.Is(err, downloader.ErrNoSpace) {
+		if _, err := r.run(t.Context(), demo2, new(progress.Progress)); !errors.Is(err, failure.ErrNoSpace) {
 			t.Fatalf("Pull = %v, want ErrNoSpace", err)
 		}
 	}

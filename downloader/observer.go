@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
@@ -48,7 +49,7 @@ func outcomeOf(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.Is(err, context.Canceled), errors.Is(err, ErrInterrupted), errors.Is(err, errVoid), errors.Is(err, ErrLimit):
+	case errors.Is(err, context.Canceled), errors.Is(err, failure.ErrInterrupted), errors.Is(err, failure.ErrVoid), errors.Is(err, failure.ErrLimit):
 		return ""
 	case errors.Is(err, source.ErrNotModified):
 		return "not_modified"

@@ -2,11 +2,11 @@ package downloader
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
+
+	"mimicsync/downloader/failure"
 )
 
 const (
@@ -19,12 +19,6 @@ const (
 	filesSaid = 10
 )
 
-// isOutOfFiles reports whether this machine lets the process, or all together,
-// open no more files.
-func isOutOfFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
-}
-
 // withFiles does what opens files of the mirror, and does it again while it fails
 // for lack of them: that is no fault of an entry. Each time, all sources are asked
 // over one connection less, and fewer workers have a partial open at a time, lest
@@ -35,7 +29,7 @@ func (p *pass) withFiles(ctx context.Context, worker bool, do func() error) erro
 			return context.Cause(ctx)
 		}
 		err := do()
-		lacks := isOutOfFiles(err)
+		lacks := failure.IsOutOfFiles(err)
 		if lacks {
 			p.room.shrink(time.Now())
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -72,7 +73,7 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	p.progress.Enter(progress.PhaseEnd)
 	switch {
 	case p.version.ID == 0, errors.Is(err, store.ErrLocked): // the mirror, and its history, are another's
-	case errors.Is(err, ErrNothingSelected): // a typo says nothing of the version
+	case errors.Is(err, failure.ErrNothingSelected): // a typo says nothing of the version
 	default:
 		err = errors.Join(err, p.writeHistory(report), p.noteRates(), p.tidy(report))
 	}
@@ -147,7 +148,7 @@ func (p *pass) compare(ctx context.Context) error {
 	p.progress.Total.Store(p.plan.Total)
 	p.expect(p.published - p.version.Manifest.Size - r.Bytes.Present)
 	if err == nil && p.plan.Total == 0 && n > 0 && p.selection.HasPatterns() { // else what was lost is in no manifest any more
-		err = fmt.Errorf("%w of the %s files of %s", ErrNothingSelected, humanize.Comma(n), p.ref)
+		err = fmt.Errorf("%w of the %s files of %s", failure.ErrNothingSelected, humanize.Comma(n), p.ref)
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -60,7 +60,7 @@ func TestPullRestoresWhatWasDeletedOrEdited(t *testing.T) {
 	if len(report.Quarantined) != 1 {
 		t.Errorf("quarantined %v, want the edited b: it was somebody's work", report.Quarantined)
 	}
-	_ = downloader.ReasonIO
+	_ = failure.ReasonIO
 }
 
 // Two passes at once share the connections of the host fairly: the one that

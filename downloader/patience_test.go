@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -49,8 +50,8 @@ func TestPatienceCountsTries(t *testing.T) {
 	}{
 		{"a server that is away for now", &source.StatusError{Code: 502}, maxTransient, 30 * time.Second, 3 * time.Minute},
 		{"a reset", syscall.ECONNRESET, maxTransient, 30 * time.Second, 3 * time.Minute},
-		{"a stall", ErrStalled, maxTransient, 30 * time.Second, 3 * time.Minute},
-		{"wrong bytes", &MismatchError{}, maxWrong, time.Second, 10 * time.Second},
+		{"a stall", failure.ErrStalled, maxTransient, 30 * time.Second, 3 * time.Minute},
+		{"wrong bytes", &failure.MismatchError{}, maxWrong, time.Second, 10 * time.Second},
 		{"a web page", source.ErrWebPage, maxWrong, time.Second, 10 * time.Second},
 		{"no such file", source.ErrNotExist, 1, 0, 0},
 		{"a refusal", &source.AccessError{Denial: source.Forbidden}, 1, 0, 0},
@@ -91,7 +92,7 @@ func TestPatienceIsRestoredByProgress(t *testing.T) {
 // Wrong bytes are not excused by the progress of bringing them.
 func TestPatienceWithWrongBytesIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries, _, err := insist(t, pace.NewBudget(1), func(int) (bool, error) { return true, &MismatchError{} })
+		tries, _, err := insist(t, pace.NewBudget(1), func(int) (bool, error) { return true, &failure.MismatchError{} })
 		if tries != maxWrong || err == nil {
 			t.Errorf("%d tries, %v, want %d", tries, err, maxWrong)
 		}
@@ -117,8 +118,8 @@ func TestPatienceWaitsForAServerThatIsAway(t *testing.T) {
 func TestPatienceEndsWithTheOutageLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, took, err := insist(t, pace.NewBudget(1), always(refused))
-		if !errors.Is(err, ErrUnreachable) || took < outageLimit || took > outageLimit+3*time.Minute {
-			t.Errorf("persist = %v after %v, want %v after %v", err, took, ErrUnreachable, outageLimit)
+		if !errors.Is(err, failure.ErrUnreachable) || took < outageLimit || took > outageLimit+3*time.Minute {
+			t.Errorf("persist = %v after %v, want %v after %v", err, took, failure.ErrUnreachable, outageLimit)
 		}
 	})
 }
@@ -144,13 +145,13 @@ func TestPatienceCountsAnOutageFromItsBeginning(t *testing.T) {
 func TestPatienceEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) })
+		time.AfterFunc(time.Second, func() { cancel(failure.ErrInterrupted) })
 		start := time.Now()
 		err := newPatience(pace.NewBudget(1), new(health)).persist(ctx, func() (bool, error) {
 			return false, &source.StatusError{Code: 503, RetryAfter: time.Hour}
 		}, func(error, time.Duration) {})
-		if !errors.Is(err, ErrInterrupted) || time.Since(start) != time.Second {
-			t.Errorf("persist = %v after %v, want %v after 1 s", err, time.Since(start), ErrInterrupted)
+		if !errors.Is(err, failure.ErrInterrupted) || time.Since(start) != time.Second {
+			t.Errorf("persist = %v after %v, want %v after 1 s", err, time.Since(start), failure.ErrInterrupted)
 		}
 	})
 }
@@ -167,8 +168,8 @@ func TestWatchdogLimitsSilenceNotTime(t *testing.T) {
 			t.Fatalf("ended with %v while bytes came", context.Cause(ctx))
 		}
 		time.Sleep(61 * time.Second)
-		if !errors.Is(context.Cause(ctx), ErrStalled) {
-			t.Errorf("cause = %v, want %v", context.Cause(ctx), ErrStalled)
+		if !errors.Is(context.Cause(ctx), failure.ErrStalled) {
+			t.Errorf("cause = %v, want %v", context.Cause(ctx), failure.ErrStalled)
 		}
 	})
 }
@@ -178,31 +179,31 @@ func TestClassify(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
 		want   verdict
-		reason Reason
+		reason failure.Reason
 	}{
-		{&source.AccessError{Denial: source.NoCredentials}, barred, ReasonUnauthorized},
-		{&source.AccessError{Denial: source.BadCredentials}, barred, ReasonUnauthorized},
-		{&source.AccessError{Denial: source.Forbidden}, permanent, ReasonDenied},
-		{fmt.Errorf("x: %w", source.ErrNotExist), permanent, ReasonNotFound},
-		{&SpaceError{Err: syscall.ENOSPC}, fatal, ReasonNoSpace},
-		{&SpaceError{Need: 2, Free: 1}, fatal, ReasonNoSpace},
-		{&SpaceError{Need: 2, Free: 1, Disk: 1}, permanent, ReasonNoSpace},
-		{&os.LinkError{Op: "link", Err: syscall.EDQUOT}, fatal, ReasonNoSpace},
-		{store.ErrDamaged, fatal, ReasonIO},
-		{&fs.PathError{Op: "open", Err: syscall.EROFS}, fatal, ReasonIO},
-		{&fs.PathError{Op: "open", Err: syscall.EACCES}, permanent, ReasonIO},
-		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), permanent, ReasonUnsafePath},
-		{errors.Join(&MismatchError{}, nil), wrong, ReasonChecksum},
-		{onTheWay(&source.EncodingError{Encoding: "br"}), permanent, ReasonNetwork},
-		{&SizeError{Want: 2, Got: 1}, transient, ReasonSize},
-		{&SizeError{Want: 1, Got: 2}, wrong, ReasonSize},
-		{&source.StatusError{Code: 500}, transient, ReasonNetwork},
-		{onTheWay(io.ErrUnexpectedEOF), transient, ReasonNetwork},
-		{onTheWay(refused), unreachable, ReasonNetwork},
-		{onTheWay(&net.DNSError{Err: "no such host"}), unreachable, ReasonNetwork},
-		{fmt.Errorf("%w: %w", ErrUnreachable, onTheWay(refused)), barred, ReasonNetwork},
-		{onTheWay(x509.UnknownAuthorityError{}), barred, ReasonNetwork},
-		{errors.New("whatever"), transient, ReasonNetwork},
+		{&source.AccessError{Denial: source.NoCredentials}, barred, failure.ReasonUnauthorized},
+		{&source.AccessError{Denial: source.BadCredentials}, barred, failure.ReasonUnauthorized},
+		{&source.AccessError{Denial: source.Forbidden}, permanent, failure.ReasonDenied},
+		{fmt.Errorf("x: %w", source.ErrNotExist), permanent, failure.ReasonNotFound},
+		{&failure.SpaceError{Err: syscall.ENOSPC}, fatal, failure.ReasonNoSpace},
+		{&failure.SpaceError{Need: 2, Free: 1}, fatal, failure.ReasonNoSpace},
+		{&failure.SpaceError{Need: 2, Free: 1, Disk: 1}, permanent, failure.ReasonNoSpace},
+		{&os.LinkError{Op: "link", Err: syscall.EDQUOT}, fatal, failure.ReasonNoSpace},
+		{store.ErrDamaged, fatal, failure.ReasonIO},
+		{&fs.PathError{Op: "open", Err: syscall.EROFS}, fatal, failure.ReasonIO},
+		{&fs.PathError{Op: "open", Err: syscall.EACCES}, permanent, failure.ReasonIO},
+		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), permanent, failure.ReasonUnsafePath},
+		{errors.Join(&failure.MismatchError{}, nil), wrong, failure.ReasonChecksum},
+		{onTheWay(&source.EncodingError{Encoding: "br"}), permanent, failure.ReasonNetwork},
+		{&failure.SizeError{Want: 2, Got: 1}, transient, failure.ReasonSize},
+		{&failure.SizeError{Want: 1, Got: 2}, wrong, failure.ReasonSize},
+		{&source.StatusError{Code: 500}, transient, failure.ReasonNetwork},
+		{onTheWay(io.ErrUnexpectedEOF), transient, failure.ReasonNetwork},
+		{onTheWay(refused), unreachable, failure.ReasonNetwork},
+		{onTheWay(&net.DNSError{Err: "no such host"}), unreachable, failure.ReasonNetwork},
+		{fmt.Errorf("%w: %w", failure.ErrUnreachable, onTheWay(refused)), barred, failure.ReasonNetwork},
+		{onTheWay(x509.UnknownAuthorityError{}), barred, failure.ReasonNetwork},
+		{errors.New("whatever"), transient, failure.ReasonNetwork},
 	} {
 		if got, reason := classify(tt.err); got != tt.want || reason != tt.reason {
 			t.Errorf("classify(%v) = %v, %v, want %v, %v", tt.err, got, reason, tt.want, tt.reason)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
@@ -247,7 +248,7 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Liste
 	switch {
 	case refused, listing.Err() != nil && listed > 0: // it may be long, and nothing be wrong with it
 	case listing.Err() != nil:
-		e.Unlisted = fmt.Errorf("%w: no listing came in %s", ErrStalled, listingTime)
+		e.Unlisted = fmt.Errorf("%w: no listing came in %s", failure.ErrStalled, listingTime)
 	default:
 		e.Unlisted = err
 	}
@@ -269,7 +270,7 @@ func (p *pass) wanted() (*pathSet, error) {
 		case errors.Is(err, io.EOF):
 			return set, nil
 		case err != nil:
-			return nil, errors.Join(ErrManifest, err)
+			return nil, errors.Join(failure.ErrManifest, err)
 		case p.fetches.has(i) || p.examines.has(i):
 			set.add(e.Path)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -70,8 +71,8 @@ func TestAPlanByWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, project(file("a", 1000), file("b", 500)))
 	r := newRig(t, rigOptions{site: s})
-	if _, err := r.syncer.PlanAsKnown(t.Context(), nil, demo, selectAll); !errors.Is(err, downloader.ErrNoManifest) {
-		t.Errorf("PlanAsKnown() = %v, want %v", err, downloader.ErrNoManifest)
+	if _, err := r.syncer.PlanAsKnown(t.Context(), nil, demo, selectAll); !errors.Is(err, failure.ErrNoManifest) {
+		t.Errorf("PlanAsKnown() = %v, want %v", err, failure.ErrNoManifest)
 	}
 	r.pull("a")
 	s.Reset()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/manifest"
 )
 
@@ -46,7 +47,7 @@ func (p *pass) afford(c *candidate, bytes, requests int64) error {
 	if p.s.MaxCost == nil || spent < *p.s.MaxCost || spent == *p.s.MaxCost && requests == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%w: %s spent at %s", ErrSpent, *p.s.MaxCost, c.Name())
+	err := fmt.Errorf("%w: %s spent at %s", failure.ErrSpent, *p.s.MaxCost, c.Name())
 	if p.hasFreeSource() {
 		p.drop(c.ctx, c, err)
 	} else {

@@ -7,6 +7,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -32,7 +33,7 @@ func TestMaxCostLeavesTheRestToAFreeSource(t *testing.T) {
 	if paid.Files < 20 || paid.Files > 25 || paid.Files+free.Files != 60 || paid.Failed != 0 {
 		t.Errorf("sources = %+v, want at most 25 files from the one that costs money, and all others from the free one", report.Sources)
 	}
-	if want := "the limit is reached: $5.00 spent at gcs"; paid.Dropped != want || !errors.Is(paid.Err, downloader.ErrLimit) {
+	if want := "the limit is reached: $5.00 spent at gcs"; paid.Dropped != want || !errors.Is(paid.Err, failure.ErrLimit) {
 		t.Errorf("dropped = %q, want %q", paid.Dropped, want)
 	}
 	if n := strings.Count(log.String(), "source dropped"); n != 1 {
@@ -51,8 +52,8 @@ func TestMaxCostEndsAPassInGoodOrder(t *testing.T) {
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(g.source)}, authority: &authority, maxCost: dollars(3)})
 	report, err := r.tryPull(t.Context())
-	if !errors.Is(err, downloader.ErrLimit) || report.State != store.Incomplete || report.Files.Failed != 0 || report.Left == 0 {
-		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass without a failure", err, report, downloader.ErrLimit)
+	if !errors.Is(err, failure.ErrLimit) || report.State != store.Incomplete || report.Files.Failed != 0 || report.Left == 0 {
+		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass without a failure", err, report, failure.ErrLimit)
 	}
 	first := r.arrived.Fetched.Load()
 	if first < 2*mega || first > 4*mega {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
@@ -95,13 +96,13 @@ func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version
 		switch {
 		case v.Ref.Version == kept.Version && version == "":
 		case v.Ref.Version == kept.Version && version == kept.Version:
-			return nil, fmt.Errorf("%w: %s is the version that the configuration names", ErrKept, v.Ref)
+			return nil, fmt.Errorf("%w: %s is the version that the configuration names", failure.ErrKept, v.Ref)
 		case version == "" && i > complete+max(kept.Old, 0), version == v.Ref.Version && i > 0 && i != complete:
 			refs = append(refs, v.Ref)
 		case version == v.Ref.Version && i == complete:
-			return nil, fmt.Errorf("%w: %s is the newest version that is complete here", ErrKept, v.Ref)
+			return nil, fmt.Errorf("%w: %s is the newest version that is complete here", failure.ErrKept, v.Ref)
 		case version == v.Ref.Version:
-			return nil, fmt.Errorf("%w: %s is the newest version that is here", ErrKept, v.Ref)
+			return nil, fmt.Errorf("%w: %s is the newest version that is here", failure.ErrKept, v.Ref)
 		}
 	}
 	return refs, nil
@@ -116,7 +117,7 @@ func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) 
 		return false, err
 	}
 	if _, err := s.kept(v.Ref); err != nil {
-		if _, lost := errors.AsType[*KeptManifestError](err); lost {
+		if _, lost := errors.AsType[*failure.KeptManifestError](err); lost {
 			err = nil
 		}
 		return false, err

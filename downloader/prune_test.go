@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -91,8 +92,8 @@ func TestPruneRemovesAnOldVersion(t *testing.T) {
 		t.Errorf("Prune (-want +got):\n%s", diff)
 	}
 	r.wantPruned(s)
-	if _, err := r.syncer.Prune(t.Context(), demo); !errors.Is(err, downloader.ErrNoManifest) {
-		t.Errorf("Prune again = %v, want %v", err, downloader.ErrNoManifest)
+	if _, err := r.syncer.Prune(t.Context(), demo); !errors.Is(err, failure.ErrNoManifest) {
+		t.Errorf("Prune again = %v, want %v", err, failure.ErrNoManifest)
 	}
 }
 
@@ -224,9 +225,9 @@ func TestWhatMayBePruned(t *testing.T) {
 		{want: ref("2.0"), keep: 5, refs: []manifest.Ref{ref("2.0")}},
 		{kept: "1.0", refs: []manifest.Ref{ref("2.0")}},
 		{want: ref("2.0"), kept: "1.0", refs: []manifest.Ref{ref("2.0")}},
-		{want: ref("1.0"), kept: "1.0", err: downloader.ErrKept},
-		{want: ref("3.0"), err: downloader.ErrKept},
-		{want: ref("4.0"), err: downloader.ErrKept},
+		{want: ref("1.0"), kept: "1.0", err: failure.ErrKept},
+		{want: ref("3.0"), err: failure.ErrKept},
+		{want: ref("4.0"), err: failure.ErrKept},
 		{want: manifest.Ref{Dataset: "other"}},
 	} {
 		got, err := r.syncer.Prunable(t.Context(), tt.want, func(string) downloader.Kept { return downloader.Kept{Old: tt.keep, Version: tt.kept} })
@@ -309,8 +310,8 @@ func TestPruneKeepsTheOnlyCopy(t *testing.T) {
 	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
 		t.Errorf("Prunable = %v without 2.0, want none", got)
 	}
-	if _, err := r.syncer.Prunable(t.Context(), demo, func(string) downloader.Kept { return downloader.Kept{} }); !errors.Is(err, downloader.ErrKept) {
-		t.Errorf("Prunable(%v) = %v, want %v", demo, err, downloader.ErrKept)
+	if _, err := r.syncer.Prunable(t.Context(), demo, func(string) downloader.Kept { return downloader.Kept{} }); !errors.Is(err, failure.ErrKept) {
+		t.Errorf("Prunable(%v) = %v, want %v", demo, err, failure.ErrKept)
 	}
 	_, err := r.syncer.Verify(t.Context(), demo2, selectAll, new(progress.Progress))
 	must(t, err)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -59,7 +59,7 @@ func TestMIMICIVDemo(t *testing.T) {
 	report, err := r.run(t.Context(), ref, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 34, Fetched: 33, Failed: 1})
-	if got := reasonOf(report, "icu/chartevents.csv.gz"); got != string(downloader.ReasonNotFound) {
+	if got := reasonOf(report, "icu/chartevents.csv.gz"); got != string(failure.ReasonNotFound) {
 		t.Errorf("icu/chartevents.csv.gz failed by %q, want not_found", got)
 	}
 	wantWget(t, s, 40)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -123,7 +124,7 @@ func (s *Syncer) pullOnce(ctx context.Context, chosen []Budgeted, ref manifest.R
 			return p, err
 		}
 		if renewals == maxRenewals {
-			return p, fmt.Errorf("%w: it was made anew %d times", ErrManifestChanges, renewals)
+			return p, fmt.Errorf("%w: it was made anew %d times", failure.ErrManifestChanges, renewals)
 		}
 		before = p
 	}
@@ -147,7 +148,7 @@ func (p *pass) run(ctx context.Context) error {
 	if ctx.Err() != nil && err != nil {
 		err = context.Cause(ctx)
 		if errors.Is(err, context.Canceled) {
-			err = ErrInterrupted
+			err = failure.ErrInterrupted
 		}
 	}
 	return p.spaceError(err, 0)
@@ -174,7 +175,7 @@ func (p *pass) checkFinished() error {
 	if listed/9*10 >= p.published {
 		return nil
 	}
-	return &UnfinishedManifestError{Ref: p.ref, Listed: listed, Published: p.published}
+	return &failure.UnfinishedManifestError{Ref: p.ref, Listed: listed, Published: p.published}
 }
 
 // addEarlier counts what was fetched before the manifest was made anew: the survey

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/store"
 )
 
@@ -49,7 +49,7 @@ func TestAFileThatIsRefusedElsewhere(t *testing.T) {
 			report := r.pull()
 			wantFiles(t, report, store.Incomplete, store.Files{Total: 30, Fetched: 29, Failed: 1})
 			reason := reasonOf(report, sentAway)
-			if reason == string(downloader.ReasonDenied) || reason == string(downloader.ReasonUnauthorized) || reason == "" {
+			if reason == string(failure.ReasonDenied) || reason == string(failure.ReasonUnauthorized) || reason == "" {
 				t.Errorf("failures = %+v, which blames the account", report.Failures)
 			}
 			if told.Load() > 0 || sentBack.Load() > 0 {

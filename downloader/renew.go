@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -40,7 +41,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	var former store.Manifest // in force, zero if there is none
 	if known {
 		_, err := p.s.kept(p.ref)
-		_, lost := errors.AsType[*KeptManifestError](err)
+		_, lost := errors.AsType[*failure.KeptManifestError](err)
 		switch {
 		case err == nil:
 			former = v.Manifest
@@ -59,7 +60,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		err = p.manifestElsewhere(ctx, former, &v, err)
 	}
 	switch {
-	case errors.Is(err, ErrManifest) && former.Entries > 0:
+	case errors.Is(err, failure.ErrManifest) && former.Entries > 0:
 		return fmt.Errorf("%w; the manifest fetched on %s stays in force", err, v.Manifest.Fetched.Local().Format(time.DateOnly))
 	case err != nil:
 		return err
@@ -97,7 +98,7 @@ func (p *pass) isDone(former, inForce store.Manifest) bool {
 // asked for it.
 func isUnheard(err error) bool {
 	v, reason := classify(err)
-	return v != fatal && reason != ReasonIO && (!errors.Is(err, ErrManifest) || errors.Is(err, source.ErrNotExist))
+	return v != fatal && reason != failure.ReasonIO && (!errors.Is(err, failure.ErrManifest) || errors.Is(err, source.ErrNotExist))
 }
 
 // manifestElsewhere finds a manifest after the authority was not heard, for the
@@ -119,7 +120,7 @@ func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *
 	}
 	for _, b := range others {
 		oerr := p.askManifest(ctx, b, former, v)
-		if oerr == nil || ctx.Err() != nil || !isUnheard(oerr) && !errors.Is(oerr, ErrManifest) {
+		if oerr == nil || ctx.Err() != nil || !isUnheard(oerr) && !errors.Is(oerr, failure.ErrManifest) {
 			return oerr
 		}
 		err = fmt.Errorf("%w\n%s", err, miss{b.Name(), oerr}) // to read: what counts is what the authority said
@@ -145,7 +146,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 		b.health.list(b.Name(), p.ref)
 		return nil
 	case errors.Is(err, source.ErrNotExist):
-		return fmt.Errorf("%w: %s has no %s for %s: %w", ErrManifest, b.Name(), manifest.Name, p.ref, err)
+		return fmt.Errorf("%w: %s has no %s for %s: %w", failure.ErrManifest, b.Name(), manifest.Name, p.ref, err)
 	}
 	return err
 }

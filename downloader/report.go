@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -264,9 +265,9 @@ func (p *pass) close(err error) *Report {
 		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(p.ref), 0)
 	}
 	switch {
-	case errors.Is(err, ErrInterrupted):
+	case errors.Is(err, failure.ErrInterrupted):
 		r.State = store.Interrupted
-	case errors.Is(err, ErrLimit):
+	case errors.Is(err, failure.ErrLimit):
 		r.State = store.Incomplete
 	case err != nil:
 		r.State = store.Failed

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
@@ -83,7 +84,7 @@ func (t *transfer) accept(ctx context.Context, from source.Source, object *sourc
 	complete := object.Size >= 0 && object.Size <= g.At // then what is here has the wrong digest, or too many bytes
 	switch {
 	case object.Offset != 0 && object.Offset != asked:
-		return t.strayed(fmt.Errorf("%w: from %d, and not from %d", errStray, object.Offset, asked))
+		return t.strayed(fmt.Errorf("%w: from %d, and not from %d", failure.ErrStray, object.Offset, asked))
 	case object.Offset == 0 && (asked > 0 || complete && g.At > 0):
 		if err := t.discard(ctx, "the source sent the object from its start"); err != nil {
 			return err

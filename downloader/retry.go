@@ -15,26 +15,11 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
-)
-
-// Reason says in one word why an entry failed; reports carry it.
-type Reason string
-
-// The reasons, see DESIGN 6.
-const (
-	ReasonNotFound     Reason = "not_found"
-	ReasonDenied       Reason = "denied"
-	ReasonUnauthorized Reason = "unauthorized"
-	ReasonChecksum     Reason = "checksum"
-	ReasonSize         Reason = "size"
-	ReasonNetwork      Reason = "network"
-	ReasonNoSpace      Reason = "no_space"
-	ReasonIO           Reason = "io"
-	ReasonUnsafePath   Reason = "unsafe_path"
 )
 
 // verdict is what an error means for the attempt that met it.
@@ -69,77 +54,77 @@ const (
 )
 
 // classify is the only place that decides what an error means.
-func classify(err error) (verdict, Reason) {
+func classify(err error) (verdict, failure.Reason) {
 	var access *source.AccessError
-	var mismatch *MismatchError
-	var size *SizeError
-	var space *SpaceError
+	var mismatch *failure.MismatchError
+	var size *failure.SizeError
+	var space *failure.SpaceError
 	var status *source.StatusError
 	var state *store.Error
 	switch {
-	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrNoService):
+	case errors.Is(err, failure.ErrUnreachable), errors.Is(err, failure.ErrNoService):
 		return barred, reasonOfOutage(err)
 	case errors.As(err, &access):
 		if access.Denial == source.Forbidden {
-			return permanent, ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
+			return permanent, failure.ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
 		}
-		return barred, ReasonUnauthorized
-	case isOutOfFiles(err):
-		return permanent, ReasonIO // with its partial closed it is tried again, see withFiles
-	case errors.Is(err, ErrManifest):
-		return permanent, ReasonChecksum
+		return barred, failure.ReasonUnauthorized
+	case failure.IsOutOfFiles(err):
+		return permanent, failure.ReasonIO // with its partial closed it is tried again, see withFiles
+	case errors.Is(err, failure.ErrManifest):
+		return permanent, failure.ReasonChecksum
 	case errors.Is(err, source.ErrNotExist):
-		return permanent, ReasonNotFound
+		return permanent, failure.ReasonNotFound
 	case errors.Is(err, source.ErrNotModified):
-		return permanent, ReasonNetwork // an answer to a question about the manifest
-	case errors.As(err, new(*BoundlessError)):
-		return permanent, ReasonSize // it would take as long again
+		return permanent, failure.ReasonNetwork // an answer to a question about the manifest
+	case errors.As(err, new(*failure.BoundlessError)):
+		return permanent, failure.ReasonSize // it would take as long again
 	case errors.As(err, &space) && space.Disk > 0:
-		return permanent, ReasonNoSpace // for this object there is no hope, and for others there is
-	case errors.Is(err, ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fatal, ReasonNoSpace
+		return permanent, failure.ReasonNoSpace // for this object there is no hope, and for others there is
+	case errors.Is(err, failure.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fatal, failure.ReasonNoSpace
 	case errors.As(err, &state), errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
-		return fatal, ReasonIO
+		return fatal, failure.ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
-		return permanent, ReasonUnsafePath
-	case seenUnder(err) != "":
-		return permanent, ReasonChecksum // until it changes
+		return permanent, failure.ReasonUnsafePath
+	case failure.SeenUnder(err) != "":
+		return permanent, failure.ReasonChecksum // until it changes
 	case errors.As(err, new(*source.EncodingError)):
-		return permanent, ReasonNetwork // nobody can say what its bytes are
+		return permanent, failure.ReasonNetwork // nobody can say what its bytes are
 	case errors.As(err, &mismatch):
-		return wrong, ReasonChecksum
+		return wrong, failure.ReasonChecksum
 	case errors.Is(err, source.ErrNotPublished):
-		return permanent, ReasonNotFound
+		return permanent, failure.ReasonNotFound
 	case errors.Is(err, source.ErrWebPage):
-		return wrong, ReasonNetwork // it says nothing of the entry
+		return wrong, failure.ReasonNetwork // it says nothing of the entry
 	case errors.As(err, &size) && size.Got > size.Want:
-		return wrong, ReasonSize
+		return wrong, failure.ReasonSize
 	case errors.As(err, &size):
-		return transient, ReasonSize
+		return transient, failure.ReasonSize
 	case errors.As(err, &status) && answerOfStatus(status) == pace.TooFast:
-		return early, ReasonNetwork
+		return early, failure.ReasonNetwork
 	case isCertificate(err):
-		return barred, ReasonNetwork
+		return barred, failure.ReasonNetwork
 	case isUnreachable(err):
-		return unreachable, ReasonNetwork
+		return unreachable, failure.ReasonNetwork
 	case isLocal(err):
-		return permanent, ReasonIO
+		return permanent, failure.ReasonIO
 	}
-	return transient, ReasonNetwork
+	return transient, failure.ReasonNetwork
 }
 
 // reasonOfOutage is what a host said that was in trouble for too long.
-func reasonOfOutage(err error) Reason {
+func reasonOfOutage(err error) failure.Reason {
 	access, refused := errors.AsType[*source.AccessError](err)
 	switch {
 	case refused && access.Denial == source.Forbidden:
-		return ReasonDenied
+		return failure.ReasonDenied
 	case refused:
-		return ReasonUnauthorized
+		return failure.ReasonUnauthorized
 	case errors.Is(err, source.ErrNotExist):
-		return ReasonNotFound
+		return failure.ReasonNotFound
 	}
-	return ReasonNetwork
+	return failure.ReasonNetwork
 }
 
 func isCertificate(err error) bool {
@@ -244,7 +229,7 @@ func (p *patience) judge(err error, progress bool) error {
 			p.down = now // others may have got through since
 		}
 		if lasted := now.Sub(p.down); lasted > p.outage+p.granted {
-			if _, refused := errors.AsType[*source.AccessError](err); !refused && !errors.Is(err, ErrManifest) { // those say it all
+			if _, refused := errors.AsType[*source.AccessError](err); !refused && !errors.Is(err, failure.ErrManifest) { // those say it all
 				err = endless(err, lasted)
 			}
 			return backoff.Permanent(err)
@@ -270,7 +255,7 @@ func (p *patience) judge(err error, progress bool) error {
 func (p *patience) verdict(err error) verdict {
 	v, _ := classify(err)
 	access, refused := errors.AsType[*source.AccessError](err)
-	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, ErrNoService) &&
+	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, failure.ErrNoService) &&
 		p.served != nil && p.served() {
 		v = doubtful
 	}
@@ -287,7 +272,7 @@ func (p *patience) verdict(err error) verdict {
 		return unreachable
 	case asksForPassword(err) && (p.served == nil || !p.served()):
 		return barred
-	case errors.Is(err, ErrManifest) && !errors.Is(err, source.ErrNotExist) && !errors.Is(err, errLongManifest) && !isShrunk(err):
+	case errors.Is(err, failure.ErrManifest) && !errors.Is(err, source.ErrNotExist) && !errors.Is(err, failure.ErrLongManifest) && !isShrunk(err):
 		p.outage = min(p.outage, manifestDoubt) // half of it, or something else: a server in trouble, or its authors at work
 		return unreachable
 	case isTrouble(err) && v != permanent && v != barred:
@@ -304,7 +289,7 @@ func asksForPassword(err error) bool {
 }
 
 func isShrunk(err error) bool {
-	_, shrunk := errors.AsType[*ShrunkError](err)
+	_, shrunk := errors.AsType[*failure.ShrunkError](err)
 	return shrunk
 }
 

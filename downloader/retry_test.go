@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/store"
 )
@@ -99,7 +99,7 @@ func TestAFileThatIsAlwaysCorruptIsReported(t *testing.T) {
 
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-	if got := reasonOf(report, "a.csv"); got != string(downloader.ReasonChecksum) {
+	if got := reasonOf(report, "a.csv"); got != string(failure.ReasonChecksum) {
 		t.Errorf("reason = %q, want checksum", got)
 	}
 	if n := len(s.gets("a.csv")); n > 4 {
@@ -121,7 +121,7 @@ func TestAWebPageIsNotACSV(t *testing.T) {
 
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-	if len(report.Failures) != 1 || report.Failures[0].Reason != string(downloader.ReasonNetwork) || !strings.Contains(report.Failures[0].Detail, "web page") {
+	if len(report.Failures) != 1 || report.Failures[0].Reason != string(failure.ReasonNetwork) || !strings.Contains(report.Failures[0].Detail, "web page") {
 		t.Errorf("failures = %+v, want one that speaks of a web page", report.Failures)
 	}
 	r.lacks("a.csv")
@@ -148,7 +148,7 @@ func TestAMissingFileIsReportedAndTheRestFetched(t *testing.T) {
 
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Fetched: 2, Failed: 1})
-	if got := reasonOf(report, "b"); got != string(downloader.ReasonNotFound) {
+	if got := reasonOf(report, "b"); got != string(failure.ReasonNotFound) {
 		t.Errorf("reason = %q, want not_found", got)
 	}
 	s.wantGets(t, "b", 2) // once more, for others came

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -163,11 +164,11 @@ func TestScrubGoesOnWhereItEnded(t *testing.T) {
 		for progress.Done.Load() < 2 && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
-		cancel(downloader.ErrInterrupted)
+		cancel(failure.ErrInterrupted)
 	}()
 	v, err := r.syncer.Scrub(ctx, demo, downloader.ScrubOptions{Rate: 1, Before: cycle}, progress)
-	if !errors.Is(err, downloader.ErrInterrupted) || v.Verified != 2 {
-		t.Errorf("Scrub = %+v, %v, want 2 files read and %v", v, err, downloader.ErrInterrupted)
+	if !errors.Is(err, failure.ErrInterrupted) || v.Verified != 2 {
+		t.Errorf("Scrub = %+v, %v, want 2 files read and %v", v, err, failure.ErrInterrupted)
 	}
 
 	r.reopen()

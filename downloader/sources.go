@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -90,7 +92,7 @@ func answerOf(err error) pace.Answer {
 		return answerOfStatus(status)
 	case errors.As(err, &access), errors.Is(err, source.ErrNotExist), errors.Is(err, source.ErrNotModified), errors.Is(err, source.ErrRange), errors.Is(err, source.ErrChanged):
 		return pace.Bare
-	case isOutOfFiles(err):
+	case failure.IsOutOfFiles(err):
 		return pace.NoFile
 	case isTurnedAway(err):
 		return pace.Closed
@@ -133,9 +135,9 @@ func (s *Syncer) choose(names []string) ([]Budgeted, error) {
 		at := slices.IndexFunc(s.Sources, func(b Budgeted) bool { return b.Name() == name })
 		switch {
 		case at < 0:
-			return nil, fmt.Errorf("%w: %q is none of %s", ErrSources, name, s.sourceNames())
+			return nil, fmt.Errorf("%w: %q is none of %s", failure.ErrSources, name, s.sourceNames())
 		case slices.Contains(names[:i], name):
-			return nil, fmt.Errorf("%w: %q is named twice", ErrSources, name)
+			return nil, fmt.Errorf("%w: %q is named twice", failure.ErrSources, name)
 		}
 		chosen = append(chosen, s.Sources[at])
 	}
@@ -263,7 +265,7 @@ func (p *pass) noneLeft() error {
 func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err error, alone bool) (next bool) {
 	v, reason := classify(err)
 	switch {
-	case v == fatal, reason == ReasonIO, reason == ReasonUnsafePath:
+	case v == fatal, reason == failure.ReasonIO, reason == failure.ReasonUnsafePath:
 		return false
 	case p.droppedFor(c) != nil: // it is no longer about this entry
 		return true
@@ -274,13 +276,13 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 	p.tally.mu.Lock()
 	c.report.Failed++
 	switch reason {
-	case ReasonDenied:
+	case failure.ReasonDenied:
 		c.denied++
-	case ReasonNotFound:
+	case failure.ReasonNotFound:
 		c.absent++
 	}
-	if _, wrong := errors.AsType[*MismatchError](err); wrong && alone {
-		p.tally.noteWrong(c, p.ref, e, seenUnder(err))
+	if _, wrong := errors.AsType[*failure.MismatchError](err); wrong && alone {
+		p.tally.noteWrong(c, p.ref, e, failure.SeenUnder(err))
 	}
 	p.tally.mu.Unlock()
 	p.decide(ctx, c)
@@ -349,7 +351,7 @@ func (e unservedError) Unwrap() error { return e.foremost().err }
 // byCure are the reasons why a source does not give an entry, those first that
 // a person or another pass can cure. A wrong digest is the reason only if all
 // who have the entry have it wrong.
-var byCure = []Reason{ReasonUnauthorized, ReasonDenied, ReasonNetwork, ReasonSize, ReasonNoSpace, ReasonChecksum, ReasonNotFound}
+var byCure = []failure.Reason{failure.ReasonUnauthorized, failure.ReasonDenied, failure.ReasonNetwork, failure.ReasonSize, failure.ReasonNoSpace, failure.ReasonChecksum, failure.ReasonNotFound}
 
 func (e unservedError) foremost() miss {
 	return slices.MinFunc(e, func(a, b miss) int { return rank(a.err) - rank(b.err) })
@@ -362,4 +364,17 @@ func rank(err error) int {
 
 func oneLine(s string) string {
 	return strings.ReplaceAll(clipped(strings.TrimSpace(s), maxWords), "\n", "; ")
+}
+
+// answerOfStatus is what a status says about how many connections its host can bear.
+func answerOfStatus(e *source.StatusError) pace.Answer {
+	switch {
+	case e.Code == http.StatusTooManyRequests:
+		return pace.TooFast
+	case e.Code == http.StatusServiceUnavailable:
+		return pace.Busy
+	case e.Code >= 500:
+		return pace.Sick
+	}
+	return pace.Bare // it brought nothing, and says nothing about the number of connections
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -270,8 +271,8 @@ func TestAnEntryThatNoSourceHasRight(t *testing.T) {
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Failed: 3})
-	for path, want := range map[string]downloader.Reason{
-		"wrong": downloader.ReasonChecksum, "missing": downloader.ReasonNotFound, "mixed": downloader.ReasonChecksum,
+	for path, want := range map[string]failure.Reason{
+		"wrong": failure.ReasonChecksum, "missing": failure.ReasonNotFound, "mixed": failure.ReasonChecksum,
 	} {
 		if got := reasonOf(report, path); got != string(want) {
 			t.Errorf("%s: reason %s, want %s", path, got, want)
@@ -350,8 +351,8 @@ func TestABadManifestIsNotReplacedByACopy(t *testing.T) {
 	a := newAmazon(t, nil, withManifest(file("a", 10))...)
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, authority: &authority})
-	if _, err := r.tryPull(t.Context()); !errors.Is(err, downloader.ErrManifest) {
-		t.Errorf("Pull = %v, want %v", err, downloader.ErrManifest)
+	if _, err := r.tryPull(t.Context()); !errors.Is(err, failure.ErrManifest) {
+		t.Errorf("Pull = %v, want %v", err, failure.ErrManifest)
 	}
 	if n := asked(a, manifest.Name); n != 0 {
 		t.Errorf("the copy was asked %d times for the manifest", n)
@@ -385,8 +386,8 @@ func TestAPassChoosesItsSources(t *testing.T) {
 	}
 	for _, names := range [][]string{{"s4"}, {"s3", "s3"}} {
 		report, err = pullFrom("late", names...)
-		if !errors.Is(err, downloader.ErrSources) || report.State != store.Failed || !errors.Is(report.Err, err) {
-			t.Errorf("PullFrom(%v) = %+v, %v, want failed with %v", names, report, err, downloader.ErrSources)
+		if !errors.Is(err, failure.ErrSources) || report.State != store.Failed || !errors.Is(report.Err, err) {
+			t.Errorf("PullFrom(%v) = %+v, %v, want failed with %v", names, report, err, failure.ErrSources)
 		}
 	}
 }

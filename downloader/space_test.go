@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
@@ -44,12 +45,12 @@ func unsized(files ...lookalike.GeneratedFile) lookalike.Project {
 	return p
 }
 
-func wantNoSpace(t testing.TB, err error) *downloader.SpaceError {
+func wantNoSpace(t testing.TB, err error) *failure.SpaceError {
 	t.Helper()
-	if !errors.Is(err, downloader.ErrNoSpace) {
-		t.Fatalf("Pull = %v, want %v", err, downloader.ErrNoSpace)
+	if !errors.Is(err, failure.ErrNoSpace) {
+		t.Fatalf("Pull = %v, want %v", err, failure.ErrNoSpace)
 	}
-	var space *downloader.SpaceError
+	var space *failure.SpaceError
 	if !errors.As(err, &space) {
 		t.Fatalf("Pull = %v, want a *SpaceError", err)
 	}
@@ -97,7 +98,7 @@ func TestAFullDiskKeepsWhatWasVerified(t *testing.T) {
 			if space := wantNoSpace(t, err); space.Need <= 0 {
 				t.Errorf("error = %+v, want to read how much is missing", space)
 			}
-			noSpace := func(f store.Failure) bool { return f.Reason == string(downloader.ReasonNoSpace) }
+			noSpace := func(f store.Failure) bool { return f.Reason == string(failure.ReasonNoSpace) }
 			if report.State != store.Failed || !slices.ContainsFunc(report.Failures, noSpace) {
 				t.Errorf("report = %+v, want failed by no_space", report)
 			}
@@ -246,10 +247,10 @@ func TestAnAbsurdLengthEndsNoPass(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		published int64
-		reason    downloader.Reason
+		reason    failure.Reason
 	}{
-		{"the version is known to be smaller", 4000, downloader.ReasonSize},
-		{"nothing is known but the disk", 0, downloader.ReasonNoSpace},
+		{"the version is known to be smaller", 4000, failure.ReasonSize},
+		{"nothing is known but the disk", 0, failure.ReasonNoSpace},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -130,7 +131,7 @@ func (r *rig) interrupt(after int64) *downloader.Report {
 				return
 			case <-time.After(2 * time.Millisecond):
 				if progress.Fetched.Load() >= after {
-					cancel(downloader.ErrInterrupted)
+					cancel(failure.ErrInterrupted)
 					return
 				}
 			}
@@ -139,8 +140,8 @@ func (r *rig) interrupt(after int64) *downloader.Report {
 	report, err := r.run(ctx, demo, progress)
 	close(done)
 	<-watcher
-	if !errors.Is(err, downloader.ErrInterrupted) {
-		r.t.Fatalf("Pull = %v, want %v", err, downloader.ErrInterrupted)
+	if !errors.Is(err, failure.ErrInterrupted) {
+		r.t.Fatalf("Pull = %v, want %v", err, failure.ErrInterrupted)
 	}
 	if report.State != store.Interrupted {
 		r.t.Errorf("state = %v, want interrupted", report.State)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"mimicsync/downloader/segment"
 )
 
@@ -252,7 +254,7 @@ func (p *pass) runStragglers(ctx context.Context, stop <-chan struct{}) {
 				continue
 			}
 			p.s.Logger.WarnContext(ctx, "connection broken off: far slower than others", "dataset", p.ref.String(), "object", r.t.entry.Path, "from", r.c.Name(),
-				"rate", size(int64(own))+"/s", "others", size(int64(peers))+"/s")
+				"rate", humanize.Bytes(uint64(own))+"/s", "others", humanize.Bytes(uint64(peers))+"/s")
 			r.stop(errStraggler)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -108,7 +109,7 @@ func (s *surveyor) next() ([]surveyed, error) {
 		}
 	}
 	if end != nil && !errors.Is(end, io.EOF) {
-		return nil, fmt.Errorf("%w: %w", ErrManifest, end)
+		return nil, fmt.Errorf("%w: %w", failure.ErrManifest, end)
 	}
 	if err := s.merge(); err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (s *surveyor) stand(item *surveyed) {
 		return
 	}
 	if item.Digest == (manifest.Digest{}) { // of no bytes that anybody knows, and in a record it would be a mistake of ours
-		item.standing, item.why = unsafe, fmt.Errorf("%w for this file: it has zeros in place of its digest", ErrManifest)
+		item.standing, item.why = unsafe, fmt.Errorf("%w for this file: it has zeros in place of its digest", failure.ErrManifest)
 		return
 	}
 	if c, ok := s.conflicts[item.Path]; ok {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -39,7 +39,7 @@ func TestSymlinksInThePlaceOfFilesStay(t *testing.T) {
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 4, Fetched: 1, Failed: 3})
 	for _, f := range report.Failures {
-		if f.Reason != string(downloader.ReasonUnsafePath) || !strings.Contains(f.Detail, "demo/1.0/"+f.Path+" is a symlink") {
+		if f.Reason != string(failure.ReasonUnsafePath) || !strings.Contains(f.Detail, "demo/1.0/"+f.Path+" is a symlink") {
 			t.Errorf("%s failed by %s: %s; want the symlink named", f.Path, f.Reason, f.Detail)
 		}
 	}

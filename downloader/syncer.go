@@ -53,6 +53,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -193,7 +194,7 @@ func (s *Syncer) AcceptManifest(ref manifest.Ref) {
 func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
 	v, known, err := s.Store.Version(ref)
 	if err == nil && !known {
-		err = ErrNoManifest
+		err = failure.ErrNoManifest
 	}
 	return v, err
 }
@@ -207,7 +208,7 @@ func (s *Syncer) kept(ref manifest.Ref) (store.Version, error) {
 	}
 	err = s.Tree.RescueManifest(v.Manifest.Digest, ref)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = &KeptManifestError{ref}
+		err = &failure.KeptManifestError{Ref: ref}
 	}
 	return v, err
 }
@@ -291,13 +292,13 @@ func (s *Syncer) land(d manifest.Digest) {
 // spaceError makes an error of a full disk say how much is missing; others it
 // returns as they are. left is what was still to be written, 0 when unknown.
 func (p *pass) spaceError(err error, left int64) error {
-	if _, ok := errors.AsType[*SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+	if _, ok := errors.AsType[*failure.SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
 	if _, ok := errors.AsType[*store.Error](err); ok {
 		return err // the state's disk is full, which may be another one
 	}
-	e := &SpaceError{Err: err}
+	e := &failure.SpaceError{Err: err}
 	if space, serr := p.s.Tree.Free(); serr == nil {
 		e.Free, e.Inodes = space.Bytes, space.Inodes == 0
 	}

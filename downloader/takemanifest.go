@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -22,9 +23,6 @@ const (
 	leastManifest    = 64      // bytes a second, on the average
 	slowManifestTime = 2 * time.Minute
 )
-
-// errLongManifest means that a manifest goes on behind what one may be.
-var errLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
 
 // takeManifest copies a manifest into its place among the kept ones. It is read as
 // it comes, and given up at the first line that is none.
@@ -45,7 +43,7 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 		return err
 	}
 	if was := v.Manifest.Entries; 10*m.Entries < leastKept*was && !p.acceptManifest {
-		return &ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
+		return &failure.ShrunkError{Ref: p.ref, Was: was, Is: m.Entries}
 	}
 	if err := p.s.Tree.KeepManifest(f, m.Digest); err != nil {
 		return err
@@ -72,7 +70,7 @@ func (p *pass) readManifest(ctx context.Context, body io.Reader, f io.Seeker, b 
 			break
 		}
 		if m.Entries++; m.Entries > b.entries {
-			return fmt.Errorf("%w behind %d entries", errLongManifest, b.entries)
+			return fmt.Errorf("%w behind %d entries", failure.ErrLongManifest, b.entries)
 		}
 	}
 	size, serr := f.Seek(0, io.SeekCurrent)
@@ -83,9 +81,9 @@ func (p *pass) readManifest(ctx context.Context, body io.Reader, f io.Seeker, b 
 	whole := errors.Is(err, io.EOF)
 	switch over := whole || errors.Is(err, manifest.ErrTorn) || errors.Is(err, manifest.ErrEmpty); {
 	case over && b.announced >= 0 && size != b.announced:
-		return &SizeError{Want: b.announced, Got: size}
+		return &failure.SizeError{Want: b.announced, Got: size}
 	case !whole && r.Unusable():
-		return fmt.Errorf("%w: %w", ErrManifest, err)
+		return fmt.Errorf("%w: %w", failure.ErrManifest, err)
 	case !whole:
 		return fmt.Errorf("read the manifest: %w", err)
 	}
@@ -107,7 +105,7 @@ type boundedReader struct {
 // Read returns errLongManifest where there would be more.
 func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errLongManifest
+		return 0, failure.ErrLongManifest
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
@@ -128,7 +126,7 @@ func (h *heardReader) Read(b []byte) (int, error) {
 	h.n += int64(n)
 	h.dog.heard()
 	if took := time.Since(h.begun); err == nil && !h.begun.IsZero() && took > slowManifestTime && float64(h.n) < leastManifest*took.Seconds() {
-		err = fmt.Errorf("%w, but for %d bytes in %s", ErrStalled, h.n, took.Round(time.Second))
+		err = fmt.Errorf("%w, but for %d bytes in %s", failure.ErrStalled, h.n, took.Round(time.Second))
 	}
 	return n, err
 }

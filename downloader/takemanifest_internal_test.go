@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/store"
 )
@@ -35,7 +36,7 @@ func TestAManifestThatDripsIsGivenUp(t *testing.T) {
 			defer dog.end()
 			h := &heardReader{r: drip{test.every}, dog: dog, begun: time.Now()}
 			_, err := io.CopyN(io.Discard, h, 1<<16)
-			if errors.Is(err, ErrStalled) != test.slow || h.n < test.least || ctx.Err() != nil {
+			if errors.Is(err, failure.ErrStalled) != test.slow || h.n < test.least || ctx.Err() != nil {
 				t.Errorf("a byte every %s: %v after %d bytes in %s, want it given up: %v", test.every, err, h.n, time.Since(h.begun), test.slow)
 			}
 			if took := time.Since(h.begun); test.slow && took > 2*slowManifestTime {
@@ -86,8 +87,8 @@ func TestAManifestWithoutEndIsGivenUp(t *testing.T) {
 		body := &litany{line: test.line}
 		p := &pass{}
 		err = p.readManifest(context.Background(), io.TeeReader(body, f), f, manifestBounds{1000, 500_000, -1}, new(store.Manifest))
-		if !errors.Is(err, ErrManifest) || errors.Is(err, errLongManifest) != test.long || body.n > test.most {
-			t.Errorf("%s: %v after %d bytes, want %v within %d", name, err, body.n, ErrManifest, test.most)
+		if !errors.Is(err, failure.ErrManifest) || errors.Is(err, failure.ErrLongManifest) != test.long || body.n > test.most {
+			t.Errorf("%s: %v after %d bytes, want %v within %d", name, err, body.n, failure.ErrManifest, test.most)
 		}
 		patience := newPatience(pace.NewBudget(1), new(health))
 		patience.byClock = true

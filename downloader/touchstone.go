@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -197,7 +198,7 @@ func (p *pass) askFor(ctx context.Context, c *candidate, came reference) error {
 	sum := sha256.New()
 	n, err := io.Copy(sum, &heardReader{r: io.LimitReader(object.Body, wholeReference+1), dog: dog})
 	if got := manifest.Digest(sum.Sum(nil)); err == nil && got != came.entry.Digest {
-		err = &MismatchError{Path: came.entry.Path, Want: came.entry.Digest, Got: got, Size: n}
+		err = &failure.MismatchError{Path: came.entry.Path, Want: came.entry.Digest, Got: got, Size: n}
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
@@ -153,7 +154,7 @@ func (t *transfer) turnTo(c *candidate) {
 }
 
 // errTurned ends the connections to a source that another one follows.
-var errTurned = fmt.Errorf("%w: another source is asked", errVoid)
+var errTurned = fmt.Errorf("%w: another source is asked", failure.ErrVoid)
 
 // source is the one that is asked.
 func (t *transfer) source() *candidate {
@@ -197,7 +198,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		p.retried(c.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
-	if _, wrong := errors.AsType[*MismatchError](err); patience.sole && (wrong || errors.Is(err, source.ErrNotExist)) && ctx.Err() == nil {
+	if _, wrong := errors.AsType[*failure.MismatchError](err); patience.sole && (wrong || errors.Is(err, source.ErrNotExist)) && ctx.Err() == nil {
 		p.doubtManifest(ctx, true)
 	}
 	return err
@@ -208,7 +209,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 // no use, it starts over at once, the first time.
 func (t *transfer) try(ctx context.Context, buf []byte) error {
 	restarted := false
-	defer t.answerAsked(errVoid) // where it has not come to its digest
+	defer t.answerAsked(failure.ErrVoid) // where it has not come to its digest
 	for {
 		busy, changed := t.segs.Busy()
 		switch why := t.voided(); {
@@ -249,7 +250,7 @@ func (t *transfer) help(ctx context.Context, buf []byte) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil || errors.Is(err, errVoid) || t.void != "" || t.over {
+	if err == nil || errors.Is(err, failure.ErrVoid) || t.void != "" || t.over {
 		t.fails = 0
 		return nil
 	}
@@ -291,7 +292,7 @@ func (t *transfer) verify(ctx context.Context) error {
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
-	mismatch := &MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
+	mismatch := &failure.MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
 	if t.pure {
 		c.health.mismatched(c.Name(), t.p.ref, mismatch)
 		t.answerAsked(mismatch)
@@ -314,13 +315,10 @@ func (t *transfer) revoke(why string) error {
 	t.mu.Lock()
 	t.void = why
 	t.mu.Unlock()
-	err := fmt.Errorf("%w: %s", errVoid, why)
+	err := fmt.Errorf("%w: %s", failure.ErrVoid, why)
 	t.segs.Interrupt(err)
 	return err
 }
-
-// errVoid ends the connections of a transfer whose bytes must go.
-var errVoid = errors.New("what is here is of no use")
 
 func (t *transfer) voided() string {
 	t.mu.Lock()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
@@ -198,7 +199,7 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 		}
 	}
 	if err == nil && got != e.Digest {
-		err = &MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: size}
+		err = &failure.MismatchError{Path: e.Path, Want: e.Digest, Got: got, Size: size}
 	} else if err == nil && e.standing != present {
 		err = v.p.s.Tree.Adopt(name, fi)
 	}
@@ -248,27 +249,27 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 	v.p.progress.Failed.Add(1)
 	r := v.result
-	failure := store.Failure{Path: e.Path, Reason: string(ReasonIO), Source: "mirror"}
-	var mismatch *MismatchError
+	failed := store.Failure{Path: e.Path, Reason: string(failure.ReasonIO), Source: "mirror"}
+	var mismatch *failure.MismatchError
 	switch {
 	case errors.As(err, &mismatch):
 		r.Wrong++
-		failure.Reason, failure.Detail = string(ReasonChecksum), err.Error()
+		failed.Reason, failed.Detail = string(failure.ReasonChecksum), err.Error()
 		v.setAside(e, found)
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 		r.Missing++
-		failure.Reason, failure.Detail = string(ReasonNotFound), "it was in the mirror and is gone"
+		failed.Reason, failed.Detail = string(failure.ReasonNotFound), "it was in the mirror and is gone"
 	default:
 		r.Unreadable++
-		failure.Detail = err.Error()
+		failed.Detail = err.Error()
 		if errors.Is(err, manifest.ErrUnsafePath) {
-			failure.Reason = string(ReasonUnsafePath)
+			failed.Reason = string(failure.ReasonUnsafePath)
 		} else if durable.IsUnreadable(err) {
 			v.setAside(e, found)
 		}
 	}
 	if len(r.Failures) < maxFailures {
-		r.Failures = append(r.Failures, failure)
+		r.Failures = append(r.Failures, failed)
 	}
 }
 
@@ -319,7 +320,7 @@ func (v *verifier) moveAside(f rotten) {
 	switch r := v.result; {
 	case err != nil && len(r.Failures) < maxFailures:
 		r.Failures = append(r.Failures, store.Failure{
-			Path: f.path, Reason: string(ReasonIO), Source: "mirror", Detail: "it is wrong, and cannot be moved aside: " + err.Error(),
+			Path: f.path, Reason: string(failure.ReasonIO), Source: "mirror", Detail: "it is wrong, and cannot be moved aside: " + err.Error(),
 		})
 	case err == nil && len(r.Quarantined) < maxFailures:
 		r.Quarantined = append(r.Quarantined, Quarantined{Path: f.path, To: to})
@@ -337,7 +338,7 @@ func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
 	case err != nil:
 		return err
 	case !fi.Mode().IsRegular(): // to open a pipe is to wait
-		return fmt.Errorf("%w: it is not a regular file", ErrManifest)
+		return fmt.Errorf("%w: it is not a regular file", failure.ErrManifest)
 	}
 	f, err := s.Tree.Open(s.Tree.Name(ref, manifest.Name))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -87,8 +88,8 @@ func TestVerifyOfNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, project(file("a", 10), file("b", 10)))
 	r := newRig(t, rigOptions{site: s})
-	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(progress.Progress)); !errors.Is(err, downloader.ErrNoManifest) {
-		t.Errorf("Verify = %v, want %v", err, downloader.ErrNoManifest)
+	if _, err := r.syncer.Verify(t.Context(), demo, selectAll, new(progress.Progress)); !errors.Is(err, failure.ErrNoManifest) {
+		t.Errorf("Verify = %v, want %v", err, failure.ErrNoManifest)
 	}
 	r.pull("a")
 	if v := r.verify(); v.Total != 2 || v.Verified != 1 || v.Absent != 1 || len(v.Failures) != 0 {

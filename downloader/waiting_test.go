@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -49,7 +50,7 @@ func TestProgressTellsWhetherTheManifestIsAskedFor(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		want("before it tries again", 0, 1)
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) && !errors.Is(err, downloader.ErrInterrupted) {
+		if err := <-ended; !errors.Is(err, context.Canceled) && !errors.Is(err, failure.ErrInterrupted) {
 			t.Errorf("the pass ended with %v", err)
 		}
 	})

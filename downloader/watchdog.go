@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 )
 
@@ -23,7 +24,7 @@ type watchdog struct {
 func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watchdog{idle: idle, cancel: cancel}
-	w.timer = time.AfterFunc(idle, func() { cancel(ErrStalled) })
+	w.timer = time.AfterFunc(idle, func() { cancel(failure.ErrStalled) })
 	return ctx, w
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 )
@@ -143,7 +144,7 @@ func (t *transfer) wantsWhole() bool {
 // the source had announced: the digest decides, not a Content-Length. Then nothing
 // is wanted any more.
 func (t *transfer) isAll(err error) bool {
-	size, short := errors.AsType[*SizeError](err)
+	size, short := errors.AsType[*failure.SizeError](err)
 	if (!short || size.Got >= size.Want) && !errors.Is(err, io.ErrUnexpectedEOF) || !t.segs.Alone() {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -36,7 +37,7 @@ func TestADifferentObjectIsFetchedNoMore(t *testing.T) {
 			host.Reset()
 			report := r.pull()
 			wantFiles(t, report, store.Incomplete, store.Files{Total: 1, Failed: 1})
-			if reason := reasonOf(report, "labs.csv"); reason != string(downloader.ReasonChecksum) {
+			if reason := reasonOf(report, "labs.csv"); reason != string(failure.ReasonChecksum) {
 				t.Errorf("pass %d: the reason is %s, want that of a wrong digest", pass, reason)
 			}
 			if got := bodies(host, "labs.csv"); got != want {

@@ -15,7 +15,7 @@ import (
 
 	"mimicsync/configs"
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/store"
 )
 
@@ -137,7 +137,7 @@ func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 // explainInDaemon is advise for what a daemon met: what will be tried again by
 // itself needs no cure.
 func explainInDaemon(err error) (why, cure string) {
-	space, ok := errors.AsType[*downloader.SpaceError](err)
+	space, ok := errors.AsType[*failure.SpaceError](err)
 	switch a := advise(err); {
 	case ok && space.Published > 0:
 		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: mimicsync pull --include '**'"

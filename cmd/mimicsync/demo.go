@@ -12,7 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
@@ -186,7 +186,7 @@ func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 					return
 				}
 			}
-			cancel(downloader.ErrInterrupted)
+			cancel(failure.ErrInterrupted)
 		}()
 	}
 	report, err := m.syncer.Pull(ctx, demoRef, manifest.Selection{}, progress)

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/tree"
 	"mimicsync/store"
 )
@@ -25,7 +25,7 @@ func TestTroubleOfTheDisk(t *testing.T) {
 		want string
 	}{
 		{file(syscall.EDQUOT), exitNoSpace, "quota -s"},
-		{&downloader.SpaceError{Free: 1 << 40, Err: file(syscall.EDQUOT)}, exitNoSpace, "quota -s"},
+		{&failure.SpaceError{Free: 1 << 40, Err: file(syscall.EDQUOT)}, exitNoSpace, "quota -s"},
 		{&store.Error{Path: "state.db", Err: syscall.EDQUOT}, exitNoSpace, "--state DIR"},
 		{file(syscall.ENOSPC), exitNoSpace, "make room"},
 		{file(syscall.EIO), exitUnexpected, "dmesg"},
@@ -41,8 +41,8 @@ func TestTroubleOfTheDisk(t *testing.T) {
 			t.Errorf("advise(%v) = %+v, want %d and %q", tt.err, a, tt.code, tt.want)
 		}
 	}
-	quota := &downloader.SpaceError{Free: 3 << 40, Err: file(syscall.EDQUOT)}
-	if says := quota.Error(); !strings.Contains(says, "quota") || !errors.Is(quota, downloader.ErrNoSpace) {
+	quota := &failure.SpaceError{Free: 3 << 40, Err: file(syscall.EDQUOT)}
+	if says := quota.Error(); !strings.Contains(says, "quota") || !errors.Is(quota, failure.ErrNoSpace) {
 		t.Errorf("a full quota says %q, want quota", says)
 	}
 }

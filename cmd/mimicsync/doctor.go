@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/configs"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -190,7 +190,7 @@ func (d *doctor) examine(ctx context.Context) diagnosis {
 // limited makes one check. What cannot be cancelled, such as a look at a file
 // server that is away, ends with the process.
 func limited[T any](ctx context.Context, limit time.Duration, check func(context.Context) (T, error)) (T, error) {
-	why := fmt.Errorf("%w for %s", downloader.ErrStalled, limit)
+	why := fmt.Errorf("%w for %s", failure.ErrStalled, limit)
 	within, cancel := context.WithTimeoutCause(ctx, limit, why)
 	defer cancel()
 	const grace = time.Second // to give up in good order
@@ -214,7 +214,7 @@ func (d *doctor) examineDataset(ctx context.Context) group {
 		case err == nil:
 			f.Says = version + " is the newest"
 		case isUnknown(err) || !inCatalog:
-			f = failure("version", err)
+			f = failed("version", err)
 			if len(f.Cure) == 0 {
 				f.Cure = []step{{Do: "name the version, as in " + d.ref.Dataset + "@1.0"}}
 			}
@@ -259,7 +259,7 @@ func isUnknown(err error) bool {
 func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 	g := group{Name: c.name}
 	if c.err != nil {
-		g.add(failure("configuration", c.err))
+		g.add(failed("configuration", c.err))
 		return g
 	}
 	ref := d.ref

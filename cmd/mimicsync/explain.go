@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -106,9 +107,9 @@ func adviseUsage(err error) (advice, bool) {
 		return advice{exitUsage, "see the names with: mimicsync datasets"}, true
 	case errors.As(err, &usage):
 		return advice{exitUsage, usage.hint}, true
-	case errors.As(err, &config), errors.Is(err, downloader.ErrSources), errors.Is(err, downloader.ErrKept):
+	case errors.As(err, &config), errors.Is(err, failure.ErrSources), errors.Is(err, failure.ErrKept):
 		return advice{exitUsage, ""}, true
-	case errors.Is(err, downloader.ErrNothingSelected):
+	case errors.Is(err, failure.ErrNothingSelected):
 		return advice{exitUsage, "correct --include and --exclude, or include and exclude of the configuration: with a slash, a pattern must match the\n" +
 			"whole path, as 'hosp/**' does; the paths are in SHA256SUMS.txt, which a pull puts into the version's folder"}, true
 	case errors.As(err, &none):
@@ -176,10 +177,10 @@ func adviseState(err error) (advice, bool) {
 	if away, ok := errors.AsType[*awayError](err); ok {
 		return advice{exitUnexpected, away.cure()}, true
 	}
-	if shrunk, ok := errors.AsType[*downloader.ShrunkError](err); ok {
+	if shrunk, ok := errors.AsType[*failure.ShrunkError](err); ok {
 		return advice{exitUnexpected, "see on the page of the version whether that is meant, and then accept it with: mimicsync pull " + shrunk.Ref.String() + " --accept-manifest"}, true
 	}
-	if lost, ok := errors.AsType[*downloader.KeptManifestError](err); ok {
+	if lost, ok := errors.AsType[*failure.KeptManifestError](err); ok {
 		return advice{exitIntegrity, "fetch it again with: mimicsync pull " + lost.Ref.String() +
 			"\nif that version is published no more, move its SHA256SUMS.txt away, if there is one, and make a state without it: mimicsync verify --rebuild"}, true
 	}
@@ -204,15 +205,15 @@ func adviseState(err error) (advice, bool) {
 		return advice{exitUnexpected, "use that newer mimicsync; nothing was changed"}, true
 	case errors.Is(err, store.ErrDamaged):
 		return advice{exitUnexpected, "make a new state from the mirror; no data is lost and none is fetched again: mimicsync verify --rebuild"}, true
-	case errors.Is(err, downloader.ErrNoManifest):
+	case errors.Is(err, failure.ErrNoManifest):
 		return advice{exitUsage, "fetch it with: mimicsync pull"}, true
-	case errors.Is(err, source.ErrNotPublished), errors.Is(err, downloader.ErrManifestChanges):
+	case errors.Is(err, source.ErrNotPublished), errors.Is(err, failure.ErrManifestChanges):
 		return advice{exitIncomplete, "run the same command again in some minutes; a daemon does so by itself"}, true
-	case errors.Is(err, downloader.ErrManifest):
+	case errors.Is(err, failure.ErrManifest):
 		return advice{exitIncomplete, "this is for the source to mend; try again later: what is in the mirror stays as it is"}, true
-	case errors.Is(err, downloader.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, failure.ErrInterrupted), errors.Is(err, context.Canceled):
 		return advice{exitInterrupted, "run the same command to go on"}, true
-	case errors.Is(err, downloader.ErrLimit):
+	case errors.Is(err, failure.ErrLimit):
 		return advice{exitIncomplete, "run the same command again to go on"}, true
 	}
 	return advice{}, false
@@ -222,7 +223,7 @@ func adviseDisk(err error) (advice, bool) {
 	if state, ok := errors.AsType[*store.Error](err); ok && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
 		return advice{exitNoSpace, "make room on the disk of " + state.Path + ", or put the state on another one with --state DIR; what is verified is kept"}, true
 	}
-	if space, ok := errors.AsType[*downloader.SpaceError](err); ok && space.Published > 0 {
+	if space, ok := errors.AsType[*failure.SpaceError](err); ok && space.Published > 0 {
 		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude;\n" +
 			"if the published size is wrong, fetch all the same with: --include '**'"}, true
 	}
@@ -233,7 +234,7 @@ func adviseDisk(err error) (advice, bool) {
 	case errors.Is(err, syscall.EDQUOT):
 		return advice{exitNoSpace, "see your quota, with quota -s or as your cluster shows it: have it raised, or remove what you do not need;\n" +
 			"then run the same command to go on, or fetch less with --include and --exclude"}, true
-	case errors.Is(err, downloader.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, failure.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
 		return advice{exitNoSpace, "make room and run the same command to go on, or fetch less with --include and --exclude"}, true
 	case errors.Is(err, syscall.EIO):
 		return advice{exitUnexpected, "the disk fails, or what it hangs on: see what the system says with: dmesg; nothing that it lost counts as verified:\n" +
@@ -284,7 +285,7 @@ func adviseNetwork(err error) (advice, bool) {
 			"then run the same command to go on"}, true
 	case errors.As(err, &certificate):
 		return advice{exitIncomplete, inLines(troubleCure(err, "")) + "\nthen run the same command to go on"}, true
-	case errors.Is(err, downloader.ErrUnreachable), errors.Is(err, downloader.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
+	case errors.Is(err, failure.ErrUnreachable), errors.Is(err, failure.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
 		return advice{exitIncomplete, "check the network, and HTTPS_PROXY if you need one; then run the same command to go on"}, true
 	}
 	_, status := errors.AsType[*source.StatusError](err)
@@ -298,12 +299,12 @@ func adviseNetwork(err error) (advice, bool) {
 func exitCode(r *downloader.Report) int {
 	code := exitOK
 	for _, f := range r.Failures {
-		switch downloader.Reason(f.Reason) {
-		case downloader.ReasonNoSpace:
+		switch failure.Reason(f.Reason) {
+		case failure.ReasonNoSpace:
 			code = worse(code, exitNoSpace)
-		case downloader.ReasonDenied, downloader.ReasonUnauthorized:
+		case failure.ReasonDenied, failure.ReasonUnauthorized:
 			code = worse(code, exitAccess)
-		case downloader.ReasonChecksum:
+		case failure.ReasonChecksum:
 			code = worse(code, exitIntegrity)
 		default:
 			code = worse(code, exitIncomplete)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -78,12 +78,12 @@ func TestTroubleOnTheWay(t *testing.T) {
 		{proxy(504), exitIncomplete, []string{"the proxy http://proxy.example:3128, which HTTPS_PROXY names", "try again later"}},
 		{&source.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, exitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
 		{&source.EncodingError{Encoding: "br"}, exitIncomplete, []string{"proxy", "run the same command"}},
-		{fmt.Errorf("%w: it was made anew 5 times", downloader.ErrManifestChanges), exitIncomplete, []string{"in some minutes"}},
-		{&downloader.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, exitNoSpace, []string{"make room", "if the published size is wrong", "--include '**'"}},
+		{fmt.Errorf("%w: it was made anew 5 times", failure.ErrManifestChanges), exitIncomplete, []string{"in some minutes"}},
+		{&failure.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, exitNoSpace, []string{"make room", "if the published size is wrong", "--include '**'"}},
 		{source.ErrWebPage, exitIncomplete, []string{"maintenance", "browser"}},
 		{&source.NotPublishedError{Ref: ref, Source: "physionet"}, exitIncomplete, []string{"in some minutes"}},
-		{fmt.Errorf("%w: %w", downloader.ErrManifest, &source.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},
-		{&downloader.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, exitIncomplete, []string{"in some minutes"}},
+		{fmt.Errorf("%w: %w", failure.ErrManifest, &source.NotPublishedError{Ref: ref, Source: "physionet"}), exitIncomplete, []string{"in some minutes"}},
+		{&failure.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, exitIncomplete, []string{"in some minutes"}},
 		{
 			&source.AccessError{Denial: source.Moved, Source: "physionet", Page: "https://physionet.org"},
 			exitUsage,

@@ -13,7 +13,7 @@ import (
 )
 
 // failure is a check that went wrong.
-func failure(check string, err error) finding {
+func failed(check string, err error) finding {
 	f := finding{Check: check, State: hasFailed, Says: err.Error()}
 	if e, ok := errors.AsType[*source.AccessError](err); ok {
 		// The group says already which source it is.
@@ -24,7 +24,7 @@ func failure(check string, err error) finding {
 
 // trouble is a check that nobody can tell the result of.
 func trouble(check string, err error, proxy string) finding {
-	f := failure(check, err)
+	f := failed(check, err)
 	if len(f.Cure) == 0 {
 		f.Cure = troubleCure(err, proxy)
 	}
@@ -78,7 +78,7 @@ func accountFinding(who source.Identity, err error) finding {
 	e, refused := errors.AsType[*source.AccessError](err)
 	switch {
 	case refused && e.Denial == source.NoCredentials: // it may not be needed
-		f = failure("account", err)
+		f = failed("account", err)
 		f.State = isNote
 		if e.Err == nil && e.Detail == "" {
 			f.Says = "none was found; open datasets need none"
@@ -114,7 +114,7 @@ func accessFinding(ref manifest.Ref, base string, err error) finding {
 	if err == nil {
 		return finding{Check: "access", State: isOK, Says: ref.String() + " may be read"}
 	}
-	f := failure("access", err)
+	f := failed("access", err)
 	switch {
 	case errors.Is(err, source.ErrNotPublished):
 		f.Cure = []step{{Do: "try again in some minutes; if that does not help, ask those who published it", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
@@ -134,7 +134,7 @@ func writableFinding(mirror string, err error) finding {
 	}
 	switch {
 	case err != nil:
-		f = failure("writable", err)
+		f = failed("writable", err)
 		f.Cure = []step{{Do: first(advise(err).hint, "choose another folder with --mirror")}}
 	case none != nil:
 		f.Says = "yes; there is no mirror yet, pull makes it"

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 )
@@ -100,7 +100,7 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 // account anew. The account itself is kept or removed by now: a daemon that does
 // not hear of it is no failure of that.
 func (a *app) tellDaemon(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, downloader.ErrStalled)
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, failure.ErrStalled)
 	defer cancel()
 	client, err := api.Dial(ctx, a.mirror)
 	if errors.Is(err, api.ErrNoDaemon) {
@@ -119,7 +119,7 @@ func (a *app) tellDaemon(ctx context.Context) {
 
 // check asks the server about the account, and gives it half a minute.
 func check(ctx context.Context, source *physionet.Source) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, downloader.ErrStalled)
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, failure.ErrStalled)
 	defer cancel()
 	_, err := source.Identify(ctx, manifest.Ref{})
 	if err != nil && ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -184,9 +185,9 @@ func newPassError(p api.Pass) error {
 	e := &passError{text: p.Error, cure: p.Cure, code: max(p.ExitCode, exitUnexpected)}
 	switch p.State {
 	case store.Interrupted:
-		e.cause = downloader.ErrInterrupted
+		e.cause = failure.ErrInterrupted
 	case store.Incomplete:
-		e.cause = downloader.ErrLimit
+		e.cause = failure.ErrLimit
 		e.cure = first(e.cure, "run the same command again to go on")
 	}
 	return e

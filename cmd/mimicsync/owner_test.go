@@ -21,6 +21,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 )
 
@@ -209,7 +210,7 @@ func TestInterruptLeavesThePassToTheDaemon(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		cancel(downloader.ErrInterrupted)
+		cancel(failure.ErrInterrupted)
 	}()
 	commandIn(ctx, t, 130, "pull demo other", "the daemon goes on with demo", "mimicsync daemon cancel demo", "not started: other")
 	p, err := client.Pass(t.Context(), 1)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -91,7 +92,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 			code = a.ui.explainPass(report, err)
 		}
 		a.code = worse(a.code, code)
-		if ctx.Err() != nil || errors.Is(err, downloader.ErrLimit) || errors.Is(err, store.ErrLocked) {
+		if ctx.Err() != nil || errors.Is(err, failure.ErrLimit) || errors.Is(err, store.ErrLocked) {
 			a.ui.notStarted(refs[i+1:])
 			break
 		}

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 )
 
 // interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends
@@ -31,7 +31,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 				default: // one that was not answered yet stands for both
 				}
 			case ctx.Err() == nil:
-				cancel(downloader.ErrInterrupted)
+				cancel(failure.ErrInterrupted)
 			default:
 				os.Exit(exitInterrupted)
 			}

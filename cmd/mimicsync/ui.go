@@ -20,6 +20,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -54,13 +55,13 @@ func (u *ui) explainPass(r *downloader.Report, err error) int {
 	var kind, why string
 	var stopped error
 	switch {
-	case errors.Is(err, downloader.ErrInterrupted):
-		kind, stopped = "interrupted", downloader.ErrInterrupted
+	case errors.Is(err, failure.ErrInterrupted):
+		kind, stopped = "interrupted", failure.ErrInterrupted
 		if ended, ok := errors.AsType[*passError](err); ok {
 			why = strings.TrimPrefix(ended.text, "interrupted: ") + "; "
 		}
-	case errors.Is(err, downloader.ErrLimit):
-		kind, why, stopped = "stopped", err.Error()+"; ", downloader.ErrLimit
+	case errors.Is(err, failure.ErrLimit):
+		kind, why, stopped = "stopped", err.Error()+"; ", failure.ErrLimit
 	default:
 		return worse(u.explain(err), exitCode(r))
 	}
@@ -234,7 +235,7 @@ func (u *ui) sources(r *downloader.Report) {
 			u.print("; dropped: %s", s.Dropped)
 		}
 		u.print("\n")
-		if a := advise(s.Err); s.Err != nil && r.Err == nil && a.hint != "" && !errors.Is(s.Err, downloader.ErrLimit) {
+		if a := advise(s.Err); s.Err != nil && r.Err == nil && a.hint != "" && !errors.Is(s.Err, failure.ErrLimit) {
 			u.lines("hint", a.hint)
 		}
 	}
@@ -281,7 +282,7 @@ func (u *ui) verification(v *downloader.Verification, repair bool) {
 
 // isToRepair reports whether fetching a file again can mend it: not where a symlink
 // stands in its place.
-func isToRepair(f store.Failure) bool { return f.Reason != string(downloader.ReasonUnsafePath) }
+func isToRepair(f store.Failure) bool { return f.Reason != string(failure.ReasonUnsafePath) }
 
 func (u *ui) status(all []standing, mirror string) {
 	if len(all) == 0 {

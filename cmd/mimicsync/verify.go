@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
@@ -144,7 +145,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 	var unread error // versions that cannot be verified, which keeps none of the others from it
 	for _, ref := range refs {
 		v, err := a.verifyOne(ctx, m, ref)
-		if _, ok := errors.AsType[*downloader.KeptManifestError](err); ok {
+		if _, ok := errors.AsType[*failure.KeptManifestError](err); ok {
 			unread = errors.Join(unread, err)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/failure"
 	"mimicsync/internal/plainjson"
 	"mimicsync/manifest"
 )
@@ -66,10 +67,10 @@ func (s *Server) answer(err error) (int, problem) {
 	case errors.Is(err, daemon.ErrBusy):
 		p.Hint = "wait until its pass has ended, see: mimicsync status; or end it with: mimicsync daemon pause DATASET, and go on afterwards with: mimicsync daemon resume DATASET"
 		return http.StatusLocked, p
-	case errors.Is(err, downloader.ErrSources):
+	case errors.Is(err, failure.ErrSources):
 		p.Hint = "name others, or add them to the configuration and start the daemon again"
 		return http.StatusConflict, p
-	case errors.Is(err, downloader.ErrKept):
+	case errors.Is(err, failure.ErrKept):
 		return http.StatusConflict, p
 	case errors.Is(err, daemon.ErrBadSettings):
 		p.Hint = "the configuration in force stays; mend the file, try it with: mimicsync config check, and reload again"

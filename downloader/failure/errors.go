@@ -1,14 +1,15 @@
-package downloader
+// Package failure is what can go wrong in a pass: the errors that a caller tells apart,
+// and the word that a report has for each. What they mean for another attempt is
+// decided in package retry; what a source refuses is in package source.
+package failure
 
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"syscall"
 
 	"github.com/dustin/go-humanize"
 
-	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -52,19 +53,6 @@ var (
 	// ErrNoManifest means that the mirror has no manifest of the version yet.
 	ErrNoManifest = errors.New("the mirror has no manifest of this version")
 )
-
-// answerOfStatus is what a status says about how many connections its host can bear.
-func answerOfStatus(e *source.StatusError) pace.Answer {
-	switch {
-	case e.Code == http.StatusTooManyRequests:
-		return pace.TooFast
-	case e.Code == http.StatusServiceUnavailable:
-		return pace.Busy
-	case e.Code >= 500:
-		return pace.Sick
-	}
-	return pace.Bare // it brought nothing, and says nothing about the number of connections
-}
 
 // MismatchError means that all bytes of an object came and are not the entry's.
 type MismatchError struct {
@@ -169,3 +157,22 @@ func (e *UnfinishedManifestError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrNotPublished) true.
 func (e *UnfinishedManifestError) Unwrap() error { return source.ErrNotPublished }
+
+// ErrNoService means that a host answered, but gave nothing that is of use, for
+// so long that the pass gave up.
+var ErrNoService = errors.New("the server has given no good answer")
+
+// ErrLongManifest means that a manifest goes on behind what one may be.
+var ErrLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
+
+// ErrStray is an answer that begins elsewhere than it should.
+var ErrStray = errors.New("the source does not send the bytes that it is asked for")
+
+// ErrVoid ends the connections of a transfer whose bytes must go.
+var ErrVoid = errors.New("what is here is of no use")
+
+// IsOutOfFiles reports whether this machine lets the process, or all together,
+// open no more files.
+func IsOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}

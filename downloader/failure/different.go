@@ -1,0 +1,59 @@
+package failure
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// DifferentError means that a source has another object than the manifest says, for
+// as long as its Validator is this one: all bytes came twice, and were the same
+// wrong ones. It is not fetched again until it changes.
+type DifferentError struct {
+	Path      string
+	Validator string
+	// Mismatch is what came, nil where that was in an earlier pass, which ended At.
+	Mismatch *MismatchError
+	At       time.Time
+}
+
+// Error says since when that is known.
+func (e *DifferentError) Error() string {
+	if e.Mismatch != nil {
+		return "the source has another object, which came twice: " + e.Mismatch.Error()
+	}
+	return fmt.Sprintf("the source still has the object that was wrong on %s (%s), which is not fetched again until it changes",
+		e.At.Local().Format(time.DateOnly), e.Validator)
+}
+
+// Unwrap returns Mismatch.
+func (e *DifferentError) Unwrap() error {
+	if e.Mismatch == nil {
+		return nil
+	}
+	return e.Mismatch
+}
+
+// SeenUnder is the validator that a source's wrong object is known by, empty if it
+// may have been the way here that was wrong.
+func SeenUnder(err error) string {
+	if e, ok := errors.AsType[*DifferentError](err); ok {
+		return e.Validator
+	}
+	return ""
+}
+
+// BoundlessError means that a body whose size its source does not tell brought more
+// than its file can have. All of it is dropped.
+type BoundlessError struct {
+	Got  int64 // bytes that came
+	Most int64 // that the file may have, 0 where it ended with the room on the disk
+}
+
+// Error names both sizes.
+func (e *BoundlessError) Error() string {
+	if e.Most == 0 {
+		return fmt.Sprintf("the source does not say how long the file is, and sent %s, until the disk was full; they are dropped", size(e.Got))
+	}
+	return fmt.Sprintf("the source does not say how long the file is, and sent %s, where at most %s are likely; they are dropped", size(e.Got), size(e.Most))
+}

@@ -1,0 +1,17 @@
+package failure
+
+// Reason says in one word why an entry failed; reports carry it.
+type Reason string
+
+// The reasons, see DESIGN 6.
+const (
+	ReasonNotFound     Reason = "not_found"
+	ReasonDenied       Reason = "denied"
+	ReasonUnauthorized Reason = "unauthorized"
+	ReasonChecksum     Reason = "checksum"
+	ReasonSize         Reason = "size"
+	ReasonNetwork      Reason = "network"
+	ReasonNoSpace      Reason = "no_space"
+	ReasonIO           Reason = "io"
+	ReasonUnsafePath   Reason = "unsafe_path"
+)
