@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
@@ -27,7 +28,7 @@ func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, 
 		case err != nil:
 			err = p.spaceError(err, 0)
 			p.fail(e, err)
-			if v, _ := classify(err); v == fatal {
+			if v, _ := retry.Classify(err); v == retry.Fatal {
 				p.stop(err)
 				return err
 			}

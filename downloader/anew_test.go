@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -163,7 +162,7 @@ func TestRangesThatAreRefused(t *testing.T) {
 		{"with 501", status(501)},
 		{"with 503", status(503)},
 		{"as if it were not there", fmt.Errorf("https://physionet.org/files/demo/1.0/big.csv: %w", source.ErrNotExist)},
-		{"by no answer", &downloader.UnansweredError{After: 5 * time.Second}},
+		{"by no answer", &failure.UnansweredError{After: 5 * time.Second}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFickle("physionet", 30)

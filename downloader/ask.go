@@ -3,7 +3,6 @@ package downloader
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http/httptrace"
 	"sync"
@@ -17,7 +16,7 @@ import (
 // Open asks the source, as Source.Open does, for one who has acquired a
 // connection of its budget. It lets the budget know what answers take, and gives
 // up a connection on which no answer begins in many times what others take: a host
-// may accept more connections than it serves. That is an *UnansweredError.
+// may accept more connections than it serves. That is an *failure.UnansweredError.
 func (b Budgeted) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	return b.open(ctx, r, 0)
 }
@@ -63,27 +62,6 @@ func (a *answer) Close() error {
 	return err
 }
 
-// UnansweredError means that a request was given up because no answer began.
-type UnansweredError struct {
-	After time.Duration
-	// Reused says that an earlier request on the connection had been answered.
-	Reused bool
-	// Silent says that nobody was answered by the host in that time.
-	Silent bool
-}
-
-// Error says how long nothing came.
-func (e *UnansweredError) Error() string {
-	on := "a new connection"
-	if e.Reused {
-		on = "an open connection"
-	}
-	return fmt.Sprintf("no answer began for %s on %s", e.After.Round(time.Second/10), on)
-}
-
-// Unwrap makes errors.Is(err, ErrStalled) true.
-func (e *UnansweredError) Unwrap() error { return failure.ErrStalled }
-
 // ask is a request whose answer has not begun. One Open may make several, one
 // after the other.
 type ask struct {
@@ -113,7 +91,7 @@ func (a *ask) begin() {
 	a.timer = time.AfterFunc(a.limit, func() { a.cancel(errUnanswered) })
 }
 
-// errUnanswered is the cause of what explain makes an *UnansweredError of.
+// errUnanswered is the cause of what explain makes an *failure.UnansweredError of.
 var errUnanswered = errors.New("no answer began")
 
 // errHungUp ends a request that net/http would repeat by itself, as it does on another
@@ -167,5 +145,5 @@ func (a *ask) explain(err, cause error) error {
 	if a.begun.IsZero() || !errors.Is(cause, errUnanswered) && !errors.Is(cause, failure.ErrStalled) {
 		return err
 	}
-	return &UnansweredError{After: time.Since(a.begun), Reused: a.reused, Silent: a.b.Unanswered(a.begun)}
+	return &failure.UnansweredError{After: time.Since(a.begun), Reused: a.reused, Silent: a.b.Unanswered(a.begun)}
 }

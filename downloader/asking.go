@@ -8,6 +8,7 @@ import (
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 )
 
@@ -17,14 +18,14 @@ import (
 func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
 	h := c.health
 	for {
-		if helper && !h.isWell() {
+		if helper && !h.IsWell() {
 			return false, errResting
 		}
-		ask, err := h.enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
+		ask, err := h.Enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
 			t.p.progress.Await(progress.Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
 		})
 		if ask && helper { // the owner will
-			h.asked(failure.ErrVoid)
+			h.Asked(failure.ErrVoid)
 			return false, errResting
 		}
 		if err != nil {
@@ -32,11 +33,11 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 		}
 		if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // as in attempt
 			if ask {
-				h.asked(err)
+				h.Asked(err)
 			}
 			return false, err
 		}
-		if !ask && h.isWell() {
+		if !ask && h.IsWell() {
 			t.p.progress.Met(c.Name(), "")
 			return false, nil
 		}
@@ -48,7 +49,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 		if !known {
 			return true, nil
 		}
-		h.asked(err)
+		h.Asked(err)
 		if err == nil {
 			t.p.progress.Met(c.Name(), "")
 			return false, nil
@@ -70,14 +71,14 @@ func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, 
 	h := c.health
 	switch {
 	case broken && asks:
-		h.asked(failure.ErrVoid)
+		h.Asked(failure.ErrVoid)
 	case broken:
-	case asks && err == nil && h.doubtsDigests(): // see verify
+	case asks && err == nil && h.DoubtsDigests(): // see verify
 		t.asks = true
 	case asks:
-		h.asked(err)
+		h.Asked(err)
 	default:
-		h.answered(c.Name(), t.p.ref, err, c.tolerance(err), begun)
+		h.Answered(c.Name(), t.p.ref, err, c.tolerance(err), begun)
 	}
 }
 
@@ -87,7 +88,7 @@ var errResting = errors.New("the host is in trouble")
 // tolerance is how many refusals in a row are no more than what the budget sees to:
 // each connection may hear one.
 func (b Budgeted) tolerance(err error) int {
-	switch answerOf(err) {
+	switch retry.AnswerOf(err) {
 	case pace.Busy, pace.TooFast, pace.Closed:
 	default:
 		return 0
@@ -102,13 +103,13 @@ func (t *transfer) isToTell(c *candidate) bool {
 	t.mu.Lock()
 	size := t.meta.Size
 	t.mu.Unlock()
-	return size <= wholeReference && c.health.doubtsDigests()
+	return size <= retry.WholeReference && c.health.DoubtsDigests()
 }
 
 // answerAsked says what the digest tells of the host, if it was to tell.
 func (t *transfer) answerAsked(err error) {
 	if t.asks {
 		t.asks = false
-		t.source().health.asked(err)
+		t.source().health.Asked(err)
 	}
 }

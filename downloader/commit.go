@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -190,7 +191,7 @@ func (c *committer) step(batch []*committed) error {
 				c.p.quarantined(f.entry.Path, aside)
 			}
 			if err != nil {
-				if v, _ := classify(err); v == fatal {
+				if v, _ := retry.Classify(err); v == retry.Fatal {
 					return c.p.spaceError(err, 0)
 				}
 				if err := c.keep(f); err != nil {

@@ -51,7 +51,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if asks {
 		dog.first = func() {
 			if told = !t.isToTell(c); told {
-				c.health.asked(nil)
+				c.health.Asked(nil)
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if g == nil { // others were faster
 		c.Budget.Release(pace.NoAnswer, 0)
 		if asks {
-			c.health.asked(failure.ErrVoid)
+			c.health.Asked(failure.ErrVoid)
 		}
 		return nil
 	}
@@ -112,7 +112,7 @@ func (t *transfer) explain(err, cause error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*UnansweredError](err); ok {
+	if _, ok := errors.AsType[*failure.UnansweredError](err); ok {
 		t.unanswered.Add(1)
 		return err
 	}

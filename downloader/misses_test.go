@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -35,7 +36,7 @@ func TestTheReasonOfSeveralMisses(t *testing.T) {
 		for i, err := range tt.errs {
 			misses = append(misses, miss{fmt.Sprint("source", i), err})
 		}
-		if _, got := classify(misses); got != tt.want {
+		if _, got := retry.Classify(misses); got != tt.want {
 			t.Errorf("the reason of %v is %s, want %s", misses, got, tt.want)
 		}
 	}

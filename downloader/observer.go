@@ -1,13 +1,9 @@
 package downloader
 
 import (
-	"context"
-	"errors"
 	"time"
 
-	"mimicsync/downloader/failure"
-	"mimicsync/downloader/pace"
-	"mimicsync/downloader/source"
+	"mimicsync/downloader/retry"
 )
 
 // Observer hears what passes do, for metrics. Its methods are called from many
@@ -36,29 +32,7 @@ func (unobserved) Retried(string)               {}
 
 // answered lets the observer know how a request ended.
 func (s *Syncer) answered(source string, err error) {
-	if outcome := outcomeOf(err); outcome != "" {
+	if outcome := retry.OutcomeOf(err); outcome != "" {
 		s.Observer.Requested(source, outcome)
 	}
-}
-
-// outcomeOf is an Observer's word for the end of a request, empty for one that
-// was broken off, or never made.
-func outcomeOf(err error) string {
-	var access *source.AccessError
-	var status *source.StatusError
-	switch {
-	case err == nil:
-		return "ok"
-	case errors.Is(err, context.Canceled), errors.Is(err, failure.ErrInterrupted), errors.Is(err, failure.ErrVoid), errors.Is(err, failure.ErrLimit):
-		return ""
-	case errors.Is(err, source.ErrNotModified):
-		return "not_modified"
-	case errors.Is(err, source.ErrNotExist):
-		return "not_found"
-	case errors.As(err, &access):
-		return "denied"
-	case errors.As(err, &status) && (answerOfStatus(status) == pace.Busy || answerOfStatus(status) == pace.TooFast):
-		return "refused"
-	}
-	return "error"
 }

@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -158,7 +159,7 @@ func (p *pass) compare(ctx context.Context) error {
 func (p *pass) remember(e *surveyed) {
 	authority := p.s.authority()
 	if e.record.Size > 0 && p.version.Manifest.Source == authority.Name() && p.tally.report.AuthorityErr == nil {
-		authority.health.present(authority.Name(), p.ref, e.Entry, e.record.Size)
+		authority.health.Present(authority.Name(), p.ref, e.Entry, e.record.Size)
 	}
 }
 
@@ -291,9 +292,9 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 			return context.Cause(ctx)
 		}
 		err = p.spaceError(err, 0)
-		v, _ := classify(err)
+		v, _ := retry.Classify(err)
 		p.fail(e, err)
-		if v != fatal {
+		if v != retry.Fatal {
 			err = p.noneLeft()
 		}
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -77,7 +78,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	}
 	if known && p.version.Manifest.Digest != former.Digest {
 		for _, c := range p.sources {
-			c.health.renewed(p.ref)
+			c.health.Renewed(p.ref)
 		}
 	}
 	if p.selection.All() {
@@ -97,8 +98,8 @@ func (p *pass) isDone(former, inForce store.Manifest) bool {
 // isUnheard reports whether no manifest came, so that another source may be
 // asked for it.
 func isUnheard(err error) bool {
-	v, reason := classify(err)
-	return v != fatal && reason != failure.ReasonIO && (!errors.Is(err, failure.ErrManifest) || errors.Is(err, source.ErrNotExist))
+	v, reason := retry.Classify(err)
+	return v != retry.Fatal && reason != failure.ReasonIO && (!errors.Is(err, failure.ErrManifest) || errors.Is(err, source.ErrNotExist))
 }
 
 // manifestElsewhere finds a manifest after the authority was not heard, for the
@@ -134,7 +135,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 	request := p.manifestRequest(b, former)
 	patience := p.s.patienceFor(b, p.ref)
 	defer p.progress.Met(b.Name(), manifest.Name)
-	err := patience.persist(ctx, func() (bool, error) {
+	err := patience.Persist(ctx, func() (bool, error) {
 		return false, p.fetchManifest(ctx, b, request, v)
 	}, func(err error, wait time.Duration) {
 		p.retried(b.Name())
@@ -143,7 +144,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 	})
 	switch {
 	case err == nil, errors.Is(err, source.ErrNotModified):
-		b.health.list(b.Name(), p.ref)
+		b.health.List(b.Name(), p.ref)
 		return nil
 	case errors.Is(err, source.ErrNotExist):
 		return fmt.Errorf("%w: %s has no %s for %s: %w", failure.ErrManifest, b.Name(), manifest.Name, p.ref, err)
@@ -153,11 +154,11 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 
 // patienceFor is that for what a pass cannot begin without: it ends by the clock,
 // and not after a number of tries.
-func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *patience {
-	patience := newPatience(b.Budget, b.health)
-	patience.outage, patience.byClock = s.Patience, true
+func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *retry.Patience {
+	patience := retry.NewPatience(b.Budget, b.health)
+	patience.Outage, patience.ByClock = s.Patience, true
 	patience.MaxInterval = 15 * time.Second
-	patience.served = func() bool { return b.health.letIn(b.Name(), ref) }
+	patience.Served = func() bool { return b.health.LetIn(b.Name(), ref) }
 	return patience
 }
 
@@ -260,7 +261,7 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, seen *progress.P
 	patience := s.patienceFor(b, ref)
 	seen.Asks(b, hosts(s.Sources))
 	defer seen.Met(b.Name(), latest)
-	err := patience.persist(ctx, func() (_ bool, err error) {
+	err := patience.Persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}

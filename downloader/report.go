@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -120,7 +121,7 @@ func (p *pass) stillThere(ctx context.Context, c *candidate) error {
 		c.whole = true
 	}
 	p.tally.mu.Unlock()
-	if _, came := c.health.served(c.Name(), p.ref); !ask || came {
+	if _, came := c.health.Served(c.Name(), p.ref); !ask || came {
 		return nil
 	}
 	ctx, dog := watch(ctx, p.s.IdleTimeout)
@@ -167,7 +168,7 @@ func (p *pass) succeed(f *committed) {
 
 // fail puts an entry into the report.
 func (p *pass) fail(e manifest.Entry, err error) {
-	_, reason := classify(err)
+	_, reason := retry.Classify(err)
 	source := p.sources[0].Name()
 	if unserved, ok := errors.AsType[unservedError](err); ok {
 		source = unserved.foremost().source

@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -27,7 +25,7 @@ type Budgeted struct {
 	// Price is what its reader pays for a version; nothing if nil.
 	Price func(manifest.Ref) cost.Price
 
-	health *health // of the source's host, as Budget; set by New
+	health *retry.Health // of the source's host, as Budget; set by New
 }
 
 // Paused says why a request to the source's host would have to wait, see
@@ -46,10 +44,10 @@ func hosts(sources []Budgeted) []progress.Host {
 // withHealth returns sources that know how their hosts are: those that share a budget
 // share that, too.
 func withHealth(sources []Budgeted, authority *Budgeted) ([]Budgeted, *Budgeted) {
-	hosts := map[*pace.Budget]*health{}
+	hosts := map[*pace.Budget]*retry.Health{}
 	of := func(b Budgeted) Budgeted {
 		if hosts[b.Budget] == nil {
-			hosts[b.Budget] = new(health)
+			hosts[b.Budget] = new(retry.Health)
 		}
 		b.health = hosts[b.Budget]
 		return b
@@ -78,42 +76,7 @@ func (b Budgeted) release(err error) {
 	if status, ok := errors.AsType[*source.StatusError](err); ok {
 		wait = status.RetryAfter
 	}
-	b.Budget.Release(answerOf(err), wait)
-}
-
-// answerOf is what the end of a request says of the number of connections.
-func answerOf(err error) pace.Answer {
-	var status *source.StatusError
-	var access *source.AccessError
-	switch {
-	case err == nil:
-		return pace.Good
-	case errors.As(err, &status):
-		return answerOfStatus(status)
-	case errors.As(err, &access), errors.Is(err, source.ErrNotExist), errors.Is(err, source.ErrNotModified), errors.Is(err, source.ErrRange), errors.Is(err, source.ErrChanged):
-		return pace.Bare
-	case failure.IsOutOfFiles(err):
-		return pace.NoFile
-	case isTurnedAway(err):
-		return pace.Closed
-	}
-	return pace.NoAnswer
-}
-
-// isTurnedAway reports whether a host did not take a connection, did not answer on
-// it, or did not keep it.
-func isTurnedAway(err error) bool {
-	var unanswered *UnansweredError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.As(err, &unanswered), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return true
-	case errors.Is(err, io.EOF): // it hung up without an answer
-		return true
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return isUnreachable(err) || !errors.Is(err, context.DeadlineExceeded) // of the handshake, and not of the pass
-	}
-	return false
+	b.Budget.Release(retry.AnswerOf(err), wait)
 }
 
 // authority is the source whose word on manifests and versions counts.
@@ -263,13 +226,13 @@ func (p *pass) noneLeft() error {
 // missed judges what an entry could not be had for at a source, and reports
 // whether another one may be asked for it: not when the trouble is here.
 func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err error, alone bool) (next bool) {
-	v, reason := classify(err)
+	v, reason := retry.Classify(err)
 	switch {
-	case v == fatal, reason == failure.ReasonIO, reason == failure.ReasonUnsafePath:
+	case v == retry.Fatal, reason == failure.ReasonIO, reason == failure.ReasonUnsafePath:
 		return false
 	case p.droppedFor(c) != nil: // it is no longer about this entry
 		return true
-	case v == barred:
+	case v == retry.Barred:
 		p.drop(ctx, c, err)
 		return true
 	}
@@ -358,23 +321,10 @@ func (e unservedError) foremost() miss {
 }
 
 func rank(err error) int {
-	_, reason := classify(err)
+	_, reason := retry.Classify(err)
 	return slices.Index(byCure, reason)
 }
 
 func oneLine(s string) string {
 	return strings.ReplaceAll(clipped(strings.TrimSpace(s), maxWords), "\n", "; ")
-}
-
-// answerOfStatus is what a status says about how many connections its host can bear.
-func answerOfStatus(e *source.StatusError) pace.Answer {
-	switch {
-	case e.Code == http.StatusTooManyRequests:
-		return pace.TooFast
-	case e.Code == http.StatusServiceUnavailable:
-		return pace.Busy
-	case e.Code >= 500:
-		return pace.Sick
-	}
-	return pace.Bare // it brought nothing, and says nothing about the number of connections
 }

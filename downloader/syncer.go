@@ -177,7 +177,7 @@ func (s *Syncer) Renew() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
 		if source, ok := b.Source.(source.Renewer); ok {
 			source.Renew()
-			b.health.forget()
+			b.health.Forget()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/retry"
 	"mimicsync/store"
 )
 
@@ -90,9 +91,9 @@ func TestAManifestWithoutEndIsGivenUp(t *testing.T) {
 		if !errors.Is(err, failure.ErrManifest) || errors.Is(err, failure.ErrLongManifest) != test.long || body.n > test.most {
 			t.Errorf("%s: %v after %d bytes, want %v within %d", name, err, body.n, failure.ErrManifest, test.most)
 		}
-		patience := newPatience(pace.NewBudget(1), new(health))
-		patience.byClock = true
-		if v := patience.verdict(err); (v == permanent) != test.long {
+		patience := retry.NewPatience(pace.NewBudget(1), new(retry.Health))
+		patience.ByClock = true
+		if v := patience.Verdict(err); (v == retry.Permanent) != test.long {
 			t.Errorf("%s: verdict %d, want it asked for again: %v", name, v, !test.long)
 		}
 	}

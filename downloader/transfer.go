@@ -11,6 +11,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
@@ -167,13 +168,13 @@ func (t *transfer) source() *candidate {
 // deserves: less if there is another one.
 func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
 	p, c := t.p, t.source()
-	patience := newPatience(c.Budget, c.health)
-	patience.served = func() bool { return c.health.letIn(c.Name(), p.ref) }
-	patience.sole = !elsewhere
+	patience := retry.NewPatience(c.Budget, c.health)
+	patience.Served = func() bool { return c.health.LetIn(c.Name(), p.ref) }
+	patience.Sole = !elsewhere
 	if elsewhere {
-		patience.wrong, patience.outage = maxWrong-elsewhereWrong, elsewhereOutage
+		patience.Wrong, patience.Outage = retry.MaxWrong-retry.ElsewhereWrong, retry.ElsewhereOutage
 	}
-	t.outage = patience.outage
+	t.outage = patience.Outage
 	resting := false
 	awake := func() {
 		if resting {
@@ -183,11 +184,11 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		}
 	}
 	defer awake()
-	err := patience.persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
+	err := patience.Persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
 		awake()
 		before := t.segs.Have()
 		err := t.try(ctx, buf)
-		if patience.sole && errors.Is(err, source.ErrNotExist) {
+		if patience.Sole && errors.Is(err, source.ErrNotExist) {
 			p.doubtManifest(ctx, false)
 		}
 		return t.segs.Have() > before+overlap, err
@@ -198,7 +199,7 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		p.retried(c.Name())
 		p.s.Logger.WarnContext(ctx, "retry", "dataset", p.ref.String(), "object", t.entry.Path, "from", c.Name(), "wait", wait, "err", err)
 	})
-	if _, wrong := errors.AsType[*failure.MismatchError](err); patience.sole && (wrong || errors.Is(err, source.ErrNotExist)) && ctx.Err() == nil {
+	if _, wrong := errors.AsType[*failure.MismatchError](err); patience.Sole && (wrong || errors.Is(err, source.ErrNotExist)) && ctx.Err() == nil {
 		p.doubtManifest(ctx, true)
 	}
 	return err
@@ -287,14 +288,14 @@ func (t *transfer) verify(ctx context.Context) error {
 	}
 	c := t.source()
 	if got == t.entry.Digest {
-		c.health.verified(c.Name(), t.p.ref, t.entry, size, t.begun)
+		c.health.Verified(c.Name(), t.p.ref, t.entry, size, t.begun)
 		t.answerAsked(nil)
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &failure.MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
 	if t.pure {
-		c.health.mismatched(c.Name(), t.p.ref, mismatch)
+		c.health.Mismatched(c.Name(), t.p.ref, mismatch)
 		t.answerAsked(mismatch)
 		t.p.doubtManifest(ctx, false)
 	}

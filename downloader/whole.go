@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 )
 
@@ -79,9 +80,9 @@ func (t *transfer) judgeRange(err error, r source.Request) error {
 	defer t.mu.Unlock()
 	few := denied || errors.Is(err, source.ErrWebPage) || errors.Is(err, source.ErrNotExist)
 	switch {
-	case !isTrouble(err) && !errors.Is(err, source.ErrNotExist) || isUnreachable(err):
+	case !retry.IsTrouble(err) && !errors.Is(err, source.ErrNotExist) || retry.IsUnreachable(err):
 		return err
-	case isStatus && (answerOfStatus(status) == pace.TooFast || answerOfStatus(status) == pace.Busy && r.Length > 0): // so many parts at once may be too many
+	case isStatus && (retry.AnswerOfStatus(status) == pace.TooFast || retry.AnswerOfStatus(status) == pace.Busy && r.Length > 0): // so many parts at once may be too many
 		return err
 	case errors.Is(err, source.ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++
@@ -111,7 +112,7 @@ func (t *transfer) doubtRange(few bool) bool {
 
 // judgePart notes how an answer with a part of the object has ended.
 func (t *transfer) judgePart(err error) {
-	if !isTrouble(err) || errors.Is(err, errStraggler) {
+	if !retry.IsTrouble(err) || errors.Is(err, errStraggler) {
 		return
 	}
 	t.mu.Lock()

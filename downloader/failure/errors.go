@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -176,3 +177,24 @@ var ErrVoid = errors.New("what is here is of no use")
 func IsOutOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
+
+// UnansweredError means that a request was given up because no answer began.
+type UnansweredError struct {
+	After time.Duration
+	// Reused says that an earlier request on the connection had been answered.
+	Reused bool
+	// Silent says that nobody was answered by the host in that time.
+	Silent bool
+}
+
+// Error says how long nothing came.
+func (e *UnansweredError) Error() string {
+	on := "a new connection"
+	if e.Reused {
+		on = "an open connection"
+	}
+	return fmt.Sprintf("no answer began for %s on %s", e.After.Round(time.Second/10), on)
+}
+
+// Unwrap makes errors.Is(err, ErrStalled) true.
+func (e *UnansweredError) Unwrap() error { return ErrStalled }

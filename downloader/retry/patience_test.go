@@ -1,4 +1,4 @@
-package downloader
+package retry
 
 import (
 	"context"
@@ -27,7 +27,7 @@ import (
 func insist(t *testing.T, b *pace.Budget, attempt func(n int) (bool, error)) (tries int, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
-	err = newPatience(b, new(health)).persist(t.Context(), func() (bool, error) {
+	err = NewPatience(b, new(Health)).Persist(t.Context(), func() (bool, error) {
 		tries++
 		return attempt(tries)
 	}, func(error, time.Duration) {})
@@ -51,8 +51,8 @@ func TestPatienceCountsTries(t *testing.T) {
 		{"a server that is away for now", &source.StatusError{Code: 502}, maxTransient, 30 * time.Second, 3 * time.Minute},
 		{"a reset", syscall.ECONNRESET, maxTransient, 30 * time.Second, 3 * time.Minute},
 		{"a stall", failure.ErrStalled, maxTransient, 30 * time.Second, 3 * time.Minute},
-		{"wrong bytes", &failure.MismatchError{}, maxWrong, time.Second, 10 * time.Second},
-		{"a web page", source.ErrWebPage, maxWrong, time.Second, 10 * time.Second},
+		{"wrong bytes", &failure.MismatchError{}, MaxWrong, time.Second, 10 * time.Second},
+		{"a web page", source.ErrWebPage, MaxWrong, time.Second, 10 * time.Second},
 		{"no such file", source.ErrNotExist, 1, 0, 0},
 		{"a refusal", &source.AccessError{Denial: source.Forbidden}, 1, 0, 0},
 		{"a wrong password", &source.AccessError{Denial: source.BadCredentials}, 1, 0, 0},
@@ -93,8 +93,8 @@ func TestPatienceIsRestoredByProgress(t *testing.T) {
 func TestPatienceWithWrongBytesIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries, _, err := insist(t, pace.NewBudget(1), func(int) (bool, error) { return true, &failure.MismatchError{} })
-		if tries != maxWrong || err == nil {
-			t.Errorf("%d tries, %v, want %d", tries, err, maxWrong)
+		if tries != MaxWrong || err == nil {
+			t.Errorf("%d tries, %v, want %d", tries, err, MaxWrong)
 		}
 	})
 }
@@ -147,29 +147,11 @@ func TestPatienceEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(failure.ErrInterrupted) })
 		start := time.Now()
-		err := newPatience(pace.NewBudget(1), new(health)).persist(ctx, func() (bool, error) {
+		err := NewPatience(pace.NewBudget(1), new(Health)).Persist(ctx, func() (bool, error) {
 			return false, &source.StatusError{Code: 503, RetryAfter: time.Hour}
 		}, func(error, time.Duration) {})
 		if !errors.Is(err, failure.ErrInterrupted) || time.Since(start) != time.Second {
 			t.Errorf("persist = %v after %v, want %v after 1 s", err, time.Since(start), failure.ErrInterrupted)
-		}
-	})
-}
-
-func TestWatchdogLimitsSilenceNotTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, dog := watch(t.Context(), time.Minute)
-		defer dog.end()
-		for range 1000 {
-			time.Sleep(59 * time.Second)
-			dog.heard()
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("ended with %v while bytes came", context.Cause(ctx))
-		}
-		time.Sleep(61 * time.Second)
-		if !errors.Is(context.Cause(ctx), failure.ErrStalled) {
-			t.Errorf("cause = %v, want %v", context.Cause(ctx), failure.ErrStalled)
 		}
 	})
 }
@@ -181,31 +163,31 @@ func TestClassify(t *testing.T) {
 		want   verdict
 		reason failure.Reason
 	}{
-		{&source.AccessError{Denial: source.NoCredentials}, barred, failure.ReasonUnauthorized},
-		{&source.AccessError{Denial: source.BadCredentials}, barred, failure.ReasonUnauthorized},
-		{&source.AccessError{Denial: source.Forbidden}, permanent, failure.ReasonDenied},
-		{fmt.Errorf("x: %w", source.ErrNotExist), permanent, failure.ReasonNotFound},
-		{&failure.SpaceError{Err: syscall.ENOSPC}, fatal, failure.ReasonNoSpace},
-		{&failure.SpaceError{Need: 2, Free: 1}, fatal, failure.ReasonNoSpace},
-		{&failure.SpaceError{Need: 2, Free: 1, Disk: 1}, permanent, failure.ReasonNoSpace},
-		{&os.LinkError{Op: "link", Err: syscall.EDQUOT}, fatal, failure.ReasonNoSpace},
-		{store.ErrDamaged, fatal, failure.ReasonIO},
-		{&fs.PathError{Op: "open", Err: syscall.EROFS}, fatal, failure.ReasonIO},
-		{&fs.PathError{Op: "open", Err: syscall.EACCES}, permanent, failure.ReasonIO},
-		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), permanent, failure.ReasonUnsafePath},
+		{&source.AccessError{Denial: source.NoCredentials}, Barred, failure.ReasonUnauthorized},
+		{&source.AccessError{Denial: source.BadCredentials}, Barred, failure.ReasonUnauthorized},
+		{&source.AccessError{Denial: source.Forbidden}, Permanent, failure.ReasonDenied},
+		{fmt.Errorf("x: %w", source.ErrNotExist), Permanent, failure.ReasonNotFound},
+		{&failure.SpaceError{Err: syscall.ENOSPC}, Fatal, failure.ReasonNoSpace},
+		{&failure.SpaceError{Need: 2, Free: 1}, Fatal, failure.ReasonNoSpace},
+		{&failure.SpaceError{Need: 2, Free: 1, Disk: 1}, Permanent, failure.ReasonNoSpace},
+		{&os.LinkError{Op: "link", Err: syscall.EDQUOT}, Fatal, failure.ReasonNoSpace},
+		{store.ErrDamaged, Fatal, failure.ReasonIO},
+		{&fs.PathError{Op: "open", Err: syscall.EROFS}, Fatal, failure.ReasonIO},
+		{&fs.PathError{Op: "open", Err: syscall.EACCES}, Permanent, failure.ReasonIO},
+		{fmt.Errorf("x: %w", manifest.ErrUnsafePath), Permanent, failure.ReasonUnsafePath},
 		{errors.Join(&failure.MismatchError{}, nil), wrong, failure.ReasonChecksum},
-		{onTheWay(&source.EncodingError{Encoding: "br"}), permanent, failure.ReasonNetwork},
+		{onTheWay(&source.EncodingError{Encoding: "br"}), Permanent, failure.ReasonNetwork},
 		{&failure.SizeError{Want: 2, Got: 1}, transient, failure.ReasonSize},
 		{&failure.SizeError{Want: 1, Got: 2}, wrong, failure.ReasonSize},
 		{&source.StatusError{Code: 500}, transient, failure.ReasonNetwork},
 		{onTheWay(io.ErrUnexpectedEOF), transient, failure.ReasonNetwork},
 		{onTheWay(refused), unreachable, failure.ReasonNetwork},
 		{onTheWay(&net.DNSError{Err: "no such host"}), unreachable, failure.ReasonNetwork},
-		{fmt.Errorf("%w: %w", failure.ErrUnreachable, onTheWay(refused)), barred, failure.ReasonNetwork},
-		{onTheWay(x509.UnknownAuthorityError{}), barred, failure.ReasonNetwork},
+		{fmt.Errorf("%w: %w", failure.ErrUnreachable, onTheWay(refused)), Barred, failure.ReasonNetwork},
+		{onTheWay(x509.UnknownAuthorityError{}), Barred, failure.ReasonNetwork},
 		{errors.New("whatever"), transient, failure.ReasonNetwork},
 	} {
-		if got, reason := classify(tt.err); got != tt.want || reason != tt.reason {
+		if got, reason := Classify(tt.err); got != tt.want || reason != tt.reason {
 			t.Errorf("classify(%v) = %v, %v, want %v, %v", tt.err, got, reason, tt.want, tt.reason)
 		}
 	}

@@ -1,4 +1,4 @@
-package downloader
+package retry
 
 import (
 	"context"
@@ -35,7 +35,7 @@ const (
 	lastAsk = 5 * time.Second
 )
 
-// health is what all passes know of one host: whether what fails is the entry's
+// Health is what all passes know of one host: whether what fails is the entry's
 // fault or the host's. Where several requests in a row fail, whatever the answers
 // (a deployment, a portal or a firewall disguises itself as content, as a wrong
 // digest, as a refusal), something is asked for that came before. If that fails as
@@ -46,7 +46,7 @@ const (
 // may be the entries' own is believed after half a minute.
 //
 // Safe for concurrent use. The zero value is that of a host that is well.
-type health struct {
+type Health struct {
 	mu     sync.Mutex
 	failed int // requests in a row
 	wrong  int // wrong digests, since a right one
@@ -61,24 +61,24 @@ type health struct {
 	asking    bool      // somebody asks it now
 	waits     *backoff.ExponentialBackOff
 	changed   chan struct{} // closed, and made anew, when those who wait are to look again
-	came      map[manifest.Ref][]reference
+	came      map[manifest.Ref][]Reference
 	listed    map[manifest.Ref]string // the source that gave the manifest
 }
 
-// isWell reports whether nothing is known against the host.
-func (h *health) isWell() bool {
+// IsWell reports whether nothing is known against the host.
+func (h *Health) IsWell() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.trouble == nil
 }
 
-// verified notes an entry that came from a source, and was right, by a request that
+// Verified notes an entry that came from a source, and was right, by a request that
 // was made at the time begun.
-func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, size int64, begun time.Time) {
+func (h *Health) Verified(source string, ref manifest.Ref, e manifest.Entry, size int64, begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.keep(reference{source, ref, e, size}, func(was reference) bool {
-		return was.source != source || was.size > wholeReference || size <= wholeReference
+	h.keep(Reference{source, ref, e, size}, func(was Reference) bool {
+		return was.source != source || was.Size > WholeReference || size <= WholeReference
 	})
 	h.cleared, h.believed = 0, false
 	if !h.isLate(begun) {
@@ -88,11 +88,11 @@ func (h *health) verified(source string, ref manifest.Ref, e manifest.Entry, siz
 
 // isLate reports whether a request that succeeded was made before the trouble began:
 // it says nothing of it. The caller holds mu.
-func (h *health) isLate(begun time.Time) bool { return h.trouble != nil && begun.Before(h.since) }
+func (h *Health) isLate(begun time.Time) bool { return h.trouble != nil && begun.Before(h.since) }
 
-// answered notes how a request for an entry ended. tolerance is how many failures
+// Answered notes how a request for an entry ended. tolerance is how many failures
 // in a row are no more than what a busy host says to so many connections.
-func (h *health) answered(src string, ref manifest.Ref, err error, tolerance int, begun time.Time) {
+func (h *Health) Answered(src string, ref manifest.Ref, err error, tolerance int, begun time.Time) {
 	_, refused := errors.AsType[*source.AccessError](err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -104,7 +104,7 @@ func (h *health) answered(src string, ref manifest.Ref, err error, tolerance int
 		if h.wrong < manyFailures { // else a right digest is waited for
 			h.mend()
 		}
-	case isTrouble(err), errors.Is(err, source.ErrNotExist) && letIn:
+	case IsTrouble(err), errors.Is(err, source.ErrNotExist) && letIn:
 		h.failed++
 		if h.failed >= max(h.many(), tolerance) {
 			h.fall(src, ref, err)
@@ -114,11 +114,11 @@ func (h *health) answered(src string, ref manifest.Ref, err error, tolerance int
 
 // many is how many failures in a row make it worth a look: more each time that they
 // were the entries' own, as in a folder that is closed. The caller holds mu.
-func (h *health) many() int { return manyFailures << min(h.cleared, 5) }
+func (h *Health) many() int { return manyFailures << min(h.cleared, 5) }
 
-// mismatched notes a wrong digest. An entry that is wrong again and again says
+// Mismatched notes a wrong digest. An entry that is wrong again and again says
 // nothing of its host.
-func (h *health) mismatched(source string, ref manifest.Ref, err *failure.MismatchError) {
+func (h *Health) Mismatched(source string, ref manifest.Ref, err *failure.MismatchError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.wrong == 0 || h.wrongPath != err.Path || h.trouble != nil {
@@ -131,7 +131,7 @@ func (h *health) mismatched(source string, ref manifest.Ref, err *failure.Mismat
 
 // fall begins the trouble, or notes the next failure in it. Who comes first asks
 // at once whether it is trouble at all. The caller holds mu.
-func (h *health) fall(source string, ref manifest.Ref, err error) {
+func (h *Health) fall(source string, ref manifest.Ref, err error) {
 	_, known := h.compare(source, ref, err)
 	if !known && h.believed && mayBeItsOwn(err) {
 		return
@@ -145,14 +145,14 @@ func (h *health) fall(source string, ref manifest.Ref, err error) {
 }
 
 // recover ends the trouble, and what is held against the digests. The caller holds mu.
-func (h *health) recover() {
+func (h *Health) recover() {
 	h.wrong = 0
 	h.mend()
 }
 
 // mend ends the trouble by an answer whose digest is not known yet. The caller holds
 // mu.
-func (h *health) mend() {
+func (h *Health) mend() {
 	h.failed = 0
 	if h.trouble == nil {
 		return
@@ -161,19 +161,19 @@ func (h *health) mend() {
 	h.announce()
 }
 
-func (h *health) announce() {
+func (h *Health) announce() {
 	if h.changed != nil {
 		close(h.changed)
 		h.changed = nil
 	}
 }
 
-// enter lets a request pass while the host is well. While it is not, the caller
+// Enter lets a request pass while the host is well. While it is not, the caller
 // waits: until it is (ask is false), or until it is the caller who asks, and then
 // calls asked. waiting is told what is waited for. The error is that of ctx, or
 // says that the trouble has lasted longer than limit, for a caller who came at the
 // time began.
-func (h *health) enter(ctx context.Context, began time.Time, limit time.Duration, waiting func(why error, since, until time.Time)) (ask bool, err error) {
+func (h *Health) Enter(ctx context.Context, began time.Time, limit time.Duration, waiting func(why error, since, until time.Time)) (ask bool, err error) {
 	for {
 		h.mu.Lock()
 		now, since := time.Now(), h.since
@@ -218,14 +218,14 @@ func (h *health) enter(ctx context.Context, began time.Time, limit time.Duration
 	}
 }
 
-// asked says what became of asking.
-func (h *health) asked(err error) {
+// Asked says what became of asking.
+func (h *Health) Asked(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asking = false
 	switch {
-	case h.trouble == nil, err != nil && outcomeOf(err) == "": // over, or broken off: another one asks
-	case isTrouble(err), errors.Is(err, source.ErrNotExist):
+	case h.trouble == nil, err != nil && OutcomeOf(err) == "": // over, or broken off: another one asks
+	case IsTrouble(err), errors.Is(err, source.ErrNotExist):
 		h.trouble, h.cleared = err, 0
 		now := time.Now()
 		h.next = now.Add(h.waits.NextBackOff())
@@ -249,7 +249,7 @@ func later(a, b time.Time) time.Time {
 
 // limitOf is how long the trouble may last for who has that much patience. The
 // caller holds mu.
-func (h *health) limitOf(limit time.Duration) time.Duration {
+func (h *Health) limitOf(limit time.Duration) time.Duration {
 	_, access := errors.AsType[*source.AccessError](h.trouble)
 	switch {
 	case access && limit < outageLimit:
@@ -272,21 +272,21 @@ func mayBeItsOwn(err error) bool {
 
 // believe ends a trouble without anything to compare by: what fails from here on is
 // the entries' own. The caller holds mu.
-func (h *health) believe() {
+func (h *Health) believe() {
 	h.believed, h.cleared = true, max(h.cleared, provenTimes)
 	h.recover()
 	h.announce()
 }
 
 // isProven reports whether failures were the entries' own again and again.
-func (h *health) isProven() bool {
+func (h *Health) isProven() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.trouble == nil && h.cleared >= provenTimes
 }
 
-// doubtsDigests reports whether the trouble is about wrong digests.
-func (h *health) doubtsDigests() bool {
+// DoubtsDigests reports whether the trouble is about wrong digests.
+func (h *Health) DoubtsDigests() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, wrong := errors.AsType[*failure.MismatchError](h.trouble)
@@ -296,16 +296,16 @@ func (h *health) doubtsDigests() bool {
 // endless is the error of trouble that lasted too long.
 func endless(trouble error, lasted time.Duration) error {
 	why := failure.ErrNoService
-	if isUnreachable(trouble) {
+	if IsUnreachable(trouble) {
 		why = failure.ErrUnreachable
 	}
 	return fmt.Errorf("%w for %s: %w", why, lasted.Round(time.Second), trouble)
 }
 
-// isTrouble reports whether an error may be the host's, and not only an entry's. A
+// IsTrouble reports whether an error may be the host's, and not only an entry's. A
 // refusal may be that of a firewall or a proxy, unless the source itself says in
 // detail what is wrong.
-func isTrouble(err error) bool {
+func IsTrouble(err error) bool {
 	if err == nil || errors.Is(err, failure.ErrUnreachable) || errors.Is(err, failure.ErrNoService) || failure.IsOutOfFiles(err) {
 		return false
 	}
@@ -316,8 +316,8 @@ func isTrouble(err error) bool {
 		}
 		return false
 	}
-	v, _ := classify(err)
-	return (v == transient || v == unreachable || v == early || v == wrong) && outcomeOf(err) != "" && !errors.Is(err, failure.ErrStray)
+	v, _ := Classify(err)
+	return (v == transient || v == unreachable || v == early || v == wrong) && OutcomeOf(err) != "" && !errors.Is(err, failure.ErrStray)
 }
 
 // retryAfter is how long the host asks not to be asked.

@@ -1,4 +1,8 @@
-package downloader
+// Package retry decides what a failure means: whether the same source is asked again,
+// when, and for how long. Patience does so for one entry at one source, Health for a
+// host that all passes share. This is the only place that knows backoff; sources make
+// one attempt and return a plain error.
+package retry
 
 import (
 	"context"
@@ -31,15 +35,15 @@ const (
 	unreachable                // the host is away: wait for it, this is not the entry's fault
 	early                      // the host counts requests: nor is this
 	wrong                      // the bytes were wrong: try again, but fewer times
-	permanent                  // this entry cannot be had there; the pass goes on
-	barred                     // nothing can be had there: a person has to do something first
-	fatal                      // the pass cannot go on
+	Permanent                  // this entry cannot be had there; the pass goes on
+	Barred                     // nothing can be had there: a person has to do something first
+	Fatal                      // the pass cannot go on
 )
 
 // Tries of one entry at one source, counted since it last made progress.
 const (
 	maxTransient = 8
-	maxWrong     = 4 // wrong digests come from caches and proxies, and those do not heal by asking more often
+	MaxWrong     = 4 // wrong digests come from caches and proxies, and those do not heal by asking more often
 	maxDoubtful  = 3
 	// manifestDoubt is how long a manifest is asked for again that came, and is none: a
 	// person waits for what may well stay so.
@@ -47,14 +51,14 @@ const (
 	// outageLimit is how long a host may be away before the pass gives up: long
 	// enough for a server's restart or a line that comes back by itself.
 	outageLimit = 30 * time.Minute
-	// elsewhereWrong and elsewhereOutage are the same where another source may
+	// ElsewhereWrong and elsewhereOutage are the same where another source may
 	// have the entry.
-	elsewhereWrong  = 2
-	elsewhereOutage = 2 * time.Minute
+	ElsewhereWrong  = 2
+	ElsewhereOutage = 2 * time.Minute
 )
 
-// classify is the only place that decides what an error means.
-func classify(err error) (verdict, failure.Reason) {
+// Classify is the only place that decides what an error means.
+func Classify(err error) (verdict, failure.Reason) {
 	var access *source.AccessError
 	var mismatch *failure.MismatchError
 	var size *failure.SizeError
@@ -63,52 +67,52 @@ func classify(err error) (verdict, failure.Reason) {
 	var state *store.Error
 	switch {
 	case errors.Is(err, failure.ErrUnreachable), errors.Is(err, failure.ErrNoService):
-		return barred, reasonOfOutage(err)
+		return Barred, reasonOfOutage(err)
 	case errors.As(err, &access):
 		if access.Denial == source.Forbidden {
-			return permanent, failure.ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
+			return Permanent, failure.ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
 		}
-		return barred, failure.ReasonUnauthorized
+		return Barred, failure.ReasonUnauthorized
 	case failure.IsOutOfFiles(err):
-		return permanent, failure.ReasonIO // with its partial closed it is tried again, see withFiles
+		return Permanent, failure.ReasonIO // with its partial closed it is tried again, see withFiles
 	case errors.Is(err, failure.ErrManifest):
-		return permanent, failure.ReasonChecksum
+		return Permanent, failure.ReasonChecksum
 	case errors.Is(err, source.ErrNotExist):
-		return permanent, failure.ReasonNotFound
+		return Permanent, failure.ReasonNotFound
 	case errors.Is(err, source.ErrNotModified):
-		return permanent, failure.ReasonNetwork // an answer to a question about the manifest
+		return Permanent, failure.ReasonNetwork // an answer to a question about the manifest
 	case errors.As(err, new(*failure.BoundlessError)):
-		return permanent, failure.ReasonSize // it would take as long again
+		return Permanent, failure.ReasonSize // it would take as long again
 	case errors.As(err, &space) && space.Disk > 0:
-		return permanent, failure.ReasonNoSpace // for this object there is no hope, and for others there is
+		return Permanent, failure.ReasonNoSpace // for this object there is no hope, and for others there is
 	case errors.Is(err, failure.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fatal, failure.ReasonNoSpace
+		return Fatal, failure.ReasonNoSpace
 	case errors.As(err, &state), errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
-		return fatal, failure.ReasonIO
+		return Fatal, failure.ReasonIO
 	case errors.Is(err, manifest.ErrUnsafePath):
-		return permanent, failure.ReasonUnsafePath
+		return Permanent, failure.ReasonUnsafePath
 	case failure.SeenUnder(err) != "":
-		return permanent, failure.ReasonChecksum // until it changes
+		return Permanent, failure.ReasonChecksum // until it changes
 	case errors.As(err, new(*source.EncodingError)):
-		return permanent, failure.ReasonNetwork // nobody can say what its bytes are
+		return Permanent, failure.ReasonNetwork // nobody can say what its bytes are
 	case errors.As(err, &mismatch):
 		return wrong, failure.ReasonChecksum
 	case errors.Is(err, source.ErrNotPublished):
-		return permanent, failure.ReasonNotFound
+		return Permanent, failure.ReasonNotFound
 	case errors.Is(err, source.ErrWebPage):
 		return wrong, failure.ReasonNetwork // it says nothing of the entry
 	case errors.As(err, &size) && size.Got > size.Want:
 		return wrong, failure.ReasonSize
 	case errors.As(err, &size):
 		return transient, failure.ReasonSize
-	case errors.As(err, &status) && answerOfStatus(status) == pace.TooFast:
+	case errors.As(err, &status) && AnswerOfStatus(status) == pace.TooFast:
 		return early, failure.ReasonNetwork
 	case isCertificate(err):
-		return barred, failure.ReasonNetwork
-	case isUnreachable(err):
+		return Barred, failure.ReasonNetwork
+	case IsUnreachable(err):
 		return unreachable, failure.ReasonNetwork
 	case isLocal(err):
-		return permanent, failure.ReasonIO
+		return Permanent, failure.ReasonIO
 	}
 	return transient, failure.ReasonNetwork
 }
@@ -134,9 +138,9 @@ func isCertificate(err error) bool {
 	return errors.As(err, &cert) || errors.As(err, &authority) || errors.As(err, &host)
 }
 
-// isUnreachable reports whether no connection came about: the host does not take
+// IsUnreachable reports whether no connection came about: the host does not take
 // it, its name is unknown, or a proxy in between refuses.
-func isUnreachable(err error) bool {
+func IsUnreachable(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
 	var proxy *source.ProxyError
@@ -150,22 +154,22 @@ func isLocal(err error) bool {
 	return errors.As(err, &p) || errors.As(err, &l)
 }
 
-// patience is the backoff.BackOff of one entry at one source: exponential with
+// Patience is the backoff.BackOff of one entry at one source: exponential with
 // jitter from half a second to a minute, or as long as the server asked for.
 // An attempt that brought bytes forward starts it anew.
-type patience struct {
+type Patience struct {
 	*backoff.ExponentialBackOff
 	budget *pace.Budget
-	health *health
-	outage time.Duration
-	// byClock means that no trouble counts but by the time that it lasts.
-	byClock bool
+	health *Health
+	Outage time.Duration
+	// ByClock means that no trouble counts but by the time that it lasts.
+	ByClock bool
 	granted time.Duration // what the host asked for of it
-	served  func() bool   // whether the source gave anything else to the same account; nil: it did not
-	sole    bool          // no other source may have it
+	Served  func() bool   // whether the source gave anything else to the same account; nil: it did not
+	Sole    bool          // no other source may have it
 	doubts  int           // refusals in doubt
 	tries   int           // that failed, since there was progress
-	wrong   int           // wrong digests; progress does not excuse them
+	Wrong   int           // wrong digests; progress does not excuse them
 	pause   time.Duration
 	// resting means that the host is in trouble: where its health is asked, the next
 	// attempt waits there.
@@ -175,12 +179,12 @@ type patience struct {
 	down    time.Time // the host has been away since, zero while it is not
 }
 
-func newPatience(b *pace.Budget, h *health) *patience {
-	return &patience{
+func NewPatience(b *pace.Budget, h *Health) *Patience {
+	return &Patience{
 		ExponentialBackOff: newWaits(500 * time.Millisecond),
 		budget:             b,
 		health:             h,
-		outage:             outageLimit,
+		Outage:             outageLimit,
 	}
 }
 
@@ -196,7 +200,7 @@ func newWaits(first time.Duration) *backoff.ExponentialBackOff {
 }
 
 // judge notes how an attempt ended and returns the error for backoff.Retry.
-func (p *patience) judge(err error, progress bool) error {
+func (p *Patience) judge(err error, progress bool) error {
 	if err == nil {
 		return nil
 	}
@@ -204,9 +208,9 @@ func (p *patience) judge(err error, progress bool) error {
 		p.tries = 0
 		p.Reset()
 	}
-	v := p.verdict(err)
+	v := p.Verdict(err)
 	p.pause = retryAfter(err)
-	if !p.byClock && (isTrouble(err) || v == doubtful) && !p.health.isWell() { // it is the host's failure, and it is waited for there
+	if !p.ByClock && (IsTrouble(err) || v == doubtful) && !p.health.IsWell() { // it is the host's failure, and it is waited for there
 		p.Reset()
 		p.pause, p.resting = 0, true
 		return err
@@ -221,14 +225,14 @@ func (p *patience) judge(err error, progress bool) error {
 		p.early = 0
 	}
 	switch v {
-	case permanent, barred, fatal:
+	case Permanent, Barred, Fatal:
 		return backoff.Permanent(err)
 	case unreachable:
 		now := time.Now()
-		if p.down.IsZero() || !p.byClock && p.budget.Contact().After(p.down) {
+		if p.down.IsZero() || !p.ByClock && p.budget.Contact().After(p.down) {
 			p.down = now // others may have got through since
 		}
-		if lasted := now.Sub(p.down); lasted > p.outage+p.granted {
+		if lasted := now.Sub(p.down); lasted > p.Outage+p.granted {
 			if _, refused := errors.AsType[*source.AccessError](err); !refused && !errors.Is(err, failure.ErrManifest) { // those say it all
 				err = endless(err, lasted)
 			}
@@ -236,9 +240,9 @@ func (p *patience) judge(err error, progress bool) error {
 		}
 		p.granted = min(p.granted+p.pause, outageLimit)
 	case wrong:
-		p.wrong++
+		p.Wrong++
 		if p.health.isProven() { // once more is enough
-			p.wrong++
+			p.Wrong++
 		}
 	case doubtful:
 		p.doubts++
@@ -251,31 +255,31 @@ func (p *patience) judge(err error, progress bool) error {
 	return err
 }
 
-// verdict is that of classify, in the light of what the source did for others.
-func (p *patience) verdict(err error) verdict {
-	v, _ := classify(err)
+// Verdict is that of classify, in the light of what the source did for others.
+func (p *Patience) Verdict(err error) verdict {
+	v, _ := Classify(err)
 	access, refused := errors.AsType[*source.AccessError](err)
-	if (v == permanent || v == barred) && refused && !access.Sure && !errors.Is(err, failure.ErrNoService) &&
-		p.served != nil && p.served() {
+	if (v == Permanent || v == Barred) && refused && !access.Sure && !errors.Is(err, failure.ErrNoService) &&
+		p.Served != nil && p.Served() {
 		v = doubtful
 	}
-	if v == permanent && !p.byClock && p.sole && errors.Is(err, source.ErrNotExist) {
+	if v == Permanent && !p.ByClock && p.Sole && errors.Is(err, source.ErrNotExist) {
 		v = doubtful // in every case, also before anything came
 	}
-	if !p.byClock && (v == doubtful || errors.Is(err, source.ErrWebPage)) && p.health.isProven() {
-		return permanent
+	if !p.ByClock && (v == doubtful || errors.Is(err, source.ErrWebPage)) && p.health.isProven() {
+		return Permanent
 	}
 	switch {
-	case !p.byClock:
+	case !p.ByClock:
 	case v == doubtful && refused: // whoever was served before waits for a moment
-		p.outage = min(p.outage, accessElsewhere)
+		p.Outage = min(p.Outage, accessElsewhere)
 		return unreachable
-	case asksForPassword(err) && (p.served == nil || !p.served()):
-		return barred
+	case asksForPassword(err) && (p.Served == nil || !p.Served()):
+		return Barred
 	case errors.Is(err, failure.ErrManifest) && !errors.Is(err, source.ErrNotExist) && !errors.Is(err, failure.ErrLongManifest) && !isShrunk(err):
-		p.outage = min(p.outage, manifestDoubt) // half of it, or something else: a server in trouble, or its authors at work
+		p.Outage = min(p.Outage, manifestDoubt) // half of it, or something else: a server in trouble, or its authors at work
 		return unreachable
-	case isTrouble(err) && v != permanent && v != barred:
+	case IsTrouble(err) && v != Permanent && v != Barred:
 		return unreachable
 	}
 	return v
@@ -294,11 +298,11 @@ func isShrunk(err error) bool {
 }
 
 // NextBackOff is the wait before the next attempt, or backoff.Stop.
-func (p *patience) NextBackOff() time.Duration {
+func (p *Patience) NextBackOff() time.Duration {
 	if p.resting {
 		return 0
 	}
-	if p.doubts >= maxDoubtful || p.tries >= maxTransient || p.wrong >= maxWrong || p.early >= maxTransient && time.Since(p.since) > p.outage {
+	if p.doubts >= maxDoubtful || p.tries >= maxTransient || p.Wrong >= MaxWrong || p.early >= maxTransient && time.Since(p.since) > p.Outage {
 		return backoff.Stop
 	}
 	if p.early > 0 && p.pause > 0 {
@@ -307,9 +311,9 @@ func (p *patience) NextBackOff() time.Duration {
 	return max(p.ExponentialBackOff.NextBackOff(), p.pause)
 }
 
-// persist repeats an attempt until it succeeds or there is no sense in it.
+// Persist repeats an attempt until it succeeds or there is no sense in it.
 // attempt reports whether it brought bytes forward.
-func (p *patience) persist(ctx context.Context, attempt func() (progress bool, err error), notify func(error, time.Duration)) error {
+func (p *Patience) Persist(ctx context.Context, attempt func() (progress bool, err error), notify func(error, time.Duration)) error {
 	progress, err := attempt()
 	if err == nil {
 		return nil
