@@ -16,6 +16,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -78,8 +79,8 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 		plan, err := syncer.Plan(ctx, ref, manifest.Selection{})
 		return errors.Join(err, out.Encode(plan))
 	}
-	report, err := syncer.Pull(ctx, ref, manifest.Selection{}, new(progress.Progress))
-	return errors.Join(err, out.Encode(map[string]any{"passes": []*downloader.Report{report}}))
+	result, err := syncer.Pull(ctx, ref, manifest.Selection{}, new(progress.Progress))
+	return errors.Join(err, out.Encode(map[string]any{"passes": []*report.Report{result}}))
 }
 
 // passSources opens the source of the files and the authority, as the command does.

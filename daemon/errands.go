@@ -11,6 +11,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 )
 
@@ -91,7 +92,7 @@ func (d *Daemon) untilEnd(ctx context.Context) (context.Context, func()) {
 
 // Plan says what a pass would do. Where one runs over the dataset, it goes by the
 // manifest that it has; the error wraps ErrBusy if that is still on its way.
-func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *downloader.Plan, err error) {
+func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *report.Plan, err error) {
 	d.mu.Lock()
 	r = d.filledIn(r)
 	d.mu.Unlock()
@@ -146,7 +147,7 @@ func (d *Daemon) Prunable(ctx context.Context, want manifest.Ref, keep *int) ([]
 }
 
 // PlanPrune says what Prune would remove of a version.
-func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *downloader.Pruned, err error) {
+func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *report.Pruned, err error) {
 	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, _ error) error {
 		plan, err = d.o.Syncer.PlanPrune(ctx, ref)
 		return err
@@ -156,7 +157,7 @@ func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *downloa
 
 // Prune removes a version. The error wraps ErrBusy if a pass over the dataset
 // runs, or one over the version waits, ErrErrand if something else is done there.
-func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *downloader.Pruned, err error) {
+func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *report.Pruned, err error) {
 	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, busy error) error {
 		d.mu.Lock()
 		waits := slices.ContainsFunc(d.dataset(ref.Dataset).queue, func(p *pass) bool { return p.request.Ref == ref })

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -25,7 +25,7 @@ func (l *library) thinks(d time.Duration) {
 	l.think = d
 }
 
-func (r *rig) planOf(name string) (*downloader.Plan, error) {
+func (r *rig) planOf(name string) (*report.Plan, error) {
 	return r.Plan(r.t.Context(), daemon.PullRequest{Ref: ref(r.t, name)})
 }
 

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"mimicsync/daemon/notify"
-	"mimicsync/downloader"
+	"mimicsync/downloader/report"
 	"mimicsync/internal/durable"
 	"mimicsync/store"
 )
@@ -30,9 +30,9 @@ var (
 // KeptFailures says how many failures are kept of passes that ended one after the
 // other with so many, and checks that a reader of the reports sees them as they were.
 func KeptFailures(counts ...int) (kept []int, untouched bool) {
-	d, before := &Daemon{}, []*downloader.Report{}
+	d, before := &Daemon{}, []*report.Report{}
 	for _, n := range counts {
-		p := &pass{ended: true, report: &downloader.Report{Failures: make([]store.Failure, n)}}
+		p := &pass{ended: true, report: &report.Report{Failures: make([]store.Failure, n)}}
 		d.recent, before = append(d.recent, p), append(before, p.report)
 		d.trimDetails()
 	}

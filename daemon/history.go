@@ -3,8 +3,8 @@ package daemon
 import (
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -41,7 +41,7 @@ func (d *Daemon) record(s *dataset, p *pass) error {
 }
 
 // recordVerification puts what was found in a version into its history.
-func (d *Daemon) recordVerification(ref manifest.Ref, start time.Time, kind Kind, v *downloader.Verification, err error) error {
+func (d *Daemon) recordVerification(ref manifest.Ref, start time.Time, kind Kind, v *report.Verification, err error) error {
 	entry := store.Pass{
 		Kind: string(kind), Start: start, Elapsed: time.Since(start), State: rereadState(v, err),
 		Files:    store.Files{Total: v.Total, Present: v.Verified, Failed: v.Failed()},

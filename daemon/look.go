@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
@@ -34,7 +34,7 @@ type failed struct {
 
 // anyHope notes what failed in a pass, and reports whether to try again before the
 // schedule says so: unless all of it has failed in the same way for hours.
-func (f *failing) anyHope(r *downloader.Report, now time.Time) bool {
+func (f *failing) anyHope(r *report.Report, now time.Time) bool {
 	before := *f
 	*f = failing{}
 	hope := r.Files.Failed > int64(len(r.Failures)) // those that are not listed

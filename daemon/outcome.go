@@ -15,6 +15,7 @@ import (
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
@@ -68,13 +69,13 @@ func isShrunk(err error) bool {
 }
 
 // isOutage reports whether all that failed did so on the way.
-func isOutage(r *downloader.Report) bool {
+func isOutage(r *report.Report) bool {
 	return !slices.ContainsFunc(r.Failures, func(f store.Failure) bool { return f.Reason != string(failure.ReasonNetwork) })
 }
 
 // failuresInWords says how many entries failed, and what became of the first ones,
 // in the same words for the same failures.
-func failuresInWords(r *downloader.Report) string {
+func failuresInWords(r *report.Report) string {
 	const shown = 3
 	failures := slices.SortedFunc(slices.Values(r.Failures), func(a, b store.Failure) int { return cmp.Compare(a.Path, b.Path) })
 	var named []string

@@ -10,6 +10,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -36,8 +37,8 @@ type pass struct {
 	// What follows is of passes that have ended.
 	ended        bool
 	elapsed      time.Duration
-	report       *downloader.Report
-	verification *downloader.Verification
+	report       *report.Report
+	verification *report.Verification
 	err          error
 	why, cure    string
 	recorded     time.Time // its Start in the history
@@ -176,12 +177,12 @@ func (d *Daemon) pull(ctx context.Context, p *pass) error {
 }
 
 // failedReport is that of a pass which did not come to the Syncer.
-func failedReport(ref manifest.Ref, err error) *downloader.Report {
+func failedReport(ref manifest.Ref, err error) *report.Report {
 	state := store.Failed
 	if errors.Is(err, failure.ErrInterrupted) {
 		state = store.Interrupted
 	}
-	return &downloader.Report{Dataset: ref.Dataset, Version: ref.Version, State: state, Err: err}
+	return &report.Report{Dataset: ref.Dataset, Version: ref.Version, State: state, Err: err}
 }
 
 func (d *Daemon) setVersion(p *pass, version string) {
@@ -191,7 +192,7 @@ func (d *Daemon) setVersion(p *pass, version string) {
 	d.change()
 }
 
-func (d *Daemon) setReport(p *pass, r *downloader.Report) {
+func (d *Daemon) setReport(p *pass, r *report.Report) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.report = r
@@ -261,7 +262,7 @@ func (p *pass) state() store.State {
 }
 
 // rereadState is how a verification ended.
-func rereadState(v *downloader.Verification, err error) store.State {
+func rereadState(v *report.Verification, err error) store.State {
 	switch {
 	case errors.Is(err, failure.ErrInterrupted):
 		return store.Interrupted

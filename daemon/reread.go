@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -25,7 +26,7 @@ func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error 
 		d.beginStep(p, v.ref.Version)
 		found, err := d.o.Syncer.Scrub(ctx, v.ref, scrub, p.progress)
 		if found == nil {
-			found = &downloader.Verification{Dataset: v.ref.Dataset, Version: v.ref.Version}
+			found = &report.Verification{Dataset: v.ref.Dataset, Version: v.ref.Version}
 		}
 		d.addVerification(p, found)
 		err = errors.Join(err, d.recordVerification(v.ref, start, p.kind, found, err))
@@ -77,7 +78,7 @@ func (d *Daemon) fetchAgain(ctx context.Context, ref manifest.Ref, p *pass) erro
 }
 
 // addVerification adds what was found in one version to what was found in others.
-func (d *Daemon) addVerification(p *pass, found *downloader.Verification) {
+func (d *Daemon) addVerification(p *pass, found *report.Verification) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if p.verification == nil {
@@ -101,7 +102,7 @@ func (d *Daemon) addVerification(p *pass, found *downloader.Verification) {
 }
 
 // addReport adds up what was fetched again in several versions.
-func addReport(sum, r *downloader.Report) *downloader.Report {
+func addReport(sum, r *report.Report) *report.Report {
 	if sum == nil {
 		return r
 	}

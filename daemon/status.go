@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -174,8 +174,8 @@ type PassStatus struct {
 	Failures []store.Failure `json:"failures,omitempty"` // the first ones
 	// Report and Verification are the result, of one kind or the other, once the
 	// pass has ended. They are left out of Status.
-	Report       *downloader.Report       `json:"report,omitempty"`
-	Verification *downloader.Verification `json:"verification,omitempty"`
+	Report       *report.Report       `json:"report,omitempty"`
+	Verification *report.Verification `json:"verification,omitempty"`
 }
 
 // Sample is what was received in a stretch of time, for charts.

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
@@ -181,7 +181,7 @@ func TestAPasswordChangedInMidPassEndsIt(t *testing.T) {
 }
 
 // pullAnd runs a pass, and does something when files have come.
-func (r *rig) pullAnd(s *site, files int64, do func()) (*downloader.Report, error) {
+func (r *rig) pullAnd(s *site, files int64, do func()) (*report.Report, error) {
 	r.t.Helper()
 	s.Inject(lookalike.Fault{Kind: lookalike.Delay, Duration: 10 * time.Millisecond, Path: "*.csv"})
 	progress, done := new(progress.Progress), make(chan struct{})

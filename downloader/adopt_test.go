@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -78,15 +78,15 @@ func TestAWrongFileIsMovedAside(t *testing.T) {
 			r := newRig(t, rigOptions{site: s})
 			r.plant(f.Path, tt.here)
 
-			report := r.pull()
-			wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+			result := r.pull()
+			wantFiles(t, result, store.Complete, store.Files{Total: 1, Fetched: 1})
 			r.has(f)
 			if got := r.quarantined(f.Path); !bytes.Equal(got, tt.here) {
 				t.Errorf("in quarantine are %d bytes, want the %d that were there, untouched", len(got), len(tt.here))
 			}
-			want := downloader.Quarantined{Path: f.Path, To: ".mimicsync/quarantine/demo/1.0/hosp/a.csv"}
-			if len(report.Quarantined) != 1 || report.Quarantined[0] != want {
-				t.Errorf("quarantined = %v, want %v", report.Quarantined, want)
+			want := report.Quarantined{Path: f.Path, To: ".mimicsync/quarantine/demo/1.0/hosp/a.csv"}
+			if len(result.Quarantined) != 1 || result.Quarantined[0] != want {
+				t.Errorf("quarantined = %v, want %v", result.Quarantined, want)
 			}
 			s.wantGets(t, f.Path, tt.gets)
 		})

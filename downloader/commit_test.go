@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -128,7 +128,7 @@ func TestTheReportsForm(t *testing.T) {
 	a := file("hosp/a.csv.gz", 1000)
 	s := newSite(t, nil, project(a))
 	r := newRig(t, rigOptions{site: s})
-	form := func(report *downloader.Report) map[string]any {
+	form := func(report *report.Report) map[string]any {
 		b, err := json.Marshal(report)
 		must(t, err)
 		got := map[string]any{}

@@ -20,6 +20,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/s3"
 	"mimicsync/manifest"
@@ -124,9 +125,9 @@ func withManifest(files ...lookalike.GeneratedFile) []lookalike.GeneratedFile {
 }
 
 // wantSources compares what a report says of each source, but for errors.
-func wantSources(t testing.TB, r *downloader.Report, want ...downloader.SourceReport) {
+func wantSources(t testing.TB, r *report.Report, want ...report.SourceReport) {
 	t.Helper()
-	if diff := cmp.Diff(want, r.Sources, cmpopts.IgnoreFields(downloader.SourceReport{}, "Err", "Dropped")); diff != "" {
+	if diff := cmp.Diff(want, r.Sources, cmpopts.IgnoreFields(report.SourceReport{}, "Err", "Dropped")); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 }

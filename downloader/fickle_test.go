@@ -16,6 +16,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/downloader/tree"
@@ -174,7 +175,7 @@ func synctestRig(t *testing.T, sources []downloader.Budgeted, authority *downloa
 func later(d time.Duration, do func()) { time.AfterFunc(d, do) }
 
 // patiently runs a pass that may take hours of synctest's time.
-func (r *rig) patiently() *downloader.Report {
+func (r *rig) patiently() *report.Report {
 	r.t.Helper()
 	return r.pullWithin(24 * time.Hour)
 }

@@ -11,6 +11,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -126,7 +127,7 @@ func TestAScrubReadsWhatWasReadInTheFuture(t *testing.T) {
 
 // scrubSlowly does something after the first file of a scrub is read, and before
 // the second one is.
-func (r *rig) scrubSlowly(keep bool, meanwhile func()) *downloader.Verification {
+func (r *rig) scrubSlowly(keep bool, meanwhile func()) *report.Verification {
 	r.t.Helper()
 	progress, done := new(progress.Progress), make(chan struct{})
 	go func() {

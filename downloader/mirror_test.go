@@ -18,6 +18,7 @@ import (
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -152,12 +153,12 @@ func (r *rig) reopen() {
 const patience = 5 * time.Minute
 
 // pull runs a pass over demo@1.0 and expects it to end by itself.
-func (r *rig) pull(include ...string) *downloader.Report {
+func (r *rig) pull(include ...string) *report.Report {
 	r.t.Helper()
 	return r.pullWithin(patience, include...)
 }
 
-func (r *rig) pullWithin(d time.Duration, include ...string) *downloader.Report {
+func (r *rig) pullWithin(d time.Duration, include ...string) *report.Report {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), d)
 	defer cancel()
@@ -168,7 +169,7 @@ func (r *rig) pullWithin(d time.Duration, include ...string) *downloader.Report 
 	return report
 }
 
-func (r *rig) tryPull(ctx context.Context, include ...string) (*downloader.Report, error) {
+func (r *rig) tryPull(ctx context.Context, include ...string) (*report.Report, error) {
 	selection, err := manifest.NewSelection(include, nil)
 	must(r.t, err)
 	r.arrived = new(progress.Progress)

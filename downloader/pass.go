@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/retry"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -36,7 +37,7 @@ type pass struct {
 	published      int64 // size of the whole version if all is selected, 0 when unknown
 
 	sources     []*candidate // in order of preference
-	plan        Plan
+	plan        report.Plan
 	fetches     bitmap // entries to obtain, by index
 	examines    bitmap // entries to examine
 	checkpoints *checkpoints
@@ -44,10 +45,10 @@ type pass struct {
 	copies      *copies
 	crowd       *crowd
 	tally       tally
-	throttle    *throttle // of reading the mirror, nil: none
-	spent       *spending // by those that share the limits
-	doubts      doubts    // about the manifest
-	earlier     *Report   // of the passes that this one took over from, nil if there is none
+	throttle    *throttle      // of reading the mirror, nil: none
+	spent       *spending      // by those that share the limits
+	doubts      doubts         // about the manifest
+	earlier     *report.Report // of the passes that this one took over from, nil if there is none
 	cancel      context.CancelCauseFunc
 	room        room
 	scarce      atomic.Int64 // when it was last said that too few files can be open, in Unix seconds
@@ -57,17 +58,17 @@ type pass struct {
 // reaches. It returns a report in every case; the error says why the pass ended
 // early, and is nil if it did not, whatever single entries did. Cancel ctx with
 // ErrInterrupted to stop in good order.
-func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*Report, error) {
+func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*report.Report, error) {
 	return s.PullFrom(ctx, nil, ref, selection, progress)
 }
 
 // PullFrom is Pull from the sources that are named, in this order; from all, as
 // Options have them, if none is. A name that is none of theirs, or is there
 // twice, is an error that wraps ErrSources.
-func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, watched *progress.Progress) (*Report, error) {
+func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, watched *progress.Progress) (*report.Report, error) {
 	chosen, err := s.choose(sources)
 	if err != nil {
-		return &Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed, Err: err}, err
+		return &report.Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed, Err: err}, err
 	}
 	p, err := s.pullOnce(ctx, chosen, ref, selection, watched)
 	report := p.close(err)
@@ -117,7 +118,7 @@ func (p *pass) compare(ctx context.Context) error {
 	p.progress.Enter(progress.PhaseSurvey)
 	n := p.version.Manifest.Entries
 	p.fetches, p.examines = newBitmap(n), newBitmap(n)
-	p.plan = Plan{Ref: p.ref, PublishedBytes: p.published}
+	p.plan = report.Plan{Ref: p.ref, PublishedBytes: p.published}
 	r := &p.tally.report
 	for _, c := range p.version.Manifest.Conflicts {
 		if !p.s.Tree.Collides(c) {
@@ -318,11 +319,11 @@ func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch)
 }
 
 // writeHistory keeps the pass for `status`.
-func (p *pass) writeHistory(r *Report) error {
+func (p *pass) writeHistory(r *report.Report) error {
 	pass := store.Pass{Start: p.start, Elapsed: r.Elapsed, State: r.State, Files: r.Files, Bytes: r.Bytes}
-	pass.Failures = shown(r.Failures)
+	pass.Failures = report.First(r.Failures)
 	if r.Err != nil {
-		pass.Error = clipped(r.Err.Error(), 4*maxWords)
+		pass.Error = report.Clip(r.Err.Error(), 4*report.MaxDetail)
 	}
 	return p.s.Store.AddPass(p.ref, pass)
 }
@@ -332,7 +333,7 @@ const keptStray = 30 * 24 * time.Hour
 
 // tidy drops what is too old and, after a complete pass, what that left behind:
 // former manifests with their records, and partials that no entry wants any more.
-func (p *pass) tidy(r *Report) error {
+func (p *pass) tidy(r *report.Report) error {
 	if err := p.s.Store.DropOldWrong(); err != nil {
 		return err
 	}

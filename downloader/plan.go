@@ -7,66 +7,12 @@ import (
 	"io"
 	"time"
 
-	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
-	"mimicsync/internal/durable"
 	"mimicsync/manifest"
-	"mimicsync/store"
-)
-
-// Plan is what a pass over a dataset version would do.
-type Plan struct {
-	Ref            manifest.Ref
-	Total          int64 // selected entries
-	Present        int64 // in the mirror and recorded
-	PresentBytes   int64
-	Examine        int64 // in the mirror without a valid record: to be hashed, and adopted if right
-	Fetch          int64 // not in the mirror
-	Unsafe         int64 // refused for their path, or for a symlink in their place
-	PublishedBytes int64 // size of the whole version if all of it is selected, 0 when unknown
-	Free           durable.Space
-	// Sources are those that the pass may ask, in order of preference.
-	Sources []SourcePlan
-}
-
-// FetchBytes is about how many bytes the pass would fetch, 0 when unknown. Files
-// to examine count as if none were right.
-func (p *Plan) FetchBytes() int64 { return max(p.PublishedBytes-p.PresentBytes, 0) }
-
-// SourcePlan is what a pass would take if it fetched all it can from one source.
-type SourcePlan struct {
-	Name  string
-	Files int64 // that it has of those to fetch and to examine, as far as is known
-	Lacks int64 // files that its listing does not have
-	Bytes int64 // of Files that have not come yet, -1 when unknown
-	Basis Basis // of Bytes
-	// Time is how long that takes at Rate, 0 when unknown.
-	Time time.Duration
-	Rate store.Rate // in the last pass that is like this one; zero if there was none
-	// Price is what its reader pays, and Cost what the pass costs there, -1 when
-	// unknown.
-	Price cost.Price
-	Cost  cost.Money
-	// Refused is why the source would give nothing before a person has acted, nil
-	// if it gives. Then Bytes and Cost are unknown.
-	Refused *source.AccessError
-	// Unlisted is the trouble for which the source, which can list, did not: what it
-	// has is unknown, and that may pass. Nil if there was none.
-	Unlisted error
-}
-
-// Basis says where a number of bytes comes from.
-type Basis string
-
-// The bases of a number of bytes. The last is a guess: files differ.
-const (
-	BasisListing   Basis = "listing"   // the source's own, to the byte
-	BasisPublished Basis = "published" // PhysioNet's size of the version, which is rounded
-	BasisShare     Basis = "share"     // of that size, by the number of files
-	BasisUnknown   Basis = "unknown"
 )
 
 // listingTime is how long a person is kept waiting for a listing.
@@ -76,24 +22,24 @@ const listingTime = time.Minute
 // do. It fetches no data and leaves the version's folder as it is; the manifest it
 // got stays in .mimicsync, and is in force. Sources that can are asked for a
 // listing.
-func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
+func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*report.Plan, error) {
 	return s.PlanFrom(ctx, nil, ref, selection, new(progress.Progress))
 }
 
 // PlanFrom is Plan for PullFrom. What it waits for meanwhile is in progress.
-func (s *Syncer) PlanFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*Plan, error) {
+func (s *Syncer) PlanFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*report.Plan, error) {
 	return s.plan(ctx, sources, ref, selection, progress, (*pass).renewManifest)
 }
 
 // PlanAsKnown is PlanFrom by the manifest in force, which makes it safe while a
 // pass over the version runs. The error is ErrNoManifest if there is none.
-func (s *Syncer) PlanAsKnown(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection) (*Plan, error) {
+func (s *Syncer) PlanAsKnown(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection) (*report.Plan, error) {
 	return s.plan(ctx, sources, ref, selection, new(progress.Progress), (*pass).takeKnown)
 }
 
 func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress,
 	getManifest func(*pass, context.Context) error,
-) (*Plan, error) {
+) (*report.Plan, error) {
 	chosen, err := s.choose(sources)
 	if err != nil {
 		return nil, err
@@ -126,8 +72,8 @@ func (p *pass) takeKnown(context.Context) (err error) {
 }
 
 // estimate says what fetching from a source takes.
-func (p *pass) estimate(ctx context.Context, c *candidate) (SourcePlan, error) {
-	e := SourcePlan{Name: c.Name(), Files: p.plan.Fetch + p.plan.Examine, Price: c.price}
+func (p *pass) estimate(ctx context.Context, c *candidate) (report.SourcePlan, error) {
+	e := report.SourcePlan{Name: c.Name(), Files: p.plan.Fetch + p.plan.Examine, Price: c.price}
 	e.Bytes, e.Basis = p.bytesToFetch()
 	if e.Files > 0 {
 		if err := p.askSource(ctx, c, &e); err != nil {
@@ -145,18 +91,18 @@ func (p *pass) estimate(ctx context.Context, c *candidate) (SourcePlan, error) {
 }
 
 // bytesToFetch is what PhysioNet's size says, -1 when it has not said any.
-func (p *pass) bytesToFetch() (int64, Basis) {
+func (p *pass) bytesToFetch() (int64, report.Basis) {
 	missing, all := p.plan.Fetch+p.plan.Examine, p.version.Manifest.Entries
 	size := max(p.version.Bytes-p.version.Manifest.Size, 0) // of the entries
 	switch {
 	case missing == 0:
-		return 0, BasisPublished
+		return 0, report.BasisPublished
 	case p.published > 0:
-		return max(size-p.plan.PresentBytes-p.started(), 0), BasisPublished
+		return max(size-p.plan.PresentBytes-p.started(), 0), report.BasisPublished
 	case p.version.Bytes > 0 && all > 0:
-		return int64(float64(size) / float64(all) * float64(missing)), BasisShare
+		return int64(float64(size) / float64(all) * float64(missing)), report.BasisShare
 	}
-	return -1, BasisUnknown
+	return -1, report.BasisUnknown
 }
 
 // started is how much of the files to fetch has come, where no partial can be of
@@ -170,7 +116,7 @@ func (p *pass) started() int64 {
 
 // askSource finds out what a source would give: by its listing, if it has one for
 // us, and by whether we may read.
-func (p *pass) askSource(ctx context.Context, c *candidate, e *SourcePlan) error {
+func (p *pass) askSource(ctx context.Context, c *candidate, e *report.SourcePlan) error {
 	var refused *source.AccessError
 	lister, lists := c.Source.(source.Lister)
 	switch unheard := p.tally.report.AuthorityErr; {
@@ -179,7 +125,7 @@ func (p *pass) askSource(ctx context.Context, c *candidate, e *SourcePlan) error
 			return err
 		}
 		if e.Unlisted != nil {
-			e.Bytes, e.Basis = -1, BasisUnknown
+			e.Bytes, e.Basis = -1, report.BasisUnknown
 			return nil
 		}
 		if err := p.mayRead(ctx, c); ctx.Err() != nil {
@@ -190,7 +136,7 @@ func (p *pass) askSource(ctx context.Context, c *candidate, e *SourcePlan) error
 	case c.Name() != p.s.authority().Name() || !errors.As(unheard, &refused):
 		return nil // who gave the manifest gives the rest
 	}
-	e.Refused, e.Bytes, e.Basis = refused, -1, BasisUnknown
+	e.Refused, e.Bytes, e.Basis = refused, -1, report.BasisUnknown
 	e.Files, e.Lacks = 0, 0
 	return nil
 }
@@ -214,7 +160,7 @@ func (p *pass) mayRead(ctx context.Context, c *candidate) error {
 
 // askListing takes the sizes from the source's listing. e stays as it is where the
 // listing is refused, or takes too long; trouble is noted in it.
-func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Lister, e *SourcePlan) error {
+func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Lister, e *report.SourcePlan) error {
 	wanted, err := p.wanted()
 	if err != nil {
 		return err
@@ -240,7 +186,7 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Liste
 	}
 	if err == nil {
 		e.Lacks, e.Files = max(e.Files-files, 0), min(files, e.Files)
-		e.Bytes, e.Basis = max(bytes-p.started(), 0), BasisListing
+		e.Bytes, e.Basis = max(bytes-p.started(), 0), report.BasisListing
 		return nil
 	}
 	p.s.Logger.WarnContext(ctx, "no listing", "dataset", p.ref.String(), "from", c.Name(), "err", err)

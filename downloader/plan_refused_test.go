@@ -8,6 +8,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -15,7 +16,7 @@ import (
 )
 
 // planFrom is a plan of three files that PhysioNet has, by a source before it.
-func planFrom(t *testing.T, source downloader.Budgeted, files ...lookalike.GeneratedFile) downloader.SourcePlan {
+func planFrom(t *testing.T, source downloader.Budgeted, files ...lookalike.GeneratedFile) report.SourcePlan {
 	t.Helper()
 	authority := newSite(t, nil, project(files...)).source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{source, authority}, authority: &authority})
@@ -70,7 +71,7 @@ func TestAPlanTellsWhoRefuses(t *testing.T) {
 			if got.Refused == nil || got.Refused.Cause != tt.cause {
 				t.Fatalf("refused = %v, want the cause %s", got.Refused, tt.cause)
 			}
-			if got.Bytes != -1 || got.Basis != downloader.BasisUnknown || got.Cost != -1 || got.Files != 0 || got.Unlisted != nil {
+			if got.Bytes != -1 || got.Basis != report.BasisUnknown || got.Cost != -1 || got.Files != 0 || got.Unlisted != nil {
 				t.Errorf("plan = %+v, want nothing to be had there", got)
 			}
 		})
@@ -85,7 +86,7 @@ func TestAPlanTellsTroubleFromRefusals(t *testing.T) {
 		host.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusBadGateway})
 		got := planFrom(t, src, files...)
 		status, ok := errors.AsType[*source.StatusError](got.Unlisted)
-		if !ok || status.Code != http.StatusBadGateway || got.Refused != nil || got.Bytes != -1 || got.Basis != downloader.BasisUnknown {
+		if !ok || status.Code != http.StatusBadGateway || got.Refused != nil || got.Bytes != -1 || got.Basis != report.BasisUnknown {
 			t.Errorf("plan = %+v, want what is there to be unknown for the status 502", got)
 		}
 	}, files...)

@@ -14,13 +14,14 @@ import (
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
-func (r *rig) plan(include ...string) *downloader.Plan {
+func (r *rig) plan(include ...string) *report.Plan {
 	r.t.Helper()
 	selection, err := manifest.NewSelection(include, nil)
 	must(r.t, err)
@@ -29,7 +30,7 @@ func (r *rig) plan(include ...string) *downloader.Plan {
 	return p
 }
 
-func (r *rig) wantSourcePlans(p *downloader.Plan, want ...downloader.SourcePlan) {
+func (r *rig) wantSourcePlans(p *report.Plan, want ...report.SourcePlan) {
 	r.t.Helper()
 	if diff := cmp.Diff(want, p.Sources); diff != "" {
 		r.t.Errorf("sources of the plan (-want +got):\n%s", diff)
@@ -51,19 +52,19 @@ func TestAPlanComparesTheSources(t *testing.T) {
 
 	price := cost.Price{PerGB: 1e9, Per10000Requests: 1e9}
 	r.wantSourcePlans(r.plan(),
-		downloader.SourcePlan{Name: "s3", Files: 2, Lacks: 1, Bytes: 3*mega + 1000, Basis: downloader.BasisListing},
-		downloader.SourcePlan{Name: "gcs", Files: 3, Bytes: 3*mega + 1020, Basis: downloader.BasisPublished, Price: price, Cost: price.Cost(3*mega+1020, 3)},
-		downloader.SourcePlan{Name: "physionet", Files: 3, Bytes: 3*mega + 1020, Basis: downloader.BasisPublished})
+		report.SourcePlan{Name: "s3", Files: 2, Lacks: 1, Bytes: 3*mega + 1000, Basis: report.BasisListing},
+		report.SourcePlan{Name: "gcs", Files: 3, Bytes: 3*mega + 1020, Basis: report.BasisPublished, Price: price, Cost: price.Cost(3*mega+1020, 3)},
+		report.SourcePlan{Name: "physionet", Files: 3, Bytes: 3*mega + 1020, Basis: report.BasisPublished})
 	// Of a part, PhysioNet has not said the size.
 	share := int64(3*mega+1520) / 4
 	r.wantSourcePlans(r.plan("hosp/b"),
-		downloader.SourcePlan{Name: "s3", Files: 1, Bytes: 1000, Basis: downloader.BasisListing},
-		downloader.SourcePlan{Name: "gcs", Files: 1, Bytes: share, Basis: downloader.BasisShare, Price: price, Cost: price.Cost(share, 1)},
-		downloader.SourcePlan{Name: "physionet", Files: 1, Bytes: share, Basis: downloader.BasisShare})
+		report.SourcePlan{Name: "s3", Files: 1, Bytes: 1000, Basis: report.BasisListing},
+		report.SourcePlan{Name: "gcs", Files: 1, Bytes: share, Basis: report.BasisShare, Price: price, Cost: price.Cost(share, 1)},
+		report.SourcePlan{Name: "physionet", Files: 1, Bytes: share, Basis: report.BasisShare})
 	r.wantSourcePlans(r.plan("icu/c"),
-		downloader.SourcePlan{Name: "s3", Basis: downloader.BasisPublished},
-		downloader.SourcePlan{Name: "gcs", Basis: downloader.BasisPublished, Price: price},
-		downloader.SourcePlan{Name: "physionet", Basis: downloader.BasisPublished})
+		report.SourcePlan{Name: "s3", Basis: report.BasisPublished},
+		report.SourcePlan{Name: "gcs", Basis: report.BasisPublished, Price: price},
+		report.SourcePlan{Name: "physionet", Basis: report.BasisPublished})
 }
 
 // Beside a pass a plan goes by the manifest that is known, and asks nobody.
@@ -114,7 +115,7 @@ func TestAPlanSaysWhatItDoesNotKnow(t *testing.T) {
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(p.source(t, physionet.Credentials{}, 4))}})
 	must(t, r.store.PutRate("physionet", store.SmallFiles, rate(1e6, 10, time.Second)))
 	plan := r.plan()
-	if got := plan.Sources[0]; got.Bytes != -1 || got.Basis != downloader.BasisUnknown || got.Cost != -1 || got.Time != 0 || got.Rate.Files != 10 {
+	if got := plan.Sources[0]; got.Bytes != -1 || got.Basis != report.BasisUnknown || got.Cost != -1 || got.Time != 0 || got.Rate.Files != 10 {
 		t.Errorf("plan = %+v, want bytes, cost and time unknown", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 )
 
@@ -65,7 +66,7 @@ func (p *pass) checkCost(ctx context.Context) error {
 	}
 	e, err := p.estimate(ctx, first)
 	spent := p.spent.bill.Add(first.price, 0, 0)
-	if err != nil || e.Cost < 0 || e.Basis == BasisShare || p.plan.Examine > 0 || e.Cost <= *p.s.MaxCost-spent {
+	if err != nil || e.Cost < 0 || e.Basis == report.BasisShare || p.plan.Examine > 0 || e.Cost <= *p.s.MaxCost-spent {
 		return err
 	}
 	return &CostError{Source: e.Name, Ref: p.ref, Cost: e.Cost, Spent: spent, Limit: *p.s.MaxCost}

@@ -11,27 +11,12 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
-
-// Pruned is what pruning takes of a version, or would take.
-type Pruned struct {
-	Dataset string `json:"dataset"`
-	Version string `json:"version"`
-	Files   int64  `json:"files"` // that are as their records say
-	Bytes   int64  `json:"bytes"` // of those
-	// Shared counts the files among them that have another name, in another version
-	// or elsewhere: their bytes stay. Freed is the bytes of the others.
-	Shared int64 `json:"shared"`
-	Freed  int64 `json:"freed"`
-	// Left are the first files that stay because no record speaks of them, relative
-	// to the mirror, and LeftFiles counts all. They are known once it is done.
-	Left      []string `json:"left,omitempty"`
-	LeftFiles int64    `json:"left_files"`
-}
 
 const (
 	pruneBatch = 1000 // files whose records one transaction drops
@@ -137,7 +122,7 @@ func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) 
 }
 
 // PlanPrune says what Prune would remove. It changes nothing.
-func (s *Syncer) PlanPrune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
+func (s *Syncer) PlanPrune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error) {
 	p, err := s.newPruner(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -157,7 +142,7 @@ func (s *Syncer) PlanPrune(ctx context.Context, ref manifest.Ref) (*Pruned, erro
 // has in force. Files without a record stay, and so does quarantine; nothing is
 // removed through a symlink. It may be repeated after it ended early, by whatever
 // cause. No pass over the dataset may run meanwhile.
-func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*Pruned, error) {
+func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error) {
 	p, err := s.newPruner(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -186,7 +171,7 @@ type pruner struct {
 	pass   *pass
 	tree   *tree.Tree
 	real   map[string]bool // by folder; bounded
-	result Pruned
+	result report.Pruned
 }
 
 func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, error) {
@@ -196,7 +181,7 @@ func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, erro
 	}
 	pass, _ := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(progress.Progress))
 	pass.version = v
-	return &pruner{pass: pass, tree: s.Tree, real: map[string]bool{}, result: Pruned{Dataset: ref.Dataset, Version: ref.Version}}, nil
+	return &pruner{pass: pass, tree: s.Tree, real: map[string]bool{}, result: report.Pruned{Dataset: ref.Dataset, Version: ref.Version}}, nil
 }
 
 // removable returns what a file is that may be removed: it is still as its record

@@ -16,6 +16,7 @@ import (
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -78,7 +79,7 @@ func TestPruneRemovesAnOldVersion(t *testing.T) {
 	before := snapshot(t, filepath.Join(r.dir, "demo"))
 	plan, err := r.syncer.PlanPrune(t.Context(), demo)
 	must(t, err)
-	want := downloader.Pruned{Dataset: "demo", Version: "1.0", Files: 40, Bytes: 400, Shared: 20, Freed: 200}
+	want := report.Pruned{Dataset: "demo", Version: "1.0", Files: 40, Bytes: 400, Shared: 20, Freed: 200}
 	if diff := cmp.Diff(want, *plan); diff != "" {
 		t.Errorf("PlanPrune (-want +got):\n%s", diff)
 	}

@@ -3,12 +3,13 @@ package downloader
 import (
 	"time"
 
+	"mimicsync/downloader/report"
 	"mimicsync/store"
 )
 
 // predict says how long a source takes, by the pass that it last gave files of
 // the same kind in, or else of the other one.
-func (p *pass) predict(e *SourcePlan) error {
+func (p *pass) predict(e *report.SourcePlan) error {
 	kind := kindOf(e.Files, e.Bytes)
 	other := store.SmallFiles
 	if kind == store.SmallFiles {

@@ -178,26 +178,6 @@ func (p *pass) checkFinished() error {
 	return &failure.UnfinishedManifestError{Ref: p.ref, Listed: listed, Published: p.published}
 }
 
-// addEarlier counts what was fetched before the manifest was made anew: the survey
-// since has found it present.
-func (r *Report) addEarlier(e *Report) {
-	if e == nil {
-		return
-	}
-	came := e.Files.Fetched + e.Files.Adopted + e.Files.Linked
-	replaced := max(came-r.Files.Present, 0) // fetched, and then again by the new manifest
-	r.Files.Present -= came - replaced
-	r.Files.Fetched += max(e.Files.Fetched-replaced, 0)
-	r.Files.Adopted += e.Files.Adopted
-	r.Files.Linked += e.Files.Linked
-	r.Bytes.Present = max(r.Bytes.Present-e.Bytes.Fetched-e.Bytes.Adopted-e.Bytes.Linked, 0)
-	r.Bytes.Fetched += e.Bytes.Fetched
-	r.Bytes.Adopted += e.Bytes.Adopted
-	r.Bytes.Linked += e.Bytes.Linked
-	r.Bytes.Discarded += e.Bytes.Discarded
-	r.Quarantined = slices.Concat(e.Quarantined, r.Quarantined)
-}
-
 // Look asks the named sources, all if there are none, whether they give the manifest
 // of a version, or the newest version if ref has none: one request each, until one
 // does. The error is what the last one said. It changes nothing: a daemon finds out

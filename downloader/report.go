@@ -7,70 +7,21 @@ import (
 	"sync"
 	"time"
 
-	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
-// maxFailures bounds the failures that a report lists one by one; all are counted.
-const maxFailures = 10_000
-
-// Report is the result of one pass. Its JSON form is a contract, see DESIGN 6.
-type Report struct {
-	Dataset  string          `json:"dataset"`
-	Version  string          `json:"version"`
-	State    store.State     `json:"state"`
-	Files    store.Files     `json:"files"`
-	Bytes    store.Bytes     `json:"bytes"`
-	Failures []store.Failure `json:"failures"`
-	// ManifestFrom is the source that the manifest in force came from, and
-	// Sources is what each source did, in order of preference. Both are left out
-	// where one source is asked for everything.
-	ManifestFrom string         `json:"manifest_from,omitempty"`
-	Sources      []SourceReport `json:"sources,omitempty"`
-	// Quarantined are files that were found in the mirror, were wrong, and were
-	// moved aside.
-	Quarantined []Quarantined `json:"quarantined,omitempty"`
-	// Collisions are entries that can be beside each other here, but not on a
-	// file system that does not tell case apart.
-	Collisions []manifest.Collision `json:"collisions,omitempty"`
-	Elapsed    time.Duration        `json:"-"`
-	// Left counts selected entries that are not in the mirror yet.
-	Left int64 `json:"left,omitempty"`
-	// LeftBytes is about how many bytes those are, 0 when unknown.
-	LeftBytes int64 `json:"left_bytes,omitempty"`
-	// AuthorityErr is why the authority was not heard about the manifest, nil if
-	// it was.
-	AuthorityErr error `json:"-"`
-	Err          error `json:"-"` // why the pass ended early, nil when it did not
-}
-
-// SourceReport is what one source did in a pass.
-type SourceReport struct {
-	Name  string `json:"name"`
-	Files int64  `json:"files"` // that it gave, or the end of which
-	// Bytes are those that it gave of all files fetched. What of them had come in
-	// an earlier pass is in no source's.
-	Bytes   int64      `json:"bytes"`
-	Cost    cost.Money `json:"cost_usd,omitempty"` // what all that it sent cost its reader, by its price
-	Failed  int64      `json:"failed"`             // entries that it was asked for and did not give
-	Dropped string     `json:"dropped,omitempty"`  // why the pass gave it up
-	Err     error      `json:"-"`                  // the same as an error
-}
-
-// Quarantined is a file that was moved aside.
-type Quarantined struct {
-	Path string `json:"path"` // of the entry
-	To   string `json:"to"`   // relative to the mirror
-}
+// maxListed bounds the failures of a report all together, in bytes: names may be long.
+const maxListed = 4 << 20
 
 // tally is a Report in the making. Guarded by mu.
 type tally struct {
 	mu      sync.Mutex
-	report  Report
+	report  report.Report
 	listed  int           // bytes of the failures
 	dropped int           // sources
 	wrong   []store.Wrong // to be remembered with the next commit
@@ -207,7 +158,7 @@ func (p *pass) credit(f *committed) {
 // validator if that is known. The caller holds
 // mu.
 func (t *tally) noteWrong(c *candidate, ref manifest.Ref, e manifest.Entry, validator string) {
-	if len(t.wrong) < maxFailures {
+	if len(t.wrong) < report.MaxFailures {
 		t.wrong = append(t.wrong, store.Wrong{Digest: e.Digest, Source: c.Name(), Ref: ref, At: time.Now(), Validator: validator})
 	}
 }
@@ -242,15 +193,15 @@ func (p *pass) discarded(n int64) {
 func (p *pass) quarantined(path, to string) {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
-	if r := &p.tally.report; len(r.Quarantined) < maxFailures {
-		r.Quarantined = append(r.Quarantined, Quarantined{Path: path, To: to})
+	if r := &p.tally.report; len(r.Quarantined) < report.MaxFailures {
+		r.Quarantined = append(r.Quarantined, report.Quarantined{Path: path, To: to})
 	}
 }
 
 // close completes the report when all goroutines of the pass have ended.
-func (p *pass) close(err error) *Report {
+func (p *pass) close(err error) *report.Report {
 	r := &p.tally.report
-	r.addEarlier(p.earlier)
+	r.AddEarlier(p.earlier)
 	r.Elapsed = time.Since(p.start)
 	r.Err = err
 	if len(p.sources) > 1 || p.sources[0].Name() != p.s.authority().Name() {
@@ -278,4 +229,13 @@ func (p *pass) close(err error) *Report {
 		r.State = store.Complete
 	}
 	return r
+}
+
+// list adds a failure to those that are listed one by one, if there is room for it.
+// The caller holds mu.
+func (t *tally) list(f store.Failure) {
+	f.Detail = report.Clip(f.Detail, report.MaxDetail)
+	if t.listed += len(f.Path) + len(f.Detail); len(t.report.Failures) < report.MaxFailures && t.listed <= maxListed {
+		t.report.Failures = append(t.report.Failures, f)
+	}
 }

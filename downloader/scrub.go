@@ -9,6 +9,7 @@ import (
 
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/internal/durable"
 	"mimicsync/manifest"
 )
@@ -27,7 +28,7 @@ type ScrubOptions struct {
 // Scrub is Verify for a mirror that is kept for years: it can be slow, and goes on
 // where it ended. It moves a wrong file that it has a record of to quarantine, so
 // that nobody reads it and the next pass fetches it, unless o.Keep is set.
-func (s *Syncer) Scrub(ctx context.Context, ref manifest.Ref, o ScrubOptions, progress *progress.Progress) (*Verification, error) {
+func (s *Syncer) Scrub(ctx context.Context, ref manifest.Ref, o ScrubOptions, progress *progress.Progress) (*report.Verification, error) {
 	return s.reread(ctx, ref, manifest.Selection{}, o, progress)
 }
 

@@ -14,11 +14,12 @@ import (
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
-func (r *rig) scrub(ref manifest.Ref, o downloader.ScrubOptions) *downloader.Verification {
+func (r *rig) scrub(ref manifest.Ref, o downloader.ScrubOptions) *report.Verification {
 	r.t.Helper()
 	v, err := r.syncer.Scrub(r.t.Context(), ref, o, new(progress.Progress))
 	must(r.t, err)
@@ -82,7 +83,7 @@ func TestScrubMovesRottenFilesAside(t *testing.T) {
 	if v.Total != 3 || v.Verified != 1 || v.Wrong != 2 || len(v.Failures) != 2 {
 		t.Errorf("verification = %+v, want 1 right and 2 wrong", v)
 	}
-	want := downloader.Quarantined{Path: "d/bad", To: ".mimicsync/quarantine/demo/1.0/d/bad"}
+	want := report.Quarantined{Path: "d/bad", To: ".mimicsync/quarantine/demo/1.0/d/bad"}
 	if len(v.Quarantined) != 1 || v.Quarantined[0] != want {
 		t.Errorf("quarantined = %+v, want %+v", v.Quarantined, want)
 	}

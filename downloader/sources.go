@@ -12,6 +12,7 @@ import (
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -140,7 +141,7 @@ type candidate struct {
 	deciding chan struct{} // full while it is asked whether it gives the version at all
 
 	// Guarded by tally.mu.
-	report SourceReport
+	report report.SourceReport
 	denied int  // refusals in a row
 	absent int  // entries in a row that it does not have
 	whole  bool // it was asked whether it has the version, and does
@@ -149,7 +150,7 @@ type candidate struct {
 func newCandidates(sources []Budgeted, ref manifest.Ref) []*candidate {
 	all := make([]*candidate, len(sources))
 	for i, b := range sources {
-		all[i] = &candidate{Budgeted: b, price: b.priceOf(ref), report: SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1)}
+		all[i] = &candidate{Budgeted: b, price: b.priceOf(ref), report: report.SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1)}
 	}
 	return all
 }
@@ -326,5 +327,5 @@ func rank(err error) int {
 }
 
 func oneLine(s string) string {
-	return strings.ReplaceAll(clipped(strings.TrimSpace(s), maxWords), "\n", "; ")
+	return strings.ReplaceAll(report.Clip(strings.TrimSpace(s), report.MaxDetail), "\n", "; ")
 }

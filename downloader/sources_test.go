@@ -13,6 +13,7 @@ import (
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -29,8 +30,8 @@ func TestThreeSourcesMakeOneCompleteMirror(t *testing.T) {
 	denied := func(i int) bool { return i%20 == 13 }
 	var files, atAmazon []lookalike.GeneratedFile
 	place := map[string]int{}
-	fromS3, fromGCS, fromPhysioNet := downloader.SourceReport{Name: "s3"}, downloader.SourceReport{Name: "gcs"}, downloader.SourceReport{Name: "physionet"}
-	give := func(r *downloader.SourceReport, f lookalike.GeneratedFile) {
+	fromS3, fromGCS, fromPhysioNet := report.SourceReport{Name: "s3"}, report.SourceReport{Name: "gcs"}, report.SourceReport{Name: "physionet"}
+	give := func(r *report.SourceReport, f lookalike.GeneratedFile) {
 		r.Files, r.Bytes = r.Files+1, r.Bytes+f.Size
 	}
 	for i := range n {
@@ -188,14 +189,14 @@ func TestASourceThatLacksAFileTakesNothingOfIt(t *testing.T) {
 	}
 	r.reopen()
 
-	report := r.pull()
-	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
+	result := r.pull()
+	wantFiles(t, result, store.Complete, store.Files{Total: 1, Fetched: 1})
 	r.has(f)
-	if report.Bytes.Discarded != 0 {
-		t.Errorf("discarded %d bytes, want none", report.Bytes.Discarded)
+	if result.Bytes.Discarded != 0 {
+		t.Errorf("discarded %d bytes, want none", result.Bytes.Discarded)
 	}
-	wantSources(t, report, downloader.SourceReport{Name: "s3", Failed: 1},
-		downloader.SourceReport{Name: "physionet", Files: 1, Bytes: r.arrived.Fetched.Load()})
+	wantSources(t, result, report.SourceReport{Name: "s3", Failed: 1},
+		report.SourceReport{Name: "physionet", Files: 1, Bytes: r.arrived.Fetched.Load()})
 }
 
 // The first source breaks off and refuses; the second has other bytes, and
@@ -213,13 +214,13 @@ func TestAChangedObjectAtTheSecondSource(t *testing.T) {
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, g.source, authority}, authority: &authority})
 
-	report := r.pull()
-	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
-	wantSources(t, report, downloader.SourceReport{Name: "s3"}, downloader.SourceReport{Name: "gcs", Failed: 1},
-		downloader.SourceReport{Name: "physionet", Files: 1, Bytes: f.Size})
+	result := r.pull()
+	wantFiles(t, result, store.Complete, store.Files{Total: 1, Fetched: 1})
+	wantSources(t, result, report.SourceReport{Name: "s3"}, report.SourceReport{Name: "gcs", Failed: 1},
+		report.SourceReport{Name: "physionet", Files: 1, Bytes: f.Size})
 	r.has(f)
-	if got, want := r.arrived.Fetched.Load()-report.Bytes.Discarded, f.Size; got != want {
-		t.Errorf("%d bytes arrived and %d were discarded, want %d to be left", r.arrived.Fetched.Load(), report.Bytes.Discarded, want)
+	if got, want := r.arrived.Fetched.Load()-result.Bytes.Discarded, f.Size; got != want {
+		t.Errorf("%d bytes arrived and %d were discarded, want %d to be left", r.arrived.Fetched.Load(), result.Bytes.Discarded, want)
 	}
 }
 
@@ -232,10 +233,10 @@ func TestWhoWasWrongIsAskedLast(t *testing.T) {
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
-	report := r.pull()
-	wantFiles(t, report, store.Complete, store.Files{Total: 2, Fetched: 2})
-	wantSources(t, report, downloader.SourceReport{Name: "s3", Files: 1, Bytes: 1000, Failed: 1},
-		downloader.SourceReport{Name: "physionet", Files: 1, Bytes: int64(len(right.Data))})
+	result := r.pull()
+	wantFiles(t, result, store.Complete, store.Files{Total: 2, Fetched: 2})
+	wantSources(t, result, report.SourceReport{Name: "s3", Files: 1, Bytes: 1000, Failed: 1},
+		report.SourceReport{Name: "physionet", Files: 1, Bytes: int64(len(right.Data))})
 	if n := asked(a, "a"); n != 2 {
 		t.Errorf("s3 was asked %d times for what it has wrong, want twice", n)
 	}
@@ -244,16 +245,16 @@ func TestWhoWasWrongIsAskedLast(t *testing.T) {
 	must(t, os.Remove(r.path("b")))
 	r.reopen()
 	a.Reset()
-	report = r.pull()
-	wantFiles(t, report, store.Complete, store.Files{Total: 2, Fetched: 2})
+	result = r.pull()
+	wantFiles(t, result, store.Complete, store.Files{Total: 2, Fetched: 2})
 	if asked(a, "a") != 0 || asked(a, "b") != 1 {
 		t.Errorf("s3 was asked %d times for what it had wrong, and %d for the other file, want none and once", asked(a, "a"), asked(a, "b"))
 	}
 
 	p.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusNotFound, Path: "a"})
 	must(t, os.Remove(r.path("a")))
-	report = r.pull()
-	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Present: 1, Failed: 1})
+	result = r.pull()
+	wantFiles(t, result, store.Incomplete, store.Files{Total: 2, Present: 1, Failed: 1})
 	if asked(a, "a") == 0 {
 		t.Error("s3 was not asked last, but not at all")
 	}
@@ -367,27 +368,27 @@ func TestAPassChoosesItsSources(t *testing.T) {
 	a, p := newAmazon(t, nil, withManifest(all...)...), newSite(t, nil, project(all...))
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{authority, a.source}, authority: &authority})
-	pullFrom := func(include string, sources ...string) (*downloader.Report, error) {
+	pullFrom := func(include string, sources ...string) (*report.Report, error) {
 		selection, err := manifest.NewSelection([]string{include}, nil)
 		must(t, err)
 		return r.syncer.PullFrom(t.Context(), sources, demo, selection, new(progress.Progress))
 	}
 
-	report, err := pullFrom("files/**", "s3", "physionet")
+	result, err := pullFrom("files/**", "s3", "physionet")
 	must(t, err)
-	if len(report.Sources) != 2 || report.Sources[0].Name != "s3" || report.Sources[0].Files != 20 {
-		t.Errorf("sources = %+v, want all 20 files from s3, which comes first", report.Sources)
+	if len(result.Sources) != 2 || result.Sources[0].Name != "s3" || result.Sources[0].Files != 20 {
+		t.Errorf("sources = %+v, want all 20 files from s3, which comes first", result.Sources)
 	}
-	report, err = pullFrom("late", "s3")
+	result, err = pullFrom("late", "s3")
 	must(t, err)
-	wantSources(t, report, downloader.SourceReport{Name: "s3", Files: 1, Bytes: 500})
+	wantSources(t, result, report.SourceReport{Name: "s3", Files: 1, Bytes: 500})
 	if got := p.Counters().Files; got != 0 {
 		t.Errorf("physionet gave %d files, want none", got)
 	}
 	for _, names := range [][]string{{"s4"}, {"s3", "s3"}} {
-		report, err = pullFrom("late", names...)
-		if !errors.Is(err, failure.ErrSources) || report.State != store.Failed || !errors.Is(report.Err, err) {
-			t.Errorf("PullFrom(%v) = %+v, %v, want failed with %v", names, report, err, failure.ErrSources)
+		result, err = pullFrom("late", names...)
+		if !errors.Is(err, failure.ErrSources) || result.State != store.Failed || !errors.Is(result.Err, err) {
+			t.Errorf("PullFrom(%v) = %+v, %v, want failed with %v", names, result, err, failure.ErrSources)
 		}
 	}
 }

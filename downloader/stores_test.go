@@ -16,6 +16,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -188,14 +189,14 @@ func TestAWrongClockAndSignatures(t *testing.T) {
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
 	r = newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
-	report := r.pull()
-	wantFiles(t, report, store.Complete, store.Files{Total: 40, Fetched: 40})
-	access, ok := errors.AsType[*source.AccessError](report.Sources[0].Err)
-	if !ok || access.Cause != source.CauseClock || !strings.Contains(report.Sources[0].Dropped, "clock is 1h35m behind the store's") {
-		t.Errorf("dropped = %q, want by how much the clock is wrong", report.Sources[0].Dropped)
+	result := r.pull()
+	wantFiles(t, result, store.Complete, store.Files{Total: 40, Fetched: 40})
+	access, ok := errors.AsType[*source.AccessError](result.Sources[0].Err)
+	if !ok || access.Cause != source.CauseClock || !strings.Contains(result.Sources[0].Dropped, "clock is 1h35m behind the store's") {
+		t.Errorf("dropped = %q, want by how much the clock is wrong", result.Sources[0].Dropped)
 	}
-	if !slices.ContainsFunc(report.Sources, func(s downloader.SourceReport) bool { return s.Name == "physionet" && s.Files > 0 }) {
-		t.Errorf("sources = %+v, want the rest from PhysioNet", report.Sources)
+	if !slices.ContainsFunc(result.Sources, func(s report.SourceReport) bool { return s.Name == "physionet" && s.Files > 0 }) {
+		t.Errorf("sources = %+v, want the rest from PhysioNet", result.Sources)
 	}
 }
 

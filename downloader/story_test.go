@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -56,7 +56,7 @@ func (s *site) wantGets(t testing.TB, name string, want int) {
 }
 
 // wantFiles compares what a pass did with its files.
-func wantFiles(t testing.TB, r *downloader.Report, state store.State, want store.Files) {
+func wantFiles(t testing.TB, r *report.Report, state store.State, want store.Files) {
 	t.Helper()
 	if r.State != state {
 		t.Errorf("state = %v, want %v (failures %+v, error %v)", r.State, state, r.Failures, r.Err)
@@ -67,7 +67,7 @@ func wantFiles(t testing.TB, r *downloader.Report, state store.State, want store
 }
 
 // reasonOf returns why a path failed, empty if it did not.
-func reasonOf(r *downloader.Report, path string) string {
+func reasonOf(r *report.Report, path string) string {
 	for _, f := range r.Failures {
 		if f.Path == path {
 			return f.Reason
@@ -111,12 +111,12 @@ func (r *rig) quarantined(name string) []byte {
 }
 
 // run is tryPull with a progress to look at, for any version.
-func (r *rig) run(ctx context.Context, ref manifest.Ref, progress *progress.Progress) (*downloader.Report, error) {
+func (r *rig) run(ctx context.Context, ref manifest.Ref, progress *progress.Progress) (*report.Report, error) {
 	return r.syncer.Pull(ctx, ref, manifest.Selection{}, progress)
 }
 
 // interrupt runs a pass and stops it, as Ctrl-C does, once that many bytes came.
-func (r *rig) interrupt(after int64) *downloader.Report {
+func (r *rig) interrupt(after int64) *report.Report {
 	r.t.Helper()
 	ctx, cancel := context.WithCancelCause(r.t.Context())
 	defer cancel(nil)

@@ -15,6 +15,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/manifest"
@@ -83,7 +84,7 @@ func noise(seed byte, n int) []byte {
 }
 
 // pullFrom is a pass over a river, which must end complete.
-func pullFrom(t *testing.T, v *river, connections int) (took time.Duration, report *downloader.Report) {
+func pullFrom(t *testing.T, v *river, connections int) (took time.Duration, report *report.Report) {
 	t.Helper()
 	budget := pace.NewBudgetAt(connections)
 	r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: v, Budget: budget}}, log: io.Discard})

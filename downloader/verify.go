@@ -14,6 +14,7 @@ import (
 
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/internal/durable"
@@ -21,35 +22,11 @@ import (
 	"mimicsync/store"
 )
 
-// Verification is what Verify or Scrub found.
-type Verification struct {
-	Dataset  string `json:"dataset"`
-	Version  string `json:"version"`
-	Total    int64  `json:"total"`            // selected entries of the manifest
-	Verified int64  `json:"verified"`         // read, and right
-	Bytes    int64  `json:"bytes"`            // of those
-	Recent   int64  `json:"recent,omitempty"` // not read, for they were since ScrubOptions.Before
-	Wrong    int64  `json:"wrong"`            // read, and not what the manifest says
-	Missing  int64  `json:"missing"`          // recorded, and gone
-	// Unreadable are those that the disk or the system does not let be read, and
-	// what is no file.
-	Unreadable int64           `json:"unreadable"`
-	Absent     int64           `json:"absent"`   // never fetched
-	Failures   []store.Failure `json:"failures"` // the first of the wrong, the missing and the unreadable
-	// Quarantined are the wrong ones that were moved aside.
-	Quarantined []Quarantined `json:"quarantined,omitempty"`
-	Elapsed     time.Duration `json:"-"` // elapsed_s
-}
-
-// Failed counts what is to be fetched again: the wrong, the missing and the
-// unreadable.
-func (v *Verification) Failed() int64 { return v.Wrong + v.Missing + v.Unreadable }
-
 // Verify re-reads the files of a version and compares them with the manifest in
 // force. It makes no request and moves no file: a wrong or missing one is recorded
 // as lost, so that the next pass fetches it; a right one without a record gets
 // one.
-func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*Verification, error) {
+func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*report.Verification, error) {
 	return s.reread(ctx, ref, selection, ScrubOptions{Keep: true}, progress)
 }
 
@@ -89,7 +66,7 @@ func (s *Syncer) eachLost(v store.Version, visit func(path string) bool) error {
 	}
 }
 
-func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, watched *progress.Progress) (*Verification, error) {
+func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, watched *progress.Progress) (*report.Verification, error) {
 	p, ctx := s.newPass(ctx, s.Sources, ref, selection, watched)
 	defer p.cancel(nil)
 	defer p.copies.close()
@@ -105,7 +82,7 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 		return nil, err
 	}
 	defer syncing.Close()
-	v := &verifier{p: p, options: o, syncing: syncing, flushed: p.start, result: &Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
+	v := &verifier{p: p, options: o, syncing: syncing, flushed: p.start, result: &report.Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
 	err = v.run(ctx)
 	v.result.Elapsed = time.Since(p.start)
 	p.progress.Enter(progress.PhaseEnd)
@@ -125,7 +102,7 @@ type verifier struct {
 	syncing *tree.Session
 
 	mu      sync.Mutex // guards what follows
-	result  *Verification
+	result  *report.Verification
 	flushed time.Time // when the last batch was written
 	batch   store.Batch
 	fresh   []*committed // files of the batch that had no record: who wrote them may not have synced them
@@ -268,7 +245,7 @@ func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 			v.setAside(e, found)
 		}
 	}
-	if len(r.Failures) < maxFailures {
+	if len(r.Failures) < report.MaxFailures {
 		r.Failures = append(r.Failures, failed)
 	}
 }
@@ -318,12 +295,12 @@ func (v *verifier) moveAside(f rotten) {
 	}
 	to, err := v.p.s.Tree.Quarantine(v.p.ref, f.path)
 	switch r := v.result; {
-	case err != nil && len(r.Failures) < maxFailures:
+	case err != nil && len(r.Failures) < report.MaxFailures:
 		r.Failures = append(r.Failures, store.Failure{
 			Path: f.path, Reason: string(failure.ReasonIO), Source: "mirror", Detail: "it is wrong, and cannot be moved aside: " + err.Error(),
 		})
-	case err == nil && len(r.Quarantined) < maxFailures:
-		r.Quarantined = append(r.Quarantined, Quarantined{Path: f.path, To: to})
+	case err == nil && len(r.Quarantined) < report.MaxFailures:
+		r.Quarantined = append(r.Quarantined, report.Quarantined{Path: f.path, To: to})
 	}
 }
 

@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
 var selectAll manifest.Selection
 
-func (r *rig) verify() *downloader.Verification {
+func (r *rig) verify() *report.Verification {
 	r.t.Helper()
 	v, err := r.syncer.Verify(r.t.Context(), demo, selectAll, new(progress.Progress))
 	must(r.t, err)

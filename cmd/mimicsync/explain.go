@@ -16,6 +16,7 @@ import (
 	"mimicsync/daemon/api"
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -296,7 +297,7 @@ func adviseNetwork(err error) (advice, bool) {
 }
 
 // exitCode is the code for a pass that ran to its end.
-func exitCode(r *downloader.Report) int {
+func exitCode(r *report.Report) int {
 	code := exitOK
 	for _, f := range r.Failures {
 		switch failure.Reason(f.Reason) {
@@ -316,7 +317,7 @@ func exitCode(r *downloader.Report) int {
 	return code
 }
 
-func verificationCode(v *downloader.Verification) int {
+func verificationCode(v *report.Verification) int {
 	switch {
 	case v.Wrong > 0:
 		return exitIntegrity

@@ -11,9 +11,9 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -132,8 +132,8 @@ func (o *owner) watchPlan(ctx context.Context, dataset string, watched *progress
 }
 
 // pull has the daemon run a pass, and shows it as if it were one of this process.
-func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*downloader.Report, error) {
-	failed := &downloader.Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed}
+func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*report.Report, error) {
+	failed := &report.Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed}
 	id, err := o.Pull(context.WithoutCancel(ctx), o.request(ref)) // it is answered at once, and must be known to have begun
 	if err != nil {
 		failed.Err = err
@@ -223,7 +223,7 @@ func (o *owner) known(ctx context.Context, args []string) ([]manifest.Ref, error
 }
 
 // planPrune has the daemon say what of the arguments it would remove.
-func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error) {
+func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*report.Pruned, error) {
 	if _, err := o.known(ctx, args); err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*dow
 }
 
 // prune has the daemon remove a version.
-func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error) {
+func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error) {
 	results, err := o.Prune(ctx, api.PruneRequest{Dataset: ref.Dataset, Version: ref.Version})
 	if refused, ok := errors.AsType[*api.Error](err); ok {
 		results = refused.Pruned
@@ -250,8 +250,8 @@ func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned
 }
 
 // verifyAll does for verify what the daemon can.
-func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*downloader.Verification, error) {
-	results := []*downloader.Verification{}
+func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*report.Verification, error) {
+	results := []*report.Verification{}
 	refs, err := o.known(ctx, args)
 	if err != nil {
 		return results, err

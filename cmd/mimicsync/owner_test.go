@@ -20,9 +20,9 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/report"
 )
 
 // owned is a mirror that a daemon of this process owns, with a look-alike that has
@@ -121,7 +121,7 @@ func TestCommandsGoThroughTheDaemon(t *testing.T) {
 	const fetched = "demo 1.0 complete: 4 of 4 files verified: 4 fetched (2.3 MB), in "
 	command(t, 0, "pull demo", fetched)
 	var result struct {
-		Passes []downloader.Report `json:"passes"`
+		Passes []report.Report `json:"passes"`
 	}
 	try(t, json.Unmarshal([]byte(command(t, 0, "pull demo@1.0 --json")), &result))
 	if len(result.Passes) != 1 || result.Passes[0].Files.Present != 4 {

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/daemon/api"
-	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 )
 
@@ -206,11 +206,11 @@ func allRefuse(p api.Plan) bool {
 
 func plannedSize(s api.SourcePlan) string {
 	switch s.Basis {
-	case downloader.BasisListing:
+	case report.BasisListing:
 		return size(*s.Bytes)
-	case downloader.BasisPublished:
+	case report.BasisPublished:
 		return "~" + size(*s.Bytes)
-	case downloader.BasisShare:
+	case report.BasisShare:
 		return "~~" + size(*s.Bytes)
 	}
 	return "unknown"

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -64,9 +65,9 @@ files that were not what a manifest says. They may be somebody's own; status cou
 type pruner interface {
 	// planPrune says what of the arguments would be removed; keep is nil if that is
 	// for the configuration to say.
-	planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error)
+	planPrune(ctx context.Context, args []string, keep *int) ([]*report.Pruned, error)
 	// prune returns what is gone, of one that failed too; nil if nothing is.
-	prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error)
+	prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error)
 	close() error
 }
 
@@ -93,7 +94,7 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 	if _, err := parseRefs(args); err != nil {
 		return err
 	}
-	results := []*downloader.Pruned{}
+	results := []*report.Pruned{}
 	if a.json { // in every case: what is gone is gone
 		defer func() { err = errors.Join(err, a.ui.jsonPart("pruned", results, err)) }()
 	}
@@ -137,7 +138,7 @@ type localPruner struct {
 	a *app
 }
 
-func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) ([]*downloader.Pruned, error) {
+func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) ([]*report.Pruned, error) {
 	if _, err := p.known(args); err != nil {
 		return nil, err
 	}
@@ -149,7 +150,7 @@ func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) (
 	if err != nil {
 		return nil, err
 	}
-	var plans []*downloader.Pruned
+	var plans []*report.Pruned
 	for _, ref := range old {
 		plan, err := p.syncer.PlanPrune(ctx, ref)
 		if err != nil {
@@ -160,7 +161,7 @@ func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) (
 	return plans, nil
 }
 
-func (p *localPruner) prune(ctx context.Context, ref manifest.Ref) (*downloader.Pruned, error) {
+func (p *localPruner) prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error) {
 	ctx, release := p.whileOwned(ctx)
 	defer release()
 	return p.syncer.Prune(ctx, ref)
@@ -220,7 +221,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 }
 
 // confirmPrune shows what would be removed, and asks.
-func (a *app) confirmPrune(ctx context.Context, old []*downloader.Pruned, yes bool) (bool, error) {
+func (a *app) confirmPrune(ctx context.Context, old []*report.Pruned, yes bool) (bool, error) {
 	if len(old) == 0 {
 		a.ui.print("Nothing to remove: the mirror has no version that is older than a complete one, but for those that are kept.\n")
 		return false, nil
@@ -259,7 +260,7 @@ func (u *ui) aside(q tree.Quarantine, mirror string) {
 	}
 }
 
-func (u *ui) prunePlan(p *downloader.Pruned) {
+func (u *ui) prunePlan(p *report.Pruned) {
 	u.print("%s %s: %s (%s); removing them frees at least %s", p.Dataset, p.Version, count(p.Files, "file"), size(p.Bytes), size(p.Freed))
 	if p.Shared > 0 {
 		u.print(", for %s of them have another name, as in a newer version, and free nothing", humanize.Comma(p.Shared))
@@ -267,7 +268,7 @@ func (u *ui) prunePlan(p *downloader.Pruned) {
 	u.print("\n")
 }
 
-func (u *ui) pruned(p *downloader.Pruned) {
+func (u *ui) pruned(p *report.Pruned) {
 	u.print("%s %s: removed %s (%s), which freed %s\n", p.Dataset, p.Version, count(p.Files, "file"), size(p.Bytes), size(p.Freed))
 	if p.LeftFiles == 0 {
 		return

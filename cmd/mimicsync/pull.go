@@ -9,6 +9,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -60,7 +61,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	passes := []*downloader.Report{}
+	passes := []*report.Report{}
 	var failed error // of those that ended early
 	if a.json {      // in every case, for whoever reads it by program
 		defer func() { err = errors.Join(err, a.ui.jsonPart("passes", passes, errors.Join(err, failed))) }()
@@ -103,7 +104,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 // puller returns what runs one pass: over the mirror, or by the daemon that owns
 // it.
 func (a *app) puller(ctx context.Context, selection manifest.Selection) (
-	one func(context.Context, manifest.Ref) (*downloader.Report, error), done func() error, err error,
+	one func(context.Context, manifest.Ref) (*report.Report, error), done func() error, err error,
 ) {
 	o, err := a.findOwner(ctx)
 	if err != nil {
@@ -116,12 +117,12 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(ctx context.Context, ref manifest.Ref) (*downloader.Report, error) {
+	return func(ctx context.Context, ref manifest.Ref) (*report.Report, error) {
 		return a.pullOne(ctx, m, ref, selection)
 	}, m.close, nil
 }
 
-func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*downloader.Report, error) {
+func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selection manifest.Selection) (*report.Report, error) {
 	ctx, release := m.whileOwned(ctx)
 	defer release()
 	progress := new(progress.Progress)
@@ -129,7 +130,7 @@ func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selectio
 	defer stop()
 	ref, err := m.syncer.Resolve(ctx, ref, progress)
 	if err != nil {
-		return &downloader.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
+		return &report.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
 	}
 	a.ui.rename(ref.String())
 	if a.acceptManifest {

@@ -19,8 +19,8 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/source/s3"
@@ -51,7 +51,7 @@ func (u *ui) explain(err error) int {
 }
 
 // explainPass does so for a pass that ended early, and says what is left.
-func (u *ui) explainPass(r *downloader.Report, err error) int {
+func (u *ui) explainPass(r *report.Report, err error) int {
 	var kind, why string
 	var stopped error
 	switch {
@@ -168,7 +168,7 @@ func (u *ui) printPainted(format string, args ...any) {
 const maxShown = 20
 
 // report tells the result of a pass.
-func (u *ui) report(r *downloader.Report) {
+func (u *ui) report(r *report.Report) {
 	if r.State == store.Interrupted || r.State == store.Failed && r.Files.Total == 0 {
 		return // told as an error
 	}
@@ -204,7 +204,7 @@ func (u *ui) report(r *downloader.Report) {
 	u.failures(r.Failures, f.Failed, r.Err)
 }
 
-func (u *ui) quarantined(files []downloader.Quarantined) {
+func (u *ui) quarantined(files []report.Quarantined) {
 	for _, q := range files[:min(len(files), maxShown)] {
 		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", printable(q.Path), printable(q.To))
 	}
@@ -212,7 +212,7 @@ func (u *ui) quarantined(files []downloader.Quarantined) {
 
 // sources tells what came from where, if there are several sources, and what to
 // do about those that a pass went on without.
-func (u *ui) sources(r *downloader.Report) {
+func (u *ui) sources(r *report.Report) {
 	if r.AuthorityErr != nil {
 		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
 		u.print("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
@@ -262,7 +262,7 @@ func (u *ui) failures(failures []store.Failure, total int64, err error) {
 	}
 }
 
-func (u *ui) verification(v *downloader.Verification, repair bool) {
+func (u *ui) verification(v *report.Verification, repair bool) {
 	u.print("%s %s: %s read and right (%s)", v.Dataset, v.Version, count(v.Verified, "file"), size(v.Bytes))
 	for _, p := range []struct {
 		n    int64

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/store"
 )
@@ -23,9 +23,9 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 	failures := []store.Failure{{Path: "a\x1b[2J", Reason: "network", Detail: evil + "\nmimicsync: hint: type this"}}
 	u.explain(&source.AccessError{Source: "s3", Detail: evil})
 	u.note("%s", evil)
-	u.report(&downloader.Report{
+	u.report(&report.Report{
 		State: store.Incomplete, Files: store.Files{Total: 1, Failed: 1}, Failures: failures, AuthorityErr: errors.New(evil),
-		Sources: []downloader.SourceReport{{Name: "s3", Dropped: evil}, {Name: "gcs"}},
+		Sources: []report.SourceReport{{Name: "s3", Dropped: evil}, {Name: "gcs"}},
 	})
 	u.status([]standing{{Last: &daemon.LastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
 	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})

@@ -18,6 +18,7 @@ import (
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -122,7 +123,7 @@ func (a *app) lookAtTree(ctx context.Context) (*mirror, error) {
 }
 
 // verified prints the results for programs; people have seen them.
-func (a *app) verified(results []*downloader.Verification, err error) error {
+func (a *app) verified(results []*report.Verification, err error) error {
 	if left, ok := errors.AsType[*leftError](err); ok {
 		a.leave(left)
 		err = nil
@@ -133,8 +134,8 @@ func (a *app) verified(results []*downloader.Verification, err error) error {
 	return errors.Join(err, a.ui.jsonPart("verified", results, err))
 }
 
-func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bool) ([]*downloader.Verification, error) {
-	results := []*downloader.Verification{}
+func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bool) ([]*report.Verification, error) {
+	results := []*report.Verification{}
 	refs, err := m.known(args)
 	if err != nil {
 		return results, err
@@ -167,7 +168,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 	return results, unread
 }
 
-func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Verification, error) {
+func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*report.Verification, error) {
 	progress := new(progress.Progress)
 	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
 	defer stop()
@@ -176,7 +177,7 @@ func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*down
 
 // repair pulls just what was found wrong or missing, so that a mirror of a part
 // of a dataset stays one.
-func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref) (*downloader.Report, error) {
+func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref) (*report.Report, error) {
 	lost, err := m.syncer.SelectLost(ref)
 	if err != nil {
 		return nil, err
@@ -184,14 +185,14 @@ func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref) (*downloa
 	return a.pullOne(ctx, m, ref, lost)
 }
 
-func (a *app) tellFound(v *downloader.Verification, repair bool) {
+func (a *app) tellFound(v *report.Verification, repair bool) {
 	if !a.json {
 		a.ui.verification(v, repair)
 	}
 }
 
 // tellRepaired tells how fetching again went; err is why it ended early.
-func (a *app) tellRepaired(r *downloader.Report, err error) {
+func (a *app) tellRepaired(r *report.Report, err error) {
 	if !a.json {
 		a.ui.report(r)
 	}

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
+	"mimicsync/downloader/report"
 	"mimicsync/store"
 )
 
@@ -45,7 +45,7 @@ type Error struct {
 	Hint string // what to do next, empty where Text says it
 	// ExitCode is that of the command line for it, 0 where Code says enough.
 	ExitCode int
-	Pruned   []*downloader.Pruned // what Prune had removed by then
+	Pruned   []*report.Pruned // what Prune had removed by then
 }
 
 // Error returns Text.
@@ -124,7 +124,7 @@ func (c *Client) Plan(ctx context.Context, r PullRequest) (p Plan, err error) {
 }
 
 // Prune removes old versions, or says what would go.
-func (c *Client) Prune(ctx context.Context, r PruneRequest) ([]*downloader.Pruned, error) {
+func (c *Client) Prune(ctx context.Context, r PruneRequest) ([]*report.Pruned, error) {
 	var answer Prunes
 	err := c.call(ctx, http.MethodPost, "/prune", r, &answer)
 	return answer.Pruned, err

@@ -7,8 +7,8 @@ import (
 	"net/http"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
 	"mimicsync/internal/plainjson"
 	"mimicsync/manifest"
 )
@@ -23,14 +23,14 @@ type problem struct {
 	// ExitCode is that of Options.Advise, 0 where the status says what it is about.
 	ExitCode int `json:"exit_code,omitempty"`
 	// Pruned is what POST prune had removed by then.
-	Pruned []*downloader.Pruned `json:"pruned,omitempty"`
+	Pruned []*report.Pruned `json:"pruned,omitempty"`
 }
 
 // partError is about a request of which a part is done.
 type partError struct {
 	error
 
-	pruned []*downloader.Pruned
+	pruned []*report.Pruned
 }
 
 func (e *partError) Unwrap() error { return e.error }

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -101,10 +101,10 @@ func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 		"Problem": problem{}, "Status": daemon.Status{}, "Window": daemon.Window{}, "Host": daemon.Host{}, "Wait": progress.Wait{},
 		"DatasetStatus": daemon.DatasetStatus{}, "VersionStatus": daemon.VersionStatus{}, "LastPass": daemon.LastPass{}, "PassStatus": daemon.PassStatus{}, "Pass": Pass{}, "Sample": daemon.Sample{},
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
-		"Report": downloader.Report{}, "SourceReport": downloader.SourceReport{}, "Quarantined": downloader.Quarantined{},
-		"Collision": manifest.Collision{}, "Verification": downloader.Verification{},
+		"Report": report.Report{}, "SourceReport": report.SourceReport{}, "Quarantined": report.Quarantined{},
+		"Collision": manifest.Collision{}, "Verification": report.Verification{},
 		"Plan": Plan{Sources: []SourcePlan{}}, "SourcePlan": SourcePlan{}, "Refusal": Refusal{}, "Rate": Rate{},
-		"PruneRequest": PruneRequest{}, "Prunes": Prunes{}, "Pruned": downloader.Pruned{},
+		"PruneRequest": PruneRequest{}, "Prunes": Prunes{}, "Pruned": report.Pruned{},
 		"PullRequest": PullRequest{}, "VerifyRequest": VerifyRequest{}, "DatasetRequest": DatasetRequest{},
 		"BWLimitRequest": BWLimitRequest{}, "Accepted": Accepted{}, "Reloaded": Reloaded{}, "History": History{}, "Throughput": Throughput{},
 	}

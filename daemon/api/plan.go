@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 )
 
@@ -31,14 +31,14 @@ type Plan struct {
 // SourcePlan is what fetching all from one source would take. What is unknown is
 // null.
 type SourcePlan struct {
-	Name    string           `json:"name"`
-	Files   int64            `json:"files"`
-	Lacks   int64            `json:"files_lacking"` // to fetch, and not in its listing
-	Bytes   *int64           `json:"bytes"`
-	Basis   downloader.Basis `json:"bytes_from"` // listing, published, share or unknown
-	Cost    *cost.Money      `json:"cost_usd"`
-	Seconds *float64         `json:"seconds"`
-	Rate    *Rate            `json:"rate"` // that was seen last, of files like these if there was one
+	Name    string       `json:"name"`
+	Files   int64        `json:"files"`
+	Lacks   int64        `json:"files_lacking"` // to fetch, and not in its listing
+	Bytes   *int64       `json:"bytes"`
+	Basis   report.Basis `json:"bytes_from"` // listing, published, share or unknown
+	Cost    *cost.Money  `json:"cost_usd"`
+	Seconds *float64     `json:"seconds"`
+	Rate    *Rate        `json:"rate"` // that was seen last, of files like these if there was one
 	// Refused is why the source gives nothing; null if it gives. Trouble is why its
 	// listing is not known, left out if there was none.
 	Refused *Refusal `json:"refused"`
@@ -60,14 +60,14 @@ type Rate struct {
 }
 
 // NewPlan is the JSON form of a plan. advise says what to do about a refusal.
-func NewPlan(p *downloader.Plan, advise func(error) (exitCode int, hint string)) Plan {
+func NewPlan(p *report.Plan, advise func(error) (exitCode int, hint string)) Plan {
 	out := Plan{
 		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
 		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, Free: p.Free.Bytes,
 	}
 	bytes, known := p.FetchBytes(), p.PublishedBytes > 0
 	for _, s := range p.Sources {
-		if s.Basis == downloader.BasisListing && s.Lacks == 0 {
+		if s.Basis == report.BasisListing && s.Lacks == 0 {
 			bytes, known = s.Bytes, true
 		}
 		out.Sources = append(out.Sources, newSourcePlan(s, advise))
@@ -81,7 +81,7 @@ func NewPlan(p *downloader.Plan, advise func(error) (exitCode int, hint string))
 	return out
 }
 
-func newSourcePlan(s downloader.SourcePlan, advise func(error) (exitCode int, hint string)) SourcePlan {
+func newSourcePlan(s report.SourcePlan, advise func(error) (exitCode int, hint string)) SourcePlan {
 	out := SourcePlan{Name: s.Name, Files: s.Files, Lacks: s.Lacks, Basis: s.Basis}
 	if s.Refused != nil {
 		_, cure := advise(s.Refused)
@@ -128,7 +128,7 @@ type PruneRequest struct {
 
 // Prunes is the answer to POST prune.
 type Prunes struct {
-	Pruned []*downloader.Pruned `json:"pruned"`
+	Pruned []*report.Pruned `json:"pruned"`
 }
 
 func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
@@ -154,7 +154,7 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	if body.DryRun {
 		do = s.daemon.PlanPrune
 	}
-	answer := Prunes{Pruned: []*downloader.Pruned{}}
+	answer := Prunes{Pruned: []*report.Pruned{}}
 	for _, ref := range old {
 		result, err := do(r.Context(), ref)
 		if err != nil && body.DryRun {

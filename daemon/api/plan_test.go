@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"mimicsync/daemon"
-	"mimicsync/downloader"
 	"mimicsync/downloader/lookalike"
+	"mimicsync/downloader/report"
 )
 
 // A person asks what a pull would do, pulls, and has the former version removed.
@@ -77,7 +77,7 @@ func TestRefusedPlansAndPrunes(t *testing.T) {
 
 // What was removed before the second version failed is gone, and said.
 func TestAPruneThatFailsOnTheWay(t *testing.T) {
-	gone := []*downloader.Pruned{{Dataset: "demo", Version: "1.0", Files: 3}}
+	gone := []*report.Pruned{{Dataset: "demo", Version: "1.0", Files: 3}}
 	s := Server{o: Options{Advise: func(error) (int, string) { return 1, "" }}}
 	for err, code := range map[error]int{errors.New("read-only"): http.StatusInternalServerError, daemon.ErrBusy: http.StatusLocked, daemon.ErrErrand: http.StatusLocked} {
 		got, p := s.answer(&partError{err, gone})

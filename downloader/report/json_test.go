@@ -1,4 +1,4 @@
-package downloader_test
+package report_test
 
 import (
 	"encoding/json"
@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/progress"
+	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
@@ -23,22 +23,22 @@ var sameWords = cmp.Comparer(func(a, b error) bool {
 // A client of the daemon shows a result as the process that made it would.
 func TestResultsRoundTripThroughJSON(t *testing.T) {
 	failures := []store.Failure{{Path: "a", Reason: "checksum", Source: "s3", Detail: "wrong"}}
-	aside := []downloader.Quarantined{{Path: "b", To: ".mimicsync/quarantine/demo/1.0/b"}}
-	report := downloader.Report{
+	aside := []report.Quarantined{{Path: "b", To: ".mimicsync/quarantine/demo/1.0/b"}}
+	result := report.Report{
 		Dataset: "demo", Version: "1.0", State: store.Incomplete,
 		Files:        store.Files{Total: 6, Present: 1, Adopted: 1, Linked: 1, Fetched: 1, Failed: 1},
 		Bytes:        store.Bytes{Fetched: 1, Present: 2, Adopted: 3, Linked: 4, Discarded: 5},
 		Failures:     failures,
 		ManifestFrom: "s3",
-		Sources:      []downloader.SourceReport{{Name: "s3", Files: 1, Bytes: 1, Cost: 120_400, Failed: 1, Dropped: "no", Err: errors.New("no")}},
+		Sources:      []report.SourceReport{{Name: "s3", Files: 1, Bytes: 1, Cost: 120_400, Failed: 1, Dropped: "no", Err: errors.New("no")}},
 		Quarantined:  aside,
 		Collisions:   []manifest.Collision{{Path: "A", With: "a"}},
 		Elapsed:      1930 * time.Millisecond, Left: 2, LeftBytes: 99,
 		AuthorityErr: errors.New("not heard"), Err: errors.New("the limit is reached"),
 	}
-	roundTrip(t, report, `"elapsed_s":1.93`, `"error":"the limit is reached"`, `"state":"incomplete"`, `"cost_usd":0.1204`, `"left":2`)
-	roundTrip(t, downloader.Report{State: store.Complete, Failures: []store.Failure{}}, `"failures":[]`)
-	roundTrip(t, downloader.Verification{
+	roundTrip(t, result, `"elapsed_s":1.93`, `"error":"the limit is reached"`, `"state":"incomplete"`, `"cost_usd":0.1204`, `"left":2`)
+	roundTrip(t, report.Report{State: store.Complete, Failures: []store.Failure{}}, `"failures":[]`)
+	roundTrip(t, report.Verification{
 		Dataset: "demo", Version: "1.0", Total: 9, Verified: 2, Bytes: 3, Recent: 4, Wrong: 1, Missing: 1, Absent: 1,
 		Failures: failures, Quarantined: aside, Elapsed: 61 * time.Second,
 	}, `"elapsed_s":61`)

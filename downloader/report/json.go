@@ -1,4 +1,4 @@
-package downloader
+package report
 
 import (
 	"encoding/json"
@@ -88,7 +88,7 @@ func words(err error) string {
 	if err == nil {
 		return ""
 	}
-	return clipped(err.Error(), 4*maxWords)
+	return Clip(err.Error(), 4*MaxDetail)
 }
 
 func spoken(words string) error {

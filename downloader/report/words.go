@@ -1,0 +1,33 @@
+package report
+
+import (
+	"strings"
+
+	"mimicsync/store"
+)
+
+const (
+	// MaxDetail bounds what is kept and told of one failure, in bytes: a part of it may
+	// be a server's.
+	MaxDetail = 1 << 10
+)
+
+// Clip is the beginning of a text that is too long.
+func Clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " ..."
+}
+
+// First are the first failures of a pass: as many as a person reads.
+func First(all []store.Failure) []store.Failure {
+	const most, mostBytes = 20, 16 << 10
+	bytes := 0
+	for i, f := range all[:min(len(all), most)] {
+		if bytes += len(f.Path) + len(f.Detail); bytes > mostBytes {
+			return all[:max(i, 1)]
+		}
+	}
+	return all[:min(len(all), most)]
+}
