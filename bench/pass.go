@@ -14,6 +14,7 @@ import (
 	"runtime/pprof"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/report"
@@ -70,7 +71,7 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{source}, Authority: &authority})
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []host.Source{source}, Authority: &authority})
 	if err != nil {
 		return err
 	}
@@ -84,10 +85,10 @@ func libraryPass(ctx context.Context, args []string) (err error) {
 }
 
 // passSources opens the source of the files and the authority, as the command does.
-func passSources(ctx context.Context, from string, connections int) (source, authority downloader.Budgeted, err error) {
+func passSources(ctx context.Context, from string, connections int) (source, authority host.Source, err error) {
 	url := os.Getenv("MIMICSYNC_PHYSIONET_URL")
 	site, err := physionet.New(physionet.Options{URL: url, Find: physionet.Accounts{URL: url}.Find, Version: "bench", Connections: connections})
-	authority = downloader.Budgeted{Source: site, Budget: pace.NewBudgetAt(connections)}
+	authority = host.Source{Source: site, Budget: pace.NewBudgetAt(connections)}
 	if err != nil || from == physionet.Name {
 		return authority, authority, err
 	}

@@ -8,6 +8,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -104,8 +105,8 @@ type cloud struct{ *library }
 
 func (cloud) Name() string { return "cloud" }
 
-func (c cloud) budgeted() downloader.Budgeted {
-	return downloader.Budgeted{Source: c, Budget: pace.NewBudget(1), Price: func(manifest.Ref) cost.Price {
+func (c cloud) budgeted() host.Source {
+	return host.Source{Source: c, Budget: pace.NewBudget(1), Price: func(manifest.Ref) cost.Price {
 		return cost.Price{PerGB: 1000e6}
 	}}
 }
@@ -123,7 +124,7 @@ func paid(t *testing.T, sources []string, story func(t *testing.T, r *rig, c clo
 	c.publish(ref(t, "demo@1.0"), large())
 	limited(t, settings, func(r *rig, o *downloader.Options) {
 		cents := cost.Money(100_000)
-		o.Sources = append([]downloader.Budgeted{c.budgeted()}, o.Sources...)
+		o.Sources = append([]host.Source{c.budgeted()}, o.Sources...)
 		o.Authority = &o.Sources[1]
 		o.MaxCost, o.LimitEachPass = &cents, true
 	}, func(t *testing.T, r *rig) { story(t, r, c) })

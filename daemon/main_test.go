@@ -16,6 +16,7 @@ import (
 	"mimicsync/daemon"
 	"mimicsync/daemon/notify"
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
@@ -98,7 +99,7 @@ func (r *rig) open() {
 	r.tree, err = tree.Open(r.dir, tree.Options{Durability: tree.NoDurability})
 	must(r.t, err)
 	o := downloader.Options{
-		Tree: r.tree, Store: r.store, Sources: []downloader.Budgeted{{Source: r.library, Budget: pace.NewBudget(4)}},
+		Tree: r.tree, Store: r.store, Sources: []host.Source{{Source: r.library, Budget: pace.NewBudget(4)}},
 	}
 	if r.adjust != nil {
 		r.adjust(&o)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
@@ -22,7 +22,7 @@ func TestAVersionThatASourceLacksShowsSoon(t *testing.T) {
 	a.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusNotFound, Reason: "NoSuchKey", Duration: 300 * time.Millisecond, Path: manifest.Name}) // that takes its time
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 80, Fetched: 80})
 	if got := report.Sources[0]; !strings.Contains(got.Dropped, "has nothing of demo@1.0") || got.Files != 0 {
@@ -41,7 +41,7 @@ func TestASourceThatLacksSomeFilesStays(t *testing.T) {
 	a.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusNotFound, Reason: "NoSuchKey", Path: "*.csv", Times: 12})
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 60, Fetched: 60})
 	if got := report.Sources[0]; got.Dropped != "" || got.Files != 48 || got.Failed != 12 {

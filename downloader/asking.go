@@ -16,7 +16,7 @@ import (
 // connection. The caller may find the host in trouble: then it is the one that
 // asks, by its request, and reports how that ended by Budget.health.asked.
 func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
-	h := c.health
+	h := c.Health
 	for {
 		if helper && !h.IsWell() {
 			return false, errResting
@@ -54,7 +54,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			t.p.progress.Met(c.Name(), "")
 			return false, nil
 		}
-		t.p.s.release(c.Budgeted, err)
+		t.p.s.release(c.Source, err)
 		if _, wrong := errors.AsType[*failure.MismatchError](err); wrong || errors.Is(err, source.ErrNotExist) { // what came before may be of another edition by now
 			t.p.doubtManifest(ctx, false)
 		}
@@ -68,7 +68,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 // off here, which says nothing of the host. asks means that it was to find out
 // whether the host is well, and has not.
 func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, asks bool) {
-	h := c.health
+	h := c.Health
 	switch {
 	case broken && asks:
 		h.Asked(failure.ErrVoid)
@@ -78,24 +78,12 @@ func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, 
 	case asks:
 		h.Asked(err)
 	default:
-		h.Answered(c.Name(), t.p.ref, err, c.tolerance(err), begun)
+		h.Answered(c.Name(), t.p.ref, err, c.Tolerance(err), begun)
 	}
 }
 
 // errResting sends a helper away from a host in trouble.
 var errResting = errors.New("the host is in trouble")
-
-// tolerance is how many refusals in a row are no more than what the budget sees to:
-// each connection may hear one.
-func (b Budgeted) tolerance(err error) int {
-	switch retry.AnswerOf(err) {
-	case pace.Busy, pace.TooFast, pace.Closed:
-	default:
-		return 0
-	}
-	used, _, _ := b.Budget.Connections()
-	return used + pace.RepeatedBusy
-}
 
 // isToTell reports whether it is the digest of the entry that tells if the host is
 // well. That of a big one would take too long.
@@ -103,13 +91,13 @@ func (t *transfer) isToTell(c *candidate) bool {
 	t.mu.Lock()
 	size := t.meta.Size
 	t.mu.Unlock()
-	return size <= retry.WholeReference && c.health.DoubtsDigests()
+	return size <= retry.WholeReference && c.Health.DoubtsDigests()
 }
 
 // answerAsked says what the digest tells of the host, if it was to tell.
 func (t *transfer) answerAsked(err error) {
 	if t.asks {
 		t.asks = false
-		t.source().health.Asked(err)
+		t.source().Health.Asked(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -15,7 +16,7 @@ import (
 // askForWhatCame asks a source for an entry that it gave before, or that the mirror
 // has from it, and for another one if that is gone. known is false if there is none.
 func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
-	h := c.health
+	h := c.Health
 	for {
 		came, ok := h.Touchstone(c.Name(), p.ref)
 		if !ok {
@@ -28,8 +29,8 @@ func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, er
 }
 
 func (p *pass) askFor(ctx context.Context, c *candidate, came retry.Reference) error {
-	ctx, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
+	ctx, dog := host.Watch(ctx, p.s.IdleTimeout)
+	defer dog.End()
 	request := source.Request{Ref: came.Ref, Path: came.Entry.Path}
 	if came.Size > retry.WholeReference {
 		request.Length = 1
@@ -40,7 +41,7 @@ func (p *pass) askFor(ctx context.Context, c *candidate, came retry.Reference) e
 		return err
 	}
 	defer func() { _ = object.Body.Close() }() // judged by its digest
-	dog.heard()
+	dog.Heard()
 	if came.Size > retry.WholeReference {
 		_, err = io.ReadFull(object.Body, make([]byte, 1))
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -38,7 +39,7 @@ func benchSyncer(b *testing.B, source source.Source) (*downloader.Syncer, func()
 	must(b, err)
 	tree, err := tree.Open(dir, tree.Options{})
 	must(b, err)
-	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(16)}}})
+	syncer, err := downloader.New(downloader.Options{Tree: tree, Store: state, Sources: []host.Source{{Source: source, Budget: pace.NewBudget(16)}}})
 	must(b, err)
 	return syncer, func() {
 		must(b, tree.Close())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/segment"
 	"mimicsync/downloader/source"
@@ -45,17 +46,17 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if !helper {
 		t.begun = begun
 	}
-	watched, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
+	watched, dog := host.Watch(ctx, p.s.IdleTimeout)
+	defer dog.End()
 	told := false
 	if asks {
-		dog.first = func() {
+		dog.First = func() {
 			if told = !t.isToTell(c); told {
-				c.health.Asked(nil)
+				c.Health.Asked(nil)
 			}
 		}
 	}
-	g := t.segs.Take(helper, dog.cancel)
+	g := t.segs.Take(helper, dog.Cancel)
 	if g != nil && t.source() != c { // from here on the owner waits for g before it turns
 		t.segs.Release(g)
 		g = nil
@@ -63,19 +64,19 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	if g == nil { // others were faster
 		c.Budget.Release(pace.NoAnswer, 0)
 		if asks {
-			c.health.Asked(failure.ErrVoid)
+			c.Health.Asked(failure.ErrVoid)
 		}
 		return nil
 	}
-	dog.source = p.progress.Request(c.Name())
-	runs := p.crowd.begin(t, g, c, dog.cancel)
+	dog.Source = p.progress.Request(c.Name())
+	runs := p.crowd.begin(t, g, c, dog.Cancel)
 	err = t.exchangeAs(watched, c, dog, g, buf, helper)
 	p.crowd.end(runs, err)
-	p.progress.Ended(dog.source)
+	p.progress.Ended(dog.Source)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.Release(g)
 	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)
-	p.s.release(c.Budgeted, err)
+	p.s.release(c.Source, err)
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())
 		return nil // what it has brought is here, and the rest is for whoever takes it next
@@ -85,7 +86,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 
 // exchangeAs asks for a segment in the way that fits to what else is here, and to who
 // asks.
-func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *watchdog, g *segment.Segment, buf []byte, helper bool) (err error) {
+func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *host.Watchdog, g *segment.Segment, buf []byte, helper bool) (err error) {
 	switch whole := t.wantsWhole(); {
 	case whole && helper:
 		return errResting
@@ -137,7 +138,7 @@ func (t *transfer) foreign(c *candidate) bool {
 // nothing, while nobody else is at work on it. The answer may also be the whole
 // of another object. Of what another source gave, the start stays if the answer
 // fits to its last bytes.
-func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g *segment.Segment, buf []byte) error {
+func (t *transfer) exchange(ctx context.Context, c *candidate, dog *host.Watchdog, g *segment.Segment, buf []byte) error {
 	foreign := t.foreign(c)
 	t.mu.Lock()
 	from, validator := g.At, t.meta.Validator
@@ -168,7 +169,7 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 		return err
 	}
 	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
-	dog.heard()
+	dog.Heard()
 	if foreign {
 		if err := t.forsake(); err != nil {
 			return err
@@ -189,7 +190,7 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *watchdog, g 
 
 // exchangePart asks for a segment of an object whose other bytes are here or on
 // their way: it must be of the same object.
-func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog, g *segment.Segment, buf []byte) error {
+func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *host.Watchdog, g *segment.Segment, buf []byte) error {
 	if err := t.p.divide(t); err != nil {
 		return err
 	}
@@ -206,7 +207,7 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *watchdog
 		return err
 	}
 	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
-	dog.heard()
+	dog.Heard()
 	switch {
 	case object.Validator != validator || object.Size != size:
 		return t.revoke(source.ErrChanged.Error())
@@ -286,7 +287,7 @@ func (p *pass) tooLarge(size, need int64, room durable.Space) error {
 // copy writes a body to the partial until its segment is complete. The body
 // reaches up to the byte reach, -1 when unknown; where what comes next is nobody
 // else's, the segment grows.
-func (t *transfer) copy(object *source.Object, g *segment.Segment, dog *watchdog, buf []byte, reach int64) error {
+func (t *transfer) copy(object *source.Object, g *segment.Segment, dog *host.Watchdog, buf []byte, reach int64) error {
 	filled, flushed := 0, time.Now()
 	for {
 		room := t.segs.Limit(g, len(buf))
@@ -304,7 +305,7 @@ func (t *transfer) copy(object *source.Object, g *segment.Segment, dog *watchdog
 			}
 		}
 		if n > 0 {
-			dog.brought(n)
+			dog.Brought(n)
 		}
 		if now := time.Now(); filled == room || err != nil || now.Sub(flushed) > flushAfter {
 			if werr := t.write(g, buf[:filled]); werr != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/report"
@@ -31,13 +31,13 @@ import (
 type amazon struct {
 	*lookalike.S3
 
-	source downloader.Budgeted
+	source host.Source
 }
 
 type google struct {
 	*lookalike.GCS
 
-	source downloader.Budgeted
+	source host.Source
 }
 
 // serve runs a look-alike over TLS.
@@ -74,7 +74,7 @@ func newAmazon(t testing.TB, setup func(*lookalike.S3), files ...lookalike.Gener
 		Locations: map[manifest.Ref]s3.Location{demo: {URL: "s3://demo-copy/", Anonymous: true}},
 	})
 	must(t, err)
-	a.source = downloader.Budgeted{Source: source, Budget: pace.NewBudget(4)}
+	a.source = host.Source{Source: source, Budget: pace.NewBudget(4)}
 	return a
 }
 
@@ -86,7 +86,7 @@ func newGoogle(t testing.TB, o gcs.Options, b lookalike.Bucket, files ...lookali
 	o.Endpoint, o.Connections, o.Version = serve(t, g.GCS), 4, "test"
 	source, err := gcs.New(o)
 	must(t, err)
-	g.source = downloader.Budgeted{Source: source, Budget: pace.NewBudget(4)}
+	g.source = host.Source{Source: source, Budget: pace.NewBudget(4)}
 	return g
 }
 

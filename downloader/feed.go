@@ -21,7 +21,7 @@ func (p *pass) feedFetches(ctx context.Context, to chan<- manifest.Entry) error 
 			if !p.s.hasPartial(e.Digest) {
 				return nil
 			}
-			rest.unset(i)
+			rest.Unset(i)
 			return p.offer(ctx, to, e)
 		}); err != nil {
 			return err
@@ -42,7 +42,7 @@ func (p *pass) offer(ctx context.Context, to chan<- manifest.Entry, e manifest.E
 }
 
 // feed streams the entries of a set to a channel.
-func (p *pass) feed(ctx context.Context, set bitmap, to chan<- manifest.Entry) error {
+func (p *pass) feed(ctx context.Context, set manifest.Marks, to chan<- manifest.Entry) error {
 	return p.each(set, func(_ int64, e manifest.Entry) error { return hand(ctx, to, e) })
 }
 
@@ -56,7 +56,7 @@ func hand(ctx context.Context, to chan<- manifest.Entry, e manifest.Entry) error
 }
 
 // each reads the entries of a set from the manifest, with their indexes.
-func (p *pass) each(set bitmap, visit func(int64, manifest.Entry) error) error {
+func (p *pass) each(set manifest.Marks, visit func(int64, manifest.Entry) error) error {
 	f, err := p.openManifest()
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (p *pass) each(set bitmap, visit func(int64, manifest.Entry) error) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", failure.ErrManifest, err)
 		}
-		if !set.has(i) {
+		if !set.Has(i) {
 			continue
 		}
 		if err := visit(i, e); err != nil {

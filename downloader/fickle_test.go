@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
@@ -148,21 +148,21 @@ func sumsOf(objects map[string][]byte) []byte {
 }
 
 // budgeted are sources with connections of their own.
-func budgeted(connections int, sources ...source.Source) (all []downloader.Budgeted) {
+func budgeted(connections int, sources ...source.Source) (all []host.Source) {
 	for _, s := range sources {
-		all = append(all, downloader.Budgeted{Source: s, Budget: pace.NewBudget(connections)})
+		all = append(all, host.Source{Source: s, Budget: pace.NewBudget(connections)})
 	}
 	return all
 }
 
 // inFakeTime runs a story about a mirror of sources in memory in synctest's time.
-func inFakeTime(t *testing.T, sources []downloader.Budgeted, story func(t *testing.T, r *rig)) {
+func inFakeTime(t *testing.T, sources []host.Source, story func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctestRig(t, sources, nil, story)
 }
 
 // synctestRig is inFakeTime with an authority that is not the first source.
-func synctestRig(t *testing.T, sources []downloader.Budgeted, authority *downloader.Budgeted, story func(t *testing.T, r *rig)) {
+func synctestRig(t *testing.T, sources []host.Source, authority *host.Source, story func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		story(t, newRig(t, rigOptions{

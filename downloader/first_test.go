@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
@@ -210,7 +210,7 @@ func TestALoneCopyIsAskedAgain(t *testing.T) {
 	a, p := newAmazon(t, nil, withManifest(files...)...), newSite(t, nil, project(files...))
 	a.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusNotFound, Reason: "NoSuchKey", Times: 1})
 	authority := p.source(t, physionet.Credentials{}, 2)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source}, authority: &authority})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 6, Fetched: 6})
 }
 

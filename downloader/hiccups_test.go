@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/manifest"
@@ -117,7 +117,7 @@ func TestHiccupsOfPhysioNetCostNoFile(t *testing.T) {
 		lookalike.Fault{Kind: lookalike.Status, Code: http.StatusServiceUnavailable, RetryAfter: "1"},
 	)
 	var log bytes.Buffer
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{s.source(t, login, 8)}, log: &log, patience: patience})
+	r := newRig(t, rigOptions{sources: []host.Source{s.source(t, login, 8)}, log: &log, patience: patience})
 	r.wantUnharmed(&log)
 	wantAllStruck(t, struck())
 }
@@ -135,7 +135,7 @@ func TestHiccupsOfAmazonCostNoFile(t *testing.T) {
 		lookalike.Fault{Kind: lookalike.Reset, After: 10},
 	)
 	var log bytes.Buffer
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, log: &log, patience: patience})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source}, log: &log, patience: patience})
 	r.wantUnharmed(&log)
 	wantAllStruck(t, struck())
 }
@@ -156,7 +156,7 @@ func TestHiccupsOfGoogleCostNoFile(t *testing.T) {
 		lookalike.Fault{Kind: lookalike.Corrupt, After: 140},
 	)
 	var log bytes.Buffer
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{g.source}, log: &log, patience: patience})
+	r := newRig(t, rigOptions{sources: []host.Source{g.source}, log: &log, patience: patience})
 	r.wantUnharmed(&log)
 	wantAllStruck(t, struck())
 }

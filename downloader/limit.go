@@ -37,7 +37,7 @@ func (p *pass) open(ctx context.Context, from *candidate, r source.Request, unan
 	if err := p.afford(from, 0, 1); err != nil {
 		return nil, err
 	}
-	object, err := from.open(ctx, r, int(unanswered))
+	object, err := from.OpenAgain(ctx, r, int(unanswered))
 	if err == nil && (p.s.MaxTransfer > 0 || !from.price.IsFree()) {
 		object.Body = &countedBody{object.Body, p, from}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -28,7 +29,7 @@ func looker(t *testing.T, dir string, s *site) *downloader.Syncer {
 		must(t, state.Close())
 	})
 	sy, err := downloader.New(downloader.Options{
-		Tree: tree, Store: state, Sources: []downloader.Budgeted{s.source(t, rigOptions{}.user, 4)}, Logger: slog.New(slog.DiscardHandler),
+		Tree: tree, Store: state, Sources: []host.Source{s.source(t, rigOptions{}.user, 4)}, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
 	return sy

@@ -15,6 +15,7 @@ import (
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
@@ -51,11 +52,11 @@ func newSite(t testing.TB, setup func(*lookalike.Server), projects ...lookalike.
 }
 
 // source is the site as a source of a pass.
-func (s *site) source(t testing.TB, user physionet.Credentials, connections int) downloader.Budgeted {
+func (s *site) source(t testing.TB, user physionet.Credentials, connections int) host.Source {
 	t.Helper()
 	source, err := physionet.New(physionet.Options{URL: s.url, Credentials: user, Version: "test", Connections: connections})
 	must(t, err)
-	return downloader.Budgeted{Source: source, Budget: pace.NewBudget(connections)}
+	return host.Source{Source: source, Budget: pace.NewBudget(connections)}
 }
 
 // rig is one mirror with everything to run passes over it.
@@ -72,8 +73,8 @@ type rig struct {
 
 type rigOptions struct {
 	site        *site
-	sources     []downloader.Budgeted // the site if nil
-	authority   *downloader.Budgeted
+	sources     []host.Source // the site if nil
+	authority   *host.Source
 	log         io.Writer // the test's if nil
 	user        physionet.Credentials
 	connections int
@@ -115,7 +116,7 @@ func (r *rig) open() {
 	must(r.t, err)
 	sources := r.options.sources
 	if sources == nil {
-		sources = []downloader.Budgeted{r.options.site.source(r.t, r.options.user, r.options.connections)}
+		sources = []host.Source{r.options.site.source(r.t, r.options.user, r.options.connections)}
 	}
 	if r.options.log == nil {
 		r.options.log = testWriter{r.t}

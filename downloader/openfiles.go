@@ -3,7 +3,6 @@ package downloader
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"mimicsync/downloader/failure"
@@ -25,16 +24,16 @@ const (
 // those that wait keep the files from those that could end.
 func (p *pass) withFiles(ctx context.Context, worker bool, do func() error) error {
 	for start := time.Now(); ; {
-		if worker && !p.room.enter(ctx) {
+		if worker && !p.room.Enter(ctx) {
 			return context.Cause(ctx)
 		}
 		err := do()
 		lacks := failure.IsOutOfFiles(err)
 		if lacks {
-			p.room.shrink(time.Now())
+			p.room.Shrink(time.Now())
 		}
 		if worker {
-			p.room.leave(!lacks)
+			p.room.Leave(!lacks)
 		}
 		if !lacks || time.Since(start) > filesLimit {
 			return err
@@ -56,64 +55,4 @@ func (p *pass) sayScarce(ctx context.Context, err error) {
 	for _, c := range p.sources {
 		c.Budget.OutOfFiles()
 	}
-}
-
-// room is for workers of a pass that have a partial open, any number while there
-// are files enough. Safe for concurrent use.
-type room struct {
-	mu      sync.Mutex
-	inside  int
-	allowed int           // 0: any number
-	done    int           // since allowed was set
-	shrunk  time.Time     // last
-	changed chan struct{} // closed when there may be room for another one, nil while nobody waits
-}
-
-// enter waits for room. It fails when ctx ends before.
-func (r *room) enter(ctx context.Context) bool {
-	for {
-		r.mu.Lock()
-		if r.allowed == 0 || r.inside < r.allowed {
-			r.inside++
-			r.mu.Unlock()
-			return true
-		}
-		if r.changed == nil {
-			r.changed = make(chan struct{})
-		}
-		changed := r.changed
-		r.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// leave ends enter. After some time without trouble there is room for one more.
-func (r *room) leave(well bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inside--
-	const times = 16
-	if r.done++; well && r.allowed > 0 && r.done >= times*r.allowed {
-		r.allowed, r.done = r.allowed+1, 0
-	}
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
-}
-
-// shrink has room for half of those that are inside. Trouble comes in bursts: one
-// counts.
-func (r *room) shrink(now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.shrunk) < 2*filesWait {
-		return
-	}
-	r.shrunk, r.done = now, 0
-	r.allowed = max(r.inside/2, 1)
 }

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/store"
@@ -58,7 +58,7 @@ func TestAPassGoesOnWithFewOpenFiles(t *testing.T) {
 	few.Cur = uint64(len(open) + 40) // with those of the store and the tree
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &few))
 	defer func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)) }()
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: budget}}, log: io.Discard})
+	r := newRig(t, rigOptions{sources: []host.Source{{Source: source, Budget: budget}}, log: io.Discard})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 200, Fetched: 200})
 	if _, limit, _ := budget.Connections(); limit >= 60 {
 		t.Errorf("the limit is %d still, want fewer", limit)

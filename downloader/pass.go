@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/retry"
@@ -38,8 +40,8 @@ type pass struct {
 
 	sources     []*candidate // in order of preference
 	plan        report.Plan
-	fetches     bitmap // entries to obtain, by index
-	examines    bitmap // entries to examine
+	fetches     manifest.Marks // entries to obtain, by index
+	examines    manifest.Marks // entries to examine
 	checkpoints *checkpoints
 	committer   *committer
 	copies      *copies
@@ -50,7 +52,7 @@ type pass struct {
 	doubts      doubts         // about the manifest
 	earlier     *report.Report // of the passes that this one took over from, nil if there is none
 	cancel      context.CancelCauseFunc
-	room        room
+	room        pace.Room
 	scarce      atomic.Int64 // when it was last said that too few files can be open, in Unix seconds
 }
 
@@ -82,7 +84,7 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	return report, err
 }
 
-func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*pass, context.Context) {
+func (s *Syncer) newPass(ctx context.Context, sources []host.Source, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*pass, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pass{
 		s: s, ref: ref, selection: selection, progress: progress, start: time.Now(), sources: newCandidates(sources, ref),
@@ -92,7 +94,7 @@ func (s *Syncer) newPass(ctx context.Context, sources []Budgeted, ref manifest.R
 		p.spent = new(spending)
 	}
 	p.copies = &copies{p: p}
-	progress.Asks(s.authority(), hosts(sources))
+	progress.Asks(s.authority(), host.Hosts(sources))
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
 	return p, ctx
 }
@@ -117,7 +119,7 @@ func (p *pass) prepare(ctx context.Context) error {
 func (p *pass) compare(ctx context.Context) error {
 	p.progress.Enter(progress.PhaseSurvey)
 	n := p.version.Manifest.Entries
-	p.fetches, p.examines = newBitmap(n), newBitmap(n)
+	p.fetches, p.examines = manifest.NewMarks(n), manifest.NewMarks(n)
 	p.plan = report.Plan{Ref: p.ref, PublishedBytes: p.published}
 	r := &p.tally.report
 	for _, c := range p.version.Manifest.Conflicts {
@@ -135,10 +137,10 @@ func (p *pass) compare(ctx context.Context) error {
 			p.remember(e)
 		case unknown:
 			p.plan.Examine++
-			p.examines.set(e.index)
+			p.examines.Set(e.index)
 		case absent:
 			p.plan.Fetch++
-			p.fetches.set(e.index)
+			p.fetches.Set(e.index)
 		case unsafe, symlinked, conflict:
 			p.plan.Unsafe++
 			p.fail(e.Entry, e.why)
@@ -160,7 +162,7 @@ func (p *pass) compare(ctx context.Context) error {
 func (p *pass) remember(e *surveyed) {
 	authority := p.s.authority()
 	if e.record.Size > 0 && p.version.Manifest.Source == authority.Name() && p.tally.report.AuthorityErr == nil {
-		authority.health.Present(authority.Name(), p.ref, e.Entry, e.record.Size)
+		authority.Health.Present(authority.Name(), p.ref, e.Entry, e.record.Size)
 	}
 }
 

@@ -118,7 +118,7 @@ func (p *pass) started() int64 {
 // us, and by whether we may read.
 func (p *pass) askSource(ctx context.Context, c *candidate, e *report.SourcePlan) error {
 	var refused *source.AccessError
-	lister, lists := c.Source.(source.Lister)
+	lister, lists := c.Source.Source.(source.Lister)
 	switch unheard := p.tally.report.AuthorityErr; {
 	case lists:
 		if err := p.askListing(ctx, c, lister, e); err != nil {
@@ -154,7 +154,7 @@ func (p *pass) mayRead(ctx context.Context, c *candidate) error {
 		_, _ = io.CopyN(io.Discard, object.Body, 2) // so that the connection can be used again
 		_ = object.Body.Close()                     // that it came is the answer
 	}
-	p.s.release(c.Budgeted, err)
+	p.s.release(c.Source, err)
 	return err
 }
 
@@ -176,11 +176,11 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Liste
 			break
 		}
 		listed++
-		if wanted.has(object.Path) {
+		if wanted.Has(object.Path) {
 			files, bytes = files+1, bytes+object.Size
 		}
 	}
-	p.s.release(c.Budgeted, err)
+	p.s.release(c.Source, err)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -202,13 +202,13 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Liste
 }
 
 // wanted is the set of the paths to fetch and to examine.
-func (p *pass) wanted() (*pathSet, error) {
+func (p *pass) wanted() (*manifest.PathSet, error) {
 	f, err := p.openManifest()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	set := newPathSet(p.plan.Fetch + p.plan.Examine)
+	set := manifest.NewPathSet(p.plan.Fetch + p.plan.Examine)
 	r := manifest.NewReader(f)
 	for i := int64(0); ; i++ {
 		e, err := r.Next()
@@ -217,8 +217,8 @@ func (p *pass) wanted() (*pathSet, error) {
 			return set, nil
 		case err != nil:
 			return nil, errors.Join(failure.ErrManifest, err)
-		case p.fetches.has(i) || p.examines.has(i):
-			set.add(e.Path)
+		case p.fetches.Has(i) || p.examines.Has(i):
+			set.Add(e.Path)
 		}
 	}
 }

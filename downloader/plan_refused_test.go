@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
@@ -16,10 +16,10 @@ import (
 )
 
 // planFrom is a plan of three files that PhysioNet has, by a source before it.
-func planFrom(t *testing.T, source downloader.Budgeted, files ...lookalike.GeneratedFile) report.SourcePlan {
+func planFrom(t *testing.T, source host.Source, files ...lookalike.GeneratedFile) report.SourcePlan {
 	t.Helper()
 	authority := newSite(t, nil, project(files...)).source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{source, authority}, authority: &authority})
 	p := r.plan()
 	if p.Sources[1].Refused != nil || p.Sources[1].Bytes <= 0 {
 		t.Errorf("PhysioNet, which serves all, is planned as %+v", p.Sources[1])
@@ -31,31 +31,31 @@ func planFrom(t *testing.T, source downloader.Budgeted, files ...lookalike.Gener
 func TestAPlanTellsWhoRefuses(t *testing.T) {
 	files := manyFiles(3, 2000)
 	refusals := map[string]struct {
-		source func(t *testing.T) downloader.Budgeted
+		source func(t *testing.T) host.Source
 		cause  source.Cause
 	}{
-		"a key that was deleted": {func(t *testing.T) downloader.Budgeted {
+		"a key that was deleted": {func(t *testing.T) host.Source {
 			t.Helper()
 			a := signed(t, nil, withManifest(files...)...)
 			a.RemoveKey("AKIAIOSFODNN7EXAMPLE")
 			return a.source
 		}, source.CauseUnknownKey},
-		"a session that is over": {func(t *testing.T) downloader.Budgeted {
+		"a session that is over": {func(t *testing.T) host.Source {
 			t.Helper()
 			a := signed(t, nil, withManifest(files...)...)
 			a.DropSessions()
 			return a.source
 		}, source.CauseLoginExpired},
-		"no such bucket": {func(t *testing.T) downloader.Budgeted {
+		"no such bucket": {func(t *testing.T) host.Source {
 			t.Helper()
 			g := newGoogle(t, gcs.Options{Anonymous: true, Bucket: func(manifest.Ref) string { return "elsewhere" }}, lookalike.Bucket{}, files...)
 			return g.source
 		}, source.CauseNoBucket},
-		"nobody pays": {func(t *testing.T) downloader.Budgeted {
+		"nobody pays": {func(t *testing.T) host.Source {
 			t.Helper()
 			return dear(newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{RequesterPays: true}, withManifest(files...)...).source)
 		}, source.CauseNoBillingProject},
-		"files that may be listed and not read": {func(t *testing.T) downloader.Budgeted {
+		"files that may be listed and not read": {func(t *testing.T) host.Source {
 			t.Helper()
 			a := newAmazon(t, nil, withManifest(files...)...)
 			a.Inject(lookalike.Fault{
@@ -82,7 +82,7 @@ func TestAPlanTellsWhoRefuses(t *testing.T) {
 func TestAPlanTellsTroubleFromRefusals(t *testing.T) {
 	t.Parallel()
 	files := manyFiles(3, 2000)
-	eachStore(t, func(t *testing.T, host *lookalike.Host, src downloader.Budgeted) {
+	eachStore(t, func(t *testing.T, host *lookalike.Host, src host.Source) {
 		host.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusBadGateway})
 		got := planFrom(t, src, files...)
 		status, ok := errors.AsType[*source.StatusError](got.Unlisted)

@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/source/gcs"
@@ -46,7 +46,7 @@ func TestAPlanComparesTheSources(t *testing.T) {
 	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{NoList: true}, files...)
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{s.source, dear(g.source), authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{s.source, dear(g.source), authority}, authority: &authority})
 	r.plant("icu/c", content(t, files[2]))
 	r.pull("icu/c")
 
@@ -112,7 +112,7 @@ func TestAPlanLeavesTheFolderAsItIs(t *testing.T) {
 func TestAPlanSaysWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	p := newSite(t, nil, handmade(sums(file("a", 1000)), file("a", 1000)))
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(p.source(t, physionet.Credentials{}, 4))}})
+	r := newRig(t, rigOptions{sources: []host.Source{dear(p.source(t, physionet.Credentials{}, 4))}})
 	must(t, r.store.PutRate("physionet", store.SmallFiles, rate(1e6, 10, time.Second)))
 	plan := r.plan()
 	if got := plan.Sources[0]; got.Bytes != -1 || got.Basis != report.BasisUnknown || got.Cost != -1 || got.Time != 0 || got.Rate.Files != 10 {
@@ -160,7 +160,7 @@ func TestAPassRemembersItsRates(t *testing.T) {
 	s := newAmazon(t, nil, files[:140]...)
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{s.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{s.source, authority}, authority: &authority})
 	r.pull()
 	got, known, err := r.store.Rate("s3", store.SmallFiles)
 	if !known || err != nil || got.Files != 140 || got.Elapsed <= 0 || time.Since(got.At) > time.Minute {

@@ -10,14 +10,6 @@ import (
 	"mimicsync/manifest"
 )
 
-// priceOf is what reading a version from the source costs.
-func (b Budgeted) priceOf(ref manifest.Ref) cost.Price {
-	if b.Price == nil {
-		return cost.Price{}
-	}
-	return b.Price(ref)
-}
-
 // CostError means that a pass would cost more than Options.MaxCost.
 type CostError struct {
 	Source string // that costs it

@@ -8,6 +8,7 @@ import (
 	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -25,7 +26,7 @@ func TestMaxCostLeavesTheRestToAFreeSource(t *testing.T) {
 	authority := p.source(t, physionet.Credentials{}, 4)
 	var log strings.Builder
 	r := newRig(t, rigOptions{
-		sources: []downloader.Budgeted{dear(g.source), authority}, authority: &authority, maxCost: dollars(5), connections: 1, log: &log,
+		sources: []host.Source{dear(g.source), authority}, authority: &authority, maxCost: dollars(5), connections: 1, log: &log,
 	})
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 60, Fetched: 60})
@@ -50,7 +51,7 @@ func TestMaxCostEndsAPassInGoodOrder(t *testing.T) {
 	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{NoList: true}, files...)
 	p := newSite(t, nil, unsized(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(g.source)}, authority: &authority, maxCost: dollars(3)})
+	r := newRig(t, rigOptions{sources: []host.Source{dear(g.source)}, authority: &authority, maxCost: dollars(3)})
 	report, err := r.tryPull(t.Context())
 	if !errors.Is(err, failure.ErrLimit) || report.State != store.Incomplete || report.Files.Failed != 0 || report.Left == 0 {
 		t.Fatalf("Pull = %v, %+v, want %v and an incomplete pass without a failure", err, report, failure.ErrLimit)
@@ -75,7 +76,7 @@ func TestAPassThatIsKnownToCostMoreDoesNotStart(t *testing.T) {
 	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{}, files...)
 	p := newSite(t, nil, unsized(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(g.source)}, authority: &authority, maxCost: dollars(10)})
+	r := newRig(t, rigOptions{sources: []host.Source{dear(g.source)}, authority: &authority, maxCost: dollars(10)})
 	report, err := r.tryPull(t.Context())
 	refused, ok := errors.AsType[*downloader.CostError](err)
 	if !ok || refused.Cost != 11_000_000 || report.State != store.Failed {
@@ -99,7 +100,7 @@ func TestAMaxCostOfNothing(t *testing.T) {
 	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{}, files...)
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{dear(g.source), authority}, authority: &authority, maxCost: dollars(0)})
+	r := newRig(t, rigOptions{sources: []host.Source{dear(g.source), authority}, authority: &authority, maxCost: dollars(0)})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 5, Fetched: 5})
 	if n := g.Counters().Requests; n != 0 {
 		t.Errorf("%d requests to the source that costs money", n)
@@ -107,7 +108,7 @@ func TestAMaxCostOfNothing(t *testing.T) {
 }
 
 // dear gives a source a price of a dollar a megabyte, and ten cents a request.
-func dear(b downloader.Budgeted) downloader.Budgeted {
+func dear(b host.Source) host.Source {
 	b.Price = func(manifest.Ref) cost.Price {
 		return cost.Price{PerGB: 1e9, Per10000Requests: 1e9}
 	}

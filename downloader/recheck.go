@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
@@ -111,7 +112,7 @@ func (p *pass) takeOver(before *pass, renewals int) {
 }
 
 // pullOnce runs a pass, and those that take over from it.
-func (s *Syncer) pullOnce(ctx context.Context, chosen []Budgeted, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*pass, error) {
+func (s *Syncer) pullOnce(ctx context.Context, chosen []host.Source, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*pass, error) {
 	var before *pass
 	for renewals := 0; ; renewals++ {
 		p, pctx := s.newPass(ctx, chosen, ref, selection, progress)
@@ -195,13 +196,13 @@ func (s *Syncer) Look(ctx context.Context, sources []string, ref manifest.Ref) e
 	return err
 }
 
-func (s *Syncer) lookAt(ctx context.Context, b Budgeted, ref manifest.Ref) (err error) {
+func (s *Syncer) lookAt(ctx context.Context, b host.Source, ref manifest.Ref) (err error) {
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
 	defer func() { s.release(b, err) }()
-	ctx, dog := watch(ctx, s.IdleTimeout)
-	defer dog.end()
+	ctx, dog := host.Watch(ctx, s.IdleTimeout)
+	defer dog.End()
 	if publisher, ok := b.Source.(source.Publisher); ok && ref.Version == "" {
 		_, err = publisher.Latest(ctx, ref.Dataset)
 		return err

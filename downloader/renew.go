@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
@@ -78,7 +79,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	}
 	if known && p.version.Manifest.Digest != former.Digest {
 		for _, c := range p.sources {
-			c.health.Renewed(p.ref)
+			c.Health.Renewed(p.ref)
 		}
 	}
 	if p.selection.All() {
@@ -106,14 +107,14 @@ func isUnheard(err error) bool {
 // reason err: that is the error if there is none.
 func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *store.Version, err error) error {
 	authority := p.s.authority().Name()
-	var others []Budgeted
+	var others []host.Source
 	for _, c := range p.sources {
 		switch c.Name() {
 		case authority:
 		case former.Source: // another one's may be older
-			others = slices.Insert(others, 0, c.Budgeted)
+			others = slices.Insert(others, 0, c.Source)
 		default:
-			others = append(others, c.Budgeted)
+			others = append(others, c.Source)
 		}
 	}
 	if len(others) > 0 && former.Source == authority {
@@ -131,7 +132,7 @@ func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *
 
 // askManifest asks a source for the manifest, with the patience of a person who
 // waits for it. v's changes if it is another one than the former.
-func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifest, v *store.Version) error {
+func (p *pass) askManifest(ctx context.Context, b host.Source, former store.Manifest, v *store.Version) error {
 	request := p.manifestRequest(b, former)
 	patience := p.s.patienceFor(b, p.ref)
 	defer p.progress.Met(b.Name(), manifest.Name)
@@ -144,7 +145,7 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 	})
 	switch {
 	case err == nil, errors.Is(err, source.ErrNotModified):
-		b.health.List(b.Name(), p.ref)
+		b.Health.List(b.Name(), p.ref)
 		return nil
 	case errors.Is(err, source.ErrNotExist):
 		return fmt.Errorf("%w: %s has no %s for %s: %w", failure.ErrManifest, b.Name(), manifest.Name, p.ref, err)
@@ -154,17 +155,17 @@ func (p *pass) askManifest(ctx context.Context, b Budgeted, former store.Manifes
 
 // patienceFor is that for what a pass cannot begin without: it ends by the clock,
 // and not after a number of tries.
-func (s *Syncer) patienceFor(b Budgeted, ref manifest.Ref) *retry.Patience {
-	patience := retry.NewPatience(b.Budget, b.health)
+func (s *Syncer) patienceFor(b host.Source, ref manifest.Ref) *retry.Patience {
+	patience := retry.NewPatience(b.Budget, b.Health)
 	patience.Outage, patience.ByClock = s.Patience, true
 	patience.MaxInterval = 15 * time.Second
-	patience.Served = func() bool { return b.health.LetIn(b.Name(), ref) }
+	patience.Served = func() bool { return b.Health.LetIn(b.Name(), ref) }
 	return patience
 }
 
 // manifestRequest asks for the manifest, if it is another one than known; whatever it
 // is where that is in doubt.
-func (p *pass) manifestRequest(b Budgeted, known store.Manifest) source.Request {
+func (p *pass) manifestRequest(b host.Source, known store.Manifest) source.Request {
 	r := source.Request{Ref: p.ref, Path: manifest.Name}
 	if known.Source == b.Name() && !p.isDoubted(known) {
 		r.NoneMatch = known.Validator
@@ -177,7 +178,7 @@ func (p *pass) manifestRequest(b Budgeted, known store.Manifest) source.Request 
 type publishedSize struct {
 	p      *pass
 	ctx    context.Context //nolint:containedctx // that of the manifest's step
-	from   Budgeted
+	from   host.Source
 	asking sync.WaitGroup
 	once   sync.Once
 	answer int64
@@ -202,11 +203,11 @@ func (z *publishedSize) fetch() int64 {
 	if !ok {
 		return 0
 	}
-	ctx, dog := watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
-	defer dog.end()
-	dog.source = z.p.progress.Request(z.from.Name())
+	ctx, dog := host.Watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
+	defer dog.End()
+	dog.Source = z.p.progress.Request(z.from.Name())
 	n, err := publisher.PublishedSize(ctx, z.p.ref)
-	z.p.progress.Ended(dog.source)
+	z.p.progress.Ended(dog.Source)
 	z.p.s.answered(z.from.Name(), err)
 	if err != nil && z.ctx.Err() == nil {
 		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
@@ -219,16 +220,16 @@ func (z *publishedSize) fetch() int64 {
 
 // fetchManifest fetches the manifest into its place among the kept ones and
 // checks it from end to end; v.Manifest is set only when it is whole.
-func (p *pass) fetchManifest(ctx context.Context, b Budgeted, request source.Request, v *store.Version) (err error) {
+func (p *pass) fetchManifest(ctx context.Context, b host.Source, request source.Request, v *store.Version) (err error) {
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
-	ctx, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
-	dog.source = p.progress.Request(b.Name())
+	ctx, dog := host.Watch(ctx, p.s.IdleTimeout)
+	defer dog.End()
+	dog.Source = p.progress.Request(b.Name())
 	received := &heardReader{}
 	defer func() {
-		p.progress.Ended(dog.source)
+		p.progress.Ended(dog.Source)
 		p.s.Observer.Received(b.Name(), received.n)
 		p.s.release(b, err)
 	}()
@@ -259,17 +260,17 @@ func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, seen *progress.P
 		return ref, fmt.Errorf("%s cannot say which version of %s is the newest; name one, as in %s@1.0", b.Name(), ref.Dataset, ref.Dataset)
 	}
 	patience := s.patienceFor(b, ref)
-	seen.Asks(b, hosts(s.Sources))
+	seen.Asks(b, host.Hosts(s.Sources))
 	defer seen.Met(b.Name(), latest)
 	err := patience.Persist(ctx, func() (_ bool, err error) {
 		if err := b.Budget.Acquire(ctx); err != nil {
 			return false, err
 		}
 		defer func() { s.release(b, err) }()
-		watched, dog := watch(ctx, s.IdleTimeout)
-		defer dog.end()
-		dog.source = seen.Request(b.Name())
-		defer seen.Ended(dog.source)
+		watched, dog := host.Watch(ctx, s.IdleTimeout)
+		defer dog.End()
+		dog.Source = seen.Request(b.Name())
+		defer seen.Ended(dog.Source)
 		ref.Version, err = publisher.Latest(watched, ref.Dataset)
 		return false, err
 	}, func(err error, wait time.Duration) {

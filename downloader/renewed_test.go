@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
@@ -47,7 +47,7 @@ func TestTheSessionAtAmazonEndsInMidPass(t *testing.T) {
 				a.AddKey(lookalike.S3Key{ID: first, Expires: time.Now().Add(-time.Second)})
 			}}
 			authority := newSite(t, nil, project(files...)).source(t, physionet.Credentials{}, 4)
-			r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+			r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 			report := r.pull()
 			wantFiles(t, report, store.Complete, store.Files{Total: 60, Fetched: 60})
 			r.has(files...)

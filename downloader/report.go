@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/retry"
 	"mimicsync/downloader/source"
@@ -45,9 +46,9 @@ func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	if !ask {
 		return nil
 	}
-	ctx, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
-	object, err := c.Open(ctx, p.manifestRequest(c.Budgeted, p.version.Manifest))
+	ctx, dog := host.Watch(ctx, p.s.IdleTimeout)
+	defer dog.End()
+	object, err := c.Open(ctx, p.manifestRequest(c.Source, p.version.Manifest))
 	p.s.answered(c.Name(), err)
 	if err == nil {
 		_ = object.Body.Close() // that it came is the answer
@@ -72,11 +73,11 @@ func (p *pass) stillThere(ctx context.Context, c *candidate) error {
 		c.whole = true
 	}
 	p.tally.mu.Unlock()
-	if _, came := c.health.Served(c.Name(), p.ref); !ask || came {
+	if _, came := c.Health.Served(c.Name(), p.ref); !ask || came {
 		return nil
 	}
-	ctx, dog := watch(ctx, p.s.IdleTimeout)
-	defer dog.end()
+	ctx, dog := host.Watch(ctx, p.s.IdleTimeout)
+	defer dog.End()
 	object, err := c.Open(ctx, source.Request{Ref: p.ref, Path: manifest.Name})
 	p.s.answered(c.Name(), err)
 	if err == nil {

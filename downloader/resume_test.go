@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/sourcetest"
@@ -240,7 +240,7 @@ func TestAWholePartialLeavesNobodyAtWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := file("a", 2*mega), file("b", 2*mega)
 		source := sourcetest.NewMemory(demo, map[string][]byte{manifest.Name: []byte(sums(a, b))}) // of the files it has none
-		r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudgetAt(1)}}})
+		r := newRig(t, rigOptions{sources: []host.Source{{Source: source, Budget: pace.NewBudgetAt(1)}}})
 		for _, f := range []lookalike.GeneratedFile{a, b} {
 			name := manifest.Digest(sha256.Sum256(content(t, f))).String()
 			must(t, os.WriteFile(filepath.Join(r.dir, store.Dir, "partial", name), content(t, f), 0o600))

@@ -6,82 +6,24 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
-	"mimicsync/downloader/pace"
-	"mimicsync/downloader/progress"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/retry"
-	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 )
 
-// Budgeted is a Source with the connections that its host may be asked over.
-type Budgeted struct {
-	source.Source
-
-	Budget *pace.Budget // of the source's host, shared by all that talk to it
-	// Price is what its reader pays for a version; nothing if nil.
-	Price func(manifest.Ref) cost.Price
-
-	health *retry.Health // of the source's host, as Budget; set by New
-}
-
-// Paused says why a request to the source's host would have to wait, see
-// pace.Budget.Paused.
-func (b Budgeted) Paused() (until time.Time, why string) { return b.Budget.Paused() }
-
-// hosts are sources as those of a Progress.
-func hosts(sources []Budgeted) []progress.Host {
-	all := make([]progress.Host, len(sources))
-	for i, b := range sources {
-		all[i] = b
-	}
-	return all
-}
-
-// withHealth returns sources that know how their hosts are: those that share a budget
-// share that, too.
-func withHealth(sources []Budgeted, authority *Budgeted) ([]Budgeted, *Budgeted) {
-	hosts := map[*pace.Budget]*retry.Health{}
-	of := func(b Budgeted) Budgeted {
-		if hosts[b.Budget] == nil {
-			hosts[b.Budget] = new(retry.Health)
-		}
-		b.health = hosts[b.Budget]
-		return b
-	}
-	all := make([]Budgeted, len(sources))
-	for i, b := range sources {
-		all[i] = of(b)
-	}
-	if authority != nil {
-		b := of(*authority)
-		authority = &b
-	}
-	return all, authority
-}
-
 // release gives a connection back, and tells the budget and the observer how it
 // went.
-func (s *Syncer) release(b Budgeted, err error) {
+func (s *Syncer) release(b host.Source, err error) {
 	s.answered(b.Name(), err)
-	b.release(err)
-}
-
-// release gives a connection back and tells the budget how it went.
-func (b Budgeted) release(err error) {
-	wait := time.Duration(0)
-	if status, ok := errors.AsType[*source.StatusError](err); ok {
-		wait = status.RetryAfter
-	}
-	b.Budget.Release(retry.AnswerOf(err), wait)
+	b.Release(err)
 }
 
 // authority is the source whose word on manifests and versions counts.
-func (s *Syncer) authority() Budgeted {
+func (s *Syncer) authority() host.Source {
 	if s.Authority != nil {
 		return *s.Authority
 	}
@@ -90,13 +32,13 @@ func (s *Syncer) authority() Budgeted {
 
 // choose returns the sources of these names, in their order; all if there are
 // none.
-func (s *Syncer) choose(names []string) ([]Budgeted, error) {
+func (s *Syncer) choose(names []string) ([]host.Source, error) {
 	if len(names) == 0 {
 		return s.Sources, nil
 	}
-	var chosen []Budgeted
+	var chosen []host.Source
 	for i, name := range names {
-		at := slices.IndexFunc(s.Sources, func(b Budgeted) bool { return b.Name() == name })
+		at := slices.IndexFunc(s.Sources, func(b host.Source) bool { return b.Name() == name })
 		switch {
 		case at < 0:
 			return nil, fmt.Errorf("%w: %q is none of %s", failure.ErrSources, name, s.sourceNames())
@@ -128,7 +70,7 @@ func (p *pass) connections() (n int) {
 
 // candidate is a source as one pass sees it.
 type candidate struct {
-	Budgeted
+	host.Source
 
 	// ctx ends when the source is dropped, for those who wait for it: one for
 	// all transfers of the pass, where each would have to derive its own.
@@ -147,10 +89,10 @@ type candidate struct {
 	whole  bool // it was asked whether it has the version, and does
 }
 
-func newCandidates(sources []Budgeted, ref manifest.Ref) []*candidate {
+func newCandidates(sources []host.Source, ref manifest.Ref) []*candidate {
 	all := make([]*candidate, len(sources))
 	for i, b := range sources {
-		all[i] = &candidate{Budgeted: b, price: b.priceOf(ref), report: report.SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1)}
+		all[i] = &candidate{Source: b, price: b.PriceOf(ref), report: report.SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1)}
 	}
 	return all
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/report"
@@ -57,7 +57,7 @@ func TestThreeSourcesMakeOneCompleteMirror(t *testing.T) {
 	g.logIn(t, strings.TrimPrefix(fmt.Sprint(g.source.Source), "gcs at "))
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, g.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, g.source, authority}, authority: &authority})
 
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: n, Fetched: n})
@@ -87,7 +87,7 @@ func TestASourceIsDroppedInMidPass(t *testing.T) {
 	p := newSite(t, nil, project(files...))
 	var log bytes.Buffer
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority, log: &log})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority, log: &log})
 
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 120, Fetched: 120})
@@ -112,7 +112,7 @@ func TestASourceThatTurnsEverybodyAwayIsDropped(t *testing.T) {
 	files := manyFiles(60, 3000)
 	p := newSite(t, ada(), guarded(files...))
 	a := newAmazon(t, nil, withManifest(files...)...)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{p.source(t, login, 4), a.source}})
+	r := newRig(t, rigOptions{sources: []host.Source{p.source(t, login, 4), a.source}})
 	p.Sign("ada", "demo", "1.0")
 	p.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusForbidden, Skip: 20})
 
@@ -133,7 +133,7 @@ func TestAPassEndsWithItsLastSource(t *testing.T) {
 	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{RequesterPays: true}, files...)
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, g.source}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, g.source}, authority: &authority})
 
 	report, err := r.tryPull(t.Context())
 	access, ok := errors.AsType[*source.AccessError](err)
@@ -155,7 +155,7 @@ func TestABigFileGoesOnAtTheNextSource(t *testing.T) {
 	g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{}, f)
 	p := newSite(t, nil, project(f))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, g.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, g.source, authority}, authority: &authority})
 
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 1, Fetched: 1})
@@ -181,7 +181,7 @@ func TestASourceThatLacksAFileTakesNothingOfIt(t *testing.T) {
 	p := newSite(t, func(l *lookalike.Server) { l.BytesPerSecondPerConn = 12 * mega }, project(f))
 	p.crawl(2 * mega)
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	r.interrupt(30 * mega)
 	partial, _ := r.partialOf()
 	if len(partial.Ahead) == 0 {
@@ -212,7 +212,7 @@ func TestAChangedObjectAtTheSecondSource(t *testing.T) {
 	g.Inject(lookalike.Fault{Kind: lookalike.ChangeETag, Skip: 2, Times: 1, Path: "a.csv"})
 	p := newSite(t, nil, project(f))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, g.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, g.source, authority}, authority: &authority})
 
 	result := r.pull()
 	wantFiles(t, result, store.Complete, store.Files{Total: 1, Fetched: 1})
@@ -232,7 +232,7 @@ func TestWhoWasWrongIsAskedLast(t *testing.T) {
 	a := newAmazon(t, nil, same("a", "some other content"), file("b", 1000))
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	result := r.pull()
 	wantFiles(t, result, store.Complete, store.Files{Total: 2, Fetched: 2})
 	wantSources(t, result, report.SourceReport{Name: "s3", Files: 1, Bytes: 1000, Failed: 1},
@@ -269,7 +269,7 @@ func TestAnEntryThatNoSourceHasRight(t *testing.T) {
 	a := newAmazon(t, nil, same("wrong", "other"))
 	p := newSite(t, nil, handmade(sums(files...), same("wrong", "another"), same("mixed", "left")))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Failed: 3})
 	for path, want := range map[string]failure.Reason{
@@ -310,7 +310,7 @@ func TestTheAuthorityIsNotHeard(t *testing.T) {
 			a := newAmazon(t, nil, files...)
 			g := newGoogle(t, gcs.Options{Anonymous: true}, lookalike.Bucket{}, withManifest(older...)...)
 			authority := p.source(t, physionet.Credentials{}, 4)
-			options := rigOptions{sources: []downloader.Budgeted{a.source, g.source}, authority: &authority}
+			options := rigOptions{sources: []host.Source{a.source, g.source}, authority: &authority}
 			known := newRig(t, options)
 			known.pull()
 			tt.quiet(p)
@@ -337,7 +337,7 @@ func TestNobodyHasTheManifest(t *testing.T) {
 	p := newSite(t, nil, guarded(file("a", 10)))
 	a := newAmazon(t, nil, file("a", 10))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source}, authority: &authority})
 	_, err := r.tryPull(t.Context())
 	wantDenial(t, err, source.NoCredentials)
 	if first, rest, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(first, "physionet asks for") || !strings.Contains(rest, "s3: ") {
@@ -351,7 +351,7 @@ func TestABadManifestIsNotReplacedByACopy(t *testing.T) {
 	p := newSite(t, nil, handmade("garbage\n", file("a", 10)))
 	a := newAmazon(t, nil, withManifest(file("a", 10))...)
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source}, authority: &authority})
 	if _, err := r.tryPull(t.Context()); !errors.Is(err, failure.ErrManifest) {
 		t.Errorf("Pull = %v, want %v", err, failure.ErrManifest)
 	}
@@ -367,7 +367,7 @@ func TestAPassChoosesItsSources(t *testing.T) {
 	all := append(first, second...)
 	a, p := newAmazon(t, nil, withManifest(all...)...), newSite(t, nil, project(all...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{authority, a.source}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{authority, a.source}, authority: &authority})
 	pullFrom := func(include string, sources ...string) (*report.Report, error) {
 		selection, err := manifest.NewSelection([]string{include}, nil)
 		must(t, err)

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
@@ -259,7 +259,7 @@ func TestAnAbsurdLengthEndsNoPass(t *testing.T) {
 					objects[f.Path] = content(t, f)
 				}
 				source := boaster{sourcetest.NewMemory(demo, objects), tt.published}
-				r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(2)}}})
+				r := newRig(t, rigOptions{sources: []host.Source{{Source: source, Budget: pace.NewBudget(2)}}})
 				report := r.pull()
 				wantFiles(t, report, store.Incomplete, store.Files{Total: 3, Fetched: 2, Failed: 1})
 				if got := reasonOf(report, "a"); got != string(tt.reason) {

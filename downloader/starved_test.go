@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
@@ -19,10 +19,10 @@ import (
 )
 
 // named is the site with a number of connections that a person has named.
-func (s *site) named(t testing.TB, connections int) []downloader.Budgeted {
+func (s *site) named(t testing.TB, connections int) []host.Source {
 	b := s.source(t, physionet.Credentials{}, connections)
 	b.Budget = pace.NewBudgetAt(connections)
-	return []downloader.Budgeted{b}
+	return []host.Source{b}
 }
 
 // Three mirrors at once want 9 connections each, from a server that accepts all

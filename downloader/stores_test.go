@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
@@ -27,14 +27,14 @@ import (
 
 // fromStore is a mirror of the files that fetches from a store, and has but the
 // manifest from PhysioNet.
-func fromStore(t *testing.T, store downloader.Budgeted, files ...lookalike.GeneratedFile) *rig {
+func fromStore(t *testing.T, store host.Source, files ...lookalike.GeneratedFile) *rig {
 	t.Helper()
 	authority := newSite(t, nil, handmade(sums(files...))).source(t, physionet.Credentials{}, 4)
-	return newRig(t, rigOptions{sources: []downloader.Budgeted{store}, authority: &authority})
+	return newRig(t, rigOptions{sources: []host.Source{store}, authority: &authority})
 }
 
 // eachStore runs a story at a copy at Amazon, and at one at Google.
-func eachStore(t *testing.T, story func(t *testing.T, host *lookalike.Host, source downloader.Budgeted), files ...lookalike.GeneratedFile) {
+func eachStore(t *testing.T, story func(t *testing.T, host *lookalike.Host, source host.Source), files ...lookalike.GeneratedFile) {
 	t.Helper()
 	t.Run("s3", func(t *testing.T) {
 		a := newAmazon(t, nil, files...)
@@ -52,7 +52,7 @@ func TestABigObjectChangesAtAStore(t *testing.T) {
 	slow(t)
 	f := file("big.csv", 48*mega)
 	files := append([]lookalike.GeneratedFile{f}, manyFiles(12, 1000)...)
-	eachStore(t, func(t *testing.T, host *lookalike.Host, source downloader.Budgeted) {
+	eachStore(t, func(t *testing.T, host *lookalike.Host, source host.Source) {
 		host.Inject(lookalike.Fault{Kind: lookalike.Slow, Rate: 6 * mega, Path: f.Path, Match: func(r *http.Request) bool { return !isPart(r) }})
 		fault := host.Inject(lookalike.Fault{Kind: lookalike.ChangeETag, Path: f.Path, Match: isPart, Times: 1})
 		r := fromStore(t, source, files...)
@@ -74,7 +74,7 @@ func TestNamesThatAddressesMustQuote(t *testing.T) {
 	} {
 		files = append(files, file("hosp/"+name, 1000))
 	}
-	eachStore(t, func(t *testing.T, _ *lookalike.Host, source downloader.Budgeted) {
+	eachStore(t, func(t *testing.T, _ *lookalike.Host, source host.Source) {
 		r := fromStore(t, source, files...)
 		n := int64(len(files))
 		wantFiles(t, r.pull(), store.Complete, store.Files{Total: n, Fetched: n})
@@ -139,7 +139,7 @@ func TestTheGoogleLoginExpiresInMidPass(t *testing.T) {
 	}}
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{g.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{g.source, authority}, authority: &authority})
 
 	report := r.pull()
 	wantFiles(t, report, store.Complete, store.Files{Total: 60, Fetched: 60})
@@ -188,7 +188,7 @@ func TestAWrongClockAndSignatures(t *testing.T) {
 	a.Inject(lookalike.Fault{Kind: lookalike.Status, Code: http.StatusForbidden, Reason: "RequestTimeTooSkewed", Skip: 20})
 	p := newSite(t, nil, project(files...))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r = newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r = newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	result := r.pull()
 	wantFiles(t, result, store.Complete, store.Files{Total: 40, Fetched: 40})
 	access, ok := errors.AsType[*source.AccessError](result.Sources[0].Err)
@@ -204,7 +204,7 @@ func TestAWrongClockAndSignatures(t *testing.T) {
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
 	f := file("a", 1000)
-	story := func(t *testing.T, host *lookalike.Host, src downloader.Budgeted) {
+	story := func(t *testing.T, host *lookalike.Host, src host.Source) {
 		r := fromStore(t, src, f)
 		read := func() int64 {
 			t.Helper()

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/report"
@@ -87,7 +87,7 @@ func noise(seed byte, n int) []byte {
 func pullFrom(t *testing.T, v *river, connections int) (took time.Duration, report *report.Report) {
 	t.Helper()
 	budget := pace.NewBudgetAt(connections)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: v, Budget: budget}}, log: io.Discard})
+	r := newRig(t, rigOptions{sources: []host.Source{{Source: v, Budget: budget}}, log: io.Discard})
 	start := time.Now()
 	report, err := r.run(t.Context(), demo, new(progress.Progress))
 	must(t, err)

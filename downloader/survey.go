@@ -197,12 +197,3 @@ func (s *surveyor) stand(item *surveyed) {
 func (p *pass) openManifest() (*os.File, error) {
 	return p.s.Tree.OpenManifest(p.version.Manifest.Digest)
 }
-
-// bitmap is a set of entries by index: one bit each.
-type bitmap []uint64
-
-func newBitmap(n int64) bitmap { return make(bitmap, (n+63)/64) }
-
-func (b bitmap) set(i int64)      { b[i/64] |= 1 << (i % 64) }
-func (b bitmap) unset(i int64)    { b[i/64] &^= 1 << (i % 64) }
-func (b bitmap) has(i int64) bool { return b[i/64]&(1<<(i%64)) != 0 }

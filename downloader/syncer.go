@@ -54,6 +54,7 @@ import (
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -65,10 +66,10 @@ type Options struct {
 	Tree  *tree.Tree
 	Store *store.Store
 	// Sources are asked for entries in this order. Their names differ.
-	Sources []Budgeted
+	Sources []host.Source
 	// Authority is asked for manifests, versions and published sizes first: it
 	// publishes what the Sources have copies of. The first of them if nil.
-	Authority *Budgeted
+	Authority *host.Source
 	// IdleTimeout is how long a transfer may bring nothing, 60 s if zero.
 	IdleTimeout time.Duration
 	// Patience is how long a host may be in trouble, of whatever kind, while it is
@@ -133,7 +134,7 @@ func New(o Options) (*Syncer, error) {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
-	o.Sources, o.Authority = withHealth(o.Sources, o.Authority)
+	o.Sources, o.Authority = host.WithHealth(o.Sources, o.Authority)
 	s := &Syncer{
 		Options: o,
 		boot:    o.Tree.Run(),
@@ -177,7 +178,7 @@ func (s *Syncer) Renew() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
 		if source, ok := b.Source.(source.Renewer); ok {
 			source.Renew()
-			b.health.Forget()
+			b.Health.Forget()
 		}
 	}
 }

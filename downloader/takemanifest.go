@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/source"
 	"mimicsync/manifest"
 	"mimicsync/store"
@@ -115,7 +116,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 // heardReader tells the watchdog of every read, and counts.
 type heardReader struct {
 	r     io.Reader
-	dog   *watchdog
+	dog   *host.Watchdog
 	n     int64     // bytes read
 	begun time.Time // zero: it may be as slow as it likes
 }
@@ -124,7 +125,7 @@ type heardReader struct {
 func (h *heardReader) Read(b []byte) (int, error) {
 	n, err := h.r.Read(b)
 	h.n += int64(n)
-	h.dog.heard()
+	h.dog.Heard()
 	if took := time.Since(h.begun); err == nil && !h.begun.IsZero() && took > slowManifestTime && float64(h.n) < leastManifest*took.Seconds() {
 		err = fmt.Errorf("%w, but for %d bytes in %s", failure.ErrStalled, h.n, took.Round(time.Second))
 	}

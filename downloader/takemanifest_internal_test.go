@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/retry"
 	"mimicsync/store"
@@ -33,8 +34,8 @@ func TestAManifestThatDripsIsGivenUp(t *testing.T) {
 		slow  bool
 	}{{time.Second, 100, true}, {50 * time.Second, 2, true}, {10 * time.Millisecond, 1 << 16, false}} {
 		synctest.Test(t, func(t *testing.T) {
-			ctx, dog := watch(t.Context(), time.Minute)
-			defer dog.end()
+			ctx, dog := host.Watch(t.Context(), time.Minute)
+			defer dog.End()
 			h := &heardReader{r: drip{test.every}, dog: dog, begun: time.Now()}
 			_, err := io.CopyN(io.Discard, h, 1<<16)
 			if errors.Is(err, failure.ErrStalled) != test.slow || h.n < test.least || ctx.Err() != nil {

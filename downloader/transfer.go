@@ -168,8 +168,8 @@ func (t *transfer) source() *candidate {
 // deserves: less if there is another one.
 func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
 	p, c := t.p, t.source()
-	patience := retry.NewPatience(c.Budget, c.health)
-	patience.Served = func() bool { return c.health.LetIn(c.Name(), p.ref) }
+	patience := retry.NewPatience(c.Budget, c.Health)
+	patience.Served = func() bool { return c.Health.LetIn(c.Name(), p.ref) }
 	patience.Sole = !elsewhere
 	if elsewhere {
 		patience.Wrong, patience.Outage = retry.MaxWrong-retry.ElsewhereWrong, retry.ElsewhereOutage
@@ -288,14 +288,14 @@ func (t *transfer) verify(ctx context.Context) error {
 	}
 	c := t.source()
 	if got == t.entry.Digest {
-		c.health.Verified(c.Name(), t.p.ref, t.entry, size, t.begun)
+		c.Health.Verified(c.Name(), t.p.ref, t.entry, size, t.begun)
 		t.answerAsked(nil)
 		return nil
 	}
 	t.pure = t.before == 0 && len(t.earlier) == 0
 	mismatch := &failure.MismatchError{Path: t.entry.Path, Want: t.entry.Digest, Got: got, Size: size}
 	if t.pure {
-		c.health.Mismatched(c.Name(), t.p.ref, mismatch)
+		c.Health.Mismatched(c.Name(), t.p.ref, mismatch)
 		t.answerAsked(mismatch)
 		t.p.doubtManifest(ctx, false)
 	}

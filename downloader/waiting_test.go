@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 	"mimicsync/downloader/source"
@@ -29,7 +29,7 @@ func TestProgressTellsWhetherTheManifestIsAskedFor(t *testing.T) {
 		budget := pace.NewBudgetAt(1)
 		must(t, budget.Acquire(t.Context())) // another pass has the only connection
 		source := reluctant{sourcetest.NewMemory(demo, nil)}
-		r := newRig(t, rigOptions{sources: []downloader.Budgeted{{Source: source, Budget: budget}}})
+		r := newRig(t, rigOptions{sources: []host.Source{{Source: source, Budget: budget}}})
 		ctx, cancel := context.WithCancel(t.Context())
 		progress := new(progress.Progress)
 		ended := make(chan error, 1)

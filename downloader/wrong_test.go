@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
@@ -30,7 +30,7 @@ func bodies(host *lookalike.Host, name string) (n int) {
 func TestADifferentObjectIsFetchedNoMore(t *testing.T) {
 	slow(t)
 	right, wrong := same("labs.csv", "as published"), same("labs.csv", "as corrected")
-	story := func(t *testing.T, host *lookalike.Host, source downloader.Budgeted, replace func(f lookalike.GeneratedFile, at time.Time)) {
+	story := func(t *testing.T, host *lookalike.Host, source host.Source, replace func(f lookalike.GeneratedFile, at time.Time)) {
 		t.Helper()
 		r := fromStore(t, source, right)
 		for pass, want := range []int{2, 0, 0} {
@@ -77,7 +77,7 @@ func TestADifferentObjectIsFetchedNoMore(t *testing.T) {
 func TestAWrongTransferIsNoDifferentObject(t *testing.T) {
 	slow(t)
 	f := file("a.csv", 5000)
-	eachStore(t, func(t *testing.T, host *lookalike.Host, source downloader.Budgeted) {
+	eachStore(t, func(t *testing.T, host *lookalike.Host, source host.Source) {
 		for i := range 2 {
 			host.Inject(lookalike.Fault{Kind: lookalike.Corrupt, After: int64(1000 + i), Times: 1})
 		}
@@ -108,7 +108,7 @@ func TestADifferentObjectIsTakenElsewhere(t *testing.T) {
 	a := newAmazon(t, nil, same("a", "some other content"))
 	p := newSite(t, nil, project(right))
 	authority := p.source(t, physionet.Credentials{}, 4)
-	r := newRig(t, rigOptions{sources: []downloader.Budgeted{a.source, authority}, authority: &authority})
+	r := newRig(t, rigOptions{sources: []host.Source{a.source, authority}, authority: &authority})
 	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 1, Fetched: 1})
 	if got := bodies(&a.Host, "a"); got != 2 {
 		t.Errorf("the wrong object came %d times, want twice", got)

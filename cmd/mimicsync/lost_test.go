@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/sourcetest"
 	"mimicsync/downloader/tree"
@@ -41,7 +42,7 @@ func TestAPullThatLostTheMirror(t *testing.T) {
 		m.tree, err = tree.Open(dir, tree.Options{})
 		try(t, err)
 		m.syncer, err = downloader.New(downloader.Options{
-			Tree: m.tree, Store: m.store, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(1)}},
+			Tree: m.tree, Store: m.store, Sources: []host.Source{{Source: source, Budget: pace.NewBudget(1)}},
 		})
 		try(t, err)
 

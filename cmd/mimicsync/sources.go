@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"mimicsync/configs"
-	"mimicsync/downloader"
 	"mimicsync/downloader/cost"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
@@ -51,7 +51,7 @@ func (a *app) settleSources(given func(string) bool) error {
 
 // openSources opens the sources in order, PhysioNet if none is named, and
 // PhysioNet as the authority in any case.
-func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, authority *downloader.Budgeted, err error) {
+func (a *app) openSources(ctx context.Context) (sources []host.Source, authority *host.Source, err error) {
 	site, err := a.budgeted(ctx, physionet.Name, func(connections int) (source.Source, error) { return a.openSource(connections) })
 	if err != nil {
 		return nil, nil, err
@@ -77,7 +77,7 @@ func (a *app) openSources(ctx context.Context) (sources []downloader.Budgeted, a
 
 // budgeted opens a source with as many connections as its host, the
 // configuration, the bandwidth and the limit on open files allow.
-func (a *app) budgeted(ctx context.Context, name string, open func(connections int) (source.Source, error)) (downloader.Budgeted, error) {
+func (a *app) budgeted(ctx context.Context, name string, open func(connections int) (source.Source, error)) (host.Source, error) {
 	ceiling, own := storeConnections, a.file.S3.Connections
 	switch name {
 	case physionet.Name:
@@ -90,11 +90,11 @@ func (a *app) budgeted(ctx context.Context, name string, open func(connections i
 	connections = a.fitFiles(ctx, connections)
 	source, err := open(connections)
 	if err != nil {
-		return downloader.Budgeted{}, err
+		return host.Source{}, err
 	}
-	b := downloader.Budgeted{Source: source, Budget: pace.NewBudget(connections)}
+	b := host.Source{Source: source, Budget: pace.NewBudget(connections)}
 	if b.Price, err = a.price(source); err != nil {
-		return downloader.Budgeted{}, &configError{err}
+		return host.Source{}, &configError{err}
 	}
 	if named > 0 {
 		b.Budget = pace.NewBudgetAt(connections)

@@ -10,6 +10,7 @@ import (
 
 	"mimicsync/daemon"
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
@@ -50,7 +51,7 @@ func newLab(t *testing.T) *lab {
 	must(t, err)
 	t.Cleanup(func() { must(t, errors.Join(tree.Close(), state.Close())) })
 	syncer, err := downloader.New(downloader.Options{
-		Tree: tree, Store: state, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(2)}},
+		Tree: tree, Store: state, Sources: []host.Source{{Source: source, Budget: pace.NewBudget(2)}},
 	})
 	must(t, err)
 	l.daemon, err = daemon.New(daemon.Options{

@@ -14,6 +14,7 @@ import (
 	"mimicsync/daemon/api"
 	"mimicsync/daemon/dashboard"
 	"mimicsync/downloader"
+	"mimicsync/downloader/host"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"
@@ -103,7 +104,7 @@ func daemonOf(t *testing.T, mirror, url string) *daemon.Daemon {
 	source, err := physionet.New(physionet.Options{URL: url, Version: "test", Connections: connections})
 	must(t, err)
 	syncer, err := downloader.New(downloader.Options{
-		Tree: tree, Store: s, Sources: []downloader.Budgeted{{Source: source, Budget: pace.NewBudget(connections)}},
+		Tree: tree, Store: s, Sources: []host.Source{{Source: source, Budget: pace.NewBudget(connections)}},
 	})
 	must(t, err)
 	d, err := daemon.New(daemon.Options{Program: "test", Mirror: mirror, Syncer: syncer, Bandwidth: pace.NewBandwidth(nil)})

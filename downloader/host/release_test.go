@@ -1,4 +1,4 @@
-package downloader
+package host
 
 import (
 	"sync"
@@ -33,18 +33,20 @@ func TestBudgetGrowsOnBytesAlone(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := Budgeted{Budget: pace.NewBudget(8)}
+				b := Source{Budget: pace.NewBudget(8)}
 				var wg sync.WaitGroup
 				end := time.Now().Add(5 * time.Second)
 				for range 20 { // 12 more than there can be connections
 					wg.Go(func() {
 						for time.Now().Before(end) {
-							must(t, b.Budget.Acquire(t.Context()))
+							if b.Budget.Acquire(t.Context()) != nil {
+								return
+							}
 							time.Sleep(50 * time.Millisecond)
 							if tt.err == nil {
 								b.Budget.Progress(9000)
 							}
-							b.release(tt.err)
+							b.Release(tt.err)
 						}
 					})
 				}

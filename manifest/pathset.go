@@ -1,4 +1,4 @@
-package downloader
+package manifest
 
 import (
 	"hash/maphash"
@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 )
 
-// pathSet is a set of paths in two bytes for each, a Bloom filter: it knows all
+// PathSet is a set of paths in two bytes for each, a Bloom filter: it knows all
 // that were added, and takes one in about two thousand others for one of them.
-type pathSet struct {
+type PathSet struct {
 	seed  maphash.Seed
 	words []uint64
 }
@@ -16,18 +16,18 @@ type pathSet struct {
 // pathBits of pathSet are asked about each path.
 const pathBits = 8
 
-func newPathSet(n int64) *pathSet {
+func NewPathSet(n int64) *PathSet {
 	const least = 64 // words: of few paths, hardly ever one is taken for another
-	return &pathSet{seed: maphash.MakeSeed(), words: make([]uint64, n/4+least)}
+	return &PathSet{seed: maphash.MakeSeed(), words: make([]uint64, n/4+least)}
 }
 
-func (s *pathSet) add(path string) {
+func (s *PathSet) Add(path string) {
 	for at := range s.places(path) {
 		s.words[at/64] |= 1 << (at % 64)
 	}
 }
 
-func (s *pathSet) has(path string) bool {
+func (s *PathSet) Has(path string) bool {
 	for at := range s.places(path) {
 		if s.words[at/64]&(1<<(at%64)) == 0 {
 			return false
@@ -38,7 +38,7 @@ func (s *pathSet) has(path string) bool {
 
 // places are the bits of a path. Each is drawn anew: bits at an even distance are
 // all the same one when that distance happens to be short.
-func (s *pathSet) places(path string) func(yield func(uint64) bool) {
+func (s *PathSet) places(path string) func(yield func(uint64) bool) {
 	var r rand.PCG
 	r.Seed(maphash.String(s.seed, path), 0)
 	return func(yield func(uint64) bool) {

@@ -1,4 +1,4 @@
-package downloader
+package manifest
 
 import "testing"
 
@@ -7,14 +7,14 @@ import "testing"
 func TestASmallPathSetTakesNoPathForAnother(t *testing.T) {
 	t.Parallel()
 	for range 20_000 {
-		s := newPathSet(3)
+		s := NewPathSet(3)
 		for _, path := range []string{"hosp/a", "hosp/b", "icu/c"} {
-			s.add(path)
-			if !s.has(path) {
+			s.Add(path)
+			if !s.Has(path) {
 				t.Fatalf("%s was added, and is not there", path)
 			}
 		}
-		if s.has("SHA256SUMS.txt") {
+		if s.Has("SHA256SUMS.txt") {
 			t.Fatal("SHA256SUMS.txt was not added, and is there")
 		}
 	}

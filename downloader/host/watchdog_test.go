@@ -1,4 +1,4 @@
-package downloader
+package host
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 
 func TestWatchdogLimitsSilenceNotTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, dog := watch(t.Context(), time.Minute)
-		defer dog.end()
+		ctx, dog := Watch(t.Context(), time.Minute)
+		defer dog.End()
 		for range 1000 {
 			time.Sleep(59 * time.Second)
-			dog.heard()
+			dog.Heard()
 		}
 		if ctx.Err() != nil {
 			t.Fatalf("ended with %v while bytes came", context.Cause(ctx))

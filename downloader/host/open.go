@@ -1,4 +1,4 @@
-package downloader
+package host
 
 import (
 	"context"
@@ -17,13 +17,13 @@ import (
 // connection of its budget. It lets the budget know what answers take, and gives
 // up a connection on which no answer begins in many times what others take: a host
 // may accept more connections than it serves. That is an *failure.UnansweredError.
-func (b Budgeted) Open(ctx context.Context, r source.Request) (*source.Object, error) {
-	return b.open(ctx, r, 0)
+func (b Source) Open(ctx context.Context, r source.Request) (*source.Object, error) {
+	return b.OpenAgain(ctx, r, 0)
 }
 
-// open is Open, with twice as much time for an answer for each time that it was
+// OpenAgain is Open, with twice as much time for an answer for each time that it was
 // given up before: it may be one that takes long.
-func (b Budgeted) open(ctx context.Context, r source.Request, unanswered int) (*source.Object, error) {
+func (b Source) OpenAgain(ctx context.Context, r source.Request, unanswered int) (*source.Object, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &ask{b: b.Budget, cancel: cancel}
 	idler, _ := b.Source.(source.Idler)
