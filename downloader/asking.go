@@ -17,11 +17,13 @@ import (
 // asks, by its request, and reports how that ended by Budget.health.asked.
 func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
 	h := c.Health
+	asked, end := c.ask(ctx)
+	defer end()
 	for {
 		if helper && !h.IsWell() {
 			return false, errResting
 		}
-		ask, err := h.Enter(c.ctx, t.p.transfers, t.outage, func(why error, since, until time.Time) { //nolint:contextcheck // as in attempt
+		ask, err := h.Enter(asked, t.p.transfers, t.outage, func(why error, since, until time.Time) {
 			t.p.progress.Await(progress.Wait{For: c.Name(), Why: oneLine(why.Error()), Since: since, Until: until})
 		})
 		if ask && helper { // the owner will
@@ -31,7 +33,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 		if err != nil {
 			return false, err
 		}
-		if err := c.Budget.Acquire(c.ctx); err != nil { //nolint:contextcheck // as in attempt
+		if err := c.Budget.Acquire(asked); err != nil {
 			if ask {
 				h.Asked(err)
 			}

@@ -75,7 +75,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p.progress.Ended(dog.Source)
 	err = t.explain(err, context.Cause(watched))
 	t.segs.Release(g)
-	t.noteHealth(c, err, begun, c.ctx.Err() != nil || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)
+	t.noteHealth(c, err, begun, ctx.Err() != nil || c.isDropped() || errors.Is(err, errStraggler) || refusesRange(err), asks && !told)
 	p.s.release(c.Source, err)
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())

@@ -137,22 +137,32 @@ func (p *pass) runSpare(ctx context.Context, wanted <-chan manifest.Entry, over 
 		case <-ctx.Done():
 			return nil
 		}
-		for found := true; found && p.crowd.spare(1); p.crowd.spare(-1) {
-			select {
-			case e, ok := <-wanted:
-				if found = ok; !ok {
-					break
-				}
-				if work == nil {
-					work = newScratch()
-				}
-				if err := p.own(ctx, e, work); err != nil {
-					return err
-				}
-			default:
-				found = false
+		for p.crowd.spare(1) {
+			if work == nil {
+				work = newScratch()
+			}
+			found, err := p.standIn(ctx, wanted, work)
+			p.crowd.spare(-1)
+			if err != nil {
+				return err
+			}
+			if !found {
+				break
 			}
 		}
+	}
+}
+
+// standIn obtains the next entry, if there is one at once.
+func (p *pass) standIn(ctx context.Context, wanted <-chan manifest.Entry, work *scratch) (found bool, err error) {
+	select {
+	case e, ok := <-wanted:
+		if !ok {
+			return false, nil
+		}
+		return true, p.own(ctx, e, work)
+	default:
+		return false, nil
 	}
 }
 

@@ -2,8 +2,11 @@ package downloader
 
 import (
 	"context"
+	"errors"
+	"syscall"
 
 	"mimicsync/downloader/failure"
+	"mimicsync/store"
 )
 
 // checkSpace refuses to start what cannot end, where the sizes are known.
@@ -31,7 +34,7 @@ func (p *pass) left() int64 { return p.published - p.plan.PresentBytes - p.s.Tre
 // askSizeAgain asks for the published size once more, where the pass would not start
 // for it: what was said once may have been wrong.
 func (p *pass) askSizeAgain(ctx context.Context) error {
-	size := (&publishedSize{p: p, ctx: ctx, from: p.s.authority()}).fetch() //nolint:contextcheck // it has ctx
+	size := (&publishedSize{p: p, from: p.s.authority()}).fetch(ctx)
 	if size == 0 || size == p.published {
 		return nil
 	}
@@ -42,4 +45,27 @@ func (p *pass) askSizeAgain(ctx context.Context) error {
 	p.expect(size - p.published)
 	p.published, p.plan.PublishedBytes = size, size
 	return err
+}
+
+// spaceError makes an error of a full disk say how much is missing; others it
+// returns as they are. left is what was still to be written, 0 when unknown.
+func (p *pass) spaceError(err error, left int64) error {
+	if _, ok := errors.AsType[*failure.SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return err
+	}
+	if _, ok := errors.AsType[*store.Error](err); ok {
+		return err // the state's disk is full, which may be another one
+	}
+	e := &failure.SpaceError{Err: err}
+	if space, serr := p.s.Tree.Free(); serr == nil {
+		e.Free, e.Inodes = space.Bytes, space.Inodes == 0
+	}
+	if p.published > 0 {
+		p.tally.mu.Lock()
+		b := p.tally.report.Bytes
+		p.tally.mu.Unlock()
+		left = max(left, p.published-b.Present-b.Adopted-b.Linked-b.Fetched)
+	}
+	e.Need = left
+	return e
 }

@@ -204,7 +204,6 @@ func (p *pass) transfer(ctx context.Context) error {
 	checkpointer.Go(func() { p.runStragglers(ctx, stop) })
 
 	g, gctx := errgroup.WithContext(ctx)
-	p.admitSources(gctx)
 	ceiling := p.connections()
 	wanted, doubtful := make(chan manifest.Entry, ceiling), make(chan manifest.Entry)
 	var feeders sync.WaitGroup // of wanted
@@ -359,3 +358,6 @@ func (p *pass) tidy(r *report.Report) error {
 		return left.Ref == p.ref // of an entry of a former manifest
 	})
 }
+
+// stop ends the pass early, with err as its cause.
+func (p *pass) stop(err error) { p.cancel(err) }

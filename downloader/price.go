@@ -42,7 +42,7 @@ func (p *pass) afford(c *candidate, bytes, requests int64) error {
 	}
 	err := fmt.Errorf("%w: %s spent at %s", failure.ErrSpent, *p.s.MaxCost, c.Name())
 	if p.hasFreeSource() {
-		p.drop(c.ctx, c, err)
+		p.drop(c, err)
 	} else {
 		p.stop(err) // not by the error alone: the entry has not failed
 	}

@@ -52,10 +52,8 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		}
 	}
 	authority := p.s.authority()
-	sizing, endSizing := context.WithCancel(ctx)
-	p.size = &publishedSize{p: p, ctx: sizing, from: authority}
-	defer p.size.wait()
-	defer endSizing()
+	p.size = &publishedSize{p: p, from: authority}
+	defer p.size.end()
 	err = p.askManifest(ctx, authority, former, &v)
 	unheard := err
 	if err != nil && ctx.Err() == nil && isUnheard(err) {
@@ -72,7 +70,7 @@ func (p *pass) renewManifest(ctx context.Context) error {
 		p.s.Logger.WarnContext(ctx, "the manifest is not the authority's of today", "dataset", p.ref.String(), "from", v.Manifest.Source,
 			"fetched", v.Manifest.Fetched, "err", unheard)
 	} else if v.Bytes == 0 && !p.isDone(former, v.Manifest) {
-		v.Bytes = p.size.get() //nolint:contextcheck // it has that of the step
+		v.Bytes = p.size.get(ctx)
 	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
@@ -177,39 +175,49 @@ func (p *pass) manifestRequest(b host.Source, known store.Manifest) source.Reque
 // pass goes on without it.
 type publishedSize struct {
 	p      *pass
-	ctx    context.Context //nolint:containedctx // that of the manifest's step
 	from   host.Source
 	asking sync.WaitGroup
 	once   sync.Once
+	cancel context.CancelFunc // nil until it is asked
 	answer int64
 }
 
-// ask begins to ask, the first time.
-func (z *publishedSize) ask() {
-	z.once.Do(func() { z.asking.Go(func() { z.answer = z.fetch() }) })
+// ask begins to ask, the first time. ctx is that of the step that gets the manifest,
+// and not of the request for it.
+func (z *publishedSize) ask(ctx context.Context) {
+	z.once.Do(func() {
+		ctx, z.cancel = context.WithCancel(ctx)
+		z.asking.Go(func() { z.answer = z.fetch(ctx) })
+	})
 }
 
 // get returns the size, 0 when unknown.
-func (z *publishedSize) get() int64 {
-	z.ask()
-	z.wait()
+func (z *publishedSize) get(ctx context.Context) int64 {
+	z.ask(ctx)
+	z.asking.Wait()
 	return z.answer
 }
 
-func (z *publishedSize) wait() { z.asking.Wait() }
+// end breaks off what was asked for, if anything was.
+func (z *publishedSize) end() {
+	if z.cancel != nil {
+		z.cancel()
+	}
+	z.asking.Wait()
+}
 
-func (z *publishedSize) fetch() int64 {
+func (z *publishedSize) fetch(step context.Context) int64 {
 	publisher, ok := z.from.Source.(source.Publisher)
 	if !ok {
 		return 0
 	}
-	ctx, dog := host.Watch(z.ctx, min(z.p.s.IdleTimeout, 15*time.Second))
+	ctx, dog := host.Watch(step, min(z.p.s.IdleTimeout, 15*time.Second))
 	defer dog.End()
 	dog.Source = z.p.progress.Request(z.from.Name())
 	n, err := publisher.PublishedSize(ctx, z.p.ref)
 	z.p.progress.Ended(dog.Source)
 	z.p.s.answered(z.from.Name(), err)
-	if err != nil && z.ctx.Err() == nil {
+	if err != nil && step.Err() == nil {
 		z.p.s.Logger.WarnContext(ctx, "no published size", "dataset", z.p.ref.String(), "err", err)
 	}
 	if err != nil {
@@ -224,6 +232,7 @@ func (p *pass) fetchManifest(ctx context.Context, b host.Source, request source.
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
 	}
+	step := ctx
 	ctx, dog := host.Watch(ctx, p.s.IdleTimeout)
 	defer dog.End()
 	dog.Source = p.progress.Request(b.Name())
@@ -239,7 +248,7 @@ func (p *pass) fetchManifest(ctx context.Context, b host.Source, request source.
 	}
 	defer func() { _ = object.Body.Close() }() // judged by length
 	if v.Bytes == 0 && b.Name() == p.size.from.Name() {
-		p.size.ask() //nolint:contextcheck // it has that of the step
+		p.size.ask(step)
 	}
 	received.r, received.dog, received.begun = object.Body, dog, time.Now()
 	return p.takeManifest(ctx, received, v, b.Name(), object)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
@@ -72,10 +73,11 @@ func (p *pass) connections() (n int) {
 type candidate struct {
 	host.Source
 
-	// ctx ends when the source is dropped, for those who wait for it: one for
-	// all transfers of the pass, where each would have to derive its own.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	// asking has the requests, and the waits for one, that end when the source is
+	// dropped. Guarded by mu.
+	mu      sync.Mutex
+	asking  map[*asking]struct{}
+	dropped error // why it is asked no more, nil while it is
 
 	price cost.Price // of the pass's version
 	bill  cost.Bill  // of this pass
@@ -92,16 +94,49 @@ type candidate struct {
 func newCandidates(sources []host.Source, ref manifest.Ref) []*candidate {
 	all := make([]*candidate, len(sources))
 	for i, b := range sources {
-		all[i] = &candidate{Source: b, price: b.PriceOf(ref), report: report.SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1)}
+		all[i] = &candidate{Source: b, price: b.PriceOf(ref), report: report.SourceReport{Name: b.Name()}, deciding: make(chan struct{}, 1), asking: map[*asking]struct{}{}}
 	}
 	return all
 }
 
-// admitSources lets transfers ask the sources, until ctx ends.
-func (p *pass) admitSources(ctx context.Context) {
-	for _, c := range p.sources {
-		c.ctx, c.cancel = context.WithCancelCause(ctx) //nolint:fatcontext // each has its own
+// asking is somebody who asks a source.
+type asking struct{ cancel context.CancelCauseFunc }
+
+// ask derives a context that ends with the reason when the source is dropped. Call end
+// when the source is asked no more.
+func (c *candidate) ask(ctx context.Context) (asked context.Context, end func()) {
+	asked, cancel := context.WithCancelCause(ctx)
+	a := &asking{cancel}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dropped != nil {
+		cancel(c.dropped)
+		return asked, func() {}
 	}
+	c.asking[a] = struct{}{}
+	return asked, func() {
+		c.mu.Lock()
+		delete(c.asking, a)
+		c.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// sendAway ends what ask has derived, for the reason err.
+func (c *candidate) sendAway(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropped = err
+	for a := range c.asking {
+		a.cancel(err)
+	}
+}
+
+// isDropped reports whether the source is asked no more.
+func (c *candidate) isDropped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dropped != nil
 }
 
 // order is the order in which to ask for an entry: that of preference, with
@@ -127,7 +162,7 @@ func (p *pass) order(d manifest.Digest) ([]*candidate, error) {
 
 // drop ends the use of a source in this pass, and says so: in the log, unless
 // it is the last one, whose err is that of the pass, and in the report.
-func (p *pass) drop(ctx context.Context, c *candidate, err error) {
+func (p *pass) drop(c *candidate, err error) {
 	p.tally.mu.Lock()
 	first := c.report.Err == nil
 	if first {
@@ -139,9 +174,9 @@ func (p *pass) drop(ctx context.Context, c *candidate, err error) {
 	if !first {
 		return
 	}
-	c.cancel(err)
+	c.sendAway(err)
 	if !last {
-		p.s.Logger.WarnContext(ctx, "source dropped", "dataset", p.ref.String(), "from", c.Name(), "err", err)
+		p.s.Logger.Warn("source dropped", "dataset", p.ref.String(), "from", c.Name(), "err", err)
 	}
 }
 
@@ -176,7 +211,7 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 	case p.droppedFor(c) != nil: // it is no longer about this entry
 		return true
 	case v == retry.Barred:
-		p.drop(ctx, c, err)
+		p.drop(c, err)
 		return true
 	}
 	p.tally.mu.Lock()
@@ -206,7 +241,7 @@ func (p *pass) decide(ctx context.Context, c *candidate) {
 		return
 	}
 	if err := errors.Join(p.stillAllowed(ctx, c), p.stillThere(ctx, c)); err != nil {
-		p.drop(ctx, c, err)
+		p.drop(c, err)
 	}
 }
 

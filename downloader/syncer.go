@@ -49,7 +49,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"mimicsync/downloader/cost"
@@ -223,112 +222,6 @@ func (s *Syncer) takeAcceptance(ref manifest.Ref) bool {
 	return accepted
 }
 
-// takePartial returns the partial of a digest, if there is one, to the transfer
-// that goes on with it.
-func (s *Syncer) takePartial(d manifest.Digest) (store.Partial, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.partial[d]
-	delete(s.partial, d)
-	return p, ok
-}
-
-// keepPartial is for the next transfer of the digest.
-func (s *Syncer) keepPartial(p store.Partial) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.partial[p.Digest] = p
-}
-
-func (s *Syncer) hasPartials() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.partial) > 0
-}
-
-func (s *Syncer) hasPartial(d manifest.Digest) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.partial[d]
-	return ok
-}
-
-// takeOff claims a digest. Where another transfer has it, it returns false and
-// what to wait for.
-func (s *Syncer) takeOff(d manifest.Digest) (<-chan struct{}, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f, ok := s.flights[d]; ok {
-		f.awaited = true
-		return f.over, false
-	}
-	s.flights[d] = &flight{over: make(chan struct{})}
-	return nil, true
-}
-
-// awaited reports whether a transfer waits for the end of a claim.
-func (s *Syncer) awaited(d manifest.Digest) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f, ok := s.flights[d]
-	return ok && f.awaited
-}
-
-// flight is a claim to a digest.
-type flight struct {
-	over    chan struct{} // closed by its end
-	awaited bool
-}
-
-// land ends a claim: the digest is in the mirror, or was given up.
-func (s *Syncer) land(d manifest.Digest) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f, ok := s.flights[d]; ok {
-		close(f.over)
-		delete(s.flights, d)
-	}
-}
-
-// spaceError makes an error of a full disk say how much is missing; others it
-// returns as they are. left is what was still to be written, 0 when unknown.
-func (p *pass) spaceError(err error, left int64) error {
-	if _, ok := errors.AsType[*failure.SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
-		return err
-	}
-	if _, ok := errors.AsType[*store.Error](err); ok {
-		return err // the state's disk is full, which may be another one
-	}
-	e := &failure.SpaceError{Err: err}
-	if space, serr := p.s.Tree.Free(); serr == nil {
-		e.Free, e.Inodes = space.Bytes, space.Inodes == 0
-	}
-	if p.published > 0 {
-		p.tally.mu.Lock()
-		b := p.tally.report.Bytes
-		p.tally.mu.Unlock()
-		left = max(left, p.published-b.Present-b.Adopted-b.Linked-b.Fetched)
-	}
-	e.Need = left
-	return e
-}
-
-// stop ends the pass early, with err as its cause.
-func (p *pass) stop(err error) { p.cancel(err) }
-
-// partialBytes is how much of what a version misses has come already.
-func (s *Syncer) partialBytes(ref manifest.Ref) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var n int64
-	for _, p := range s.partial {
-		if p.Ref == ref {
-			n += p.Durable
-		}
-	}
-	return n
-}
-
 // dropManifests removes those of some kept manifests that no version has in force,
 // or had before and still has records of.
 func (s *Syncer) dropManifests(kept []manifest.Digest) error {
@@ -350,27 +243,6 @@ func (s *Syncer) dropManifests(kept []manifest.Digest) error {
 		if err := s.Tree.DropManifest(d); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// dropPartials gives up the partials that a function chooses. What may be a person's is
-// in quarantine for good before its record goes.
-func (s *Syncer) dropPartials(choose func(store.Partial) bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for d, left := range s.partial {
-		if !choose(left) {
-			continue
-		}
-		err := s.Tree.GiveUpPartial(left)
-		if err == nil {
-			err = s.Store.DropPartial(d)
-		}
-		if err != nil {
-			return err
-		}
-		delete(s.partial, d)
 	}
 	return nil
 }

@@ -184,7 +184,9 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 		}
 	}
 	defer awake()
-	err := patience.Persist(c.ctx, func() (bool, error) { //nolint:contextcheck // as in attempt
+	asked, end := c.ask(ctx)
+	defer end()
+	err := patience.Persist(asked, func() (bool, error) {
 		awake()
 		before := t.segs.Have()
 		err := t.try(ctx, buf)
