@@ -186,8 +186,9 @@ type publishedSize struct {
 // and not of the request for it.
 func (z *publishedSize) ask(ctx context.Context) {
 	z.once.Do(func() {
-		ctx, z.cancel = context.WithCancel(ctx)
-		z.asking.Go(func() { z.answer = z.fetch(ctx) })
+		asked, cancel := context.WithCancel(ctx)
+		z.cancel = cancel
+		z.asking.Go(func() { z.answer = z.fetch(asked) })
 	})
 }
 

@@ -6,27 +6,31 @@ import (
 	"math/rand/v2"
 )
 
-// PathSet is a set of paths in two bytes for each, a Bloom filter: it knows all
-// that were added, and takes one in about two thousand others for one of them.
+// PathSet is a Bloom filter over paths, about two bytes for each. It contains every
+// path that was added, and mistakes about one in two thousand other paths for one of
+// them. It is not safe for concurrent use.
 type PathSet struct {
 	seed  maphash.Seed
 	words []uint64
 }
 
-// pathBits of pathSet are asked about each path.
+// pathBits is the number of bits that represent a path.
 const pathBits = 8
 
+// NewPathSet returns an empty set for about n paths.
 func NewPathSet(n int64) *PathSet {
-	const least = 64 // words: of few paths, hardly ever one is taken for another
+	const least = 64 // words: keeps false positives rare in small sets
 	return &PathSet{seed: maphash.MakeSeed(), words: make([]uint64, n/4+least)}
 }
 
+// Add adds a path.
 func (s *PathSet) Add(path string) {
 	for at := range s.places(path) {
 		s.words[at/64] |= 1 << (at % 64)
 	}
 }
 
+// Has reports whether a path was added. It may report true for one that was not.
 func (s *PathSet) Has(path string) bool {
 	for at := range s.places(path) {
 		if s.words[at/64]&(1<<(at%64)) == 0 {
@@ -36,8 +40,9 @@ func (s *PathSet) Has(path string) bool {
 	return true
 }
 
-// places are the bits of a path. Each is drawn anew: bits at an even distance are
-// all the same one when that distance happens to be short.
+// places yields the bits that represent a path. Each is drawn from a generator of its
+// own: bits at even distances, as in double hashing, coincide when that distance
+// happens to be short.
 func (s *PathSet) places(path string) func(yield func(uint64) bool) {
 	var r rand.PCG
 	r.Seed(maphash.String(s.seed, path), 0)
