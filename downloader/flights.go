@@ -2,8 +2,8 @@ package downloader
 
 import "mimicsync/manifest"
 
-// takeOff claims a digest. Where another transfer has it, it returns false and
-// what to wait for.
+// takeOff claims a digest. If another transfer holds it, takeOff returns false and a
+// channel that is closed when that claim ends.
 func (s *Syncer) takeOff(d manifest.Digest) (<-chan struct{}, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -15,7 +15,7 @@ func (s *Syncer) takeOff(d manifest.Digest) (<-chan struct{}, bool) {
 	return nil, true
 }
 
-// awaited reports whether a transfer waits for the end of a claim.
+// awaited reports whether another transfer is waiting for a claim to end.
 func (s *Syncer) awaited(d manifest.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,13 +23,13 @@ func (s *Syncer) awaited(d manifest.Digest) bool {
 	return ok && f.awaited
 }
 
-// flight is a claim to a digest.
+// flight is a claim to a digest: while it lasts, no other transfer fetches it.
 type flight struct {
-	over    chan struct{} // closed by its end
+	over    chan struct{} // closed when the claim ends
 	awaited bool
 }
 
-// land ends a claim: the digest is in the mirror, or was given up.
+// land ends a claim: the file is in the mirror, or its transfer was given up.
 func (s *Syncer) land(d manifest.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

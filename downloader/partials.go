@@ -5,8 +5,8 @@ import (
 	"mimicsync/store"
 )
 
-// takePartial returns the partial of a digest, if there is one, to the transfer
-// that goes on with it.
+// takePartial hands the partial of a digest, if there is one, to the transfer that
+// continues it.
 func (s *Syncer) takePartial(d manifest.Digest) (store.Partial, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -15,7 +15,7 @@ func (s *Syncer) takePartial(d manifest.Digest) (store.Partial, bool) {
 	return p, ok
 }
 
-// keepPartial is for the next transfer of the digest.
+// keepPartial returns a partial for the next transfer of its digest.
 func (s *Syncer) keepPartial(p store.Partial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,7 +35,8 @@ func (s *Syncer) hasPartial(d manifest.Digest) bool {
 	return ok
 }
 
-// partialBytes is how much of what a version misses has come already.
+// partialBytes returns how many bytes of the missing files of a version are already in
+// partials.
 func (s *Syncer) partialBytes(ref manifest.Ref) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,8 +49,8 @@ func (s *Syncer) partialBytes(ref manifest.Ref) int64 {
 	return n
 }
 
-// dropPartials gives up the partials that a function chooses. What may be a person's is
-// in quarantine for good before its record goes.
+// dropPartials gives up the partials that choose selects. Files that may be a person's
+// are durably in quarantine before their record is removed.
 func (s *Syncer) dropPartials(choose func(store.Partial) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,20 +23,21 @@ import (
 	"mimicsync/store"
 )
 
-// pass is one run over one dataset version.
+// pass is one pass over one dataset version: see the package comment.
 type pass struct {
 	s         *Syncer
 	ref       manifest.Ref
 	selection manifest.Selection
 	progress  *progress.Progress
 	start     time.Time
-	transfers time.Time // when the first one could start, zero if there was none
+	transfers time.Time // when the first transfer could start, zero if there was none
 
 	version store.Version
-	// acceptManifest says that a person wants the published manifest, see ShrunkError.
+	// acceptManifest accepts the published manifest even if it lists far fewer entries,
+	// see failure.ShrunkError.
 	acceptManifest bool
 	size           *publishedSize
-	published      int64 // size of the whole version if all is selected, 0 when unknown
+	published      int64 // bytes of the version if all of it is selected, 0 when unknown
 
 	sources     []*candidate // in order of preference
 	plan        report.Plan
@@ -47,26 +48,26 @@ type pass struct {
 	copies      *copies
 	crowd       *crowd
 	tally       tally
-	throttle    *throttle      // of reading the mirror, nil: none
-	spent       *spending      // by those that share the limits
+	throttle    *throttle      // limits reading the mirror; nil means no limit
+	spent       *spending      // counts toward MaxTransfer and MaxCost
 	doubts      doubts         // about the manifest
-	earlier     *report.Report // of the passes that this one took over from, nil if there is none
+	earlier     *report.Report // of the passes that this one replaced, nil if there is none
 	cancel      context.CancelCauseFunc
 	room        pace.Room
-	scarce      atomic.Int64 // when it was last said that too few files can be open, in Unix seconds
+	scarce      atomic.Int64 // when the log last mentioned too many open files, in Unix seconds
 }
 
-// Pull makes the mirror what the manifest of ref says, as far as selection
-// reaches. It returns a report in every case; the error says why the pass ended
-// early, and is nil if it did not, whatever single entries did. Cancel ctx with
-// ErrInterrupted to stop in good order.
+// Pull makes the selected entries of ref in the mirror match its manifest. It always
+// returns a report. The error says why the pass ended early; it is nil if the pass
+// finished, even if single entries failed. Cancel ctx with failure.ErrInterrupted to
+// stop in good order.
 func (s *Syncer) Pull(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*report.Report, error) {
 	return s.PullFrom(ctx, nil, ref, selection, progress)
 }
 
-// PullFrom is Pull from the sources that are named, in this order; from all, as
-// Options have them, if none is. A name that is none of theirs, or is there
-// twice, is an error that wraps ErrSources.
+// PullFrom is Pull from the named sources, in this order; without names, from all of
+// Options.Sources. An unknown or repeated name is an error that wraps
+// failure.ErrSources.
 func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, watched *progress.Progress) (*report.Report, error) {
 	chosen, err := s.choose(sources)
 	if err != nil {
@@ -76,8 +77,8 @@ func (s *Syncer) PullFrom(ctx context.Context, sources []string, ref manifest.Re
 	report := p.close(err)
 	p.progress.Enter(progress.PhaseEnd)
 	switch {
-	case p.version.ID == 0, errors.Is(err, store.ErrLocked): // the mirror, and its history, are another's
-	case errors.Is(err, failure.ErrNothingSelected): // a typo says nothing of the version
+	case p.version.ID == 0, errors.Is(err, store.ErrLocked): // the mirror and its history belong to another process
+	case errors.Is(err, failure.ErrNothingSelected): // a typo tells nothing about the version
 	default:
 		err = errors.Join(err, p.writeHistory(report), p.noteRates(), p.tidy(report))
 	}
@@ -99,8 +100,8 @@ func (s *Syncer) newPass(ctx context.Context, sources []host.Source, ref manifes
 	return p, ctx
 }
 
-// prepare gets the manifest, shows it in the version's folder, and compares it with
-// the mirror.
+// prepare fetches the manifest if it has changed, puts it into the version's folder, and
+// compares it with the mirror.
 func (p *pass) prepare(ctx context.Context) error {
 	p.progress.Enter(progress.PhaseManifest)
 	if err := p.renewManifest(ctx); err != nil {
@@ -115,7 +116,7 @@ func (p *pass) prepare(ctx context.Context) error {
 	return p.compare(ctx)
 }
 
-// compare surveys the mirror, counts, and marks what there is to do.
+// compare surveys the mirror, counts the entries, and marks those to examine or fetch.
 func (p *pass) compare(ctx context.Context) error {
 	p.progress.Enter(progress.PhaseSurvey)
 	n := p.version.Manifest.Entries
@@ -151,14 +152,14 @@ func (p *pass) compare(ctx context.Context) error {
 	r.Files.Total = p.plan.Total
 	p.progress.Total.Store(p.plan.Total)
 	p.expect(p.published - p.version.Manifest.Size - r.Bytes.Present)
-	if err == nil && p.plan.Total == 0 && n > 0 && p.selection.HasPatterns() { // else what was lost is in no manifest any more
+	if err == nil && p.plan.Total == 0 && n > 0 && p.selection.HasPatterns() { // else a list of lost files, which the manifest no longer has
 		err = fmt.Errorf("%w of the %s files of %s", failure.ErrNothingSelected, humanize.Comma(n), p.ref)
 	}
 	return err
 }
 
-// remember makes a file that the mirror has one by which the host can be compared
-// that gave the manifest.
+// remember makes a file of the mirror a reference object for the host that served the
+// manifest, see retry.Health.
 func (p *pass) remember(e *surveyed) {
 	authority := p.s.authority()
 	if e.record.Size > 0 && p.version.Manifest.Source == authority.Name() && p.tally.report.AuthorityErr == nil {
@@ -166,27 +167,27 @@ func (p *pass) remember(e *surveyed) {
 	}
 }
 
-// expect corrects the bytes that this pass is expected to fetch, where that is
-// known at all.
+// expect adjusts the number of bytes that this pass is expected to fetch, if it is known.
 func (p *pass) expect(more int64) {
 	if p.published > 0 {
 		p.progress.Expected.Add(more)
 	}
 }
 
-// transfer does what the survey found. Its goroutines:
+// transfer examines, obtains and commits what the survey found, in these goroutines:
 //
 //	feed → examine workers → obtain workers → committer
 //	feed ↗
 //
-// and the checkpointer, and one that names what waits. Each ends when the one before it has; an error that
-// ends the pass cancels ctx, and then all that is verified is still committed.
+// Beside them run the checkpointer, the search for stragglers, and one that names
+// partials that have waited long for their commit. Each stage ends after the one before
+// it. An error that ends the pass cancels ctx; everything verified is still committed.
 func (p *pass) transfer(ctx context.Context) error {
 	if p.plan.Fetch+p.plan.Examine == 0 {
 		return nil
 	}
 	p.progress.Enter(progress.PhaseTransfer)
-	p.s.Tree.Forget() // a person may have moved folders since the last pass, or mounted a disk over one
+	p.s.Tree.Forget() // someone may have moved folders since the last pass, or mounted a disk over one
 	p.transfers = time.Now()
 	defer p.copies.close()
 	syncing, err := p.s.Tree.OpenSession()
@@ -196,7 +197,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	defer syncing.Close()
 	p.committer = newCommitter(p, syncing)
 	committed := make(chan error, 1)
-	go func() { committed <- p.committer.run() }() //nolint:contextcheck // see step: what is verified is committed also when the pass is over
+	go func() { committed <- p.committer.run() }() //nolint:contextcheck // verified files are committed even after ctx has ended
 	stop, stopNaming := make(chan struct{}), make(chan struct{})
 	var checkpointer, namer sync.WaitGroup
 	checkpointer.Go(func() { p.runCheckpoints(stop) })
@@ -244,8 +245,8 @@ func (p *pass) transfer(ctx context.Context) error {
 	return err
 }
 
-// startFetchers starts a worker for each connection, and some to stand in for
-// those that rest.
+// startFetchers starts a worker for each connection, and spare workers that stand in for
+// workers that wait to retry an entry.
 func (p *pass) startFetchers(ctx context.Context, g *errgroup.Group, n int, wanted <-chan manifest.Entry) {
 	var fetchers sync.WaitGroup
 	fetchers.Add(n)
@@ -265,8 +266,8 @@ func (p *pass) startFetchers(ctx context.Context, g *errgroup.Group, n int, want
 	}
 }
 
-// obtain links or fetches one entry. The error ends the pass; what ends only
-// the entry is in the report.
+// obtain links or fetches one entry. It returns only errors that end the pass; a failure
+// of the entry alone goes into the report.
 func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) error {
 	for {
 		wait, mine := p.s.takeOff(e.Digest)
@@ -285,7 +286,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 		return err
 	})
 	if err != nil || done.partial == nil || done.partial.IsCopy() {
-		p.s.land(e.Digest) // the bytes are recorded elsewhere: the next one need not wait for this commit
+		p.s.land(e.Digest) // the bytes have a record elsewhere: the next entry needn't wait for this commit
 	} else {
 		done.claimed = true
 	}
@@ -309,7 +310,7 @@ func (p *pass) obtain(ctx context.Context, e manifest.Entry, work *scratch) erro
 }
 
 func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch) (*committed, error) {
-	// Before a byte is paid for: a folder may be in the way, or a planted symlink.
+	// Before any byte is fetched: a file or a planted symlink may be in the folder's place.
 	if err := p.s.Tree.EnsureDirOf(p.ref, e.Path); err != nil {
 		return nil, err
 	}
@@ -319,7 +320,7 @@ func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch)
 	return p.fetch(ctx, e, work)
 }
 
-// writeHistory keeps the pass for `status`.
+// writeHistory records the pass for `mimicsync status`.
 func (p *pass) writeHistory(r *report.Report) error {
 	pass := store.Pass{Start: p.start, Elapsed: r.Elapsed, State: r.State, Files: r.Files, Bytes: r.Bytes}
 	pass.Failures = report.First(r.Failures)
@@ -329,11 +330,11 @@ func (p *pass) writeHistory(r *report.Report) error {
 	return p.s.Store.AddPass(p.ref, pass)
 }
 
-// keptStray is how long a partial is kept that nobody knows the version of.
+// keptStray is how long a partial of an unknown version is kept.
 const keptStray = 30 * 24 * time.Hour
 
-// tidy drops what is too old and, after a complete pass, what that left behind:
-// former manifests with their records, and partials that no entry wants any more.
+// tidy removes old notes about wrong objects and, after a complete pass, former
+// manifests with their records, and partials that no entry needs any more.
 func (p *pass) tidy(r *report.Report) error {
 	if err := p.s.Store.DropOldWrong(); err != nil {
 		return err
@@ -352,10 +353,10 @@ func (p *pass) tidy(r *report.Report) error {
 		return err
 	}
 	return p.s.dropPartials(func(left store.Partial) bool {
-		if left.Ref == (manifest.Ref{}) { // it may be another dataset's, whose next pass finds it by its digest
+		if left.Ref == (manifest.Ref{}) { // it may belong to another dataset, whose next pass finds it by its digest
 			return time.Since(left.Updated) > keptStray
 		}
-		return left.Ref == p.ref // of an entry of a former manifest
+		return left.Ref == p.ref // it belongs to an entry of a former manifest
 	})
 }
 

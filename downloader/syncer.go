@@ -1,46 +1,46 @@
-// Package downloader keeps a mirror: it compares a manifest with what is here,
-// fetches what is missing, proves every byte, and commits.
+// Package downloader keeps a verified mirror: it compares a manifest with the files on
+// disk, fetches what is missing, checks every byte, and commits.
 //
 // # A pass
 //
-// A pass makes one dataset version of the mirror what its manifest says:
+// A pass makes one version of a dataset in the mirror match its manifest:
 //
-//	manifest   ask the authority for it, or else a source, conditionally; keep it
-//	           if it is whole
-//	survey     each entry is present (its record and its file agree), unknown
+//	manifest   fetch it from the authority, or from another source, if it has changed;
+//	           keep it if it is complete
+//	survey     classify each entry as present (its record and its file agree), unknown
 //	           (a file without a valid record) or absent
-//	examine    unknown files are hashed: right ones are adopted, the start of one
-//	           becomes a partial, wrong ones go to quarantine
-//	obtain     absent ones are linked from another place of the mirror, or fetched:
-//	           from the first source that has them
-//	commit     verified files get their names and their records, in batches
+//	examine    hash unknown files: adopt those that match the manifest, turn the start
+//	           of one into a partial, move the others to quarantine
+//	obtain     link absent entries from elsewhere in the mirror, or fetch them from the
+//	           first source that has them
+//	commit     give verified files their final names and their records, in batches
 //
 // Examining and obtaining run at the same time, each with its own workers; one
-// goroutine commits. What stays in memory does not depend on the dataset, but
-// for two bits an entry.
+// goroutine commits. Memory doesn't grow with the dataset, except for two bits an entry.
 //
 // # A transfer
 //
-// The worker that obtains an entry owns its transfer: it asks for the object,
-// from where its partial ends, and hashes what comes. An object that turns out to
-// be large, under a strong validator, is cut into segments, and workers without
-// an entry of their own help (segment.go, crowd.go); the digest follows the front
-// of what is here without a gap (digest.go). How many connections a host gets, and
-// when a request may start, its Budget decides, for all passes together.
+// The worker that obtains an entry owns its transfer: it requests the object from the
+// end of its partial and hashes the bytes as they arrive. A large object with a strong
+// validator is divided into segments, and workers that have no entry of their own help
+// with it (crowd.go, package segment); the running digest follows the bytes that are
+// there without a gap. A budget per host, shared by all passes, decides how many
+// connections are open and when a request may start (package pace).
 //
 // # Guarantees
 //
-// A file has its final name only when its digest was right, and a record only
-// when its bytes and its name are durable. A pass that ends early, by whatever
-// error, has kept all that was verified, and for unfinished files what had come.
-// One bad entry never ends a pass, nor does one bad source of several. What ends
-// one is in errors.go, how sources take turns in sources.go; what is tried
-// again, and how often, in retry.go; the order of a commit in commit.go.
+// A file gets its final name only after its digest matched, and a record only after its
+// bytes and its name are durable. A pass that ends early, for whatever reason, keeps
+// everything that was verified, and the bytes of unfinished files. One bad entry never
+// ends a pass, and neither does one bad source out of several. Package failure lists
+// what does end a pass, package retry decides what is tried again and how often,
+// sources.go how sources take turns, and commit.go the order of a commit.
 //
-// # What it does not do
+// # What it doesn't do
 //
-// It deletes nothing unasked: files that no manifest names are left alone, and old
-// versions stay until Prune is called. It knows no protocol: sources do that, one package each.
+// It deletes nothing on its own: files that no manifest lists are left alone, and old
+// versions stay until Prune is called. It speaks no protocol: each source does that in
+// a package of its own below source.
 package downloader
 
 import (
@@ -60,66 +60,66 @@ import (
 	"mimicsync/store"
 )
 
-// Options is what a Syncer works with. Tree, Store and Sources must be set.
+// Options configures a Syncer. Tree, Store and Sources are required.
 type Options struct {
 	Tree  *tree.Tree
 	Store *store.Store
-	// Sources are asked for entries in this order. Their names differ.
+	// Sources provide entries, in this order of preference. Their names are unique.
 	Sources []host.Source
-	// Authority is asked for manifests, versions and published sizes first: it
-	// publishes what the Sources have copies of. The first of them if nil.
+	// Authority is the first to be asked for manifests, versions and published sizes:
+	// it publishes the files that the Sources hold copies of. Nil means Sources[0].
 	Authority *host.Source
-	// IdleTimeout is how long a transfer may bring nothing, 60 s if zero.
+	// IdleTimeout ends a request that receives no byte for so long. 0 means 60 s.
 	IdleTimeout time.Duration
-	// Patience is how long a host may be in trouble, of whatever kind, while it is
-	// asked for a manifest or for the newest version: 1 minute if zero. What the host
-	// itself asks to be left alone for comes on top, up to half an hour. A person
-	// waits for it, see Progress.Waits, and may interrupt.
+	// Patience is how long to keep asking a failing host for a manifest or for the
+	// newest version. 0 means 1 minute. Pauses that the host itself requests are added
+	// to it, up to half an hour. A person may be waiting meanwhile; Progress.Waits
+	// says for what, and canceling the context ends the wait.
 	Patience time.Duration
-	// MaxTransfer is how many bytes of entries may be fetched, over all passes;
-	// 0: as many as there are. The pass that comes to it ends with ErrLimit.
+	// MaxTransfer limits the bytes of entries that all passes together may fetch. 0
+	// means no limit. The pass that reaches it ends with failure.ErrLimit.
 	MaxTransfer int64
-	// MaxCost is what may be spent at sources that have a price, over all passes;
-	// nil: as much as it takes. A pass goes on without them, or ends with ErrSpent;
-	// one that is known to cost more, and could not go on without, does not start,
-	// with a *CostError.
+	// MaxCost limits what all passes together may spend at sources that have a price.
+	// Nil means no limit. When it is spent, a pass continues with its free sources, or
+	// ends with failure.ErrSpent if it has none. A pass without a free source that is
+	// known to cost more doesn't start: it returns a *CostError.
 	MaxCost *cost.Money
-	// LimitEachPass makes MaxTransfer and MaxCost what each pass may take.
+	// LimitEachPass applies MaxTransfer and MaxCost to each pass on its own.
 	LimitEachPass bool
 
-	Observer Observer     // nil: nobody counts
-	Logger   *slog.Logger // nil: nothing is logged
+	Observer Observer     // counts requests and bytes; may be nil
+	Logger   *slog.Logger // nil discards the log
 }
 
-// Syncer runs passes over a mirror. Several may run at once, for different
-// dataset versions.
+// Syncer runs passes over a mirror. Passes over different versions may run at the same
+// time; its methods are safe for concurrent use.
 type Syncer struct {
 	Options
 	boot string
 
-	spent spending // over all passes
+	spent spending // by all passes
 
 	mu      sync.Mutex
-	flights map[manifest.Digest]*flight       // digests on their way, until they are committed or given up
-	partial map[manifest.Digest]store.Partial // recorded and not in flight
-	accept  map[manifest.Ref]bool             // by AcceptManifest
+	flights map[manifest.Digest]*flight       // claimed digests, until they are committed or given up
+	partial map[manifest.Digest]store.Partial // recorded partials that no transfer has claimed
+	accept  map[manifest.Ref]bool             // set by AcceptManifest
 
-	// reached is called at the named points of a transfer and a commit. It is
-	// nil but in tests, which kill the process there.
+	// reached is called at the named points of a transfer and a commit. Only tests set
+	// it, to kill the process there.
 	reached func(point string)
 }
 
-// at marks a point that a crash test can name.
+// at marks a named point for crash tests.
 func (s *Syncer) at(point string) {
 	if s.reached != nil {
 		s.reached(point)
 	}
 }
 
-// New returns a Syncer, and takes stock of unfinished files: those that no record
-// speaks of, from transfers that died in their first seconds or from a state file
-// that was lost, are recorded. Their bytes are judged when their rest is fetched; wrong
-// ones go to quarantine, for nobody knows that they are not a person's.
+// New returns a Syncer. It also records the partials that have no record yet, left by
+// transfers that were killed in their first seconds or by a lost state file. Their bytes
+// are checked when the rest of the file is fetched; if they don't match, they go to
+// quarantine, because they might be someone's own.
 func New(o Options) (*Syncer, error) {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = time.Minute
@@ -161,8 +161,8 @@ func New(o Options) (*Syncer, error) {
 	return s, o.Store.PutPartials(recorded...)
 }
 
-// CloseIdleConnections closes the connections to all sources that no request
-// uses. A daemon calls it where no pass may run for some time.
+// CloseIdleConnections closes the idle connections to all sources. A daemon calls it
+// when no pass may run for some time.
 func (s *Syncer) CloseIdleConnections() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
 		if idler, ok := b.Source.(source.Idler); ok {
@@ -171,8 +171,8 @@ func (s *Syncer) CloseIdleConnections() {
 	}
 }
 
-// Renew makes all sources look for their credentials anew, and forgets what they gave
-// to the former ones.
+// Renew makes all sources look up their credentials again, and forgets which objects
+// they served to the previous account.
 func (s *Syncer) Renew() {
 	for _, b := range append(slices.Clone(s.Sources), s.authority()) {
 		if source, ok := b.Source.(source.Renewer); ok {
@@ -182,15 +182,15 @@ func (s *Syncer) Renew() {
 	}
 }
 
-// AcceptManifest lets the next pass over a version take over the published
-// manifest even if that ends with a *ShrunkError otherwise.
+// AcceptManifest makes the next pass over a version accept the published manifest even
+// where it would otherwise return a *failure.ShrunkError.
 func (s *Syncer) AcceptManifest(ref manifest.Ref) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accept[ref] = true
 }
 
-// known is a version by the manifest in force, ErrNoManifest if there is none.
+// known returns a version with its manifest in effect, or failure.ErrNoManifest.
 func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
 	v, known, err := s.Store.Version(ref)
 	if err == nil && !known {
@@ -199,8 +199,8 @@ func (s *Syncer) known(ref manifest.Ref) (store.Version, error) {
 	return v, err
 }
 
-// kept is a known version whose manifest can be read: a *KeptManifestError if that
-// is damaged, or gone under both its names.
+// kept returns a known version whose manifest can be read, or a
+// *failure.KeptManifestError if both copies of the manifest are damaged or missing.
 func (s *Syncer) kept(ref manifest.Ref) (store.Version, error) {
 	v, err := s.known(ref)
 	if err != nil || s.Tree.ManifestIntact(v.Manifest.Digest) {
@@ -213,7 +213,7 @@ func (s *Syncer) kept(ref manifest.Ref) (store.Version, error) {
 	return v, err
 }
 
-// takeAcceptance reports whether AcceptManifest was called for this pass.
+// takeAcceptance reports whether AcceptManifest was called for this pass, and clears it.
 func (s *Syncer) takeAcceptance(ref manifest.Ref) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,8 +222,8 @@ func (s *Syncer) takeAcceptance(ref manifest.Ref) bool {
 	return accepted
 }
 
-// dropManifests removes those of some kept manifests that no version has in force,
-// or had before and still has records of.
+// dropManifests removes those of the given manifests that no version uses: neither as
+// the manifest in effect nor as a former one that still has records.
 func (s *Syncer) dropManifests(kept []manifest.Digest) error {
 	versions, err := s.Store.Versions()
 	if err != nil {
