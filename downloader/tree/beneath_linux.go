@@ -16,15 +16,13 @@ import (
 	"mimicsync/store"
 )
 
-// os.Root opens every folder on the way to a name by itself: at MIMIC-CXR's
-// depth, making a folder and renaming a file into it are some 35 system calls.
-// openat2(2) reaches the folder in one, and the kernel refuses symlinks and
-// escapes. Where it is missing (before Linux 5.6, or filtered by a container),
-// os.Root does the work.
+// os.Root opens every folder on the way to a name: at the depth of MIMIC-CXR, creating a
+// folder and renaming a file into it takes about 35 system calls. openat2(2) reaches the
+// folder in one, and the kernel refuses symlinks and escapes. Where openat2 is missing
+// (before Linux 5.6, or blocked by a container), os.Root does the work.
 
-// parent opens the folder of a name in the mirror without following a symlink,
-// and to write to, where resolve says so, not on another disk. ok is false where
-// openat2 is missing.
+// parent opens the folder of a name without following symlinks, and with
+// unix.RESOLVE_NO_XDEV not on another disk. ok is false where openat2 is missing.
 func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) {
 	if t.noOpenat2.Load() {
 		return 0, false, nil
@@ -50,15 +48,15 @@ func (t *Tree) parent(name string, resolve uint64) (fd int, ok bool, err error) 
 		if link := t.SymlinkAt(dir, false); link != nil {
 			return 0, true, link
 		}
-		return 0, true, fmt.Errorf("%w: a folder of %s leads out of the mirror", manifest.ErrUnsafePath, name)
+		return 0, true, fmt.Errorf("%w: a folder on the way to %s leads out of the mirror", manifest.ErrUnsafePath, name)
 	case err != nil:
 		return 0, true, &fs.PathError{Op: "openat2", Path: dir, Err: err}
 	}
 	return fd, true, nil
 }
 
-// beneath is the folder that a folder of the mirror is reached from, and its name there:
-// what lies in .mimicsync is reached from the one that was found to be mimicsync's.
+// beneath returns the open folder from which to resolve dir, and its name there. Names in
+// .mimicsync are resolved from the folder whose ownership was checked.
 func (t *Tree) beneath(dir string) (fd int, name string) {
 	if below, ok := strings.CutPrefix(dir+"/", store.Dir+"/"); ok {
 		return t.ownFD, path.Clean(below)
@@ -81,7 +79,7 @@ func (t *Tree) mkdir(name string) error {
 	return nil
 }
 
-// lstat looks at a name in the mirror without following a symlink.
+// lstat describes a name without following a symlink.
 func (t *Tree) lstat(name string) (isDir, isLink bool, err error) {
 	fd, ok, err := t.parent(name, 0)
 	if !ok {
@@ -98,9 +96,9 @@ func (t *Tree) lstat(name string) (isDir, isLink bool, err error) {
 	return st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mode&unix.S_IFMT == unix.S_IFLNK, nil
 }
 
-// openRaw opens a file among the unfinished ones for reading and writing, and makes it if
-// need be. os.Root would offer the file to the network poller first. A FIFO that is opened
-// for both does not wait, see fifo(7).
+// openRaw opens a file in the folder of partials for reading and writing, and creates it
+// if needed. Unlike os.Root, it doesn't register the file with the network poller. Opening
+// a FIFO for both doesn't block, see fifo(7).
 func (t *Tree) openRaw(name string) (*os.File, error) {
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	for {
@@ -114,8 +112,8 @@ func (t *Tree) openRaw(name string) (*os.File, error) {
 	}
 }
 
-// setTime gives an unfinished file its time. One without a name is reached by its
-// descriptor, which takes Linux 5.8.
+// setTime sets the modification time of a partial. One without a name is set by its
+// descriptor, which needs Linux 5.8.
 func (t *Tree) setTime(f *Partial, modified time.Time) error {
 	ts, err := unix.TimeToTimespec(modified)
 	if err != nil {
@@ -133,7 +131,7 @@ func (t *Tree) setTime(f *Partial, modified time.Time) error {
 	return nil
 }
 
-// createNameless makes a file without a name in the folder of an entry.
+// createNameless creates a file without a name in the folder of an entry.
 func (t *Tree) createNameless(name string) (*os.File, error) {
 	how := unix.OpenHow{
 		Flags: unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC, Mode: uint64(t.options.FileMode.Perm()),
@@ -151,8 +149,8 @@ func (t *Tree) createNameless(name string) (*os.File, error) {
 	}
 }
 
-// giveName gives a file without a name one in the mirror. Unlike a rename, it
-// fails where there is a file of that name.
+// giveName gives a file without a name a name in the mirror. Unlike a rename, it fails if
+// the name exists.
 func (t *Tree) giveName(f *os.File, to string) error {
 	folder, ok, err := t.parent(to, unix.RESOLVE_NO_XDEV)
 	if err == nil && !ok {
@@ -162,8 +160,7 @@ func (t *Tree) giveName(f *os.File, to string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(folder) }() // nothing was written through it
-	// By its descriptor, which takes Linux 6.10 or root, else by the name that it
-	// has in /proc.
+	// By its descriptor, which needs Linux 6.10 or root, or else by its name in /proc.
 	err = unix.Linkat(int(f.Fd()), "", folder, path.Base(to), unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOENT) {
 		err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), folder, path.Base(to), unix.AT_SYMLINK_FOLLOW)
@@ -174,12 +171,12 @@ func (t *Tree) giveName(f *os.File, to string) error {
 	return nil
 }
 
-// spareDescriptors are for the files without a name that wait for their commit,
-// with thrice as many for all else.
+// spareDescriptors is the smallest limit on open files with which partials go without
+// names: a quarter for those, the rest for everything else.
 const spareDescriptors = 4 * namelessFiles
 
-// probeNameless finds out whether files without a name work in the mirror: not on
-// NFS, nor where /proc is missing or few files may be open.
+// probeNameless finds out whether files without a name work in the mirror. They don't on
+// NFS, without /proc, or with a low limit on open files.
 func (t *Tree) probeNameless() bool {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur < spareDescriptors || t.options.Network {
@@ -197,7 +194,7 @@ func (t *Tree) probeNameless() bool {
 	return t.partials.Remove(path.Base(probe)) == nil
 }
 
-// linkFile gives a file of the mirror a second name in it.
+// linkFile gives a file of the mirror a second name.
 func (t *Tree) linkFile(from, to string) error {
 	source, ok, err := t.parent(from, 0)
 	if !ok {
@@ -218,7 +215,7 @@ func (t *Tree) linkFile(from, to string) error {
 	return nil
 }
 
-// renamePartial moves an unfinished file to a name in the mirror.
+// renamePartial moves a partial to a name in the mirror.
 func (t *Tree) renamePartial(from, to string) error {
 	fd, ok, err := t.parent(to, unix.RESOLVE_NO_XDEV)
 	if !ok {
@@ -234,7 +231,7 @@ func (t *Tree) renamePartial(from, to string) error {
 	return nil
 }
 
-// rename moves a file of the mirror to another name in it.
+// rename moves a file of the mirror to another name.
 func (t *Tree) rename(from, to string) error {
 	source, ok, err := t.parent(from, 0)
 	if !ok {

@@ -7,13 +7,10 @@ import (
 	"mimicsync/manifest"
 )
 
-// What follows takes names relative to the mirror, as Name makes them, and leaves the
-// mirror by none of them: it goes through an os.Root.
-
-// Lstat describes a file or a folder, and a symlink itself.
+// Lstat describes a file or folder, and doesn't follow a symlink.
 func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return t.root.Lstat(name) }
 
-// IsFolder reports whether there is a folder by that name, and not a symlink to one.
+// IsFolder reports whether a name is a folder, and not a symlink to one.
 func (t *Tree) IsFolder(name string) bool {
 	isDir, isLink, err := t.lstat(name)
 	return err == nil && isDir && !isLink
@@ -30,20 +27,19 @@ func (t *Tree) Walk(name string, visit fs.WalkDirFunc) error {
 	return fs.WalkDir(t.root.FS(), name, visit)
 }
 
-// KeptManifests returns the files in the folder of the kept manifests, each named by
-// its digest.
+// KeptManifests returns the kept manifests, each named by its digest.
 func (t *Tree) KeptManifests() ([]fs.DirEntry, error) {
 	return fs.ReadDir(t.manifests.Root().FS(), ".")
 }
 
-// Quarantine moves the file at an entry's place aside, where it is neither data nor
-// lost, and returns its new name. That it was moved is not durable yet: the next sync
-// makes it so, or SyncMoves.
+// Quarantine moves the file in the place of an entry to quarantine, where it is neither
+// data nor lost, and returns its new name. The move isn't durable until the next sync or
+// SyncMoves.
 func (t *Tree) Quarantine(ref manifest.Ref, p string) (string, error) {
 	return t.quarantine(t.Name(ref, p), ref, p)
 }
 
-// QuarantinePartial does so for the partial of an entry.
+// QuarantinePartial does the same with the partial of an entry.
 func (t *Tree) QuarantinePartial(d manifest.Digest, ref manifest.Ref, p string) (string, error) {
 	return t.quarantine(partialName(d), ref, p)
 }

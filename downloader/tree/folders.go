@@ -10,12 +10,12 @@ import (
 	"mimicsync/manifest"
 )
 
-// maxFolders bounds what a Tree remembers. Entries come folder by folder, so a few
-// thousand are as good as all.
+// maxFolders bounds the folders that a Tree remembers. Entries arrive folder by folder,
+// so a few thousand are as good as all.
 const maxFolders = 8192
 
-// into does something in a folder, which it makes first. Should one be gone that
-// was known, because somebody removed it, it is made again.
+// into creates a folder and calls do. If someone has removed a folder that the Tree
+// remembers, it is created again.
 func (t *Tree) into(dir string, do func() error) error {
 	for try := 0; ; try++ {
 		err := t.ensureDir(dir)
@@ -29,8 +29,8 @@ func (t *Tree) into(dir string, do func() error) error {
 	}
 }
 
-// ensureDir makes a folder and those above it, and refuses any that is a
-// symlink, or on another disk.
+// ensureDir creates a folder and those above it, and refuses symlinks and folders on
+// another disk.
 func (t *Tree) ensureDir(dir string) error {
 	if dir == "." || t.knows(dir) {
 		return nil
@@ -57,7 +57,7 @@ func (t *Tree) ensureDir(dir string) error {
 	return nil
 }
 
-// checkDir says why a name that is there is not a folder to write to.
+// checkDir returns an error if an existing name isn't a folder to write to.
 func (t *Tree) checkDir(dir string) error {
 	isDir, isLink, err := t.lstat(dir)
 	switch {
@@ -66,7 +66,7 @@ func (t *Tree) checkDir(dir string) error {
 	case isLink:
 		return &SymlinkError{Path: dir, Folder: true}
 	case !isDir:
-		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file stands where a folder should be; move it away")}
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("a file is in the place of a folder; move it away")}
 	}
 	fi, err := os.Lstat(t.dir(dir))
 	if err == nil && durable.Device(fi) != t.device {
@@ -76,7 +76,7 @@ func (t *Tree) checkDir(dir string) error {
 }
 
 // IsElsewhere reports whether a file of the mirror is on another disk. On overlayfs, a
-// file has the device of its layer, and only its folder that of the whole.
+// file has the device of its layer; only its folder has that of the file system.
 func (t *Tree) IsElsewhere(name string, fi fs.FileInfo) bool {
 	if durable.Device(fi) == t.device {
 		return false
@@ -85,12 +85,12 @@ func (t *Tree) IsElsewhere(name string, fi fs.FileInfo) bool {
 	return err != nil || durable.Device(folder) != t.device
 }
 
-// ErrOtherDisk refuses a disk that is mounted inside the mirror: nothing can be
-// renamed to it, and the syncs that go before a record do not reach it.
-var ErrOtherDisk = errors.New("it is on another file system than the mirror's folder; " +
+// ErrOtherDisk refuses a disk that is mounted inside the mirror: partials can't be renamed
+// to it, and the syncs before a record don't reach it.
+var ErrOtherDisk = errors.New("it is on a different file system than the mirror's folder; " +
 	"make the whole mirror one file system, mounted at the mirror's folder or above")
 
-// EnsureDirOf makes the folder of an entry.
+// EnsureDirOf creates the folder of an entry.
 func (t *Tree) EnsureDirOf(ref manifest.Ref, p string) error {
 	return t.into(path.Dir(t.Name(ref, p)), func() error { return nil })
 }
@@ -102,7 +102,7 @@ func (t *Tree) knows(dir string) bool {
 	return ok
 }
 
-// Forget drops what is remembered of folders, which may have changed.
+// Forget forgets which folders exist, because they may have changed.
 func (t *Tree) Forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

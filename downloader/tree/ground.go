@@ -11,27 +11,26 @@ import (
 	"mimicsync/store"
 )
 
-// Ground is what a mirror stands on, or would.
+// Ground describes the file system under a mirror.
 type Ground struct {
-	// Folder is the mirror, or the nearest folder above it that there is.
+	// Folder is the mirror's folder, or the nearest existing folder above it.
 	Folder string
-	// FileSystem is its kind, as in "ext4" or "NFS", empty if unknown; Network
-	// says that its bytes lie on another machine.
+	// FileSystem is its type, such as "ext4" or "NFS"; empty if unknown. Network means
+	// that the bytes are stored on another machine.
 	FileSystem string
 	Network    bool
 	Free       durable.Space
-	// HardLinks and Reflinks say how the mirror can take a file that it has
-	// under another name. Without both, it copies.
+	// HardLinks and Reflinks tell how the mirror can give a file it has a second name.
+	// Without either, it copies.
 	HardLinks, Reflinks bool
-	// Unreadable is why a file cannot be read by its second name while it is open by
-	// its first, nil if it can or has none: some servers of SMB lend out a file by its
-	// name, see nolease in mount.cifs(8).
+	// Unreadable is the error of reading a file by its second name while it is open by
+	// its first. Some SMB servers lease files by name, see nolease in mount.cifs(8).
 	Unreadable error
 }
 
-// InspectGround tries out whether and how a mirror at path can be written. It
-// writes three files for a moment, and makes no folder. The error says why not;
-// what was found before is returned in any case.
+// InspectGround tries whether a mirror at path can be written, and how. It creates three
+// files, removes them, and creates no folder. The error says why the mirror can't be
+// written; the results up to then are returned with it.
 func InspectGround(path string) (g Ground, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -44,10 +43,10 @@ func InspectGround(path string) (g Ground, err error) {
 	if g.Free, err = durable.Free(g.Folder); err != nil {
 		return g, err
 	}
-	own, err := store.OpenFolder(path) // nobody else looks there
+	own, err := store.OpenFolder(path) // no other program looks there
 	switch {
 	case err == nil:
-		defer func() { _ = own.Close() }() // what was written is gone
+		defer func() { _ = own.Close() }() // the files are removed
 		return g, g.try(own.Root())
 	case !errors.Is(err, fs.ErrNotExist):
 		return g, err
@@ -60,7 +59,7 @@ func InspectGround(path string) (g Ground, err error) {
 	return g, g.try(root)
 }
 
-// nearest returns the folder at path, or the first above it.
+// nearest returns the folder at path, or the nearest existing one above it.
 func nearest(path string) (string, error) {
 	for {
 		fi, err := os.Stat(path)
@@ -77,7 +76,7 @@ func nearest(path string) (string, error) {
 	}
 }
 
-// try writes a file, and takes it under two other names.
+// try writes a file, and gives it a second name and a clone.
 func (g *Ground) try(dir *os.Root) error {
 	f, name, err := durable.CreateTempIn(dir, ".mimicsync-doctor-")
 	if err != nil {
@@ -85,9 +84,9 @@ func (g *Ground) try(dir *os.Root) error {
 	}
 	link, copied := name+"-link", name+"-clone"
 	defer func() {
-		_ = f.Close() // it is for nobody
+		_ = f.Close() // the file is removed
 		for _, name := range []string{name, link, copied} {
-			_ = dir.Remove(name) // those that are there
+			_ = dir.Remove(name) // not all of them exist
 		}
 	}()
 	if _, err := f.Write(make([]byte, 64<<10)); err != nil {

@@ -15,8 +15,7 @@ import (
 
 func manifestName(d manifest.Digest) string { return manifestDir + "/" + d.String() }
 
-// ManifestIntact reports whether the kept copy of a manifest still has its
-// digest.
+// ManifestIntact reports whether the kept copy of a manifest still has its digest.
 func (t *Tree) ManifestIntact(d manifest.Digest) bool {
 	f, err := t.OpenManifest(d)
 	return err == nil && hasDigest(f, d)
@@ -32,8 +31,8 @@ func hasDigest(f *os.File, d manifest.Digest) bool {
 	return manifest.Digest(sum.Sum(nil)) == d
 }
 
-// KeepManifest makes a fetched manifest durable under its digest. It closes the file
-// first: Windows does not rename one that is open.
+// KeepManifest keeps a manifest, durably, under its digest. It closes the file first,
+// because Windows doesn't rename open files.
 func (t *Tree) KeepManifest(f *os.File, d manifest.Digest) error {
 	if !t.options.ReadOnly {
 		if err := t.share(f); err != nil {
@@ -45,26 +44,26 @@ func (t *Tree) KeepManifest(f *os.File, d manifest.Digest) error {
 	}
 	if err := t.manifests.Root().Rename(filepath.Base(f.Name()), d.String()); err != nil {
 		if fi, lerr := t.manifests.Root().Lstat(d.String()); lerr == nil {
-			err = cmp.Or(t.manifests.Check(d.String(), fi, 0), err) // that says more
+			err = cmp.Or(t.manifests.Check(d.String(), fi, 0), err) // the more specific error
 		}
 		return err
 	}
 	return durable.SyncRoot(t.manifests.Root())
 }
 
-// NewManifest makes the file of a manifest that is to be kept. drop closes it, and
-// removes it unless it was kept.
+// NewManifest creates the file of a manifest for KeepManifest. The caller calls drop,
+// which closes the file and removes it unless it was kept.
 func (t *Tree) NewManifest() (f *os.File, drop func(), err error) {
 	f, name, err := durable.CreateTempIn(t.manifests.Root(), "new.")
 	return f, func() {
 		_ = f.Close()
-		_ = t.manifests.Root().Remove(name) // gone already when it was taken over
+		_ = t.manifests.Root().Remove(name) // KeepManifest has renamed it
 	}, err
 }
 
-// RescueManifest makes the manifest that the version's folder shows the kept one:
-// it is there when the kept copy was lost alone, fs.ErrNotExist if not. Who reads
-// the kept one meanwhile finds it whole.
+// RescueManifest restores the kept copy of a manifest from the SHA256SUMS.txt in the
+// version's folder. The error is fs.ErrNotExist if that is missing or different. Readers
+// of the kept copy never see an incomplete one.
 func (t *Tree) RescueManifest(d manifest.Digest, ref manifest.Ref) error {
 	shown, err := t.Shows(d, ref)
 	if err != nil {
@@ -93,6 +92,7 @@ func (t *Tree) RescueManifest(d manifest.Digest, ref manifest.Ref) error {
 	return t.KeepManifest(f, d)
 }
 
+// DropManifest removes the kept copy of a manifest, if there is one.
 func (t *Tree) DropManifest(d manifest.Digest) error {
 	err := t.manifests.Root().Remove(d.String())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +101,7 @@ func (t *Tree) DropManifest(d manifest.Digest) error {
 	return err
 }
 
-// Shows reports whether the SHA256SUMS.txt in the version's folder is a manifest.
+// Shows reports whether the SHA256SUMS.txt in the version's folder has the digest d.
 func (t *Tree) Shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 	name := t.Name(ref, manifest.Name)
 	fi, err := t.root.Lstat(name)
@@ -113,17 +113,17 @@ func (t *Tree) Shows(d manifest.Digest, ref manifest.Ref) (bool, error) {
 	}
 	f, err := t.root.Open(name)
 	if err != nil {
-		return false, nil //nolint:nilerr // it shows none that can be read
+		return false, nil // an unreadable file shows nothing
 	}
 	return hasDigest(f, d), nil
 }
 
-// ShowManifest puts the manifest in force into the version's folder, where
-// `sha256sum -c` looks for it: as a second name of the same file where the file
-// system has links, as a copy where not.
+// ShowManifest puts the manifest in effect into the version's folder, where
+// `sha256sum -c` expects it: as a hard link to the kept copy, or as a copy where the file
+// system has no links.
 func (t *Tree) ShowManifest(d manifest.Digest, ref manifest.Ref) error {
 	if t.options.ReadOnly {
-		return nil // it is seen there, or is not
+		return nil // the folder stays as it is
 	}
 	from, to := manifestName(d), t.Name(ref, manifest.Name)
 	a, err := t.root.Stat(from)
@@ -134,7 +134,7 @@ func (t *Tree) ShowManifest(d manifest.Digest, ref manifest.Ref) error {
 		return nil
 	}
 	fresh := partialDir + "/manifest." + d.String()
-	_ = t.root.Remove(fresh) // what an earlier attempt left
+	_ = t.root.Remove(fresh) // left by an earlier attempt
 	if err := t.root.Link(from, fresh); err != nil {
 		if err := t.copyFile(from, fresh); err != nil {
 			return err

@@ -11,27 +11,27 @@ import (
 )
 
 const (
-	// BatchFiles is how many files a commit makes durable at once at the most:
-	// hundreds of small ones share one sync and one transaction.
+	// BatchFiles is the largest number of files in a commit: hundreds of small ones
+	// share one sync and one transaction.
 	BatchFiles = 512
-	// NamelessMax is the size up to which a partial does without a name.
+	// NamelessMax is the size in bytes up to which a partial needs no name.
 	NamelessMax = 256 << 10
-	// namelessFiles is about how many partials of a Tree are without a name at a
-	// time: two batches, of all passes together, since each is an open file.
+	// namelessFiles bounds the partials without a name, each of which is an open file:
+	// two batches, over all passes.
 	namelessFiles = 2 * BatchFiles
-	// namelessAge is how long one may be. It is named within twice that, so that
-	// a kill costs what came in the last 2 seconds and no more, however long the disk
-	// takes for a commit.
+	// namelessAge is how long a partial may have no name. It gets one within twice that
+	// time, so that a kill loses only the bytes of the last 2 seconds, however long the
+	// disk takes for a commit.
 	namelessAge = time.Second
 )
 
-// nameless are the partials of a Tree that were made without a name and are open.
+// nameless is the set of open partials of a Tree that have no name yet.
 type nameless struct {
 	mu   sync.Mutex
 	made map[*Partial]time.Time
 }
 
-// full reports whether the next partial had better have a name.
+// full reports whether the next partial should have a name from the start.
 func (n *nameless) full() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -50,7 +50,7 @@ func (n *nameless) remove(f *Partial) {
 	delete(n.made, f)
 }
 
-// old returns those that were made a while ago.
+// old returns the partials that have had no name for namelessAge.
 func (n *nameless) old() []*Partial {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -63,10 +63,10 @@ func (n *nameless) old() []*Partial {
 	return old
 }
 
-// CreatePartial makes the unfinished file of a digest anew: at once in the folder
-// of its entry and without a name, where that is possible. A small file then is
-// named once, and not in a folder that thousands of others go through, and its
-// inode lies near those of its neighbours.
+// CreatePartial creates the partial of a digest, empty: without a name in the folder of
+// its entry, where the file system allows it. A small file then gets a name only once,
+// and not in a folder that thousands of others pass through, and its inode is near
+// those of its neighbours.
 func (t *Tree) CreatePartial(d manifest.Digest, ref manifest.Ref, p string) (*Partial, error) {
 	if t.canNameless && !t.nameless.full() {
 		if file, err := t.createNameless(t.Name(ref, p)); err == nil {
@@ -78,8 +78,8 @@ func (t *Tree) CreatePartial(d manifest.Digest, ref manifest.Ref, p string) (*Pa
 	return t.CreateNamed(d)
 }
 
-// NamePartial gives the unfinished file its name, if it has none and is open. A
-// file that has it is one that nobody knows of any more.
+// NamePartial gives a partial its name, if it has none and is open. A file that already
+// has that name is a leftover without a record, and is removed.
 func (t *Tree) NamePartial(f *Partial) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,8 +99,8 @@ func (t *Tree) NamePartial(f *Partial) error {
 	return err
 }
 
-// placeNameless gives a file without a name its place in the mirror, and closes
-// it. ok is false if it has a name, or another file the place: a rename takes that.
+// placeNameless gives a partial without a name its final name, and closes it. ok is false
+// if it has a name, or if there is another file: then it must be renamed.
 func (t *Tree) placeNameless(f *Partial, to string) (ok bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +117,8 @@ func (t *Tree) placeNameless(f *Partial, to string) (ok bool, err error) {
 	return true, f.close()
 }
 
-// NameOld names what has waited for its commit for long, until stop is closed.
+// NameOld gives names to partials that have waited long for their commit, until stop is
+// closed.
 func (t *Tree) NameOld(stop <-chan struct{}) {
 	tick := time.NewTicker(namelessAge)
 	defer tick.Stop()
@@ -128,37 +129,38 @@ func (t *Tree) NameOld(stop <-chan struct{}) {
 		case <-tick.C:
 		}
 		for _, f := range t.nameless.old() {
-			_ = t.NamePartial(f) // the commit will say what is the matter
+			_ = t.NamePartial(f) // the commit reports the error
 		}
 	}
 }
 
-// Partial is the open unfinished file of a digest.
+// Partial is the open, unfinished file of a digest. One goroutine owns it; NamePartial and
+// Close may be called from others.
 type Partial struct {
 	*os.File
 
 	Digest manifest.Digest
-	name   string    // in the folder of unfinished files, once it has one
-	among  *nameless // nil for one that was made with its name
-	// unsynced is why its bytes could not be made durable. Of the one that syncs it.
+	name   string    // in the folder of partials, once it has one
+	among  *nameless // nil if it was created with its name
+	// unsynced is the error of making its bytes durable. Owned by the goroutine that
+	// syncs it.
 	unsynced error
 
-	mu sync.Mutex // held while it gets its name or is closed; guards what follows
-	// nameless says that it has no name yet, so that it is gone when the process
-	// dies. It gets one before it is recorded, before it becomes large, and when
-	// it is old.
+	mu sync.Mutex // held while it is named or closed; guards the fields below
+	// nameless means that it has no name yet and vanishes when the process dies. It
+	// gets one before it is recorded, before it becomes large, and when it is old.
 	nameless bool
 	closed   bool
 }
 
-// Close closes the file, if it is not closed yet.
+// Close closes the file, if it isn't closed yet.
 func (f *Partial) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.close()
 }
 
-// close is Close for who holds f.mu.
+// close is Close for callers that hold f.mu.
 func (f *Partial) close() error {
 	if f.closed {
 		return nil
@@ -170,10 +172,10 @@ func (f *Partial) close() error {
 	return f.File.Close()
 }
 
-// IsCopy reports whether it is of no use to who fetches the digest: the mirror has
-// those bytes.
+// IsCopy reports whether it is a copy of a file that the mirror has, see CreateCopy.
 func (f *Partial) IsCopy() bool { return f.name != f.Digest.String() }
 
+// IsNameless reports whether it has no name yet.
 func (f *Partial) IsNameless() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,11 +9,11 @@ import (
 	"mimicsync/manifest"
 )
 
-// probeNames finds out whether the mirror's file system takes names for the same that
-// differ only by case, or by dots and spaces at their end.
+// probeNames finds out whether the mirror's file system ignores case in names, and dots
+// and spaces at their end.
 func (t *Tree) probeNames() (foldsCase, dropsEnds bool) {
 	const probe = "Case"
-	_ = t.partials.Remove(probe) // what is there is a crash's, or a link that leads to a file
+	_ = t.partials.Remove(probe) // left by a crash, or planted
 	f, err := t.partials.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, defaultFileMode)
 	if err != nil {
 		return false, false
@@ -28,14 +28,14 @@ func (t *Tree) probeNames() (foldsCase, dropsEnds bool) {
 	return foldsCase, dropsEnds
 }
 
-// namesOf finds out what probeNames does by the names that a folder has.
+// namesOf is probeNames by the names that a folder already has, without writing.
 func namesOf(dir string) (foldsCase, dropsEnds bool) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return false, false
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
-	names, _ := f.Readdirnames(64)   // without any, nothing is known
+	names, _ := f.Readdirnames(64)   // without names, nothing is known
 	for _, name := range names {
 		fi, err := os.Lstat(filepath.Join(dir, name))
 		other := strings.Map(otherCase, name)
@@ -58,7 +58,7 @@ func otherCase(r rune) rune {
 	return unicode.ToUpper(r)
 }
 
-// Collides reports whether two names that a manifest has are one here.
+// Collides reports whether two names in a manifest are the same file in this mirror.
 func (t *Tree) Collides(c manifest.Collision) bool {
 	switch {
 	case c.Identical:

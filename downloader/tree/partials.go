@@ -18,10 +18,9 @@ import (
 
 func partialName(d manifest.Digest) string { return partialDir + "/" + d.String() }
 
-// openFile opens an unfinished file for reading and writing, and makes it if need be. What
-// others could write to meanwhile, or lose, is none of ours: a link, a FIFO, a file of
-// somebody else, or one that has another name elsewhere. Such a name is taken away, and the
-// file made anew.
+// openFile opens a partial for reading and writing, and creates it if needed. It doesn't
+// use a symlink, a FIFO, another user's file or one with a second name, because others
+// could write to it: it removes that name and creates the file again.
 func (t *Tree) openFile(name string, flags int) (*os.File, error) {
 	for try := 0; ; try++ {
 		f, err := t.openRaw(name)
@@ -37,7 +36,7 @@ func (t *Tree) openFile(name string, flags int) (*os.File, error) {
 		if err == nil {
 			_ = f.Close() // nothing was written to it
 			if try > 0 {
-				return nil, &fs.PathError{Op: "open", Path: t.dir(partialDir + "/" + name), Err: errors.New("somebody puts files of his own there")}
+				return nil, &fs.PathError{Op: "open", Path: t.dir(partialDir + "/" + name), Err: errors.New("another user keeps putting files there")}
 			}
 		}
 		if err := t.partials.Remove(name); err != nil {
@@ -46,8 +45,8 @@ func (t *Tree) openFile(name string, flags int) (*os.File, error) {
 	}
 }
 
-// isPlanted reports whether a file could not be opened because it is a link, a socket, or
-// somebody else's.
+// isPlanted reports whether a file can't be opened because it is a symlink, a socket, or
+// another user's.
 func (t *Tree) isPlanted(name string, err error) bool {
 	if _, foreign := errors.AsType[*store.ForeignError](err); foreign || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
 		return true
@@ -56,34 +55,35 @@ func (t *Tree) isPlanted(name string, err error) bool {
 	return errors.Is(err, fs.ErrPermission) && lerr == nil && !t.unfinished.Believes(durable.Owner(fi))
 }
 
-// isOurs reports whether nobody else can have an unfinished file.
+// isOurs reports whether no one else can write to a partial by another name.
 func (t *Tree) isOurs(f *os.File) bool {
 	fi, err := f.Stat()
 	return err == nil && fi.Mode().IsRegular() && t.unfinished.Believes(durable.Owner(fi)) && (runtime.GOOS == "windows" || durable.Links(fi) == 1)
 }
 
-// OpenPartial opens the unfinished file of a digest, and makes it if need be.
+// OpenPartial opens the partial of a digest for reading and writing, and creates it if
+// needed. The caller closes it.
 func (t *Tree) OpenPartial(d manifest.Digest) (*Partial, error) {
 	f, err := t.openFile(d.String(), 0)
 	return &Partial{File: f, Digest: d, name: d.String()}, err
 }
 
-// CreateNamed makes it anew.
+// CreateNamed creates the partial of a digest under its name, and empties an existing one.
 func (t *Tree) CreateNamed(d manifest.Digest) (*Partial, error) {
 	f, err := t.openFile(d.String(), os.O_TRUNC)
 	return &Partial{File: f, Digest: d, name: d.String()}, err
 }
 
-// CreateCopy makes an unfinished file for a copy of what the mirror has. It has a
-// name of its own: of thousands of equal files, none waits for the commit of the one
-// before. One that a crash leaves is removed, see strays.
+// CreateCopy creates a partial for a copy of a file that the mirror has. It has a unique
+// name, so that thousands of equal files needn't wait for each other's commit. Strays
+// removes copies that a crash left.
 func (t *Tree) CreateCopy(d manifest.Digest) (*Partial, error) {
 	name := fmt.Sprintf("%v.copy.%d", d, t.copies.Add(1))
 	f, err := t.openFile(name, os.O_TRUNC)
 	return &Partial{File: f, Digest: d, name: name}, err
 }
 
-// NameCopy puts a copy in the place of the digest's unfinished file.
+// NameCopy makes a copy the partial of its digest, in place of an existing one.
 func (t *Tree) NameCopy(f *Partial) error {
 	err := t.partials.Rename(f.name, f.Digest.String())
 	if err == nil {
@@ -92,7 +92,7 @@ func (t *Tree) NameCopy(f *Partial) error {
 	return err
 }
 
-// DropPartial closes the unfinished file and removes it.
+// DropPartial closes a partial and removes it.
 func (t *Tree) DropPartial(f *Partial) error {
 	err := f.Close()
 	if f.IsNameless() {
@@ -101,7 +101,7 @@ func (t *Tree) DropPartial(f *Partial) error {
 	return errors.Join(err, t.removeUnfinished(f.name))
 }
 
-// KeepPartial leaves the finished file to a later pass, under its name.
+// KeepPartial closes a partial and leaves it, under its name, to a later pass.
 func (t *Tree) KeepPartial(f *Partial) error {
 	return errors.Join(t.NamePartial(f), f.Close())
 }
@@ -116,8 +116,8 @@ func (t *Tree) removeUnfinished(name string) error {
 	return err
 }
 
-// GiveUpPartial removes the unfinished file that a record speaks of, or moves it to
-// quarantine if it began with bytes that are not ours.
+// GiveUpPartial removes a recorded partial, or moves it to quarantine if it began with
+// bytes that mimicsync didn't fetch.
 func (t *Tree) GiveUpPartial(p store.Partial) error {
 	if p.Seed == 0 {
 		return t.removePartial(p.Digest)
@@ -129,8 +129,8 @@ func (t *Tree) GiveUpPartial(p store.Partial) error {
 	return errors.Join(err, t.SyncMoves())
 }
 
-// Run names what the bytes of a process outlive that dies: this run of the kernel with
-// the disk as it is mounted. It is empty where that cannot be told.
+// Run identifies this boot of the kernel and this mount of the disk. Bytes that a process
+// wrote survive its death for as long as both last. It is empty where they are unknown.
 func (t *Tree) Run() string {
 	boot := durable.BootID()
 	if boot == "" {
@@ -139,15 +139,14 @@ func (t *Tree) Run() string {
 	return boot + "/" + durable.MountID(t.folder)
 }
 
-// PartialHolds reports whether there is an unfinished file of a digest with at
-// least n bytes.
+// PartialHolds reports whether the partial of a digest exists and has at least n bytes.
 func (t *Tree) PartialHolds(d manifest.Digest, n int64) bool {
 	fi, err := t.partials.Lstat(d.String())
 	return err == nil && fi.Size() >= n
 }
 
-// TakeOver makes a file of the mirror the unfinished file of a digest. One that
-// has other names is copied: what is appended to it would show under those too.
+// TakeOver makes a file of the mirror the partial of a digest. shared means that the file
+// has other names: then it is copied, so that appended bytes don't show under those.
 func (t *Tree) TakeOver(name string, d manifest.Digest, shared bool) error {
 	if !shared {
 		return t.root.Rename(name, partialName(d))
@@ -158,8 +157,8 @@ func (t *Tree) TakeOver(name string, d manifest.Digest, shared bool) error {
 	return t.root.Remove(name)
 }
 
-// PartialsOnDisk is how much of the disk unfinished files take already, with
-// what is reserved for them.
+// PartialsOnDisk returns how many bytes of the disk the partials use, including reserved
+// space.
 func (t *Tree) PartialsOnDisk() int64 {
 	entries, err := fs.ReadDir(t.partials.FS(), ".")
 	if err != nil {
@@ -174,9 +173,9 @@ func (t *Tree) PartialsOnDisk() int64 {
 	return n
 }
 
-// Stamp gives an unfinished file its group, its permissions, and the time that its
-// source says it has, so that wget -N over the same tree takes it for current, and
-// returns what the file system made of it.
+// Stamp gives a partial its group, its permissions, and the modification time that its
+// source reports, so that wget -N over the same tree considers it current. It returns
+// what the file system made of them.
 func (t *Tree) Stamp(f *Partial, modified time.Time) (fs.FileInfo, error) {
 	if err := t.share(f.File); err != nil {
 		return nil, err
@@ -190,8 +189,8 @@ func (t *Tree) Stamp(f *Partial, modified time.Time) (fs.FileInfo, error) {
 	if err != nil || fi.Mode().Perm() == t.options.FileMode {
 		return fi, err
 	}
-	// Another tool made it, or this one under other settings; or the file system
-	// has no permissions, and may say so.
+	// Another tool created it, or mimicsync with other settings, or the file system has
+	// no permissions.
 	err = f.Chmod(t.options.FileMode)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
 		err = nil
@@ -199,9 +198,9 @@ func (t *Tree) Stamp(f *Partial, modified time.Time) (fs.FileInfo, error) {
 	return fi, err
 }
 
-// Strays returns the unfinished files that known does not speak of, with their
-// lengths: what a process left that died before it could record them. It removes
-// unfinished manifests and copies, and moves what else lies there to quarantine.
+// Strays returns the partials that are not in known, with their lengths: a process died
+// before it could record them. It removes incomplete manifests and copies, and moves
+// other files in the folders of partials and manifests to quarantine.
 func (t *Tree) Strays(known map[manifest.Digest]store.Partial) (map[manifest.Digest]int64, error) {
 	found := map[manifest.Digest]int64{}
 	if err := t.sweep(partialDir, func(d manifest.Digest, fi fs.FileInfo) {
@@ -214,11 +213,11 @@ func (t *Tree) Strays(known map[manifest.Digest]store.Partial) (map[manifest.Dig
 	return found, t.sweep(manifestDir, func(manifest.Digest, fs.FileInfo) {})
 }
 
-// sweep visits the files of a folder that are named by a digest and clears away the
-// others.
+// sweep calls visit for the files of a folder that are named by a digest, and clears away
+// the others.
 func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error {
 	f, err := t.root.Open(dir)
-	if t.options.ReadOnly && err != nil { // there is none, or not for us
+	if t.options.ReadOnly && err != nil { // it is missing or not readable
 		return nil
 	}
 	if err != nil {
@@ -249,11 +248,11 @@ func (t *Tree) sweep(dir string, visit func(manifest.Digest, fs.FileInfo)) error
 	}
 }
 
-// scraps are the names of what is made in the folders of a mirror for a moment.
+// scraps are the names of temporary files in the folders of a mirror.
 var scraps = []string{"Case", "nameless", "new.*", "manifest.*", "*.copy.*"}
 
-// clearAway removes a scrap. Anything else is not ours. A folder of somebody else, with
-// what is in it, is not even moved.
+// clearAway removes a temporary file and moves anything else to quarantine. It leaves
+// another user's folder where it is.
 func (t *Tree) clearAway(name string, fi fs.FileInfo) error {
 	if fi.IsDir() && !t.own.Believes(durable.Owner(fi)) {
 		return nil

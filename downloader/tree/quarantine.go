@@ -14,16 +14,15 @@ import (
 	"mimicsync/store"
 )
 
-// Quarantine counts files that were moved aside, because they were not what a
-// manifest says. They stay until a person has them removed.
+// Quarantine counts the files in quarantine: they didn't match their manifest, and stay
+// until someone removes them, see EmptyQuarantine.
 type Quarantine struct {
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"`
 }
 
-// quarantine moves a file of the mirror aside, where it is neither data nor
-// lost, and returns its new place relative to the mirror. That it was moved is not
-// durable yet: the next sync makes it so, or syncMoves.
+// quarantine moves a file of the mirror to quarantine and returns its new name. The move
+// isn't durable until the next sync or SyncMoves.
 func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, error) {
 	for {
 		folder, name := asidePlace(ref, p, from)
@@ -41,8 +40,8 @@ func (t *Tree) quarantine(from string, ref manifest.Ref, p string) (string, erro
 	}
 }
 
-// asidePlace is the place of a file in quarantine, a folder and a name below it: that of
-// its entry, if it is known what it was to be.
+// asidePlace returns the folder and name of a file in quarantine: those of its entry, if
+// known.
 func asidePlace(ref manifest.Ref, p, from string) (folder, name string) {
 	if ref == (manifest.Ref{}) {
 		return quarantineDir + "/unknown", path.Base(from)
@@ -50,7 +49,8 @@ func asidePlace(ref manifest.Ref, p, from string) (folder, name string) {
 	return quarantineDir + "/" + VersionDir(ref), p
 }
 
-// noteMove remembers the folders of a move. A new folder's own name is in the one above.
+// noteMove remembers the folders of a move for the next sync, including those above: the
+// name of a new folder is in its parent.
 func (t *Tree) noteMove(from, to string) {
 	t.moves.add(path.Dir(from))
 	for dir := path.Dir(to); len(dir) >= len(quarantineDir); dir = path.Dir(dir) {
@@ -58,8 +58,7 @@ func (t *Tree) noteMove(from, to string) {
 	}
 }
 
-// moveTo gives a file a name below a folder or, where that is taken, the name with a
-// number.
+// moveTo moves a file to a name below a folder. If the name is taken, it appends a number.
 func (t *Tree) moveTo(folder, p, from string) (string, error) {
 	dir, err := t.makeRoom(folder, path.Dir(p))
 	if err != nil {
@@ -77,9 +76,9 @@ func (t *Tree) moveTo(folder, p, from string) (string, error) {
 	}
 }
 
-// makeRoom makes a folder below another one, and returns its name: one on the way has
-// a number where a file stands in its place, which was moved aside when an entry of
-// an older manifest had that name.
+// makeRoom creates a folder below another one and returns its name. It appends a number to
+// the name of a folder if there is a file in its place: an entry of an older manifest had
+// that name.
 func (t *Tree) makeRoom(folder, below string) (string, error) {
 	if err := t.root.MkdirAll(folder, 0o700); err != nil {
 		return "", err
@@ -104,10 +103,10 @@ func (t *Tree) makeRoom(folder, below string) (string, error) {
 	return folder, nil
 }
 
-// numbered is a name with a number, 0 for none. A long one, which may be as long as
-// the file system takes, gives up as many characters as that adds.
+// numbered returns name with a number appended, unless n is 0. A long name, which may be as
+// long as the file system allows, loses as many characters as the number adds.
 func numbered(name string, n int) string {
-	const long = 100 // shorter ones can grow on every file system
+	const long = 100 // shorter names may grow on any file system
 	if n == 0 {
 		return name
 	}
@@ -121,8 +120,8 @@ func numbered(name string, n int) string {
 	return name + suffix
 }
 
-// QuarantineOf counts what a mirror has in quarantine. Of ref, an empty part stands
-// for all.
+// QuarantineOf counts the files in the quarantine of a mirror. An empty field of ref
+// matches everything.
 func QuarantineOf(mirror string, ref manifest.Ref) (q Quarantine, err error) {
 	folder, err := openQuarantine(mirror, ref)
 	if err != nil {
@@ -132,16 +131,16 @@ func QuarantineOf(mirror string, ref manifest.Ref) (q Quarantine, err error) {
 	return q, q.count(folder)
 }
 
-// EmptyQuarantine removes what QuarantineOf counts, and returns what was there when
-// it began. Passes may run meanwhile, also those of other processes: nothing in there
-// is theirs, and of what they add some is removed too. Where somebody else's folder lies
-// in it, nothing is removed.
+// EmptyQuarantine removes the files that QuarantineOf counts, and returns their number
+// when it began. Passes may run meanwhile, also in other processes; some of the files that
+// they add are removed too. If another user's folder is in the quarantine, nothing is
+// removed.
 func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Quarantine, err error) {
 	folder, err := openQuarantine(mirror, ref)
 	if err != nil {
 		return q, notGone(err)
 	}
-	defer func() { _ = folder.Close() }() // that a name is gone may be lost
+	defer func() { _ = folder.Close() }() // a removal needn't be durable
 	if err := q.count(folder); err != nil {
 		return q, err
 	}
@@ -154,14 +153,14 @@ func EmptyQuarantine(ctx context.Context, mirror string, ref manifest.Ref) (q Qu
 			return q, context.Cause(ctx)
 		}
 		err := folder.Root().RemoveAll(e.Name())
-		if err != nil && !errors.Is(err, syscall.ENOTEMPTY) { // what was moved there meanwhile is for the next time
+		if err != nil && !errors.Is(err, syscall.ENOTEMPTY) { // files that were added meanwhile stay until the next time
 			return q, err
 		}
 	}
 	return q, nil
 }
 
-// openQuarantine opens the folder in quarantine that has what is asked for.
+// openQuarantine opens the folder of a dataset or version in quarantine.
 func openQuarantine(mirror string, ref manifest.Ref) (*store.Folder, error) {
 	folder, err := store.OpenFolder(mirror)
 	for _, name := range []string{path.Base(quarantineDir), ref.Dataset, ref.Version} {
@@ -175,7 +174,7 @@ func openQuarantine(mirror string, ref manifest.Ref) (*store.Folder, error) {
 	return folder, err
 }
 
-// count adds what lies in a folder.
+// count adds the files in a folder.
 func (q *Quarantine) count(folder *store.Folder) error {
 	return fs.WalkDir(folder.Root().FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -195,7 +194,7 @@ func (q *Quarantine) count(folder *store.Folder) error {
 	})
 }
 
-// notGone is an error, unless it says that a file was removed meanwhile.
+// notGone returns err, or nil if it means that a file was removed meanwhile.
 func notGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -9,8 +9,7 @@ import (
 	"mimicsync/internal/durable"
 )
 
-// shareDir gives a folder that was just made to the group, and the permissions
-// that the umask took away.
+// shareDir gives a new folder its group, and the permissions that the umask removed.
 func (t *Tree) shareDir(dir string) error {
 	if t.options.Group != 0 {
 		if err := t.root.Lchown(dir, -1, t.options.Group); err != nil {
@@ -23,7 +22,7 @@ func (t *Tree) shareDir(dir string) error {
 	return t.root.Chmod(dir, t.options.DirMode)
 }
 
-// share does so for a file.
+// share does the same for a file.
 func (t *Tree) share(f *os.File) error {
 	if t.options.Group != 0 {
 		if err := f.Chown(-1, t.options.Group); err != nil {
@@ -36,9 +35,9 @@ func (t *Tree) share(f *os.File) error {
 	return f.Chmod(t.options.FileMode)
 }
 
-// Adopt gives a file that another tool brought the group and the permissions of what is
-// made here: it is patient data. One that has another name stays as it is, for that may be
-// somebody's backup, and so does one of a user whose files cannot be changed.
+// Adopt gives a file from another tool the group and the permissions of the mirror's own
+// files: it is patient data. It leaves a file with a second name as it is, because that
+// may be someone's backup, and a file of another user that it may not change.
 func (t *Tree) Adopt(name string, seen fs.FileInfo) error {
 	if durable.Links(seen) > 1 || t.options.Group == 0 && seen.Mode().Perm() == t.options.FileMode {
 		return nil

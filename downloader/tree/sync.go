@@ -14,27 +14,25 @@ import (
 	"mimicsync/manifest"
 )
 
-// Durability says what a mirror does so that a power cut takes nothing that is
-// recorded. Against the death of the process all are alike: what it wrote is
-// the kernel's.
+// Durability is how a mirror makes sure that a power cut loses no recorded file. If only
+// the process dies, no file is lost with any of them: the kernel has its bytes.
 type Durability string
 
 const (
-	// GroupDurability makes hundreds of files durable by one syncfs(2), where
-	// there is one and the disk is local, and else each on its own. It flushes
-	// what other programs have written to the same file system too. The default.
+	// GroupDurability makes hundreds of files durable with one syncfs(2), or syncs each
+	// on its own where there is no syncfs or the disk isn't local. It also flushes files
+	// of other programs on the same file system. The default.
 	GroupDurability Durability = "group"
-	// FileDurability makes each file and each folder durable on its own, many
-	// at a time: for a disk that others write to heavily. It promises the same.
+	// FileDurability syncs each file and each folder on its own, many at a time, for a
+	// disk that other programs write to heavily. It is as safe as GroupDurability.
 	FileDurability Durability = "file"
-	// NoDurability leaves files to the kernel, for a scratch disk: promises 1
-	// and 2 of the design then hold when the process dies, and not when the
-	// machine does. After that, a file may be torn and recorded as whole, and
-	// `mimicsync verify --repair` finds it. The state file itself stays sound.
+	// NoDurability doesn't sync files, for a scratch disk. After a power cut, a recorded
+	// file may be incomplete; `mimicsync verify --repair` finds and replaces it. The
+	// state file itself stays consistent.
 	NoDurability Durability = "none"
 )
 
-// ParseDurability reads "group", "file" or "none".
+// ParseDurability parses "group", "file" or "none".
 func ParseDurability(s string) (Durability, error) {
 	switch d := Durability(s); d {
 	case GroupDurability, FileDurability, NoDurability:
@@ -43,32 +41,33 @@ func ParseDurability(s string) (Durability, error) {
 	return "", fmt.Errorf("%q is not group, file or none", s)
 }
 
-// Session makes durable what a pass writes. Each pass has its own, made before its
-// first byte: the kernel tells an open file of each failure to write once, and who
-// shares one with another pass does not hear of its own.
+// Session makes durable what one pass writes. Each pass opens its own before it writes its
+// first byte: the kernel reports a failed write once to each open file, so two passes
+// that shared one would miss each other's failures. A Session is safe for concurrent use.
 type Session struct {
 	t      *Tree
 	folder *os.File // the mirror's
 
 	mu     sync.Mutex
-	failed error // the first failure: from then on nobody knows what is durable
+	failed error // the first failure: after it, what is durable is unknown
 }
 
-// Placed is a file of a version to be made durable.
+// Placed is a file of a version that is to be made durable.
 type Placed struct {
 	Path string // of its entry
-	// Partial has its bytes while it is not in its place, nil when it is.
+	// Partial holds its bytes until it has its final name, and is nil after that.
 	Partial *Partial
 }
 
-// OpenSession begins to listen for failures to write. Close it.
+// OpenSession returns a Session that notices failed writes from now on. The caller closes
+// it.
 func (t *Tree) OpenSession() (*Session, error) {
 	folder, err := os.Open(t.path)
 	return &Session{t: t, folder: folder}, err
 }
 
-// Close ends that, when the pass has no file open any more. What the kernel has to say
-// of a failure is taken note of, so that it does not tell the next pass.
+// Close ends the session, after the pass has closed all its files. It collects pending
+// reports of failed writes from the kernel, so that the next pass doesn't get them.
 func (s *Session) Close() {
 	if s.failed != nil {
 		_ = durable.SyncFS(s.folder)
@@ -76,10 +75,9 @@ func (s *Session) Close() {
 	_ = s.folder.Close() // opened for reading only
 }
 
-// Sync makes the bytes of a batch durable, and the names of an earlier batch
-// that is renamed and of what was moved aside, as the mirror's durability says. After
-// an error, which all later calls return too, what was not durable before does not
-// count.
+// Sync makes the bytes of a batch durable, and the names of an earlier, renamed batch and
+// of files that were moved to quarantine, as Options.Durability says. After an error, all
+// later calls return it too, and only files that were durable before it count.
 func (s *Session) Sync(ref manifest.Ref, batch, renamed []Placed) error {
 	t := s.t
 	if t.options.Durability == NoDurability || t.options.ReadOnly {
@@ -103,15 +101,15 @@ func (s *Session) Sync(ref manifest.Ref, batch, renamed []Placed) error {
 	return s.failed
 }
 
-// notKept says what a failed sync means.
+// notKept explains a failed sync.
 func notKept(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("the mirror's disk did not keep what was written to it: %w", err)
+	return fmt.Errorf("the mirror's disk failed to write data: %w", err)
 }
 
-// Fail has all later calls of sync return an error of another sync.
+// Fail makes all later calls of Sync return err, the error of another sync.
 func (s *Session) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +118,8 @@ func (s *Session) Fail(err error) {
 	}
 }
 
-// moves are the folders of a Tree that files were moved aside from or to, whose names
-// are not durable yet. Safe for concurrent use.
+// moves is the set of folders that files were moved from or to, and that aren't synced
+// yet. It is safe for concurrent use.
 type moves struct {
 	mu   sync.Mutex
 	dirs map[string]struct{}
@@ -146,8 +144,8 @@ func (m *moves) take() []string {
 	return dirs
 }
 
-// SyncMoves makes durable that files were moved aside: before a record goes that says
-// that they are not ours, or their place is another's.
+// SyncMoves makes moves to quarantine durable. Call it before removing a record that says
+// whose the file is, or before putting another file in its place.
 func (t *Tree) SyncMoves() error {
 	if t.options.Durability == NoDurability {
 		return nil
@@ -162,8 +160,8 @@ func (t *Tree) SyncMoves() error {
 	return nil
 }
 
-// syncMoved makes durable what was moved into a folder or out of it. One that is gone was
-// removed since, with what was in it.
+// syncMoved syncs a folder that files were moved into or out of. It may have been removed
+// since.
 func (t *Tree) syncMoved(dir string) error {
 	err := durable.SyncDir(t.dir(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -172,8 +170,8 @@ func (t *Tree) syncMoved(dir string) error {
 	return err
 }
 
-// SyncData makes the bytes of a partial durable for a checkpoint. One that failed
-// once fails always: the kernel has forgotten by then what it could not write.
+// SyncData makes the bytes of a partial durable for a checkpoint. After a failure it always
+// fails: the kernel doesn't report again what it couldn't write.
 func (t *Tree) SyncData(f *Partial) error {
 	if t.options.Durability == NoDurability {
 		return nil
@@ -184,9 +182,9 @@ func (t *Tree) SyncData(f *Partial) error {
 	return f.unsynced
 }
 
-// ReadAnew has a file that was left here be read from the disk. What the kernel has to
-// say of writing it is about the process that wrote it, and heard here, so that the next
-// sync is about what is written now.
+// ReadAnew makes sure that a file which another process left is read from the disk, not
+// from the page cache. It also collects pending reports of failed writes, so that the next
+// sync reports only what is written from now on.
 func (t *Tree) ReadAnew(f *os.File) {
 	if t.options.Durability != NoDurability {
 		_ = durable.SyncData(f)
@@ -194,16 +192,16 @@ func (t *Tree) ReadAnew(f *os.File) {
 	durable.Forget(f)
 }
 
-// StartWriteback lets the disk begin with the bytes of a file that is whole, so
-// that the next sync does not find all of them at once.
+// StartWriteback starts writing a complete file to the disk, so that the next sync has
+// less to do.
 func (t *Tree) StartWriteback(f *os.File) {
 	if t.options.Durability != NoDurability {
 		durable.StartWriteback(f)
 	}
 }
 
-// syncEach makes a batch's bytes and an earlier batch's names durable, file by
-// file and folder by folder, many at a time: on a file server each takes a trip.
+// syncEach is Sync without syncfs: file by file and folder by folder, many at a time,
+// because on a file server each takes a round trip.
 func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []Placed, moved []string) error {
 	const atOnce = 32
 	work := make(chan func() error)
@@ -235,7 +233,7 @@ func (t *Tree) syncEach(ref manifest.Ref, batch, renamed []Placed, moved []strin
 	}
 	dirs := map[string]bool{}
 	for _, f := range renamed {
-		// A new folder's own name is in the folder above it, up to the mirror.
+		// The name of a new folder is in the folder above it, up to the mirror.
 		for dir := path.Dir(t.Name(ref, f.Path)); !dirs[dir]; dir = path.Dir(dir) {
 			dirs[dir] = true
 		}

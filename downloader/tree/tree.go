@@ -30,37 +30,37 @@ import (
 	"mimicsync/store"
 )
 
-// Folders of a mirror below store.Dir.
+// The folders below store.Dir.
 const (
 	partialDir    = store.Dir + "/partial"
 	manifestDir   = store.Dir + "/manifests"
 	quarantineDir = store.Dir + "/quarantine"
 )
 
-// Options say how a Tree treats the mirror's file system.
+// Options configures a Tree.
 type Options struct {
-	// FileMode and DirMode are the permissions of what it makes, whatever the
-	// umask is; zero means 0600 and 0700: it is patient data.
+	// FileMode and DirMode are the permissions of new files and folders, regardless of
+	// the umask. Zero means 0600 and 0700: the files are patient data.
 	FileMode, DirMode fs.FileMode
-	// Group is the id of the group that what it makes is given to; 0 leaves that
-	// to the system.
+	// Group is the id of the group that owns new files and folders; 0 leaves that to
+	// the system.
 	Group int
-	// Network says that the mirror is on a file server, where syncfs would
-	// flush other people's files too: each file is synced on its own.
+	// Network means that the mirror is on a file server, where syncfs would flush other
+	// users' files too: each file is synced on its own.
 	Network bool
-	// Inherited says that another process may yet write to the unfinished files that it
-	// has open: they are replaced by copies.
+	// Inherited means that the previous owner may still write to partials that it has
+	// open: they are replaced by copies.
 	Inherited bool
-	// ReadOnly says that nothing in the mirror is written, made, moved or removed: for
-	// who plans or verifies only. Files cannot be fetched then.
+	// ReadOnly means that nothing in the mirror is written, created, moved or removed,
+	// for planning and for looking. Files can't be fetched.
 	ReadOnly bool
-	// Durability is what is done against a power cut; empty means GroupDurability.
+	// Durability protects against power cuts; empty means GroupDurability.
 	Durability Durability
-	// Quirks are what a test has the Tree meet. The zero value is that of production.
+	// Quirks simulates limitations in tests.
 	Quirks Quirks
 }
 
-// Quirks are those of a kernel or a file system that the machine of a test lacks.
+// Quirks are limitations of kernels and file systems that a test machine doesn't have.
 type Quirks struct {
 	NoOpenat2 bool // openat2(2) is missing, as before Linux 5.6
 	DropsEnds bool // dots and spaces at the end of a name do not count, as on FAT
@@ -71,50 +71,53 @@ const (
 	defaultDirMode  fs.FileMode = 0o700
 )
 
-// Tree is the folder tree of a mirror. Every name goes through an os.Root, so
-// that nothing is written outside the mirror, and folders on the way to an entry
-// must be real ones: a symlink planted there is refused, not followed. Its
-// methods may be called from several goroutines.
+// Tree is the folder tree of a mirror. Every name is resolved beneath an os.Root, so that
+// nothing is written outside the mirror, and every folder on the way to an entry must be
+// a real one: a planted symlink is refused, not followed. Methods that take a name expect
+// one relative to the mirror, with slashes, as Name returns it. A Tree is safe for
+// concurrent use.
 type Tree struct {
 	root    *os.Root
 	path    string
-	ground  string // a folder on the disk of the mirror: itself, unless there is none yet
+	ground  string // a folder on the mirror's disk: the mirror itself, if it exists
 	options Options
-	// spare has the manifests of a Tree that is ReadOnly; empty says that the mirror at
-	// path stands in for one that is not there. Both are removed at the end.
+	// spare is the temporary folder for the manifests of a read-only Tree; empty means
+	// that path is a temporary folder that stands in for a missing mirror. Close
+	// removes both.
 	spare string
 	empty bool
-	// folder and partialFolder are the mirror's root and its folder of
-	// unfinished files, for the calls that os.Root does not have; partials is
-	// the latter as a Root, one step from its files.
+	// folder, partialFolder and ownFolder are the mirror's root, its folder of partials
+	// and its .mimicsync, for system calls that os.Root doesn't have; partials is the
+	// second as a Root.
 	folder, partialFolder, ownFolder *os.File
 	folderFD, partialFD, ownFD       int // of the three: os.File.Fd makes system calls of its own
 	partials                         *os.Root
 	// own, unfinished and manifests are the mirror's .mimicsync and two folders in it,
-	// as they were when they were found to be mimicsync's.
+	// whose ownership was checked when they were opened.
 	own, unfinished, manifests *store.Folder
-	// kept is the folder of the kept manifests of a mirror that is only looked at, nil if
-	// there is none: manifests is another one then.
+	// kept is the mirror's folder of manifests in a read-only Tree, nil if the mirror
+	// has none; manifests then is in spare.
 	kept   *store.Folder
 	device uint64 // of the file system
-	// canNameless says that partials can do without a name, see createPartial.
+	// canNameless means that partials needn't have a name, see CreatePartial.
 	canNameless bool
 	nameless    nameless
-	copies      atomic.Int64 // made so far, see createCopy
-	// groupSync says that one call makes all durable, see durable.GroupSync.
+	copies      atomic.Int64 // number of copies created so far, see CreateCopy
+	// groupSync means that one call makes all files durable, see durable.GroupSync.
 	groupSync bool
-	// noOpenat2 says that the kernel lacks openat2(2), or that a container filters it.
+	// noOpenat2 means that the kernel lacks openat2(2), or that a container blocks it.
 	noOpenat2 atomic.Bool
 	moves     moves
-	// foldsCase says that names are the same here that differ only by case, and
-	// dropsEnds that dots or spaces at their end do not count.
+	// foldsCase means that the file system ignores case in names, and dropsEnds that it
+	// ignores dots and spaces at their end.
 	foldsCase, dropsEnds bool
 
 	mu   sync.Mutex
-	dirs map[string]struct{} // folders known to exist; bounded, see ensureDir
+	dirs map[string]struct{} // folders known to exist, at most maxFolders
 }
 
-// Open opens the mirror at path, which must exist. Close it.
+// Open opens the mirror at path, which must exist unless o.ReadOnly is set. It creates
+// the folders below .mimicsync. The caller closes the Tree.
 func Open(path string, o Options) (*Tree, error) {
 	o.FileMode, o.DirMode = cmp.Or(o.FileMode, defaultFileMode), cmp.Or(o.DirMode, defaultDirMode)
 	t := &Tree{path: path, ground: path, options: o, dirs: map[string]struct{}{}, nameless: nameless{made: map[*Partial]time.Time{}}}
@@ -122,8 +125,8 @@ func Open(path string, o Options) (*Tree, error) {
 	var err error
 	prepare := t.prepare
 	if o.ReadOnly {
-		prepare = t.prepareToLook
-		t.root, t.path, t.ground, t.empty, err = openToLook(path)
+		prepare = t.prepareReadOnly
+		t.root, t.path, t.ground, t.empty, err = openReadOnly(path)
 	} else {
 		t.root, err = os.OpenRoot(path)
 	}
@@ -150,7 +153,7 @@ func (t *Tree) prepare() error {
 	return nil
 }
 
-// openFolders opens the folders for the calls that os.Root does not have.
+// openFolders opens the folders for system calls that os.Root doesn't have.
 func (t *Tree) openFolders() (err error) {
 	if t.folder, err = t.root.Open("."); err != nil {
 		return err
@@ -170,13 +173,13 @@ func (t *Tree) openFolders() (err error) {
 	return nil
 }
 
-// openOwn opens the folders below store.Dir, and makes those that are missing.
+// openOwn opens the folders below store.Dir, and creates those that are missing.
 func (t *Tree) openOwn() (err error) {
 	if t.own, err = store.MakeFolder(t.path); err != nil {
 		return err
 	}
 	if err = t.inheritPartials(); err != nil {
-		return fmt.Errorf("copy the unfinished files of the owner before, which may yet write to them: %w", err)
+		return fmt.Errorf("copy the partials of the previous owner, which may still write to them: %w", err)
 	}
 	if t.unfinished, err = t.own.MakeSub(path.Base(partialDir)); err != nil {
 		return err
@@ -192,10 +195,10 @@ func (t *Tree) openOwn() (err error) {
 	return aside.Close()
 }
 
-// Close releases the mirror's folder.
+// Close closes the mirror's folders, and removes temporary ones.
 func (t *Tree) Close() error {
 	for _, f := range []*os.File{t.folder, t.partialFolder, t.ownFolder} {
-		_ = f.Close() // opened for reading only, if at all
+		_ = f.Close() // opened for reading only; may be nil
 	}
 	for _, f := range []*store.Folder{t.own, t.unfinished, t.manifests, t.kept} {
 		if f != nil {
@@ -215,9 +218,9 @@ func (t *Tree) Close() error {
 // Path returns the mirror's root folder.
 func (t *Tree) Path() string { return t.path }
 
-// Present reports whether the folder at Path is still the one that the Tree has
-// open. The error says what is there instead: nothing, or another folder, as when
-// a disk was unmounted or another one mounted over it.
+// Present returns nil if the folder at Path is still the one that the Tree has open. The
+// error says otherwise: it is missing, or another folder, as after a disk was unmounted
+// or mounted over it.
 func (t *Tree) Present() error {
 	open, err := t.folder.Stat()
 	if err != nil {
@@ -233,23 +236,23 @@ func (t *Tree) Present() error {
 	return nil
 }
 
-// VersionDir is where the files of a version lie, relative to the mirror.
+// VersionDir returns the folder of a version, relative to the mirror.
 func VersionDir(ref manifest.Ref) string { return ref.Dataset + "/" + ref.Version }
 
-// Name is the place of an entry, relative to the mirror. p has passed
+// Name returns the place of an entry, relative to the mirror. p has passed
 // manifest.CheckPath.
 func (t *Tree) Name(ref manifest.Ref, p string) string { return VersionDir(ref) + "/" + p }
 
-// Stat looks at an entry's file without following a symlink at its end. It
-// goes by the plain path: looking does no harm, and costs a fifth.
+// Stat describes the file of an entry, and doesn't follow a symlink in its place. It uses
+// the plain path, which takes a fifth of the time of Lstat and is safe for looking only.
 func (t *Tree) Stat(ref manifest.Ref, p string) (fs.FileInfo, error) {
 	return os.Lstat(t.path + string(filepath.Separator) + filepath.FromSlash(t.Name(ref, p)))
 }
 
-// Has reports whether the version has any file beside its manifest.
+// Has reports whether the version's folder has any file besides the manifest.
 func (t *Tree) Has(ref manifest.Ref) bool {
 	dir := VersionDir(ref)
-	if fi, err := t.root.Stat(dir); err != nil || !fi.IsDir() { // to open a FIFO would wait for a writer
+	if fi, err := t.root.Stat(dir); err != nil || !fi.IsDir() { // opening a FIFO would wait for a writer
 		return false
 	}
 	f, err := t.root.Open(dir)
@@ -261,7 +264,7 @@ func (t *Tree) Has(ref manifest.Ref) bool {
 	return len(names) > 1 || len(names) == 1 && names[0] != manifest.Name || err != nil && !errors.Is(err, io.EOF)
 }
 
-// lstatRoot is lstat by os.Root.
+// lstatRoot is lstat through os.Root.
 func (t *Tree) lstatRoot(name string) (isDir, isLink bool, err error) {
 	fi, err := t.root.Lstat(name)
 	if err != nil {
@@ -270,15 +273,15 @@ func (t *Tree) lstatRoot(name string) (isDir, isLink bool, err error) {
 	return fi.IsDir(), fi.Mode()&fs.ModeSymlink != 0, nil
 }
 
-// Matches reports whether a file is still as its record says. A record keeps no
-// more of a time than its UnixNano.
+// Matches reports whether a file still has the size and the time of its record. A record
+// keeps times to the nanosecond.
 func Matches(fi fs.FileInfo, r store.Record) bool {
 	return !r.Lost && fi.Mode().IsRegular() && fi.Size() == r.Size && fi.ModTime().UnixNano() == r.ModTime.UnixNano()
 }
 
-// Place moves a finished partial to an entry's place. One that had no name is
-// closed. A file that has come there meanwhile is somebody's: it is moved to
-// quarantine first, and aside is its new place.
+// Place moves a finished partial to the place of an entry, and closes it if it had no
+// name. If another program has put a file there meanwhile, that is moved to quarantine
+// first, and aside is its new name.
 func (t *Tree) Place(f *Partial, ref manifest.Ref, p string) (aside string, err error) {
 	to := t.Name(ref, p)
 	err = t.into(path.Dir(to), func() error {
@@ -299,13 +302,13 @@ func (t *Tree) Place(f *Partial, ref manifest.Ref, p string) (aside string, err 
 	return aside, err
 }
 
-// Link gives a file of the mirror a second name, at an entry's place.
+// Link gives a file of the mirror a second name, in the place of an entry.
 func (t *Tree) Link(from string, ref manifest.Ref, p string) error {
 	to := t.Name(ref, p)
 	return t.into(path.Dir(to), func() error { return t.linkFile(from, to) })
 }
 
-// copyFile makes a durable copy of a file of the mirror.
+// copyFile copies a file of the mirror, durably.
 func (t *Tree) copyFile(from, to string) error {
 	src, err := t.root.Open(from)
 	if err != nil {
@@ -326,10 +329,10 @@ func (t *Tree) copyFile(from, to string) error {
 	return errors.Join(err, dst.Close())
 }
 
-// Free asks for the room on the mirror's disk.
+// Free returns the free space on the mirror's disk.
 func (t *Tree) Free() (durable.Space, error) { return durable.Free(t.ground) }
 
-// syncFile makes the bytes of a file of the mirror durable.
+// syncFile makes the bytes of a file durable.
 func (t *Tree) syncFile(name string) error {
 	f, err := t.root.Open(name)
 	if err != nil {
@@ -338,5 +341,5 @@ func (t *Tree) syncFile(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// dir is the plain path of a folder of the mirror.
+// dir returns the plain path of a folder of the mirror.
 func (t *Tree) dir(name string) string { return filepath.Join(t.path, filepath.FromSlash(name)) }

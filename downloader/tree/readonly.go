@@ -11,22 +11,22 @@ import (
 	"mimicsync/store"
 )
 
-// prepareToLook is prepare for a Tree that writes nothing in the mirror: manifests
-// that it gets are kept in a folder of its own until Close.
-func (t *Tree) prepareToLook() (err error) {
+// prepareReadOnly is prepare for a read-only Tree. Manifests that it receives go to a
+// temporary folder until Close.
+func (t *Tree) prepareReadOnly() (err error) {
 	if t.spare, err = os.MkdirTemp("", "mimicsync-manifests-*"); err != nil {
 		return err
 	}
-	if err := t.openOwnToLook(); err != nil {
+	if err := t.openOwnReadOnly(); err != nil {
 		return err
 	}
 	t.foldsCase, t.dropsEnds = namesOf(t.path)
 	return t.openFolders()
 }
 
-// openOwnToLook is openOwn for such a Tree. What the mirror lacks, or the user may not
-// see, is empty.
-func (t *Tree) openOwnToLook() error {
+// openOwnReadOnly is openOwn for a read-only Tree. Empty folders stand in for those that
+// the mirror lacks or the user may not read.
+func (t *Tree) openOwnReadOnly() error {
 	spare, err := store.MakeFolder(t.spare)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (t *Tree) openOwnToLook() error {
 	if err != nil {
 		return notToSee(err)
 	}
-	_, t.own = spare.Close(), own // nothing in it is to last
+	_, t.own = spare.Close(), own // it holds nothing to keep
 	if t.kept, err = own.Sub(path.Base(manifestDir)); notToSee(err) != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (t *Tree) openOwnToLook() error {
 	return nil
 }
 
-// notToSee is an error, unless it says that there is nothing, or nothing for this user.
+// notToSee returns err, or nil if it means that a folder is missing or not readable.
 func notToSee(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil
@@ -63,9 +63,9 @@ func notToSee(err error) error {
 	return err
 }
 
-// openToLook opens a mirror to look at it. Where there is none yet, an empty
-// folder takes its place, and the room is that of the disk where it would be.
-func openToLook(mirror string) (root *os.Root, at, ground string, empty bool, err error) {
+// openReadOnly opens a mirror for reading. If it doesn't exist, an empty temporary folder
+// stands in for it, and ground is the folder whose disk it would be on.
+func openReadOnly(mirror string) (root *os.Root, at, ground string, empty bool, err error) {
 	root, err = os.OpenRoot(mirror)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return root, mirror, mirror, false, err

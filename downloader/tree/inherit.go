@@ -12,17 +12,17 @@ import (
 	"mimicsync/store"
 )
 
-// formerPartialDir has the unfinished files of an owner that was silent.
+// formerPartialDir holds the partials of the previous owner while they are copied.
 const formerPartialDir = partialDir + ".before"
 
-// inheritPartials gives unfinished files to this process alone, where an owner that was
-// silent may wake up and go on with them:
+// inheritPartials makes sure that only this process writes to the partials. The previous
+// owner of the mirror stopped responding, but may wake up and continue:
 //
-//	rename partial to partial.before    what it makes or renames is in a folder that is going away
-//	copy each file to partial, durable  what it writes goes to a file that is going away
-//	remove that file, and at last the folder
+//	rename partial to partial.before      files it creates or renames are in a folder that goes away
+//	copy each file to partial, durably    bytes it writes go to a file that goes away
+//	remove each copied file, then the folder
 //
-// After a crash in between, the next process goes on.
+// After a crash in between, the next process continues.
 func (t *Tree) inheritPartials() error {
 	before, now := path.Base(formerPartialDir), path.Base(partialDir)
 	former, err := t.own.Sub(before)
@@ -37,7 +37,7 @@ func (t *Tree) inheritPartials() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = former.Close() }() // what is in it is removed
+	defer func() { _ = former.Close() }() // its files are removed
 	to, err := t.own.MakeSub(now)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (t *Tree) inheritPartials() error {
 	}
 	for _, e := range entries {
 		if _, err := manifest.ParseDigest(e.Name()); err != nil || !e.Type().IsRegular() {
-			continue // of no use, see strays
+			continue // not a partial, see Strays
 		}
 		if err := t.inheritPartial(former, to, e.Name()); err != nil {
 			return err
