@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/manifest"
@@ -226,7 +228,7 @@ func (p *daemonProcess) stop() {
 	case <-time.After(10 * time.Second):
 		p.t.Fatal("the daemon still runs 10 s after SIGTERM")
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code != exitOK {
+	if code := p.cmd.ProcessState.ExitCode(); code != advice.ExitOK {
 		p.t.Errorf("exit code %d, want 0; its log:\n%s", code, p.log.String())
 	}
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 
 	"mimicsync/configs"
 )
@@ -13,7 +16,7 @@ import (
 // configPath is the configuration file: the one that was named, which must exist,
 // or the one in its usual place, if there is one; empty where there is no such place.
 func (a *app) configPath() (path string, named bool) {
-	if path := first(a.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
+	if path := cmp.Or(a.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
 		return path, true
 	}
 	return ownFile(configFolder(), "config.yaml"), false
@@ -37,7 +40,7 @@ func (a *app) loadConfig() (configs.Config, error) {
 		err = fmt.Errorf("there is no %s, which %s names; write one with: mimicsync config init %[1]s", path, origin)
 	}
 	if err != nil {
-		return c, &configError{err}
+		return c, &advice.ConfigError{Err: err}
 	}
 	return c, nil
 }

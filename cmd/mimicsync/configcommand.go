@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
 
 	"github.com/spf13/cobra"
 
@@ -51,10 +53,10 @@ default and is explained. A file that is there stays as it is.`,
 				path = args[0]
 			}
 			if path == "" {
-				return &configError{fmt.Errorf("%w, or name the file", errNoHome)}
+				return &advice.ConfigError{Err: fmt.Errorf("%w, or name the file", errNoHome)}
 			}
 			if err := writeExample(path); err != nil {
-				return &configError{err}
+				return &advice.ConfigError{Err: err}
 			}
 			a.ui.print("%s is written; when you have changed it: mimicsync config check %s\n", path, path)
 			return nil
@@ -95,17 +97,17 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 			}
 			path, _ := a.configPath()
 			if path == "" {
-				return &configError{fmt.Errorf("%w, or name the file", errNoHome)}
+				return &advice.ConfigError{Err: fmt.Errorf("%w, or name the file", errNoHome)}
 			}
 			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-				return &configError{fmt.Errorf("there is no %s; write one with: mimicsync config init%s", path, after(strings.Join(args, "")))}
+				return &advice.ConfigError{Err: fmt.Errorf("there is no %s; write one with: mimicsync config init%s", path, words.After(strings.Join(args, "")))}
 			}
 			if err := a.settle(cmd.Flags()); err != nil {
 				return err
 			}
 			settings, err := a.daemonSettings(a.file)
 			if err != nil {
-				return &configError{fmt.Errorf("%s: %w", path, err)}
+				return &advice.ConfigError{Err: fmt.Errorf("%s: %w", path, err)}
 			}
 			if a.mirror, err = filepath.Abs(a.mirror); err != nil {
 				return err
@@ -158,40 +160,5 @@ func (a *app) checkSurroundings(s daemon.Settings) {
 		if _, err := api.Token(a.mirror, a.file.TokenFile); err != nil {
 			a.ui.note("here and now, a daemon would not start: %v", err)
 		}
-	}
-}
-
-// settings tells what a daemon will do.
-func (u *ui) settings(s daemon.Settings, mirror string, windows []string) {
-	now := time.Now()
-	when := func(schedule *daemon.Schedule) string {
-		if schedule == nil {
-			return "only when asked"
-		}
-		return schedule.Next(now).Format("Mon 2006-01-02 15:04 MST")
-	}
-	u.print("mirror    %s\n", mirror)
-	if len(s.Datasets) == 0 {
-		u.print("datasets  none that the daemon keeps fresh\n")
-	}
-	for _, d := range s.Datasets {
-		u.print("dataset   %-24s next refresh: %s\n", d.Ref, when(d.Schedule))
-	}
-	open, changes := s.Windows.Open(now)
-	if slices.ContainsFunc(s.Datasets, func(d daemon.Dataset) bool { return d.Schedule != nil }) {
-		begins := "at once"
-		if !open {
-			begins = "as soon as the window opens"
-		}
-		u.print("first     what the daemon has not refreshed yet begins %s\n", begins)
-	}
-	u.print("scrub     %s\n", when(s.Scrub.Schedule))
-	switch {
-	case changes.IsZero():
-		u.print("windows   always\n")
-	case open:
-		u.print("windows   %s; open until %s\n", strings.Join(windows, ", "), changes.Format("Mon 15:04 MST"))
-	default:
-		u.print("windows   %s; closed until %s\n", strings.Join(windows, ", "), changes.Format("Mon 15:04 MST"))
 	}
 }

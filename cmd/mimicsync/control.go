@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/daemon"
@@ -82,7 +86,7 @@ func (a *app) pause(ctx context.Context, client *api.Client, args []string) erro
 	if err := client.Pause(ctx, dataset); err != nil {
 		return err
 	}
-	a.ui.print("%s: paused; %s%s\n", first(dataset, "all datasets"), a.ui.about("go on with: mimicsync daemon resume"), after(dataset))
+	a.ui.print("%s: paused; go on with: %s%s\n", cmp.Or(dataset, "all datasets"), a.ui.adviser.Command("daemon resume"), words.After(dataset))
 	return nil
 }
 
@@ -94,29 +98,21 @@ func (a *app) resume(ctx context.Context, client *api.Client, args []string) err
 	if err := client.Resume(ctx, dataset); err != nil {
 		return err
 	}
-	a.ui.print("%s: resumed\n", first(dataset, "all datasets"))
+	a.ui.print("%s: resumed\n", cmp.Or(dataset, "all datasets"))
 	status, err := client.Status(ctx)
 	if err != nil {
 		return err
 	}
 	if status.Paused {
-		a.ui.note("it waits all the same: all datasets are paused; go on with: mimicsync daemon resume")
+		a.ui.note("it waits all the same: all datasets are paused; go on with: %s", a.ui.adviser.Command("daemon resume"))
 		return nil
 	}
 	for _, d := range status.Datasets {
 		if dataset == "" && d.Condition == daemon.Paused {
-			a.ui.note("%s is still paused by its name; go on with: mimicsync daemon resume %[1]s", d.Dataset)
+			a.ui.note("%s is still paused by its name; go on with: %s", d.Dataset, a.ui.adviser.Command("daemon resume", d.Dataset))
 		}
 	}
 	return nil
-}
-
-// after is a word at the end of a command, if there is one.
-func after(word string) string {
-	if word == "" {
-		return ""
-	}
-	return " " + word
 }
 
 func (a *app) cancel(ctx context.Context, client *api.Client, args []string) error {
@@ -137,12 +133,12 @@ func (a *app) cancel(ctx context.Context, client *api.Client, args []string) err
 			return nil
 		}
 	}
-	return &usageError{fmt.Errorf("%s: no pass runs", dataset), "see what runs with: mimicsync status"}
+	return &advice.UsageError{Err: fmt.Errorf("%s: no pass runs", dataset), Hint: "see what runs with: " + a.ui.adviser.Command("status")}
 }
 
 func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string) error {
 	if _, err := pace.ParseTimetable(args[0]); err != nil {
-		return &usageError{err, "see: mimicsync daemon bwlimit --help"}
+		return &advice.UsageError{Err: err, Hint: "see: mimicsync daemon bwlimit --help"}
 	}
 	if err := client.BWLimit(ctx, args[0]); err != nil {
 		return err
@@ -179,7 +175,7 @@ the configuration names another file.`,
 			}
 			token, err := api.Token(a.mirror, a.file.TokenFile)
 			if err != nil {
-				return &configError{err}
+				return &advice.ConfigError{Err: err}
 			}
 			_, err = fmt.Fprintln(a.ui.stdout, token)
 			return err

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 
 	"github.com/spf13/cobra"
 
@@ -52,17 +52,19 @@ To have it started with the machine, see: mimicsync daemon install`,
 	return cmd
 }
 
-// daemonOwner is the command that owns a mirror which a daemon looks after.
-const daemonOwner = "daemon"
-
 // secondDaemonError means that the mirror has a daemon already.
 type secondDaemonError struct{ *store.LockedError }
+
+// Advice implements advice.Advised.
+func (e *secondDaemonError) Advice(a advice.Adviser) advice.Advice {
+	return advice.Advice{Code: advice.ExitOwned, Hint: "it runs already; see: " + a.Command("status")}
+}
 
 // secondDaemon returns the *secondDaemonError of an error, nil if it is none: a
 // daemon on another machine is not what status asks here.
 func secondDaemon(err error) error {
 	locked, ok := errors.AsType[*store.LockedError](err)
-	if !ok || locked.Owner.Command != daemonOwner || !locked.Owner.Here() {
+	if !ok || locked.Owner.Command != advice.DaemonOwner || !locked.Owner.Here() {
 		return nil
 	}
 	return &secondDaemonError{locked}
@@ -134,36 +136,18 @@ func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 	s.app.ui.note("scheduled next: %s", next)
 }
 
-// explainInDaemon is advise for what a daemon met: what will be tried again by
+// explain is Advise for what a daemon met: what will be tried again by
 // itself needs no cure.
-func explainInDaemon(err error) (why, cure string) {
+func (s *serving) explain(err error) (why, cure string) {
 	space, ok := errors.AsType[*failure.SpaceError](err)
-	switch a := advise(err); {
+	switch a := s.app.ui.adviser.Advise(err); {
 	case ok && space.Published > 0:
-		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: mimicsync pull --include '**'"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), a.code == exitNoSpace:
+		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: " + s.app.ui.adviser.Command("pull", "--include", "'**'")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), a.Code == advice.ExitNoSpace:
 		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself"
-	case a.code == exitIncomplete, a.code == exitInterrupted:
+	case a.Code == advice.ExitIncomplete, a.Code == advice.ExitInterrupted:
 		return err.Error(), ""
 	default:
-		return err.Error(), a.hint
+		return err.Error(), a.Hint
 	}
-}
-
-// adviseDaemon is about the addresses that a daemon listens on.
-func adviseDaemon(err error) (advice, bool) {
-	op, ok := errors.AsType[*net.OpError](err)
-	if !ok || op.Op != "listen" || op.Net != "tcp" {
-		return advice{}, false
-	}
-	why := "that address cannot be had"
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		why = "another program listens there, perhaps another daemon"
-	case errors.Is(err, fs.ErrPermission):
-		why = "ports below 1024 are for root"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		why = "this machine does not have that address"
-	}
-	return advice{exitUsage, why + ": choose another one, as in --listen 127.0.0.1:8766"}, true
 }

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
 )
@@ -97,8 +99,8 @@ func TestADaemonEndsInTimeInTheMiddleOfAPass(t *testing.T) {
 	d.stop()
 	text, _ := io.ReadAll(stderr)
 	_ = waiting.Wait() // its exit code is looked at
-	if code := waiting.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(string(text), "what has come is saved") {
-		t.Errorf("who followed the pass got exit code %d, want %d, and\n%s", code, exitInterrupted, text)
+	if code := waiting.ProcessState.ExitCode(); code != advice.ExitInterrupted || !strings.Contains(string(text), "what has come is saved") {
+		t.Errorf("who followed the pass got exit code %d, want %d, and\n%s", code, advice.ExitInterrupted, text)
 	}
 }
 
@@ -112,10 +114,10 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, exitOwned, "hint: it runs already; see: mimicsync status\n"},
-		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, exitUsage, "hint: another program listens there"},
-		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, exitUsage, `"8765" is not an address such as 127.0.0.1:8765`},
-		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "192.0.2.1:8765"}, exitUsage, "hint: this machine does not have that address"},
+		{nil, advice.ExitOwned, "hint: it runs already; see: mimicsync status\n"},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, advice.ExitUsage, "hint: another program listens there"},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, advice.ExitUsage, `"8765" is not an address such as 127.0.0.1:8765`},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "192.0.2.1:8765"}, advice.ExitUsage, "hint: this machine does not have that address"},
 	} {
 		second := s.start(test.args...)
 		<-second.ended
@@ -165,9 +167,9 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 		command := exec.CommandContext(t.Context(), "mimicsync", strings.Fields(line)...)
 		command.Env = s.env
 		text, _ := command.CombinedOutput() // its exit code is looked at
-		if code := command.ProcessState.ExitCode(); !strings.HasPrefix(line, "doctor") && code != exitUnexpected ||
+		if code := command.ProcessState.ExitCode(); !strings.HasPrefix(line, "doctor") && code != advice.ExitUnexpected ||
 			!strings.Contains(string(text), "its disk may not be mounted") || !strings.Contains(string(text), "mount it") {
-			t.Errorf("%s: exit code %d, want %d and that the disk may not be mounted:\n%s", line, code, exitUnexpected, text)
+			t.Errorf("%s: exit code %d, want %d and that the disk may not be mounted:\n%s", line, code, advice.ExitUnexpected, text)
 		}
 	}
 	d.stop()

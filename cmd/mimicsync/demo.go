@@ -9,6 +9,10 @@ import (
 	"os"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
@@ -117,24 +121,24 @@ func (a *app) demo(ctx context.Context) (err error) {
 func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 	u := a.ui
 	u.print("A look-alike of PhysioNet on %s serves %s to its users:\n%s files, %s, one of them %s; at most %s/s a connection.\n",
-		site.url, demoRef, humanize.Comma(demoFiles), size(site.size), size(demoBigSize), size(demoRate))
+		site.url, demoRef, humanize.Comma(demoFiles), words.Size(site.size), words.Size(demoBigSize), words.Size(demoRate))
 	u.print("One file will stall, one will meet a busy server (503), one will arrive damaged.\n\n")
 
 	u.print("1. Pull, with a Ctrl-C in the middle:\n")
-	if code := a.demoPull(ctx, m, demoInterrupt); code != exitInterrupted {
+	if code := a.demoPull(ctx, m, demoInterrupt); code != advice.ExitInterrupted {
 		return a.demoFailed(ctx, code)
 	}
 	first := site.Counters().BytesSent
 
 	u.print("\n2. The same command again goes on where it was:\n")
-	if code := a.demoPull(ctx, m, 0); code != exitOK {
+	if code := a.demoPull(ctx, m, 0); code != advice.ExitOK {
 		return a.demoFailed(ctx, code)
 	}
 	all := site.Counters()
 
 	u.print("\n3. Once more: all is here, so there is one question and no download:\n")
 	site.Reset()
-	if code := a.demoPull(ctx, m, 0); code != exitOK {
+	if code := a.demoPull(ctx, m, 0); code != advice.ExitOK {
 		return a.demoFailed(ctx, code)
 	}
 
@@ -144,16 +148,16 @@ func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 		return err
 	}
 	u.verification(v, false)
-	a.code = verificationCode(v)
+	a.code = advice.ForVerification(v)
 
 	struck := 0
 	for _, t := range site.trouble {
 		struck += t.Struck()
 	}
 	u.print("\nThe server's side: %s, %s (%s before the Ctrl-C) for %s of data,\n%s, %s; for step 3, %s.\n",
-		plural(all.Requests, "request", "requests"), size(all.BytesSent), size(first), size(site.size),
-		plural(all.PasswordChecks, "password check", "password checks"), plural(int64(struck), "fault", "faults"),
-		plural(site.Counters().Requests, "request", "requests"))
+		words.Plural(all.Requests, "request", "requests"), words.Size(all.BytesSent), words.Size(first), words.Size(site.size),
+		words.Plural(all.PasswordChecks, "password check", "password checks"), words.Plural(int64(struck), "fault", "faults"),
+		words.Plural(site.Counters().Requests, "request", "requests"))
 	u.print("\nNow the real thing:  mimicsync pull mimic-iv-demo\n")
 	return nil
 }
@@ -162,7 +166,7 @@ func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 // Ctrl-C, or else because something is broken.
 func (a *app) demoFailed(ctx context.Context, code int) error {
 	if ctx.Err() != nil {
-		a.code = exitInterrupted
+		a.code = advice.ExitInterrupted
 		return nil
 	}
 	return fmt.Errorf("the demo did not go as it should (exit code %d); please report this", code)
@@ -195,5 +199,5 @@ func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 	if err != nil {
 		return a.ui.explainPass(report, err)
 	}
-	return exitCode(report)
+	return advice.ForPass(report)
 }

@@ -252,7 +252,7 @@ func TestDoctorWithoutADataset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &doctor{mirror: t.TempDir(), limit: 2 * time.Second, candidates: []candidate{away, {gcs.Name, bucket, nil}, {s3.Name, point, nil}}}
+	d := &doctor{check: func() error { return nil }, isAway: func(error) bool { return false }, mirror: t.TempDir(), limit: 2 * time.Second, candidates: []candidate{away, {gcs.Name, bucket, nil}, {s3.Name, point, nil}}}
 	result := d.examine(t.Context())
 	if got := strings.Join(result.From, " "); !result.OK || got != "gcs s3" {
 		t.Errorf("what can be asked: %s, want gcs s3", got)

@@ -11,8 +11,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
 
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
@@ -58,7 +63,7 @@ func TestDoctorNamesTheCure(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			isolate(t)
 			p := a.patient(t)
-			d := &doctor{ref: demo, wanted: true, mirror: t.TempDir(), candidates: []candidate{p.candidate}, limit: 5 * time.Second}
+			d := &doctor{check: func() error { return nil }, isAway: func(error) bool { return false }, ref: demo, wanted: true, mirror: t.TempDir(), candidates: []candidate{p.candidate}, limit: 5 * time.Second}
 			if a.name == "silence" {
 				d.limit = 100 * time.Millisecond
 			}
@@ -356,7 +361,7 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &doctor{mirror: mirror, limit: 5 * time.Second}
+	d := &doctor{check: func() error { return nil }, isAway: func(error) bool { return false }, mirror: mirror, limit: 5 * time.Second}
 	for _, test := range []struct {
 		command string
 		cures   []string
@@ -380,8 +385,8 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 		finding finding
 		want    ailment
 	}{
-		{spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
-		{spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
+		{(&doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
+		{(&doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
 		{linksFinding(tree.Ground{}), ailment{says: "copied"}},
 		{fileSystemFinding(tree.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on another machine"}},
 	} {
@@ -391,11 +396,22 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 }
 
 func TestWrapKeepsCommandsWhole(t *testing.T) {
-	s := step{Do: "log in to Google as the account that is linked", Command: "gcloud auth application-default login"}
-	if got, want := wrap(s.words(), 50, "    "), "log in to Google as the account that is\n    linked: gcloud auth application-default login"; got != want {
+	s := advice.Step{Do: "log in to Google as the account that is linked", Command: "gcloud auth application-default login"}
+	if got, want := words.Wrap(s.Words(), 50, "    "), "log in to Google as the account that is\n    linked: gcloud auth application-default login"; got != want {
 		t.Errorf("wrap = %q, want %q", got, want)
 	}
-	if got := wrap(s.words(), 0, "    "); got != s.String() {
+	if got := words.Wrap(s.Words(), 0, "    "); got != s.String() {
 		t.Errorf("wrap without a width = %q, want %q", got, s)
+	}
+}
+
+// A share of SMB that lends out files by their names is told by doctor.
+func TestNamesThatCannotBeRead(t *testing.T) {
+	f := linksFinding(tree.Ground{HardLinks: true, Unreadable: syscall.EACCES})
+	if f.State != hasFailed || len(f.Cure) == 0 || !strings.Contains(f.Cure[0].Do, "nolease") {
+		t.Errorf("linksFinding = %+v, want the mount option", f)
+	}
+	if f := linksFinding(tree.Ground{HardLinks: true}); f.State != isOK {
+		t.Errorf("linksFinding of good links = %+v, want ok", f)
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"io/fs"
@@ -56,7 +57,7 @@ func (g *ground) run(line string) (code int, said string) {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
 	defer cancel()
-	exe := first(os.Getenv("MIMICSYNC"), "mimicsync") // another binary than this one, to compare
+	exe := cmp.Or(os.Getenv("MIMICSYNC"), "mimicsync") // another binary than this one, to compare
 	cmd := exec.CommandContext(ctx, exe, strings.Fields(line)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second // then it is killed

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/configs"
@@ -60,7 +62,7 @@ that the service runs as, or hand it over as a credential, as the unit explains.
 				return err
 			}
 			if !i.system && cmd.Flags().Changed("run-as") {
-				return usagef("--run-as is for a service of the system: add --system")
+				return advice.Usagef("--run-as is for a service of the system: add --system")
 			}
 			return i.install(cmd.Context())
 		},
@@ -97,13 +99,13 @@ func (a *app) uninstallCommand() *cobra.Command {
 // settle finds out what service manager there is, and where its units lie.
 func (i *installation) settle(p place) error {
 	if p.user && p.system {
-		return usagef("--user and --system: a service is of one or of the other")
+		return advice.Usagef("--user and --system: a service is of one or of the other")
 	}
 	i.system = p.system || !p.user && os.Geteuid() == 0
 	i.user = p.runAs
 	home, _ := os.UserHomeDir()
 	if !i.system && (configFolder() == "" || runtime.GOOS == "darwin" && !filepath.IsAbs(home)) {
-		return &configError{errNoHome}
+		return &advice.ConfigError{Err: errNoHome}
 	}
 	switch {
 	case runtime.GOOS == "linux" && i.system:
@@ -115,9 +117,9 @@ func (i *installation) settle(p place) error {
 	case runtime.GOOS == "darwin":
 		i.manager, i.unit = configs.Launchd, filepath.Join(home, "Library", "LaunchAgents", "mimicsync.plist")
 	case runtime.GOOS == "windows":
-		return usagef("there is no installation for Windows: let the Task Scheduler run \"mimicsync daemon\" at startup, with \"run whether user is logged on or not\"")
+		return advice.Usagef("there is no installation for Windows: let the Task Scheduler run \"mimicsync daemon\" at startup, with \"run whether user is logged on or not\"")
 	default:
-		return usagef("there is no installation for %s: have \"mimicsync daemon\" started by its own means", runtime.GOOS)
+		return advice.Usagef("there is no installation for %s: have \"mimicsync daemon\" started by its own means", runtime.GOOS)
 	}
 	return nil
 }
@@ -136,7 +138,7 @@ func (i *installation) install(ctx context.Context) error {
 	}
 	text, err := service.Unit(i.manager)
 	if err != nil {
-		return &usageError{err: err}
+		return &advice.UsageError{Err: err}
 	}
 	if i.dryRun {
 		i.app.ui.print("%s", text)
@@ -180,9 +182,9 @@ func (i *installation) config() (string, error) {
 	if me, err := user.Current(); err == nil && me.Username == i.user {
 		return path, nil
 	}
-	return "", &usageError{
-		fmt.Errorf("the service runs as %s, which does not see your %s", i.user, path),
-		fmt.Sprintf("give it a copy:\n%smkdir -p %s && install -o %s -m 0600 %s %s\nthen install it with --config %[5]s",
+	return "", &advice.UsageError{
+		Err: fmt.Errorf("the service runs as %s, which does not see your %s", i.user, path),
+		Hint: fmt.Sprintf("give it a copy:\n%smkdir -p %s && install -o %s -m 0600 %s %s\nthen install it with --config %[5]s",
 			i.makeUser(), filepath.Dir(systemConfig), i.user, path, systemConfig),
 	}
 }
@@ -272,7 +274,7 @@ func (i *installation) uninstall(ctx context.Context) error {
 func (i *installation) ours() error {
 	text, err := os.ReadFile(i.unit)
 	if err == nil && !configs.IsUnit(text) {
-		return &configError{fmt.Errorf("%s was not written by mimicsync and stays as it is: move it away first", i.unit)}
+		return &advice.ConfigError{Err: fmt.Errorf("%s was not written by mimicsync and stays as it is: move it away first", i.unit)}
 	}
 	return err
 }

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
 
 	"github.com/spf13/pflag"
 
@@ -37,22 +42,22 @@ func (l *limits) passFlags(f *pflag.FlagSet) {
 
 // settle reads the limits, of which file fills in what was not given.
 func (l *limits) settle(file configs.Config) error {
-	timetable, err := pace.ParseTimetable(first(l.bwlimit, file.BWLimit, "off"))
+	timetable, err := pace.ParseTimetable(cmp.Or(l.bwlimit, file.BWLimit, "off"))
 	if err != nil {
-		return usagef("--bwlimit: %w", err)
+		return advice.Usagef("--bwlimit: %w", err)
 	}
 	l.bandwidth = pace.NewBandwidth(timetable)
-	if l.transfer, err = pace.ParseSize(first(l.maxTransfer, file.MaxTransfer, "off")); err != nil {
-		return usagef("--max-transfer: %w", err)
+	if l.transfer, err = pace.ParseSize(cmp.Or(l.maxTransfer, file.MaxTransfer, "off")); err != nil {
+		return advice.Usagef("--max-transfer: %w", err)
 	}
-	if l.duration, err = configs.ParseMaxDuration(first(l.maxDuration, file.MaxDuration, configs.Off)); err != nil {
-		return usagef("--max-duration: %w", err)
+	if l.duration, err = configs.ParseMaxDuration(cmp.Or(l.maxDuration, file.MaxDuration, configs.Off)); err != nil {
+		return advice.Usagef("--max-duration: %w", err)
 	}
-	if l.cost, err = configs.ParseCost(first(l.maxCost, file.MaxCost, "off")); err != nil {
-		return usagef("--max-cost: %w", err)
+	if l.cost, err = configs.ParseCost(cmp.Or(l.maxCost, file.MaxCost, "off")); err != nil {
+		return advice.Usagef("--max-cost: %w", err)
 	}
-	if l.syncs, err = tree.ParseDurability(first(l.durability, file.Durability, string(tree.GroupDurability))); err != nil {
-		return usagef("--durability: %w", err)
+	if l.syncs, err = tree.ParseDurability(cmp.Or(l.durability, file.Durability, string(tree.GroupDurability))); err != nil {
+		return advice.Usagef("--durability: %w", err)
 	}
 	return nil
 }
@@ -61,7 +66,7 @@ func (l *limits) settle(file configs.Config) error {
 func (l *limits) ofPass() string {
 	var all []string
 	if l.transfer > 0 {
-		all = append(all, size(l.transfer)+" of files")
+		all = append(all, words.Size(l.transfer)+" of files")
 	}
 	if l.duration > 0 {
 		all = append(all, l.duration.String())

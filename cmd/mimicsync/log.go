@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"strings"
 
@@ -48,7 +49,7 @@ func inShort(_ []string, a slog.Attr) slog.Attr {
 
 // logsText reports whether the log is for people.
 func (a *app) logsText() bool {
-	format := first(a.logFormat, a.file.Log.Format)
+	format := cmp.Or(a.logFormat, a.file.Log.Format)
 	return format == "text" || format == "" && isTerminal(a.ui.stderr)
 }
 

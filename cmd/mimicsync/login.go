@@ -8,18 +8,16 @@ import (
 	"strings"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/manifest"
-)
-
-// Where login has an account from, see physionet.Credentials.
-const (
-	fromPrompt = "the prompt"
-	fromStdin  = "standard input"
 )
 
 func (a *app) loginCommand() *cobra.Command {
@@ -111,7 +109,7 @@ func (a *app) tellDaemon(ctx context.Context) {
 		err = client.Reconsider(ctx)
 	}
 	if err != nil {
-		a.ui.note("the daemon of %s could not be told: %s; tell it with: mimicsync daemon reload", a.mirror, err)
+		a.ui.note("the daemon of %s could not be told: %s; tell it with: %s", a.mirror, err, a.ui.adviser.Command("daemon reload"))
 		return
 	}
 	a.ui.print("the daemon of %s looks for the account anew, and tries again what waited for one\n", a.mirror)
@@ -130,18 +128,18 @@ func check(ctx context.Context, source *physionet.Source) error {
 
 // askAccount asks for what the command line leaves open.
 func (a *app) askAccount(ctx context.Context, user string, fromPipe bool) (physionet.Credentials, error) {
-	account := physionet.Credentials{User: user, From: fromPrompt}
+	account := physionet.Credentials{User: user, From: advice.FromPrompt}
 	var err error
 	switch {
 	case fromPipe && user == "":
-		return account, usagef("--password-stdin needs --username")
+		return account, advice.Usagef("--password-stdin needs --username")
 	case fromPipe && stdinIsTerminal():
-		return account, usagef("--password-stdin is for a pipe or a file; without it, the password is asked for and not shown")
+		return account, advice.Usagef("--password-stdin is for a pipe or a file; without it, the password is asked for and not shown")
 	case fromPipe:
-		account.From = fromStdin
+		account.From = advice.FromStdin
 		account.Password, err = readStdin(ctx)
 	case !stdinIsTerminal():
-		return account, usagef("there is no terminal to ask for the password: use --username USER --password-stdin, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
+		return account, advice.Usagef("there is no terminal to ask for the password: use --username USER --password-stdin, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
 	default:
 		if user == "" {
 			account.User, err = a.ui.ask(ctx, "PhysioNet user: ", readLine)
@@ -159,13 +157,13 @@ func (a *app) askAccount(ctx context.Context, user string, fromPipe bool) (physi
 func checkAccount(c physionet.Credentials) error {
 	switch {
 	case c.User == "":
-		return usagef("no user was given")
+		return advice.Usagef("no user was given")
 	case strings.Contains(c.User, ":"):
-		return usagef("the user must not contain a colon: HTTP cannot carry it")
+		return advice.Usagef("the user must not contain a colon: HTTP cannot carry it")
 	case c.Password == "":
-		return usagef("no password was given")
+		return advice.Usagef("no password was given")
 	case strings.ContainsAny(c.User+c.Password, "\r\n\x00"):
-		return usagef("the user and the password must be one line each")
+		return advice.Usagef("the user and the password must be one line each")
 	}
 	return nil
 }
@@ -188,7 +186,7 @@ func (a *app) logout(ctx context.Context) error {
 }
 
 func (u *ui) loggedIn(url, user string, p physionet.Places) {
-	u.print("logged in to %s as %s; the password is kept in %s\n", url, printable(user), strings.Join(p.Changed, ", "))
+	u.print("logged in to %s as %s; the password is kept in %s\n", url, words.Printable(user), strings.Join(p.Changed, ", "))
 	if p.Keyring != nil {
 		u.note("a file for you alone (0600), because the system's keyring cannot be used: %s", p.Keyring)
 	}

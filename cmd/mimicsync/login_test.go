@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/zalando/go-keyring"
 
 	"mimicsync/downloader/lookalike"
@@ -84,10 +86,10 @@ func TestLoginByKeyring(t *testing.T) {
 	site := plainSite(t)
 	home := privately(t, site.URL)
 	typeIn(t, "hunter2\r\n")
-	if said := wantRun(t, exitOK, "login", "--username", "marie", "--password-stdin"); !strings.Contains(said, "kept in the system's keyring") {
+	if said := wantRun(t, advice.ExitOK, "login", "--username", "marie", "--password-stdin"); !strings.Contains(said, "kept in the system's keyring") {
 		t.Errorf("login said:\n%s", said)
 	}
-	wantRun(t, exitOK, "pull", "demo", "-q")
+	wantRun(t, advice.ExitOK, "pull", "demo", "-q")
 	if err := filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
@@ -100,10 +102,10 @@ func TestLoginByKeyring(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if said := wantRun(t, exitOK, "logout"); !strings.Contains(said, "removed from the system's keyring\n") {
+	if said := wantRun(t, advice.ExitOK, "logout"); !strings.Contains(said, "removed from the system's keyring\n") {
 		t.Errorf("logout said:\n%s", said)
 	}
-	if said := wantRun(t, exitAccess, "pull", "demo", "-q"); !strings.Contains(said, "none were given") {
+	if said := wantRun(t, advice.ExitAccess, "pull", "demo", "-q"); !strings.Contains(said, "none were given") {
 		t.Errorf("pull after logout said:\n%s", said)
 	}
 }
@@ -117,7 +119,7 @@ func TestKeyringHasTheFormerPassword(t *testing.T) {
 	if err := keyring.Set("mimicsync", host, "machine "+host+" login marie password radium"); err != nil {
 		t.Fatal(err)
 	}
-	said := wantRun(t, exitAccess, "pull", "demo", "-q")
+	said := wantRun(t, advice.ExitAccess, "pull", "demo", "-q")
 	for _, want := range []string{`the user "marie" with the password from the system's keyring`, "type them again: mimicsync login"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("pull said:\n%s\nwant %q", said, want)

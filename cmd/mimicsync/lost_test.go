@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"mimicsync/downloader"
 	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
@@ -59,8 +61,8 @@ func TestAPullThatLostTheMirror(t *testing.T) {
 		other, err := store.Open(elsewhere, "other")
 		try(t, err)
 		start, before := time.Now(), files(t, dir)
-		if got := <-code; got != exitOwned || time.Since(start) > 30*time.Second {
-			t.Errorf("the pull ends with %d after %v, want %d within a beat", got, time.Since(start), exitOwned)
+		if got := <-code; got != advice.ExitOwned || time.Since(start) > 30*time.Second {
+			t.Errorf("the pull ends with %d after %v, want %d within a beat", got, time.Since(start), advice.ExitOwned)
 		}
 		want := fmt.Sprintf("lost the mirror: the mirror is in use by another process: pid %d", os.Getpid())
 		if said := stderr.String(); strings.Count(said, want) != 1 || !strings.Contains(said, "(other)") {

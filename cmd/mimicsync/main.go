@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 )
 
 func main() {
@@ -28,11 +30,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		if !a.started { // cobra did not get as far as running anything
-			err = &usageError{err: err}
+			err = &advice.UsageError{Err: err}
 			a.json = a.json || slices.Contains(args, "--json") // which it has not come to, behind what is wrong
 		}
-		if usage, ok := errors.AsType[*usageError](err); ok && usage.hint == "" {
-			usage.hint = "see: " + cmd.CommandPath() + " --help"
+		if usage, ok := errors.AsType[*advice.UsageError](err); ok && usage.Hint == "" {
+			usage.Hint = "see: " + cmd.CommandPath() + " --help"
 		}
 		code := a.ui.explain(err)
 		if a.json && !a.ui.answered { // for whoever reads it by program, stdout is an object in every case

@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
@@ -17,7 +19,7 @@ func (a *app) manCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o750); err != nil {
-				return &usageError{err: err}
+				return &advice.UsageError{Err: err}
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // no date: the same build writes the same pages

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
@@ -74,7 +77,7 @@ func (a *app) lookWith(ctx context.Context, s *store.Store) (*mirror, error) {
 func (a *app) equip(ctx context.Context, m *mirror, o tree.Options) error {
 	group, err := groupID(a.file.Group)
 	if err != nil {
-		return &configError{err}
+		return &advice.ConfigError{Err: err}
 	}
 	o.FileMode, o.DirMode, o.Group, o.Durability = fs.FileMode(a.file.FileMode), fs.FileMode(a.file.DirMode), group, a.limits.syncs
 	m.tree, err = tree.Open(a.mirror, o)
@@ -131,7 +134,7 @@ func (a *app) openSource(connections int) (*physionet.Source, error) {
 	}
 	source, err := physionet.New(o)
 	if err != nil {
-		return nil, &configError{err}
+		return nil, &advice.ConfigError{Err: err}
 	}
 	return source, nil
 }
@@ -140,14 +143,14 @@ func (a *app) openSource(connections int) (*physionet.Source, error) {
 func (a *app) readCredentials() (physionet.Credentials, error) {
 	found, err := physionet.ReadCredentials(a.credentialsFile, a.physionetAddress())
 	if err != nil {
-		return found, &configError{fmt.Errorf("--credentials: %w", err)}
+		return found, &advice.ConfigError{Err: fmt.Errorf("--credentials: %w", err)}
 	}
 	return found, nil
 }
 
 // physionetAddress is where PhysioNet is for this run.
 func (a *app) physionetAddress() string {
-	return first(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
+	return cmp.Or(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
 }
 
 // keptFile is where login keeps the account if there is no keyring; empty where there
@@ -163,7 +166,7 @@ func (a *app) accounts() physionet.Accounts {
 func (a *app) findCredentials(ctx context.Context) (physionet.Credentials, error) {
 	found, err := a.accounts().Find(ctx)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, physionet.ErrKeyringSilent) {
-		err = &configError{err}
+		err = &advice.ConfigError{Err: err}
 	}
 	return found, err
 }
@@ -202,9 +205,9 @@ func checkMirror(path string, create bool) error {
 	target, lerr := os.Readlink(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && lerr == nil:
-		return &configError{fmt.Errorf("the mirror %s is a link to %s, which is not there", path, target)}
+		return &advice.ConfigError{Err: fmt.Errorf("the mirror %s is a link to %s, which is not there", path, target)}
 	case err == nil && !fi.IsDir():
-		return &configError{fmt.Errorf("the mirror %s is a file, not a folder", path)}
+		return &advice.ConfigError{Err: fmt.Errorf("the mirror %s is a file, not a folder", path)}
 	case err == nil && !create:
 		var own *store.Folder
 		if own, err = store.OpenFolder(path); err == nil {
@@ -214,7 +217,7 @@ func checkMirror(path string, create bool) error {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) && !create {
-		return &noMirrorError{path}
+		return &advice.NoMirrorError{Path: path}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open the mirror: %w", err)
@@ -238,7 +241,7 @@ func parseRefs(args []string) ([]manifest.Ref, error) {
 func (a *app) selection() (manifest.Selection, error) {
 	s, err := manifest.NewSelection(a.include, a.exclude)
 	if err != nil {
-		return s, &usageError{err: err}
+		return s, &advice.UsageError{Err: err}
 	}
 	return s, nil
 }

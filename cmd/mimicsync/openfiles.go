@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"mimicsync/downloader/source/physionet"
 )
 
@@ -53,5 +55,5 @@ func (a *app) fitFiles(ctx context.Context, connections int) int {
 // fewer tells a person that not all connections fit.
 func fewer(fits, wanted int, openFiles uint64) string {
 	return fmt.Sprintf("%s, and not %d: this process may open %d files; to allow more: ulimit -n 4096",
-		plural(int64(fits), "connection", "connections"), wanted, openFiles)
+		words.Plural(int64(fits), "connection", "connections"), wanted, openFiles)
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 
 	"github.com/spf13/pflag"
 
@@ -54,24 +57,14 @@ func (a *app) checkOwnersFlags() (err error) {
 			switch {
 			case f.Name != name || err != nil:
 			case name == "bwlimit":
-				err = usagef("--bwlimit: a daemon owns this mirror, and its limit holds for all passes; change it with: mimicsync daemon bwlimit RATE")
+				err = advice.Usagef("--bwlimit: a daemon owns this mirror, and its limit holds for all passes; change it with: mimicsync daemon bwlimit RATE")
 			default:
-				err = usagef("--%s: a daemon owns this mirror, and its configuration decides that; leave the flag out", name)
+				err = advice.Usagef("--%s: a daemon owns this mirror, and its configuration decides that; leave the flag out", name)
 			}
 		}
 	})
 	return err
 }
-
-// passError is why a pass of the daemon ended early, in its words.
-type passError struct {
-	text, cure string
-	code       int
-	cause      error // what tells such errors apart here, nil if nothing does
-}
-
-func (e *passError) Error() string { return e.text }
-func (e *passError) Unwrap() error { return e.cause }
 
 // leftError means that a person left a pass to the daemon.
 type leftError struct{ ref manifest.Ref }
@@ -182,13 +175,13 @@ func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title st
 }
 
 func newPassError(p api.Pass) error {
-	e := &passError{text: p.Error, cure: p.Cure, code: max(p.ExitCode, exitUnexpected)}
+	e := &advice.PassError{Text: p.Error, Cure: p.Cure, Code: max(p.ExitCode, advice.ExitUnexpected)}
 	switch p.State {
 	case store.Interrupted:
-		e.cause = failure.ErrInterrupted
+		e.Cause = failure.ErrInterrupted
 	case store.Incomplete:
-		e.cause = failure.ErrLimit
-		e.cure = first(e.cure, "run the same command again to go on")
+		e.Cause = failure.ErrLimit
+		e.Cure = cmp.Or(e.Cure, "run the same command again to go on")
 	}
 	return e
 }
@@ -241,7 +234,7 @@ func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, er
 		results = refused.Pruned
 	}
 	if len(results) == 0 && err == nil { // somebody else was quicker
-		return nil, &unknownHereError{ref}
+		return nil, &advice.UnknownHereError{Ref: ref}
 	}
 	if len(results) == 0 {
 		return nil, err
@@ -260,7 +253,7 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*r
 	for _, ref := range refs {
 		p, err := o.verify(ctx, ref, repair)
 		v := p.Verification
-		if ended, ok := errors.AsType[*passError](err); ok && ended.code == exitIntegrity && p.Report == nil {
+		if ended, ok := errors.AsType[*advice.PassError](err); ok && ended.Code == advice.ExitIntegrity && p.Report == nil {
 			unread = errors.Join(unread, err)
 			continue
 		}
@@ -272,7 +265,7 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*r
 		if p.Report != nil { // of what was fetched again
 			o.a.tellRepaired(p.Report, err)
 		} else {
-			o.a.code = worse(o.a.code, verificationCode(v))
+			o.a.code = advice.Worse(o.a.code, advice.ForVerification(v))
 		}
 	}
 	return results, unread
@@ -280,6 +273,6 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*r
 
 // leave tells that a pass goes on without this command.
 func (a *app) leave(e *leftError) {
-	a.ui.lines("note", fmt.Sprintf("%v; see it with: mimicsync status, and end it with: mimicsync daemon cancel %s", e, e.ref.Dataset))
-	a.code = worse(a.code, exitInterrupted)
+	a.ui.lines("note", fmt.Sprintf("%v; see it with: %s, and end it with: %s", e, a.ui.adviser.Command("status"), a.ui.adviser.Command("daemon cancel", e.ref.Dataset)))
+	a.code = advice.Worse(a.code, advice.ExitInterrupted)
 }

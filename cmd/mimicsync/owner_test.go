@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -56,10 +58,10 @@ func newOwned(t *testing.T, serve bool) *owned {
 		Load: func() (daemon.Settings, []string, error) {
 			return daemon.Settings{}, []string{"listen: restart the daemon"}, nil
 		},
-		Explain: func(err error) (string, string) { return err.Error(), advise(err).hint },
+		Explain: func(err error) (string, string) { return err.Error(), (advice.Adviser{}).Advise(err).Hint },
 	})
 	try(t, err)
-	server := api.New(d, api.Options{Mirror: o.mirror, Advise: adviseClient})
+	server := api.New(d, api.Options{Mirror: o.mirror, Advise: (advice.Adviser{}).ForClient})
 	if serve {
 		try(t, server.Listen(t.Context()))
 	}

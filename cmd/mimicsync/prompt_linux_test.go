@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
@@ -106,7 +108,7 @@ func TestPromptShowsNoPassword(t *testing.T) {
 	x.answer("Password (not shown): ", false, "hunter2\n")
 	code, screen := x.end()
 	want := regexp.MustCompile(`^PhysioNet user: marie\r\nPassword \(not shown\): \r\nlogged in to http://.* as marie; the password is kept in .*credentials\r\n`)
-	if code != exitOK || !want.MatchString(screen) || strings.Contains(screen, "hunter2") {
+	if code != advice.ExitOK || !want.MatchString(screen) || strings.Contains(screen, "hunter2") {
 		t.Errorf("login: exit code %d, want 0 and %s:\n%s", code, want, screen)
 	}
 }
@@ -117,8 +119,8 @@ func TestPromptRefusesWrongPassword(t *testing.T) {
 	x := openTerminal(t, "login", "--username", "marie")
 	x.answer("Password (not shown): ", false, "hunter3\n")
 	code, screen := x.end()
-	if code != exitAccess || strings.Contains(screen, "hunter3") || !strings.Contains(screen, "nothing was stored") {
-		t.Errorf("login: exit code %d, want %d:\n%s", code, exitAccess, screen)
+	if code != advice.ExitAccess || strings.Contains(screen, "hunter3") || !strings.Contains(screen, "nothing was stored") {
+		t.Errorf("login: exit code %d, want %d:\n%s", code, advice.ExitAccess, screen)
 	}
 }
 
@@ -129,8 +131,8 @@ func TestPromptInterrupted(t *testing.T) {
 	x := openTerminal(t, "login", "--username", "marie")
 	x.answer("Password (not shown): ", false, "hunt\x03")
 	code, screen := x.end()
-	if code != exitInterrupted || strings.Contains(screen, "hunt") || !strings.Contains(screen, "mimicsync: error: interrupted") {
-		t.Errorf("login: exit code %d, want %d:\n%s", code, exitInterrupted, screen)
+	if code != advice.ExitInterrupted || strings.Contains(screen, "hunt") || !strings.Contains(screen, "mimicsync: error: interrupted") {
+		t.Errorf("login: exit code %d, want %d:\n%s", code, advice.ExitInterrupted, screen)
 	}
 }
 
@@ -138,8 +140,8 @@ func TestPromptEndOfInput(t *testing.T) {
 	privately(t, "https://127.0.0.1:1")
 	x := openTerminal(t, "login")
 	x.answer("PhysioNet user: ", true, "\x04")
-	if code, screen := x.end(); code != exitUsage || !strings.Contains(screen, "no user was given") {
-		t.Errorf("login: exit code %d, want %d:\n%s", code, exitUsage, screen)
+	if code, screen := x.end(); code != advice.ExitUsage || !strings.Contains(screen, "no user was given") {
+		t.Errorf("login: exit code %d, want %d:\n%s", code, advice.ExitUsage, screen)
 	}
 }
 
@@ -151,8 +153,8 @@ func TestDoctorOnATerminal(t *testing.T) {
 		t.Setenv("NO_COLOR", plain)
 		t.Setenv("TERM", "xterm")
 		code, screen := openTerminal(t, "doctor", "demo").end()
-		if code != exitAccess || strings.Contains(screen, "\x1b[") == (plain != "") || !strings.Contains(screen, "FAILED") {
-			t.Errorf("doctor with NO_COLOR=%s: exit code %d, want %d, and colours only without it:\n%q", plain, code, exitAccess, screen)
+		if code != advice.ExitAccess || strings.Contains(screen, "\x1b[") == (plain != "") || !strings.Contains(screen, "FAILED") {
+			t.Errorf("doctor with NO_COLOR=%s: exit code %d, want %d, and colours only without it:\n%q", plain, code, advice.ExitAccess, screen)
 		}
 	}
 }

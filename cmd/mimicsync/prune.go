@@ -3,17 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
-	"strings"
 
-	"github.com/dustin/go-humanize"
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
-	"mimicsync/store"
 )
 
 func (a *app) pruneCommand() *cobra.Command {
@@ -44,9 +44,9 @@ files that were not what a manifest says. They may be somebody's own; status cou
 			}
 			switch {
 			case keep < 0:
-				return usagef("--keep %d: it must not be below 0", keep)
+				return advice.Usagef("--keep %d: it must not be below 0", keep)
 			case quarantine && given != nil:
-				return usagef("--keep is about old versions, which --quarantine leaves alone")
+				return advice.Usagef("--keep is about old versions, which --quarantine leaves alone")
 			case quarantine:
 				return a.emptyQuarantine(cmd.Context(), args, yes)
 			}
@@ -89,7 +89,7 @@ func (a *app) pruner(ctx context.Context) (pruner, error) {
 
 func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (err error) {
 	if a.json && !yes {
-		return usagef("--json asks nobody: add --yes")
+		return advice.Usagef("--json asks nobody: add --yes")
 	}
 	if _, err := parseRefs(args); err != nil {
 		return err
@@ -185,7 +185,7 @@ func (a *app) keptVersions(dataset string, keep *int) (kept downloader.Kept) {
 // owns it.
 func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) error {
 	if a.json && !yes {
-		return usagef("--json asks nobody: add --yes")
+		return advice.Usagef("--json asks nobody: add --yes")
 	}
 	refs, err := parseRefs(args)
 	if err != nil {
@@ -216,7 +216,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 	if a.json {
 		return a.ui.json(map[string]any{"quarantine": q})
 	}
-	a.ui.print("removed %s (%s)\n", count(q.Files, "file"), size(q.Bytes))
+	a.ui.print("removed %s (%s)\n", words.Count(q.Files, "file"), words.Size(q.Bytes))
 	return nil
 }
 
@@ -238,48 +238,11 @@ func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	case yes:
 		return true, nil
 	case !stdinIsTerminal():
-		return false, usagef("nothing was removed: there is nobody to ask; add --yes")
+		return false, advice.Usagef("nothing was removed: there is nobody to ask; add --yes")
 	}
 	answer, err := a.ui.ask(ctx, "Remove this from the mirror "+a.mirror+"? Type yes: ", readLine)
 	if err == nil && answer != "yes" {
 		a.ui.note("nothing was removed")
 	}
 	return answer == "yes", err
-}
-
-func (u *ui) quarantine(q tree.Quarantine, mirror string) {
-	u.print("%s (%s) in %s: moved aside, for not being what a manifest says\n", count(q.Files, "file"), size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
-}
-
-// aside tells what lies in quarantine, and how it goes.
-func (u *ui) aside(q tree.Quarantine, mirror string) {
-	if q.Files > 0 {
-		u.print("\n")
-		u.quarantine(q, mirror)
-		u.print("%s", u.about("  once nobody needs any of it, remove it with: mimicsync prune --quarantine\n"))
-	}
-}
-
-func (u *ui) prunePlan(p *report.Pruned) {
-	u.print("%s %s: %s (%s); removing them frees at least %s", p.Dataset, p.Version, count(p.Files, "file"), size(p.Bytes), size(p.Freed))
-	if p.Shared > 0 {
-		u.print(", for %s of them have another name, as in a newer version, and free nothing", humanize.Comma(p.Shared))
-	}
-	u.print("\n")
-}
-
-func (u *ui) pruned(p *report.Pruned) {
-	u.print("%s %s: removed %s (%s), which freed %s\n", p.Dataset, p.Version, count(p.Files, "file"), size(p.Bytes), size(p.Freed))
-	if p.LeftFiles == 0 {
-		return
-	}
-	names := make([]string, len(p.Left))
-	for i, name := range p.Left {
-		names[i] = printable(name)
-	}
-	u.print("  left in %s/%s, for no record speaks of it: %s: %s", p.Dataset, p.Version, count(p.LeftFiles, "file"), strings.Join(names, ", "))
-	if p.LeftFiles > int64(len(names)) {
-		u.print(" and more")
-	}
-	u.print("\n")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
@@ -38,7 +40,7 @@ moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.dryRun && a.acceptManifest {
-				return usagef("--accept-manifest: a dry run takes nothing over; leave it out")
+				return advice.Usagef("--accept-manifest: a dry run takes nothing over; leave it out")
 			}
 			if a.dryRun {
 				return a.plan(cmd.Context(), args)
@@ -88,11 +90,11 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 		if !a.json {
 			a.ui.report(report)
 		}
-		code := exitCode(report)
+		code := advice.ForPass(report)
 		if err != nil {
 			code = a.ui.explainPass(report, err)
 		}
-		a.code = worse(a.code, code)
+		a.code = advice.Worse(a.code, code)
 		if ctx.Err() != nil || errors.Is(err, failure.ErrLimit) || errors.Is(err, store.ErrLocked) {
 			a.ui.notStarted(refs[i+1:])
 			break

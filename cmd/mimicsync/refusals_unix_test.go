@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"mimicsync/downloader/lookalike"
 )
 
@@ -38,25 +40,25 @@ func TestPullSaysWhatToDo(t *testing.T) {
 	}{
 		{
 			"an alias of PhysioNet", func(s *lookalike.Server, _ *lookalike.Project) { s.Move("https://physionet.example") },
-			exitUsage, 1,
+			advice.ExitUsage, 1,
 			[]string{"redirects to https://physionet.example", "MIMICSYNC_PHYSIONET_URL=https://physionet.example"},
 			"password",
 		},
 		{
 			"not published yet", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0] = lookalike.Version{Version: "1.0"} },
-			exitIncomplete, 2,
+			advice.ExitIncomplete, 2,
 			[]string{"demo@1.0 is not published yet", "in some minutes"},
 			"for the source to mend",
 		},
 		{
 			"withdrawn, and open", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0].Deprecated = true },
-			exitAccess, 2,
+			advice.ExitAccess, 2,
 			[]string{"any more", "/content/demo/1.0/"},
 			"mimicsync login",
 		},
 		{
 			"downloads switched off", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0].DownloadsDisabled = true },
-			exitAccess, 2,
+			advice.ExitAccess, 2,
 			[]string{"research environment alone", "/content/demo/1.0/"},
 			"mimicsync login",
 		},

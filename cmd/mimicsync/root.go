@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -8,9 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"mimicsync/configs"
 	"mimicsync/downloader"
@@ -65,7 +67,7 @@ type app struct {
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{ui: &ui{stdout: stdout, stderr: stderr}}
+	return &app{ui: &ui{stdout: stdout, stderr: stderr, adviser: advice.Adviser{Account: keptFile()}}}
 }
 
 const longHelp = `mimicsync keeps a verified mirror of MIMIC and other PhysioNet datasets.
@@ -151,7 +153,7 @@ func helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return &usageError{fmt.Errorf("there is no command %q", strings.Join(args, " ")), "see: mimicsync help"}
+				return &advice.UsageError{Err: fmt.Errorf("there is no command %q", strings.Join(args, " ")), Hint: "see: mimicsync help"}
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()
@@ -211,11 +213,11 @@ func (a *app) settle(f *pflag.FlagSet) error {
 	a.flags = f
 	if given("mirror") {
 		if a.mirror == "" {
-			return usagef("--mirror: it must name a folder")
+			return advice.Usagef("--mirror: it must name a folder")
 		}
-		a.ui.mirror = a.mirror
+		a.ui.adviser.Mirror = a.mirror
 	} else {
-		a.mirror = first(os.Getenv("MIMICSYNC_MIRROR"), a.file.Mirror, defaultMirror)
+		a.mirror = cmp.Or(os.Getenv("MIMICSYNC_MIRROR"), a.file.Mirror, defaultMirror)
 	}
 	if !given("state") {
 		a.state = a.file.State
@@ -246,37 +248,23 @@ func (a *app) settle(f *pflag.FlagSet) error {
 func (a *app) check() error {
 	switch {
 	case a.quiet && a.verbose:
-		return usagef("--quiet and --verbose: one or the other")
+		return advice.Usagef("--quiet and --verbose: one or the other")
 	case a.flags.Changed("connections") && (a.connections < 1 || a.connections > 256):
-		return usagef("--connections %d: it must be from 1 to 256", a.connections)
+		return advice.Usagef("--connections %d: it must be from 1 to 256", a.connections)
 	case a.idleTimeout < time.Second && (a.idleTimeout != 0 || a.flags.Changed("idle-timeout")):
-		return usagef("--idle-timeout %s: less than a second would cut off a slow but living connection", a.idleTimeout)
+		return advice.Usagef("--idle-timeout %s: less than a second would cut off a slow but living connection", a.idleTimeout)
 	}
 	switch a.progress {
 	case "", "auto", "bar", "plain", "none":
 	default:
-		return usagef("--progress %s: it must be auto, bar, plain or none", a.progress)
+		return advice.Usagef("--progress %s: it must be auto, bar, plain or none", a.progress)
 	}
 	switch a.logFormat {
 	case "", "text", "json":
 	default:
-		return usagef("--log-format %s: it must be text or json", a.logFormat)
+		return advice.Usagef("--log-format %s: it must be text or json", a.logFormat)
 	}
 	return nil
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
-func isTerminal(w io.Writer) bool {
-	o, ok := w.(outlet)
-	return ok && term.IsTerminal(int(o.Fd()))
 }
 
 // version is what the build says of itself: the tag of a release, or the

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/dustin/go-humanize"
+	"mimicsync/cmd/mimicsync/internal/advice"
 
 	"mimicsync/daemon"
 	"mimicsync/downloader/tree"
@@ -37,7 +34,7 @@ func (o *owner) status(ctx context.Context, args []string) error {
 		}
 	}
 	if len(args) > 0 && len(all) == 0 {
-		return &unknownHereError{want}
+		return &advice.UnknownHereError{Ref: want}
 	}
 	aside, err := tree.QuarantineOf(o.a.mirror, manifest.Ref{})
 	if err != nil {
@@ -77,96 +74,3 @@ func standings(d daemon.DatasetStatus) (all []standing) {
 	}
 	return all
 }
-
-// running tells what the daemon does, and what a person must do.
-func (u *ui) running(s daemon.Status) {
-	u.print("\nIts daemon has been running since %s", moment(s.Started))
-	if s.BytesLimit > 0 {
-		u.print(", receives at most %s/s", size(s.BytesLimit))
-	}
-	if !s.Window.Open {
-		u.print(", and waits for its run window")
-		if !s.Window.Changes.IsZero() {
-			u.print(" until %s", moment(s.Window.Changes))
-		}
-	}
-	u.print(".\n")
-	if s.Paused {
-		u.print("%s", u.about("All datasets are paused; go on with: mimicsync daemon resume\n"))
-	}
-	for _, d := range s.Datasets {
-		u.print("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
-		if told := s.Paused && d.Condition == daemon.Paused; d.Cure != "" && !told {
-			u.lines("hint", d.Dataset+": "+d.Cure)
-		}
-	}
-}
-
-// saysAll are the conditions whose reason and next refresh say for what a dataset
-// waits, and until when.
-var saysAll = map[daemon.Condition]bool{
-	daemon.Closed: true, daemon.Paused: true, daemon.Parked: true, daemon.Failing: true, daemon.Limited: true,
-}
-
-// standingNow is how a dataset stands in the daemon, in parts of a line.
-func standingNow(d daemon.DatasetStatus, now time.Time) []string {
-	line := d.Dataset + ": " + strings.ReplaceAll(string(d.Condition), "_", " ")
-	var waits []string
-	if d.Waiting != nil && !saysAll[d.Condition] {
-		waits = []string{waitLine(*d.Waiting, now)}
-	}
-	if p := d.Pass; p != nil {
-		parts := []string{line + ": " + string(p.Kind) + after(p.Version)}
-		if p.Total > 0 || len(waits) == 0 {
-			parts = append(parts, progressNow(p, waits)...)
-		}
-		return append(parts, waits...)
-	}
-	if d.Why != "" {
-		line += ": " + d.Why
-	}
-	parts := append([]string{line}, waits...)
-	if d.Condition == daemon.Paused {
-		return parts
-	}
-	for _, next := range []struct {
-		what string
-		at   time.Time
-	}{{"refresh", d.Next}, {"verification", d.NextScrub}} {
-		if !next.at.IsZero() {
-			parts = append(parts, "next "+next.what+" "+moment(next.at))
-		}
-	}
-	return parts
-}
-
-// progressNow is how far a pass has come, in the words of the plain progress. While
-// it waits, nobody knows how long it will take.
-func progressNow(p *daemon.PassStatus, waits []string) []string {
-	if p.Total == 0 {
-		return []string{asking(p.Version != "", p.Connections, p.Retries)}
-	}
-	got := size(p.Fetched)
-	if p.Expected > p.Fetched {
-		got += " of " + size(p.Expected)
-	}
-	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(p.Done), humanize.Comma(p.Total)), got}
-	if len(waits) == 0 {
-		parts = append(parts, size(p.Rate)+"/s")
-	}
-	if p.Left > 0 && len(waits) == 0 {
-		parts = append(parts, "about "+elapsed(time.Duration(p.Left)*time.Second)+" left")
-	}
-	if p.Connections > 0 {
-		parts = append(parts, plural(p.Connections, "connection", "connections"))
-	}
-	if p.Retries > 0 {
-		parts = append(parts, plural(p.Retries, "retry", "retries"))
-	}
-	if p.Failed > 0 {
-		parts = append(parts, humanize.Comma(p.Failed)+" failed")
-	}
-	return parts
-}
-
-func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }

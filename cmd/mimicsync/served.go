@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"mimicsync/internal/durable"
 	"mimicsync/store"
 )
@@ -66,6 +68,11 @@ type awayError struct{ served }
 
 func (e *awayError) Error() string {
 	return fmt.Sprintf("the mirror is not in %s, where it was: its disk may not be mounted", e.mirror)
+}
+
+// Advice implements advice.Advised.
+func (e *awayError) Advice(advice.Adviser) advice.Advice {
+	return advice.Advice{Code: advice.ExitUnexpected, Hint: e.cure()}
 }
 
 func (e *awayError) cure() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,10 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,8 +52,8 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	if err != nil {
 		return nil, err
 	}
-	a.mirror = mirror
-	a.credentialsFile = first(a.credentialsFile, systemCredentials())
+	a.mirror, a.ui.adviser.Mirror = mirror, mirror // whoever reads a hint of a daemon may have another default
+	a.credentialsFile = cmp.Or(a.credentialsFile, systemCredentials())
 	a.serves = true
 	a.sources, a.billingProject = daemonSources(a.file), a.file.GCS.BillingProject
 	s := &serving{
@@ -64,7 +69,7 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	}
 	for _, address := range s.listen {
 		if err := configs.CheckAddress(address); err != nil {
-			return nil, &usageError{fmt.Errorf("--listen: %w", err), "see: mimicsync daemon --help"}
+			return nil, &advice.UsageError{Err: fmt.Errorf("--listen: %w", err), Hint: "see: mimicsync daemon --help"}
 		}
 	}
 	s.manager = supervisor{s.logger}
@@ -72,7 +77,7 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	a.observer = s.metrics
 	settings, err := s.interpret(a.file)
 	if err != nil {
-		return nil, &configError{err}
+		return nil, &advice.ConfigError{Err: err}
 	}
 	s.settings.Store(&settings)
 	s.configured.Store(!isEmpty(a.file))
@@ -88,7 +93,7 @@ func (s *serving) status() daemon.Status {
 }
 
 func (s *serving) tokenFile() string {
-	return first(s.app.file.TokenFile, api.TokenFile(s.app.mirror))
+	return cmp.Or(s.app.file.TokenFile, api.TokenFile(s.app.mirror))
 }
 
 // run serves the mirror until ctx ends, and waits while it is away.
@@ -112,7 +117,7 @@ func (s *serving) run(ctx context.Context) error {
 // serve opens the mirror and runs a daemon over it. Nothing of the two is left
 // when it returns.
 func (s *serving) serve(ctx context.Context) (err error) {
-	m, err := s.app.openMirror(ctx, daemonOwner, true)
+	m, err := s.app.openMirror(ctx, advice.DaemonOwner, true)
 	if err != nil {
 		return err
 	}
@@ -122,7 +127,7 @@ func (s *serving) serve(ctx context.Context) (err error) {
 	}
 	d, err := daemon.New(daemon.Options{
 		Program: version(), Mirror: s.app.mirror, Syncer: m.syncer, Bandwidth: s.app.limits.bandwidth,
-		Settings: *s.settings.Load(), Load: s.load, CloseIdle: m.syncer.CloseIdleConnections, Explain: explainInDaemon, Logger: s.logger,
+		Settings: *s.settings.Load(), Load: s.load, CloseIdle: m.syncer.CloseIdleConnections, Explain: s.explain, Logger: s.logger,
 	})
 	if err != nil {
 		return err
@@ -156,12 +161,12 @@ func (s *serving) serve(ctx context.Context) (err error) {
 func (s *serving) server(d *daemon.Daemon) (*api.Server, error) {
 	var err error
 	if s.token, err = api.Token(s.app.mirror, s.app.file.TokenFile); err != nil {
-		return nil, &configError{err}
+		return nil, &advice.ConfigError{Err: err}
 	}
 	page := s.beside(d.Ready, dashboard.New(dashboard.Options{Daemon: d, MayChange: api.MayChange, Logger: s.logger}))
 	return api.New(d, api.Options{
 		Mirror: s.app.mirror, Listen: s.listen, Hosts: s.app.file.Hosts, Token: s.token, Page: page, Logger: s.logger,
-		Advise: adviseClient,
+		Advise: s.app.ui.adviser.ForClient,
 	}), nil
 }
 
@@ -295,7 +300,7 @@ func (s *serving) excuse(gone error) (*api.Server, error) {
 	if file := s.app.file.TokenFile; token == "" && file != "" {
 		var err error
 		if token, err = api.Token(s.app.mirror, file); err != nil {
-			return nil, &configError{err}
+			return nil, &advice.ConfigError{Err: err}
 		}
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -310,7 +315,7 @@ func (s *serving) excuse(gone error) (*api.Server, error) {
 // waitForMirror is what the page says while there is no mirror.
 func waitForMirror(gone error, since time.Time, poll time.Duration) string {
 	return fmt.Sprintf("The daemon has been waiting for its mirror since %s: %v.\nIt looks again every %s, and goes on by itself. Its log says what to do.",
-		since.Local().Format(time.DateTime), gone, countdown(poll))
+		since.Local().Format(time.DateTime), gone, words.Countdown(poll))
 }
 
 // notify tells somebody that the mirror is away. A daemon does so by itself; here

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,12 +15,12 @@ import (
 // daemonSettings are what a configuration file asks of the daemon, but for the
 // notifiers. --bwlimit wins over the file, at a reload too.
 func (a *app) daemonSettings(c configs.Config) (daemon.Settings, error) {
-	s := daemon.Settings{BWLimit: first(a.limits.bwlimit, c.BWLimit)}
+	s := daemon.Settings{BWLimit: cmp.Or(a.limits.bwlimit, c.BWLimit)}
 	var err error
 	if s.Windows, err = daemon.ParseWindows(c.Windows, c.Timezone); err != nil {
 		return s, fmt.Errorf("windows: %w", err)
 	}
-	if s.MaxDuration, err = configs.ParseMaxDuration(first(c.MaxDuration, configs.Off)); err != nil {
+	if s.MaxDuration, err = configs.ParseMaxDuration(cmp.Or(c.MaxDuration, configs.Off)); err != nil {
 		return s, fmt.Errorf("max_duration: %w", err)
 	}
 	if s.Scrub, err = c.DaemonScrub(); err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"mimicsync/downloader/failure"
 )
 
@@ -33,7 +35,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 			case ctx.Err() == nil:
 				cancel(failure.ErrInterrupted)
 			default:
-				os.Exit(exitInterrupted)
+				os.Exit(advice.ExitInterrupted)
 			}
 		}
 	}()

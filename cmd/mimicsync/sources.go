@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/pflag"
 
 	"mimicsync/configs"
@@ -44,7 +46,7 @@ func (a *app) settleSources(given func(string) bool) error {
 		a.billingProject = a.file.GCS.BillingProject
 	}
 	if err := configs.CheckSources(a.sources); err != nil {
-		return usagef("--source: %w", err)
+		return advice.Usagef("--source: %w", err)
 	}
 	return nil
 }
@@ -94,7 +96,7 @@ func (a *app) budgeted(ctx context.Context, name string, open func(connections i
 	}
 	b := host.Source{Source: source, Budget: pace.NewBudget(connections)}
 	if b.Price, err = a.price(source); err != nil {
-		return host.Source{}, &configError{err}
+		return host.Source{}, &advice.ConfigError{Err: err}
 	}
 	if named > 0 {
 		b.Budget = pace.NewBudgetAt(connections)
@@ -140,7 +142,7 @@ func (a *app) openGCS(connections int) (source.Source, error) {
 	}
 	source, err := gcs.New(o)
 	if err != nil {
-		return nil, &configError{err}
+		return nil, &advice.ConfigError{Err: err}
 	}
 	return source, nil
 }
@@ -148,7 +150,7 @@ func (a *app) openGCS(connections int) (source.Source, error) {
 // bucket is that of a version at Google.
 func (a *app) bucket(ref manifest.Ref) string {
 	buckets := a.file.GCS.Buckets
-	return first(buckets[ref.String()], buckets[ref.Dataset], gcs.DefaultBucket(ref))
+	return cmp.Or(buckets[ref.String()], buckets[ref.Dataset], gcs.DefaultBucket(ref))
 }
 
 func (a *app) openS3(ctx context.Context, connections int) (source.Source, error) {
@@ -161,14 +163,14 @@ func (a *app) openS3(ctx context.Context, connections int) (source.Source, error
 		if key != configs.AllOthers {
 			var err error
 			if ref, err = manifest.ParseRef(key); err != nil {
-				return nil, &configError{fmt.Errorf("s3.locations: %w", err)}
+				return nil, &advice.ConfigError{Err: fmt.Errorf("s3.locations: %w", err)}
 			}
 		}
 		o.Locations[ref] = s3.Location(l)
 	}
 	source, err := s3.New(ctx, o)
 	if err != nil {
-		return nil, &configError{err}
+		return nil, &advice.ConfigError{Err: err}
 	}
 	return source, nil
 }

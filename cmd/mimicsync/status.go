@@ -33,19 +33,6 @@ runs now, what it waits for and until when, what is next, and what a person must
 	return cmd
 }
 
-// standing is what status tells of one dataset version.
-type standing struct {
-	Dataset   string           `json:"dataset"`
-	Version   string           `json:"version"`
-	Entries   int64            `json:"entries"`         // of the manifest
-	Files     int64            `json:"files"`           // verified
-	Bytes     int64            `json:"bytes"`           // verified
-	Published int64            `json:"published_bytes"` // of the whole version, 0 when unknown
-	Manifest  time.Time        `json:"manifest_fetched,omitzero"`
-	Last      *daemon.LastPass `json:"last_pass,omitempty"`
-	ref       manifest.Ref
-}
-
 func (a *app) status(ctx context.Context, args []string) (err error) {
 	o, err := a.findOwner(ctx)
 	if err != nil {
@@ -89,7 +76,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	}
 	if lost := unknownOf(a.mirror, refs); len(args) == 0 && len(lost) > 0 {
 		a.ui.lines("hint", fmt.Sprintf("the state knows nothing of what is in the folder of %s; if the state file was lost, make it anew from the mirror with:\n"+
-			"mimicsync verify --rebuild", lost[0]))
+			"%s", lost[0], a.ui.adviser.Command("verify", "--rebuild")))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"mimicsync/daemon"
@@ -70,7 +72,7 @@ func (s supervisor) watch(ctx context.Context, status func() (line string, well 
 // statusLine is a daemon's status in one line, as in "2 datasets; mimic-cxr 61 %
 // at 41 MB/s".
 func statusLine(s daemon.Status) string {
-	parts := []string{count(int64(len(s.Datasets)), "dataset")}
+	parts := []string{words.Count(int64(len(s.Datasets)), "dataset")}
 	if s.Paused {
 		parts = append(parts, "paused")
 	}
@@ -112,7 +114,7 @@ func passLine(d daemon.DatasetStatus) string {
 	}
 	line := fmt.Sprintf("%s %d %%", d.Dataset, min(100, have*100/of))
 	if d.Pass.Rate > 0 {
-		line += " at " + size(d.Pass.Rate) + "/s"
+		line += " at " + words.Size(d.Pass.Rate) + "/s"
 	}
 	return line
 }

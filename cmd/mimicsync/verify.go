@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+
 	"github.com/spf13/cobra"
 
 	"mimicsync/downloader"
@@ -44,11 +46,11 @@ damaged, and so reads all of it; the old one is kept beside it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if rebuild && len(args) > 0 {
-				return usagef("--rebuild makes the state of all datasets anew: leave out %s", args[0])
+				return advice.Usagef("--rebuild makes the state of all datasets anew: leave out %s", args[0])
 			}
 			var err error
 			if a.readRate, err = pace.ParseSize(rate); err != nil {
-				return usagef("--rate: %w", err)
+				return advice.Usagef("--rate: %w", err)
 			}
 			return a.verify(cmd.Context(), args, repair, rebuild)
 		},
@@ -162,7 +164,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 			}
 			a.tellRepaired(r, err)
 		} else {
-			a.code = worse(a.code, verificationCode(v))
+			a.code = advice.Worse(a.code, advice.ForVerification(v))
 		}
 	}
 	return results, unread
@@ -196,11 +198,11 @@ func (a *app) tellRepaired(r *report.Report, err error) {
 	if !a.json {
 		a.ui.report(r)
 	}
-	code := exitCode(r)
+	code := advice.ForPass(r)
 	if err != nil {
 		code = a.ui.explainPass(r, err)
 	}
-	a.code = worse(a.code, code)
+	a.code = advice.Worse(a.code, code)
 }
 
 // known are the versions that a verification reads: all, or those of the
@@ -233,7 +235,7 @@ func wanted(all []manifest.Ref, args []string) ([]manifest.Ref, error) {
 		}
 	}
 	if len(refs) == 0 {
-		return nil, &unknownHereError{want}
+		return nil, &advice.UnknownHereError{Ref: want}
 	}
 	return refs, nil
 }

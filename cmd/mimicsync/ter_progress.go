@@ -7,9 +7,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
@@ -31,19 +32,6 @@ type display interface {
 // narrowest is the terminal that a bar fits into with the least text beside it: a
 // line that wraps cannot be drawn over.
 const narrowest = barRoom + 8
-
-// progressStyle decides between bar, plain and none.
-func (a *app) progressStyle() string {
-	switch {
-	case a.quiet || a.progress == "none":
-		return "none"
-	case a.progress == "bar" || a.progress == "plain":
-		return a.progress
-	case isTerminal(a.ui.stderr) && terminalWidth(a.ui.stderr) >= narrowest:
-		return "bar"
-	}
-	return "plain"
-}
 
 // show draws the progress of a pass until stop is called.
 func (u *ui) show(style, title string, p *progress.Progress, budgets []*pace.Budget) (stop func()) {
@@ -215,7 +203,7 @@ func (b *bar) describe() string {
 		parts = append(parts, humanize.Comma(n)+" failed")
 	}
 	if n := b.p.Retries.Load(); n > 0 {
-		parts = append(parts, plural(n, "retry", "retries"))
+		parts = append(parts, words.Plural(n, "retry", "retries"))
 	}
 	room := terminalWidth(b.w) - barRoom
 	text := strings.Join(parts, "  ")
@@ -244,30 +232,13 @@ func asking(hasVersion bool, connections, retries int64) string {
 	case connections > 0:
 		return "asking for " + what
 	case retries > 0:
-		return "waiting to ask for " + what + " again, after " + plural(retries, "try", "tries")
+		return "waiting to ask for " + what + " again, after " + words.Plural(retries, "try", "tries")
 	}
 	return "waiting for its turn"
 }
 
 // hasVersion reports whether a title such as demo@1.0 says which version it is.
 func hasVersion(title string) bool { return strings.Contains(title, "@") }
-
-// terminalWidth is how many columns a line has, 80 where that is unknown.
-func terminalWidth(w io.Writer) int {
-	if o, ok := w.(outlet); ok {
-		if width, _, err := term.GetSize(int(o.Fd())); err == nil && width > 0 {
-			return width
-		}
-	}
-	return 80
-}
-
-func plural(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return humanize.Comma(n) + " " + many
-}
 
 func (b *bar) clear() {
 	b.eraseLine()

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/cmd/mimicsync/internal/words"
 
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
@@ -13,28 +18,28 @@ import (
 )
 
 // failure is a check that went wrong.
-func failed(check string, err error) finding {
+func (d *doctor) failed(check string, err error) finding {
 	f := finding{Check: check, State: hasFailed, Says: err.Error()}
 	if e, ok := errors.AsType[*source.AccessError](err); ok {
 		// The group says already which source it is.
-		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), accessCure(e)
+		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), d.adviser.AccessCure(e)
 	}
 	return f
 }
 
 // trouble is a check that nobody can tell the result of.
-func trouble(check string, err error, proxy string) finding {
-	f := failed(check, err)
+func (d *doctor) trouble(check string, err error, proxy string) finding {
+	f := d.failed(check, err)
 	if len(f.Cure) == 0 {
-		f.Cure = troubleCure(err, proxy)
+		f.Cure = advice.TroubleCure(err, proxy)
 	}
 	return f
 }
 
-func networkFinding(at source.Reached, err error) finding {
+func (d *doctor) networkFinding(at source.Reached, err error) finding {
 	switch {
 	case err != nil:
-		return trouble("network", err, at.Proxy)
+		return d.trouble("network", err, at.Proxy)
 	case strings.HasPrefix(at.Address, "https://"):
 		return finding{Check: "network", State: isOK, Says: "it answers, and its certificate is right"}
 	}
@@ -65,7 +70,7 @@ func clockFinding(at source.Reached) finding {
 	case ahead.Abs() > maxSkew:
 		return finding{
 			Check: "clock", State: hasFailed, Says: fmt.Sprintf("this machine's clock is %s %s the server's", ahead.Abs(), direction),
-			Cause: string(source.CauseClock), Cure: []step{{Do: "set this machine's clock", Command: setClock}},
+			Cause: string(source.CauseClock), Cure: []advice.Step{{Do: "set this machine's clock", Command: advice.SetClock}},
 		}
 	case ahead.Abs() > 30*time.Second:
 		return finding{Check: "clock", State: isNote, Says: fmt.Sprintf("%s %s the server's, which does no harm yet", ahead.Abs(), direction)}
@@ -73,12 +78,12 @@ func clockFinding(at source.Reached) finding {
 	return finding{Check: "clock", State: isOK, Says: "right"}
 }
 
-func accountFinding(who source.Identity, err error) finding {
+func (d *doctor) accountFinding(who source.Identity, err error) finding {
 	f := finding{Check: "account", State: isOK}
 	e, refused := errors.AsType[*source.AccessError](err)
 	switch {
 	case refused && e.Denial == source.NoCredentials: // it may not be needed
-		f = failed("account", err)
+		f = d.failed("account", err)
 		f.State = isNote
 		if e.Err == nil && e.Detail == "" {
 			f.Says = "none was found; open datasets need none"
@@ -87,7 +92,7 @@ func accountFinding(who source.Identity, err error) finding {
 			f.Cause, f.Cure = "", nil
 		}
 	case err != nil:
-		f = trouble("account", err, "")
+		f = d.trouble("account", err, "")
 	case who.Anonymous:
 		f.Says = "none, as configured"
 	case who.From == "":
@@ -106,36 +111,36 @@ func billingFinding(who source.Identity) finding {
 	if who.Payer != "" {
 		return finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " shall pay"}
 	}
-	return finding{Check: "billing", State: isNote, Says: "no project is named to pay; PhysioNet's buckets want one", Cure: []step{nameProject}}
+	return finding{Check: "billing", State: isNote, Says: "no project is named to pay; PhysioNet's buckets want one", Cure: []advice.Step{advice.NameProject}}
 }
 
-// accessFinding is about a version, which has its page at the address base.
-func accessFinding(ref manifest.Ref, base string, err error) finding {
+// accessFinding is about a version, which has its page at PhysioNet.
+func (d *doctor) accessFinding(ref manifest.Ref, base string, err error) finding {
 	if err == nil {
 		return finding{Check: "access", State: isOK, Says: ref.String() + " may be read"}
 	}
-	f := failed("access", err)
+	f := d.failed("access", err)
 	switch {
 	case errors.Is(err, source.ErrNotPublished):
-		f.Cure = []step{{Do: "try again in some minutes; if that does not help, ask those who published it", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		f.Cure = []advice.Step{{Do: "try again in some minutes; if that does not help, ask those who published it", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
 	case errors.Is(err, source.ErrNotExist):
-		f.Cure = []step{{Do: "there is no " + manifest.Name + ": see what is there", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		f.Cure = []advice.Step{{Do: "there is no " + manifest.Name + ": see what is there", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
 	}
-	return trouble("access", err, "")
+	return d.trouble("access", err, "")
 }
 
-func writableFinding(mirror string, err error) finding {
+func (d *doctor) writableFinding(err error) finding {
 	f := finding{Check: "writable", State: isOK, Says: "yes"}
-	none := checkMirror(mirror, false)
-	if _, away := errors.AsType[*awayError](none); away {
+	none := d.check()
+	if d.isAway(none) {
 		err = none
 	}
 	switch {
 	case err != nil:
-		f = failed("writable", err)
-		f.Cure = []step{{Do: first(advise(err).hint, "choose another folder with --mirror")}}
+		f = d.failed("writable", err)
+		f.Cure = []advice.Step{{Do: cmp.Or(d.adviser.Advise(err).Hint, "choose another folder with --mirror")}}
 	case none != nil:
 		f.Says = "yes; there is no mirror yet, pull makes it"
 	}
@@ -150,19 +155,19 @@ func fileSystemFinding(g tree.Ground) finding {
 	return f
 }
 
-func spaceFinding(g tree.Ground, ref manifest.Ref) finding {
-	f := finding{Check: "space", State: isOK, Says: size(g.Free.Bytes) + " free"}
+func (d *doctor) spaceFinding(g tree.Ground, ref manifest.Ref) finding {
+	f := finding{Check: "space", State: isOK, Says: words.Size(g.Free.Bytes) + " free"}
 	known, ok := manifest.Lookup(ref.Dataset)
 	switch {
 	case g.Free.Inodes == 0:
 		f.State, f.Says = hasFailed, "the file system has no inode left for another file"
-		f.Cure = []step{{Do: "make room, or choose another folder with --mirror"}}
+		f.Cure = []advice.Step{{Do: "make room, or choose another folder with --mirror"}}
 	case ok && known.Version == ref.Version && known.Bytes > g.Free.Bytes:
 		f.State = hasFailed
-		f.Says += fmt.Sprintf("; all of %s are %s", ref, size(known.Bytes))
-		f.Cure = []step{{Do: "see what is missing in the mirror", Command: "mimicsync plan " + ref.String()}, {Do: "make room, choose another folder with --mirror, or fetch less with --include"}}
+		f.Says += fmt.Sprintf("; all of %s are %s", ref, words.Size(known.Bytes))
+		f.Cure = []advice.Step{{Do: "see what is missing in the mirror", Command: d.adviser.Command("plan", ref.String())}, {Do: "make room, choose another folder with --mirror, or fetch less with --include"}}
 	case ok && known.Version == ref.Version && known.Bytes > 0:
-		f.Says += fmt.Sprintf("; all of %s are %s", ref, size(known.Bytes))
+		f.Says += fmt.Sprintf("; all of %s are %s", ref, words.Size(known.Bytes))
 	}
 	return f
 }
@@ -172,7 +177,7 @@ func linksFinding(g tree.Ground) finding {
 	switch {
 	case g.Unreadable != nil:
 		f.State, f.Says = hasFailed, "a file cannot be read by its second name while it is open by its first: "+g.Unreadable.Error()
-		f.Cure = []step{{Do: "mount the share without leases, with the options nolease,cache=none, see mount.cifs(8)"}, {Do: "or have the mirror on another file system"}}
+		f.Cure = []advice.Step{{Do: "mount the share without leases, with the options nolease,cache=none, see mount.cifs(8)"}, {Do: "or have the mirror on another file system"}}
 	case g.HardLinks && g.Reflinks:
 		f.Says = "hard links and reflinks: a file of two versions takes its room once"
 	case g.HardLinks:
@@ -185,15 +190,15 @@ func linksFinding(g tree.Ground) finding {
 	return f
 }
 
-func ownerFinding(mirror string) finding {
+func (d *doctor) ownerFinding(mirror string) finding {
 	owner, owned := store.OwnerOf(mirror)
 	if !owned {
 		return finding{Check: "owner", State: isOK, Says: "no other process has it"}
 	}
 	locked := &store.LockedError{Owner: owner}
 	f := finding{Check: "owner", State: isNote, Says: locked.Error()}
-	if owner.Command != daemonOwner { // which does what the commands ask for
-		f.Cure = []step{{Do: advise(locked).hint}}
+	if owner.Command != advice.DaemonOwner { // which does what the commands ask for
+		f.Cure = []advice.Step{{Do: d.adviser.Advise(locked).Hint}}
 	}
 	return f
 }

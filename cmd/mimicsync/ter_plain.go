@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"mimicsync/cmd/mimicsync/internal/words"
+
 	"github.com/dustin/go-humanize"
 
 	"mimicsync/downloader/pace"
@@ -123,19 +125,19 @@ func (p *plain) advance(now time.Time, lead string) {
 	}
 	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}
 	fetched, expected := watched.Fetched.Load(), watched.Expected.Load()
-	got := size(fetched)
+	got := words.Size(fetched)
 	if expected > fetched {
-		got += " of " + size(expected)
+		got += " of " + words.Size(expected)
 	}
-	parts = append(parts, got, size(int64(rate))+"/s")
+	parts = append(parts, got, words.Size(int64(rate))+"/s")
 	if left := timeLeft(expected-fetched, rate, total-done, files); left > 0 {
-		parts = append(parts, "about "+elapsed(left)+" left")
+		parts = append(parts, "about "+words.Elapsed(left)+" left")
 	}
 	if used, limit := p.connections(); used > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s", used, plural(int64(limit), "connection", "connections")))
+		parts = append(parts, fmt.Sprintf("%d of %s", used, words.Plural(int64(limit), "connection", "connections")))
 	}
 	if n := watched.Retries.Load(); n > 0 {
-		parts = append(parts, plural(n, "retry", "retries"))
+		parts = append(parts, words.Plural(n, "retry", "retries"))
 	}
 	if n := watched.Failed.Load(); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", n))

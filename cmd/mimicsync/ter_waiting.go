@@ -1,10 +1,11 @@
 package main
 
 import (
-	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"mimicsync/cmd/mimicsync/internal/words"
 
 	"mimicsync/downloader/progress"
 )
@@ -13,7 +14,7 @@ import (
 // physionet: status 503 (busy); next try 14:03:20, in 1m52s".
 func waitLine(w progress.Wait, now time.Time) string {
 	at, in := again(w, now)
-	return "waiting for " + w.For + ": " + printable(w.Why) + ending(at, in)
+	return "waiting for " + w.For + ": " + words.Printable(w.Why) + ending(at, in)
 }
 
 // ending adds to a sentence when it goes on, as far as that is known and wanted.
@@ -37,44 +38,18 @@ func again(w progress.Wait, now time.Time) (at, in string) {
 	left := w.Until.Sub(now)
 	switch {
 	case w.Until.IsZero() && isSource(w.For) && now.Sub(w.Since) >= time.Second && !w.Since.IsZero():
-		return "since " + hour(w.Since, now), ""
+		return "since " + words.Clock(w.Since, now), ""
 	case w.Until.IsZero():
 		return "", ""
 	case left < time.Second/2:
 		return "", strings.TrimSuffix(what, " ") + " now"
 	}
-	return what + hour(w.Until, now), "in " + countdown(left)
+	return what + words.Clock(w.Until, now), "in " + words.Countdown(left)
 }
 
 // isSource tells the name of a source, which is one word, from what else there is
 // to wait for.
 func isSource(name string) bool { return !strings.Contains(name, " ") }
-
-// hour is a time of the day, with the day where it is not the next one of its kind.
-func hour(t, now time.Time) string {
-	away := t.Sub(now).Abs()
-	t = t.Local()
-	switch {
-	case away < time.Hour:
-		return t.Format(time.TimeOnly)
-	case away < 18*time.Hour:
-		return t.Format("15:04")
-	case away < 6*24*time.Hour:
-		return t.Format("Mon 15:04")
-	}
-	return t.Format("2006-01-02 15:04")
-}
-
-// countdown is a time that is left, by the second where that is of use.
-func countdown(left time.Duration) string {
-	switch {
-	case left < time.Hour:
-		return left.Round(time.Second).String()
-	case left < 48*time.Hour:
-		return elapsed(left.Round(time.Minute))
-	}
-	return count(int64(math.Round(left.Hours()/24)), "day")
-}
 
 // fitWait is waitLine with a title for a line of a terminal: what the line has no
 // room for is left out, the time of the clock first, then the title, and the end of
@@ -84,7 +59,7 @@ func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 	if in == "" {
 		at, in = "", at
 	}
-	head, why := "waiting for "+w.For+": ", printable(w.Why)
+	head, why := "waiting for "+w.For+": ", words.Printable(w.Why)
 	for _, line := range []string{
 		title + "  " + head + why + ending(at, in),
 		title + "  " + head + why + ending("", shorter(w, in)),
@@ -103,10 +78,10 @@ func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 	}
 	for _, line := range []struct{ head, tail string }{{head, ending("", shorter(w, in))}, {w.For + ": ", ending("", again+in)}} {
 		if room := width - utf8.RuneCountInString(line.head+line.tail); room >= leastWhy {
-			return line.head + cut(why, room) + line.tail
+			return line.head + words.Cut(why, room) + line.tail
 		}
 	}
-	return cut(w.For+ending("", again+in), width)
+	return words.Cut(w.For+ending("", again+in), width)
 }
 
 // shorter is how long a wait lasts without the clock, as in "next try in 8s".
@@ -115,15 +90,6 @@ func shorter(w progress.Wait, in string) string {
 		return "next try " + in
 	}
 	return in
-}
-
-// cut shortens a text to so many characters.
-func cut(text string, room int) string {
-	runes := []rune(text)
-	if len(runes) <= room {
-		return text
-	}
-	return strings.TrimRight(string(runes[:max(room-1, 0)]), " :;,") + "…"
 }
 
 // Waits that are shorter are no news: a bar would flicker, and a log fill up.
@@ -175,20 +141,4 @@ func (o *onlyWaits) draw() {
 	} else {
 		o.display.clear()
 	}
-}
-
-// unanswered is how long a request of a command without progress may take before it
-// says that it waits.
-const unanswered = 2 * time.Second
-
-// noteWait says whom a command waits for, if that takes long, until stop is called.
-// limit is what an answer may take.
-func (a *app) noteWait(whom string, limit time.Duration) (stop func()) {
-	if a.quiet {
-		return func() {}
-	}
-	slow := time.AfterFunc(unanswered, func() {
-		a.ui.note("waiting for %s; an answer may take up to %s", whom, countdown(limit))
-	})
-	return func() { slow.Stop() }
 }

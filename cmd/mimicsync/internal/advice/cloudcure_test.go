@@ -1,4 +1,4 @@
-package main
+package advice
 
 import (
 	"strings"
@@ -31,7 +31,7 @@ func TestOnlyWhatPhysioNetGrantsIsCuredInItsSettings(t *testing.T) {
 		{"s3", source.CauseWrongRegion, false, "region"},
 		{"s3", source.CauseIdentityPolicy, false, "AmazonS3ReadOnlyAccess"},
 	} {
-		cure := inLines(accessCure(&source.AccessError{
+		cure := inLines(Adviser{}.AccessCure(&source.AccessError{
 			Denial: source.Forbidden, Source: tt.source, Cause: tt.cause, Ref: manifest.Ref{Dataset: "mimic-cxr", Version: "2.1.0"},
 			Page: "https://physionet.org/content/mimic-cxr/2.1.0/#files", Command: "a command",
 		}))

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+
+	"mimicsync/downloader/failure"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/tree"
+	"mimicsync/manifest"
+)
+
+// checkLimit is how long a check may take.
+const checkLimit = 10 * time.Second
+
+// candidate is a source that doctor asks.
+type candidate struct {
+	name   string
+	source source.Diagnoser
+	err    error // why there is no source: what is wrong with its configuration
+}
+
+// doctor finds out why access fails.
+type doctor struct {
+	ref        manifest.Ref // zero: nothing that needs a dataset is asked
+	wanted     bool         // a dataset was named
+	mirror     string
+	candidates []candidate
+	physionet  string // its address, the usual one if empty
+	adviser    advice.Adviser
+	check      func() error     // why the mirror cannot be opened, nil if it can
+	isAway     func(error) bool // an error of check: the mirror is not where it was
+	limit      time.Duration    // for one check
+}
+
+// diagnosis is what doctor tells.
+type diagnosis struct {
+	Dataset string   `json:"dataset,omitempty"`
+	Version string   `json:"version,omitempty"`
+	OK      bool     `json:"ok"`             // some source can be used
+	From    []string `json:"fetchable_from"` // the sources that can, in order
+	Groups  []group  `json:"groups"`
+	Error   string   `json:"error,omitempty"`
+}
+
+func (d diagnosis) with(err error) diagnosis {
+	if err != nil {
+		d.Error = err.Error()
+	}
+	return d
+}
+
+// group is what was found about one thing.
+type group struct {
+	Name   string    `json:"name"`  // "dataset", a source, "mirror"
+	Place  string    `json:"place"` // an address or a folder
+	Checks []finding `json:"checks"`
+	usable bool
+}
+
+func (g *group) add(f finding) { g.Checks = append(g.Checks, f) }
+
+// finding is how a check went.
+type finding struct {
+	Check string  `json:"check"`
+	State verdict `json:"state"`
+	Says  string  `json:"says"`
+	// Cause is source.Cause, or empty.
+	Cause string        `json:"cause,omitempty"`
+	Cure  []advice.Step `json:"cure,omitempty"` // in the order of the steps
+}
+
+type verdict string
+
+const (
+	isOK      verdict = "ok"
+	isNote    verdict = "note" // worth knowing, and in nobody's way
+	hasFailed verdict = "failed"
+	isSkipped verdict = "skipped"
+)
+
+// examine makes all checks: those of the sources and of the mirror side by side.
+func (d *doctor) examine(ctx context.Context) diagnosis {
+	var result diagnosis
+	if d.wanted {
+		result.Groups = append(result.Groups, d.examineDataset(ctx))
+		result.Dataset, result.Version = d.ref.Dataset, d.ref.Version
+	}
+	groups := make([]group, len(d.candidates)+1)
+	var wg sync.WaitGroup
+	for i, c := range d.candidates {
+		wg.Go(func() { groups[i] = d.examineSource(ctx, c) })
+	}
+	wg.Go(func() { groups[len(d.candidates)] = d.examineMirror(ctx) })
+	wg.Wait()
+	result.Groups, result.From = append(result.Groups, groups...), []string{}
+	for _, g := range groups {
+		if g.usable && (!d.wanted || d.ref.Version != "") {
+			result.From = append(result.From, g.Name)
+		}
+	}
+	result.OK = len(result.From) > 0
+	return result
+}
+
+// limited makes one check. What cannot be cancelled, such as a look at a file
+// server that is away, ends with the process.
+func limited[T any](ctx context.Context, limit time.Duration, check func(context.Context) (T, error)) (T, error) {
+	why := fmt.Errorf("%w for %s", failure.ErrStalled, limit)
+	within, cancel := context.WithTimeoutCause(ctx, limit, why)
+	defer cancel()
+	const grace = time.Second // to give up in good order
+	hard, cancelHard := context.WithTimeoutCause(ctx, limit+grace, why)
+	defer cancelHard()
+	out, err := unlessDone(hard, func() (T, error) { return check(within) })
+	if err != nil && within.Err() != nil {
+		err = context.Cause(within)
+	}
+	return out, err
+}
+
+// examineDataset finds the version that the other checks are about.
+func (d *doctor) examineDataset(ctx context.Context) group {
+	g := group{Name: "dataset", Place: d.ref.String()}
+	known, inCatalog := manifest.Lookup(d.ref.Dataset)
+	f := finding{Check: "version", State: isOK, Says: d.ref.Version + ", as asked for"}
+	if d.ref.Version == "" {
+		version, err := d.latest(ctx)
+		switch {
+		case err == nil:
+			f.Says = version + " is the newest"
+		case isUnknown(err) || !inCatalog:
+			f = d.failed("version", err)
+			if len(f.Cure) == 0 {
+				f.Cure = []advice.Step{{Do: "name the version, as in " + d.ref.Dataset + "@1.0"}}
+			}
+		default:
+			version = known.Version
+			f.State, f.Says = isNote, version+" is the newest that this build knows; PhysioNet does not tell: "+err.Error()
+		}
+		d.ref.Version = version
+	}
+	g.Place = d.ref.String()
+	g.add(f)
+	if inCatalog {
+		g.add(finding{Check: "terms", State: isNote, Says: known.Access.String() + ": " + terms[known.Access]})
+	}
+	return g
+}
+
+var terms = map[manifest.Access]string{
+	manifest.Open:         "everybody may have it",
+	manifest.Restricted:   "needs an account that has signed the agreement of this version",
+	manifest.Credentialed: "needs a credentialed account with a valid training that has signed the agreement of this version",
+
+	manifest.ContributorReview: "needs the consent of those who contributed the data",
+}
+
+func (d *doctor) latest(ctx context.Context) (string, error) {
+	for _, c := range d.candidates {
+		if p, ok := c.source.(source.Publisher); ok && c.err == nil {
+			return limited(ctx, d.limit, func(ctx context.Context) (string, error) { return p.Latest(ctx, d.ref.Dataset) })
+		}
+	}
+	return "", errors.New("no source can say which version is the newest")
+}
+
+func isUnknown(err error) bool {
+	e, ok := errors.AsType[*source.AccessError](err)
+	return ok && e.Denial == source.UnknownVersion
+}
+
+// examineSource asks a source, one question after the other, as long as it
+// makes sense.
+func (d *doctor) examineSource(ctx context.Context, c candidate) group {
+	g := group{Name: c.name}
+	if c.err != nil {
+		g.add(d.failed("configuration", c.err))
+		return g
+	}
+	ref := d.ref
+	if ref.Version == "" {
+		ref = manifest.Ref{}
+	}
+	at, err := limited(ctx, d.limit, func(ctx context.Context) (source.Reached, error) { return c.source.Reach(ctx, ref) })
+	g.Place = at.Address
+	g.add(d.networkFinding(at, err))
+	g.add(proxyFinding(at))
+	if err != nil {
+		for _, check := range []string{"clock", "account", "access"} {
+			g.add(finding{Check: check, State: isSkipped, Says: "cannot be asked"})
+		}
+		return g
+	}
+	g.add(clockFinding(at))
+	who, whoErr := limited(ctx, d.limit, func(ctx context.Context) (source.Identity, error) { return c.source.Identify(ctx, ref) })
+	account := d.accountFinding(who, whoErr)
+	access := finding{Check: "access", State: isSkipped, Says: "needs a dataset: mimicsync doctor DATASET"}
+	g.usable = account.State != hasFailed
+	if ref.Dataset != "" {
+		_, err := limited(ctx, d.limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, read(ctx, c.source, ref) })
+		access, g.usable = d.accessFinding(ref, cmp.Or(d.physionet, physionet.DefaultURL), err), err == nil
+		if err == nil && account.State == hasFailed { // it is in nobody's way here
+			account.State = isNote
+		}
+	}
+	g.add(account)
+	if c.name == gcs.Name {
+		g.add(billingFinding(who))
+	}
+	g.add(access)
+	return g
+}
+
+// read fetches the first byte of the manifest.
+func read(ctx context.Context, s source.Source, ref manifest.Ref) error {
+	o, err := s.Open(ctx, source.Request{Ref: ref, Path: manifest.Name, Length: 1})
+	if err != nil {
+		return err
+	}
+	return o.Body.Close()
+}
+
+// examineMirror looks at what the mirror stands on. A mirror that is not there
+// yet is not made.
+func (d *doctor) examineMirror(ctx context.Context) group {
+	g := group{Name: "mirror", Place: d.mirror}
+	ground, err := limited(ctx, d.limit, func(context.Context) (tree.Ground, error) { return tree.InspectGround(d.mirror) })
+	g.add(d.writableFinding(err))
+	if ground.FileSystem != "" {
+		g.add(fileSystemFinding(ground))
+	}
+	if ground.Free.Total == 0 { // it was not even looked at
+		return g
+	}
+	g.add(d.spaceFinding(ground, d.ref))
+	if err == nil {
+		g.add(linksFinding(ground))
+	}
+	g.add(d.ownerFinding(d.mirror))
+	return g
+}

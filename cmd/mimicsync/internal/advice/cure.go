@@ -1,0 +1,137 @@
+package advice
+
+import (
+	"cmp"
+	"net/url"
+	"strings"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+	"mimicsync/downloader/source"
+	"mimicsync/downloader/source/gcs"
+	"mimicsync/downloader/source/physionet"
+	"mimicsync/downloader/source/s3"
+	"mimicsync/manifest"
+)
+
+// Step is something that a person can do about a failure, with the page where
+// or the command by which it is done.
+type Step struct {
+	Do      string `json:"do"`
+	Page    string `json:"page,omitempty"`
+	Command string `json:"command,omitempty"`
+}
+
+// String is the step in one line, with the page or the command at its end.
+func (s Step) String() string {
+	if where := cmp.Or(s.Command, s.Page); where != "" {
+		return s.Do + ": " + where
+	}
+	return s.Do
+}
+
+// Words are those of the step. A page or a command is one, to be copied whole.
+func (s Step) Words() []string {
+	where := cmp.Or(s.Command, s.Page)
+	if where == "" {
+		return strings.Split(words.Printable(s.Do), " ")
+	}
+	return append(strings.Split(words.Printable(s.Do)+":", " "), words.Printable(where))
+}
+
+// Where login has an account from, see physionet.Credentials.
+const (
+	FromPrompt = "the prompt"
+	FromStdin  = "standard input"
+)
+
+// Pages and commands that lead to access. PhysioNet's own pages name the steps
+// to its copies: link the account in the profile, request access on the page of
+// the version, then go to the bucket.
+const (
+	cloudSettings = physionet.DefaultURL + "/settings/cloud/"
+	SetClock      = "sudo timedatectl set-ntp true"
+	awsConfigure  = "aws configure"
+)
+
+// AccessCure is what to do where a source refuses.
+func (a Adviser) AccessCure(e *source.AccessError) []Step {
+	switch e.Source {
+	case gcs.Name:
+		return gcsCure(e)
+	case s3.Name:
+		return s3Cure(e)
+	}
+	return a.physionetCure(e)
+}
+
+func (a Adviser) physionetCure(e *source.AccessError) []Step {
+	host := "physionet.org"
+	if page, err := url.Parse(e.Page); err == nil && page.Host != "" {
+		host = page.Hostname()
+	}
+	switch e.Denial {
+	case source.Moved:
+		return []Step{
+			{Do: "name the right address, in physionet.url of the configuration or with", Command: "export MIMICSYNC_PHYSIONET_URL=" + e.Page},
+			{Do: "and log in there, if the dataset asks for an account", Command: "mimicsync login --url " + e.Page},
+		}
+	case source.NoCredentials:
+		steps := []Step{
+			{Do: "log in with", Command: "mimicsync login"},
+			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine " + host + " login USER password PASSWORD"},
+		}
+		if e.Ref.Dataset != "" {
+			steps = append(steps, Step{Do: "see what the dataset asks of its readers", Page: e.Page})
+		}
+		return steps
+	case source.BadCredentials:
+		steps := []Step{{Do: "try them on", Page: e.Page}}
+		switch e.From {
+		case FromPrompt, FromStdin:
+			return steps
+		case physionet.FromKeyring, a.Account:
+			return append(steps, Step{Do: "type them again", Command: "mimicsync login"})
+		}
+		return append(steps, Step{Do: "mend them in " + e.From})
+	case source.UnknownVersion:
+		steps := []Step{{Do: "see the names", Command: "mimicsync datasets"}, {Do: "see the versions", Page: e.Page}}
+		if near, ok := manifest.Nearest(e.Ref.Dataset); ok && near != e.Ref.Dataset {
+			return append([]Step{{Do: "did you mean " + near + "?"}}, steps...)
+		}
+		return steps
+	}
+	return forbiddenCure(e)
+}
+
+// forbiddenCure is what to do where PhysioNet knows who asks, or does not care.
+func forbiddenCure(e *source.AccessError) []Step {
+	version := "/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"
+	base := e.Page
+	for _, page := range []string{"/sign-dua/", "/request-access-status/", "/content/"} {
+		base, _, _ = strings.Cut(base, page)
+	}
+	account := []Step{
+		{Do: "see that your training has not expired", Page: base + "/settings/training/"},
+		{Do: "see that you are credentialed", Page: base + "/settings/credentialing/"},
+	}
+	switch e.Cause {
+	case source.CauseWithdrawn:
+		if strings.HasSuffix(e.Page, version) {
+			return []Step{{Do: "see on its page why, and what took its place; what the mirror has stays", Page: e.Page}}
+		}
+		return []Step{{Do: "take the newest version", Page: e.Page}}
+	case source.CauseRegion:
+		return []Step{{Do: "read the terms, or ask PhysioNet", Page: e.Page}}
+	case source.CauseDownloadsOff:
+		return []Step{{Do: "see on its page how to use it where it is", Page: e.Page}}
+	case source.CauseReview:
+		return append([]Step{{Do: "ask those who contributed the data for access, or see how your request stands", Page: e.Page}}, account...)
+	case source.CauseUnexplained:
+		return []Step{
+			{Do: "see whether its page says why", Page: e.Page},
+			{Do: "if it does not, a firewall in between or the server may be in trouble: try again later"},
+		}
+	}
+	steps := append([]Step{{Do: "sign the agreement of this version", Page: e.Page}}, account...)
+	return append(steps, Step{Do: "see what else the dataset asks", Page: base + "/content" + version})
+}

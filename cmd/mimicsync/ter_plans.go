@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+	"mimicsync/daemon/api"
+	"mimicsync/downloader/cost"
+	"mimicsync/downloader/report"
+)
+
+// plans tells them; limit is what may be spent, nil if all.
+func (u *ui) plans(plans []api.Plan, mirror string, limit *cost.Money) {
+	for _, p := range plans {
+		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+		row := func(name string, n int64, note string) {
+			_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", name, humanize.Comma(n), note)
+		}
+		u.print("%s %s\n", p.Dataset, p.Version)
+		row("files selected", p.Total, "")
+		row("present", p.Present, words.Size(p.PresentBytes)+", verified")
+		if p.Examine > 0 {
+			row("to examine", p.Examine, "found in the mirror: kept if right")
+		}
+		fetch := "size unknown"
+		if p.FetchBytes != nil && *p.FetchBytes > 0 {
+			fetch = "at most about " + words.Size(*p.FetchBytes)
+		} else if p.Fetch == 0 {
+			fetch = ""
+		}
+		row("to fetch", p.Fetch, fetch)
+		if p.Unsafe > 0 {
+			row("refused", p.Unsafe, "their paths are not safe to write, or symlinks stand there")
+		}
+		_ = w.Flush()
+		u.print("  free disk in %s: %s\n", mirror, words.Size(p.Free))
+		if p.Missing > 0 {
+			u.print("  NOT ENOUGH ROOM: about %s are missing\n", words.Size(p.Missing))
+		}
+		if p.Fetch+p.Examine > 0 {
+			u.plannedSources(p.Sources, limit)
+		}
+	}
+}
+
+// plannedSources is a table that fits into 80 columns.
+func (u *ui) plannedSources(all []api.SourcePlan, limit *cost.Money) {
+	u.print("\n")
+	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "  SOURCE\tFILES\tSIZE\tCOST\tTIME")
+	for _, s := range all {
+		if s.Refused != nil {
+			_, _ = fmt.Fprintf(w, "  %s\t-\trefused\t-\t-\n", s.Name)
+			continue
+		}
+		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", s.Name, humanize.Comma(s.Files), plannedSize(s), plannedCost(s), plannedTime(s))
+	}
+	_ = w.Flush()
+	for _, s := range all {
+		u.plannedTrouble(s)
+		if s.Lacks > 0 {
+			u.print("  %s lacks %s of those to fetch\n", s.Name, words.Count(s.Lacks, "file"))
+		}
+		if limit != nil && s.Cost != nil && *s.Cost > *limit {
+			u.print("  %s would cost more than the limit of %s\n", s.Name, *limit)
+		}
+	}
+}
+
+// plannedTrouble says why a source gives nothing, and what to do about it; or why
+// nobody knows what it has.
+func (u *ui) plannedTrouble(s api.SourcePlan) {
+	says := func(text string) {
+		u.print("  %s\n", words.Wrap(strings.Fields(text), columns(u.stdout), "  "))
+	}
+	if s.Trouble != "" {
+		says(s.Name + " does not say what it has: " + s.Trouble)
+	}
+	if s.Refused == nil {
+		return
+	}
+	says(s.Name + " refuses: " + strings.TrimPrefix(s.Refused.Says, s.Name+": "))
+	for step := range strings.Lines(s.Refused.Cure) {
+		u.print("    - %s\n", strings.TrimSpace(step)) // whole, to be copied
+	}
+}
+
+func plannedSize(s api.SourcePlan) string {
+	switch s.Basis {
+	case report.BasisListing:
+		return words.Size(*s.Bytes)
+	case report.BasisPublished:
+		return "~" + words.Size(*s.Bytes)
+	case report.BasisShare:
+		return "~~" + words.Size(*s.Bytes)
+	}
+	return "unknown"
+}
+
+func plannedCost(s api.SourcePlan) string {
+	switch {
+	case s.Cost == nil:
+		return "unknown"
+	case *s.Cost == 0:
+		return "free"
+	}
+	return s.Cost.String()
+}
+
+func plannedTime(s api.SourcePlan) string {
+	switch {
+	case s.Rate == nil:
+		return "unknown: nothing came from there yet"
+	case s.Seconds == nil:
+		return "unknown"
+	}
+	rate := words.Size(int64(s.Rate.Bytes)) + "/s"
+	if *s.Bytes/max(s.Files, 1) < 1<<20 {
+		rate = fmt.Sprintf("%.3g files/s", s.Rate.Files)
+	}
+	return fmt.Sprintf("%s at %s, seen %s", words.Roughly(time.Duration(*s.Seconds*float64(time.Second))), rate, s.Rate.Seen.Local().Format(time.DateOnly))
+}

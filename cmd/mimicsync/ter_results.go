@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
+	"mimicsync/store"
+)
+
+// maxShown is how many failures are told one by one; the JSON report has more.
+const maxShown = 20
+
+// report tells the result of a pass.
+func (u *ui) report(r *report.Report) {
+	if r.State == store.Interrupted || r.State == store.Failed && r.Files.Total == 0 {
+		return // told as an error
+	}
+	f, b := r.Files, r.Bytes
+	done := f.Present + f.Adopted + f.Linked + f.Fetched
+	var parts []string
+	for _, p := range []struct {
+		n, bytes int64
+		how      string
+	}{
+		{f.Fetched, b.Fetched, "fetched"},
+		{f.Present, b.Present, "present"},
+		{f.Adopted, b.Adopted, "adopted"},
+		{f.Linked, b.Linked, "linked"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s (%s)", humanize.Comma(p.n), p.how, words.Size(p.bytes)))
+		}
+	}
+	detail := ""
+	if len(parts) > 0 {
+		detail = ": " + strings.Join(parts, ", ")
+	}
+	u.print("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
+		words.Count(f.Total, "file"), detail, words.Elapsed(r.Elapsed))
+	u.sources(r)
+	u.quarantined(r.Quarantined)
+	if n := len(r.Collisions); n > 0 {
+		c := r.Collisions[0]
+		u.print("  %s differ from another only by case, or by dots or spaces at the end, such as %s from %s: a disk that does not tell these apart cannot hold both\n",
+			words.Count(int64(n), "name"), words.Printable(c.Path), words.Printable(c.With))
+	}
+	u.failures(r.Failures, f.Failed, r.Err)
+}
+
+func (u *ui) quarantined(files []report.Quarantined) {
+	for _, q := range files[:min(len(files), maxShown)] {
+		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", words.Printable(q.Path), words.Printable(q.To))
+	}
+}
+
+// sources tells what came from where, if there are several sources, and what to
+// do about those that a pass went on without.
+func (u *ui) sources(r *report.Report) {
+	if r.AuthorityErr != nil {
+		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
+		u.print("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
+	}
+	if len(r.Sources) < 2 && (len(r.Sources) == 0 || r.Sources[0].Cost == 0) {
+		return
+	}
+	for _, s := range r.Sources {
+		u.print("  from %-10s %s (%s)", s.Name, words.Count(s.Files, "file"), words.Size(s.Bytes))
+		if s.Cost > 0 {
+			u.print(" for about %s", s.Cost)
+		}
+		if s.Failed > 0 {
+			u.print(", %s not had there", humanize.Comma(s.Failed))
+		}
+		switch {
+		case s.Dropped != "" && r.Err != nil && strings.Contains(r.Err.Error(), s.Dropped):
+			u.print("; dropped, see the error")
+		case s.Dropped != "":
+			u.print("; dropped: %s", s.Dropped)
+		}
+		u.print("\n")
+		if a := u.adviser.Advise(s.Err); s.Err != nil && r.Err == nil && a.Hint != "" && !errors.Is(s.Err, failure.ErrLimit) {
+			u.lines("hint", a.Hint)
+		}
+	}
+}
+
+// failures tells them one by one, and the same words about several files, or those
+// of the error that comes behind, once.
+func (u *ui) failures(failures []store.Failure, total int64, err error) {
+	told := map[string]bool{}
+	for _, f := range failures[:min(len(failures), maxShown)] {
+		saying := f.Reason + strings.ReplaceAll(f.Detail, f.Path, "")
+		detail := words.Printable(f.Detail)
+		switch {
+		case err != nil && f.Detail == err.Error():
+			detail = "see the error"
+		case told[saying]:
+			detail = "the same"
+		}
+		told[saying] = true
+		u.print("  %-12s %s: %s\n", f.Reason, words.Printable(f.Path), detail)
+	}
+	if more := total - int64(min(len(failures), maxShown)); more > 0 {
+		u.print("  ... and %s more; --json lists them\n", humanize.Comma(more))
+	}
+}
+
+func (u *ui) verification(v *report.Verification, repair bool) {
+	u.print("%s %s: %s read and right (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
+	for _, p := range []struct {
+		n    int64
+		what string
+	}{{v.Recent, "read before in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "never fetched"}} {
+		if p.n > 0 {
+			u.print(", %s %s", humanize.Comma(p.n), p.what)
+		}
+	}
+	u.print(", in %s\n", words.Elapsed(v.Elapsed))
+	u.quarantined(v.Quarantined)
+	u.failures(v.Failures, v.Failed(), nil)
+	if v.Failed() > 0 && !repair && slices.ContainsFunc(v.Failures, isToRepair) {
+		u.lines("hint", "fetch them again with: "+u.adviser.Command("verify", v.Dataset+"@"+v.Version, "--repair"))
+	}
+}
+
+// isToRepair reports whether fetching a file again can mend it: not where a symlink
+// stands in its place.
+func isToRepair(f store.Failure) bool { return f.Reason != string(failure.ReasonUnsafePath) }

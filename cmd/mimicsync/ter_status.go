@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/cmd/mimicsync/internal/words"
+	"mimicsync/daemon"
+	"mimicsync/downloader/tree"
+	"mimicsync/manifest"
+	"mimicsync/store"
+)
+
+// standing is what status tells of one dataset version.
+type standing struct {
+	Dataset   string           `json:"dataset"`
+	Version   string           `json:"version"`
+	Entries   int64            `json:"entries"`         // of the manifest
+	Files     int64            `json:"files"`           // verified
+	Bytes     int64            `json:"bytes"`           // verified
+	Published int64            `json:"published_bytes"` // of the whole version, 0 when unknown
+	Manifest  time.Time        `json:"manifest_fetched,omitzero"`
+	Last      *daemon.LastPass `json:"last_pass,omitempty"`
+	ref       manifest.Ref
+}
+
+func (u *ui) status(all []standing, mirror string) {
+	if len(all) == 0 {
+		u.print("The mirror %s has no dataset yet.\n", mirror)
+		return
+	}
+	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "DATASET\tVERSION\tVERIFIED\tOF\tSIZE\tLAST PASS\tENDED")
+	for _, s := range all {
+		state, when := "-", "-"
+		if s.Last != nil {
+			state = s.Last.State.String()
+			if kind := daemon.Kind(s.Last.Kind); kind == daemon.VerifyPass || kind == daemon.ScrubPass { // complete does not say that all is here
+				state = s.Last.Kind + ": " + state
+			}
+			when = s.Last.Start.Add(time.Duration(s.Last.Elapsed * float64(time.Second))).Local().Format("2006-01-02 15:04")
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Dataset, s.Version, humanize.Comma(s.Files), humanize.Comma(s.Entries), words.Size(s.Bytes), state, when)
+	}
+	_ = w.Flush()
+	for _, s := range all {
+		if s.Last == nil || s.Last.State == store.Complete {
+			continue
+		}
+		u.print("\n%s%s: %s", s.Dataset, words.After(s.Version), s.Last.State)
+		if s.Last.Error != "" && s.Last.State != store.Interrupted {
+			u.print(": %s", s.Last.Error)
+		}
+		u.print("\n")
+		u.failures(s.Last.Failures, s.Last.Files.Failed, nil)
+	}
+}
+
+// running tells what the daemon does, and what a person must do.
+func (u *ui) running(s daemon.Status) {
+	u.print("\nIts daemon has been running since %s", words.Moment(s.Started))
+	if s.BytesLimit > 0 {
+		u.print(", receives at most %s/s", words.Size(s.BytesLimit))
+	}
+	if !s.Window.Open {
+		u.print(", and waits for its run window")
+		if !s.Window.Changes.IsZero() {
+			u.print(" until %s", words.Moment(s.Window.Changes))
+		}
+	}
+	u.print(".\n")
+	if s.Paused {
+		u.print("All datasets are paused; go on with: %s\n", u.adviser.Command("daemon resume"))
+	}
+	for _, d := range s.Datasets {
+		u.print("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
+		if told := s.Paused && d.Condition == daemon.Paused; d.Cure != "" && !told {
+			u.lines("hint", d.Dataset+": "+d.Cure)
+		}
+	}
+}
+
+// saysAll are the conditions whose reason and next refresh say for what a dataset
+// waits, and until when.
+var saysAll = map[daemon.Condition]bool{
+	daemon.Closed: true, daemon.Paused: true, daemon.Parked: true, daemon.Failing: true, daemon.Limited: true,
+}
+
+// standingNow is how a dataset stands in the daemon, in parts of a line.
+func standingNow(d daemon.DatasetStatus, now time.Time) []string {
+	line := d.Dataset + ": " + strings.ReplaceAll(string(d.Condition), "_", " ")
+	var waits []string
+	if d.Waiting != nil && !saysAll[d.Condition] {
+		waits = []string{waitLine(*d.Waiting, now)}
+	}
+	if p := d.Pass; p != nil {
+		parts := []string{line + ": " + string(p.Kind) + words.After(p.Version)}
+		if p.Total > 0 || len(waits) == 0 {
+			parts = append(parts, progressNow(p, waits)...)
+		}
+		return append(parts, waits...)
+	}
+	if d.Why != "" {
+		line += ": " + d.Why
+	}
+	parts := append([]string{line}, waits...)
+	if d.Condition == daemon.Paused {
+		return parts
+	}
+	for _, next := range []struct {
+		what string
+		at   time.Time
+	}{{"refresh", d.Next}, {"verification", d.NextScrub}} {
+		if !next.at.IsZero() {
+			parts = append(parts, "next "+next.what+" "+words.Moment(next.at))
+		}
+	}
+	return parts
+}
+
+// progressNow is how far a pass has come, in the words of the plain progress. While
+// it waits, nobody knows how long it will take.
+func progressNow(p *daemon.PassStatus, waits []string) []string {
+	if p.Total == 0 {
+		return []string{asking(p.Version != "", p.Connections, p.Retries)}
+	}
+	got := words.Size(p.Fetched)
+	if p.Expected > p.Fetched {
+		got += " of " + words.Size(p.Expected)
+	}
+	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(p.Done), humanize.Comma(p.Total)), got}
+	if len(waits) == 0 {
+		parts = append(parts, words.Size(p.Rate)+"/s")
+	}
+	if p.Left > 0 && len(waits) == 0 {
+		parts = append(parts, "about "+words.Elapsed(time.Duration(p.Left)*time.Second)+" left")
+	}
+	if p.Connections > 0 {
+		parts = append(parts, words.Plural(p.Connections, "connection", "connections"))
+	}
+	if p.Retries > 0 {
+		parts = append(parts, words.Plural(p.Retries, "retry", "retries"))
+	}
+	if p.Failed > 0 {
+		parts = append(parts, humanize.Comma(p.Failed)+" failed")
+	}
+	return parts
+}
+
+func (u *ui) quarantine(q tree.Quarantine, mirror string) {
+	u.print("%s (%s) in %s: moved aside, for not being what a manifest says\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
+}
+
+// aside tells what lies in quarantine, and how it goes.
+func (u *ui) aside(q tree.Quarantine, mirror string) {
+	if q.Files > 0 {
+		u.print("\n")
+		u.quarantine(q, mirror)
+		u.print("  once nobody needs any of it, remove it with: %s\n", u.adviser.Command("prune", "--quarantine"))
+	}
+}
