@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/manifest"

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/configs"
 )
 

@@ -10,12 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/configs"
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
@@ -58,7 +56,7 @@ default and is explained. A file that is there stays as it is.`,
 			if err := writeExample(path); err != nil {
 				return &advice.ConfigError{Err: err}
 			}
-			a.ui.print("%s is written; when you have changed it: mimicsync config check %s\n", path, path)
+			a.ui.Printf("%s is written; when you have changed it: mimicsync config check %s\n", path, path)
 			return nil
 		},
 	}
@@ -112,10 +110,10 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 			if a.mirror, err = filepath.Abs(a.mirror); err != nil {
 				return err
 			}
-			a.ui.print("%s is right\n", path)
-			a.ui.settings(settings, a.mirror, a.file.Windows)
+			a.ui.Printf("%s is right\n", path)
+			a.ui.Settings(settings, a.mirror, a.file.Windows)
 			if limits := a.limits.ofPass(); limits != "" {
-				a.ui.print("limits    of each pass: %s\n", limits)
+				a.ui.Printf("limits    of each pass: %s\n", limits)
 			}
 			a.checkSurroundings(settings)
 			return nil
@@ -132,33 +130,33 @@ func (a *app) checkSurroundings(s daemon.Settings) {
 	}
 	for _, address := range listen {
 		host, _, _ := net.SplitHostPort(address) // which is right
-		a.ui.print("page      http://%s/\n", address)
+		a.ui.Printf("page      http://%s/\n", address)
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			a.ui.note("%s can be reached from other machines, without TLS: put a proxy before it, or listen on %s", address, configs.DefaultListen)
+			a.ui.Notef("%s can be reached from other machines, without TLS: put a proxy before it, or listen on %s", address, configs.DefaultListen)
 		}
 	}
 	for _, d := range s.Datasets {
 		if _, known := manifest.Lookup(d.Ref.Dataset); !known {
-			a.ui.note("%s is not one of the datasets known here: see that its name is right with: mimicsync datasets --remote", d.Ref.Dataset)
+			a.ui.Notef("%s is not one of the datasets known here: see that its name is right with: mimicsync datasets --remote", d.Ref.Dataset)
 		}
 	}
 	if _, err := groupID(a.file.Group); err != nil {
-		a.ui.note("here and now, no command would work by it: %v", err)
+		a.ui.Notef("here and now, no command would work by it: %v", err)
 	}
 	if _, err := notifiers(a.file, nil); err != nil {
-		a.ui.note("here and now, a daemon would not start: %v", err)
+		a.ui.Notef("here and now, a daemon would not start: %v", err)
 	}
 	for _, argv := range [][]string{a.file.Hooks.OnComplete, a.file.Hooks.OnFailure} {
 		if len(argv) == 0 {
 			continue
 		}
 		if _, err := exec.LookPath(argv[0]); err != nil {
-			a.ui.note("hooks: %v", err)
+			a.ui.Notef("hooks: %v", err)
 		}
 	}
 	if a.file.TokenFile != "" {
 		if _, err := api.Token(a.mirror, a.file.TokenFile); err != nil {
-			a.ui.note("here and now, a daemon would not start: %v", err)
+			a.ui.Notef("here and now, a daemon would not start: %v", err)
 		}
 	}
 }

@@ -48,13 +48,13 @@ func (a *app) showConfig(f *pflag.FlagSet) error {
 		return err
 	}
 	if a.json {
-		return a.ui.json(force)
+		return a.ui.JSON(force)
 	}
 	b, err := force.YAML()
 	if err != nil {
 		return err
 	}
-	a.ui.print("%s", b)
+	a.ui.Printf("%s", b)
 	return nil
 }
 

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/pace"
@@ -86,7 +84,7 @@ func (a *app) pause(ctx context.Context, client *api.Client, args []string) erro
 	if err := client.Pause(ctx, dataset); err != nil {
 		return err
 	}
-	a.ui.print("%s: paused; go on with: %s%s\n", cmp.Or(dataset, "all datasets"), a.ui.adviser.Command("daemon resume"), words.After(dataset))
+	a.ui.Printf("%s: paused; go on with: %s%s\n", cmp.Or(dataset, "all datasets"), a.ui.Adviser.Command("daemon resume"), words.After(dataset))
 	return nil
 }
 
@@ -98,18 +96,18 @@ func (a *app) resume(ctx context.Context, client *api.Client, args []string) err
 	if err := client.Resume(ctx, dataset); err != nil {
 		return err
 	}
-	a.ui.print("%s: resumed\n", cmp.Or(dataset, "all datasets"))
+	a.ui.Printf("%s: resumed\n", cmp.Or(dataset, "all datasets"))
 	status, err := client.Status(ctx)
 	if err != nil {
 		return err
 	}
 	if status.Paused {
-		a.ui.note("it waits all the same: all datasets are paused; go on with: %s", a.ui.adviser.Command("daemon resume"))
+		a.ui.Notef("it waits all the same: all datasets are paused; go on with: %s", a.ui.Adviser.Command("daemon resume"))
 		return nil
 	}
 	for _, d := range status.Datasets {
 		if dataset == "" && d.Condition == daemon.Paused {
-			a.ui.note("%s is still paused by its name; go on with: %s", d.Dataset, a.ui.adviser.Command("daemon resume", d.Dataset))
+			a.ui.Notef("%s is still paused by its name; go on with: %s", d.Dataset, a.ui.Adviser.Command("daemon resume", d.Dataset))
 		}
 	}
 	return nil
@@ -129,11 +127,11 @@ func (a *app) cancel(ctx context.Context, client *api.Client, args []string) err
 			if err := client.Cancel(ctx, d.Pass.ID); err != nil {
 				return err
 			}
-			a.ui.print("%s: canceled; what has come is kept\n", dataset)
+			a.ui.Printf("%s: canceled; what has come is kept\n", dataset)
 			return nil
 		}
 	}
-	return &advice.UsageError{Err: fmt.Errorf("%s: no pass runs", dataset), Hint: "see what runs with: " + a.ui.adviser.Command("status")}
+	return &advice.UsageError{Err: fmt.Errorf("%s: no pass runs", dataset), Hint: "see what runs with: " + a.ui.Adviser.Command("status")}
 }
 
 func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string) error {
@@ -143,7 +141,7 @@ func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string)
 	if err := client.BWLimit(ctx, args[0]); err != nil {
 		return err
 	}
-	a.ui.print("the limit is %s, until the configuration is reloaded\n", args[0])
+	a.ui.Printf("the limit is %s, until the configuration is reloaded\n", args[0])
 	return nil
 }
 
@@ -153,9 +151,9 @@ func (a *app) reload(ctx context.Context, client *api.Client, _ []string) error 
 		return err
 	}
 	for _, note := range notes {
-		a.ui.note("%s", note)
+		a.ui.Notef("%s", note)
 	}
-	a.ui.print("the configuration is reloaded\n")
+	a.ui.Printf("the configuration is reloaded\n")
 	return nil
 }
 
@@ -177,7 +175,7 @@ the configuration names another file.`,
 			if err != nil {
 				return &advice.ConfigError{Err: err}
 			}
-			_, err = fmt.Fprintln(a.ui.stdout, token)
+			_, err = fmt.Fprintln(a.ui.Stdout, token)
 			return err
 		},
 	}

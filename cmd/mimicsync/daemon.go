@@ -9,10 +9,9 @@ import (
 	"syscall"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/configs"
 	"mimicsync/daemon"
 	"mimicsync/downloader/failure"
@@ -126,23 +125,23 @@ func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 		s.logger.Info("daemon started", "program", version(), "mirror", s.app.mirror, "addresses", addresses, "token_file", s.tokenFile(), "next", next)
 		return
 	}
-	s.app.ui.note("the daemon looks after %s", s.app.mirror)
+	s.app.ui.Notef("the daemon looks after %s", s.app.mirror)
 	for _, address := range addresses {
-		s.app.ui.note("the page is at http://%s/", address)
+		s.app.ui.Notef("the page is at http://%s/", address)
 	}
 	if len(addresses) > 0 {
-		s.app.ui.note("what changes anything there asks for the token in %s", s.tokenFile())
+		s.app.ui.Notef("what changes anything there asks for the token in %s", s.tokenFile())
 	}
-	s.app.ui.note("scheduled next: %s", next)
+	s.app.ui.Notef("scheduled next: %s", next)
 }
 
 // explain is Advise for what a daemon met: what will be tried again by
 // itself needs no cure.
 func (s *serving) explain(err error) (why, cure string) {
 	space, ok := errors.AsType[*failure.SpaceError](err)
-	switch a := s.app.ui.adviser.Advise(err); {
+	switch a := s.app.ui.Adviser.Advise(err); {
 	case ok && space.Published > 0:
-		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: " + s.app.ui.adviser.Command("pull", "--include", "'**'")
+		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: " + s.app.ui.Adviser.Command("pull", "--include", "'**'")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), a.Code == advice.ExitNoSpace:
 		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself"
 	case a.Code == advice.ExitIncomplete, a.Code == advice.ExitInterrupted:

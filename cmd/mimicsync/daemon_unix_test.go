@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/lookalike"
 )

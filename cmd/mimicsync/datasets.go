@@ -27,9 +27,9 @@ all of its projects; any of them can be pulled by its name.`,
 			case remote:
 				return a.remoteDatasets(cmd.Context())
 			case a.json:
-				return a.ui.json(map[string][]manifest.Dataset{"datasets": manifest.Catalog()})
+				return a.ui.JSON(map[string][]manifest.Dataset{"datasets": manifest.Catalog()})
 			}
-			a.ui.datasets(manifest.Catalog())
+			a.ui.Datasets(manifest.Catalog())
 			return nil
 		},
 	}
@@ -52,8 +52,8 @@ func (a *app) remoteDatasets(ctx context.Context) error {
 		return err
 	}
 	if a.json {
-		return a.ui.json(map[string]any{"datasets": projects})
+		return a.ui.JSON(map[string]any{"datasets": projects})
 	}
-	a.ui.projects(projects)
+	a.ui.Projects(projects)
 	return nil
 }

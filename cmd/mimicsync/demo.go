@@ -9,13 +9,11 @@ import (
 	"os"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/pace"
@@ -120,45 +118,45 @@ func (a *app) demo(ctx context.Context) (err error) {
 
 func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 	u := a.ui
-	u.print("A look-alike of PhysioNet on %s serves %s to its users:\n%s files, %s, one of them %s; at most %s/s a connection.\n",
+	u.Printf("A look-alike of PhysioNet on %s serves %s to its users:\n%s files, %s, one of them %s; at most %s/s a connection.\n",
 		site.url, demoRef, humanize.Comma(demoFiles), words.Size(site.size), words.Size(demoBigSize), words.Size(demoRate))
-	u.print("One file will stall, one will meet a busy server (503), one will arrive damaged.\n\n")
+	u.Printf("One file will stall, one will meet a busy server (503), one will arrive damaged.\n\n")
 
-	u.print("1. Pull, with a Ctrl-C in the middle:\n")
+	u.Printf("1. Pull, with a Ctrl-C in the middle:\n")
 	if code := a.demoPull(ctx, m, demoInterrupt); code != advice.ExitInterrupted {
 		return a.demoFailed(ctx, code)
 	}
 	first := site.Counters().BytesSent
 
-	u.print("\n2. The same command again goes on where it was:\n")
+	u.Printf("\n2. The same command again goes on where it was:\n")
 	if code := a.demoPull(ctx, m, 0); code != advice.ExitOK {
 		return a.demoFailed(ctx, code)
 	}
 	all := site.Counters()
 
-	u.print("\n3. Once more: all is here, so there is one question and no download:\n")
+	u.Printf("\n3. Once more: all is here, so there is one question and no download:\n")
 	site.Reset()
 	if code := a.demoPull(ctx, m, 0); code != advice.ExitOK {
 		return a.demoFailed(ctx, code)
 	}
 
-	u.print("\n4. Read it all again and compare it with SHA256SUMS.txt:\n")
+	u.Printf("\n4. Read it all again and compare it with SHA256SUMS.txt:\n")
 	v, err := a.verifyOne(ctx, m, demoRef)
 	if err != nil {
 		return err
 	}
-	u.verification(v, false)
+	u.Verification(v, false)
 	a.code = advice.ForVerification(v)
 
 	struck := 0
 	for _, t := range site.trouble {
 		struck += t.Struck()
 	}
-	u.print("\nThe server's side: %s, %s (%s before the Ctrl-C) for %s of data,\n%s, %s; for step 3, %s.\n",
+	u.Printf("\nThe server's side: %s, %s (%s before the Ctrl-C) for %s of data,\n%s, %s; for step 3, %s.\n",
 		words.Plural(all.Requests, "request", "requests"), words.Size(all.BytesSent), words.Size(first), words.Size(site.size),
 		words.Plural(all.PasswordChecks, "password check", "password checks"), words.Plural(int64(struck), "fault", "faults"),
 		words.Plural(site.Counters().Requests, "request", "requests"))
-	u.print("\nNow the real thing:  mimicsync pull mimic-iv-demo\n")
+	u.Printf("\nNow the real thing:  mimicsync pull mimic-iv-demo\n")
 	return nil
 }
 
@@ -178,7 +176,7 @@ func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	progress := new(progress.Progress)
-	stop := a.ui.show(a.progressStyle(), demoRef.String(), progress, m.budgets)
+	stop := a.ui.Show(a.progressStyle(), demoRef.String(), progress, m.budgets)
 	if interruptAt > 0 {
 		go func() {
 			tick := time.NewTicker(20 * time.Millisecond)
@@ -195,9 +193,9 @@ func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 	}
 	report, err := m.syncer.Pull(ctx, demoRef, manifest.Selection{}, progress)
 	stop()
-	a.ui.report(report)
+	a.ui.Report(report)
 	if err != nil {
-		return a.ui.explainPass(report, err)
+		return a.ui.ExplainPass(report, err)
 	}
 	return advice.ForPass(report)
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"strings"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/doctor"
 	"mimicsync/configs"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
@@ -46,29 +46,29 @@ seconds. The exit code is 0 if the dataset can be fetched from at least one sour
 }
 
 func (a *app) doctor(ctx context.Context, args []string) (err error) {
-	result := diagnosis{From: []string{}, Groups: []group{}}
+	result := doctor.Diagnosis{From: []string{}, Groups: []doctor.Group{}}
 	if a.json { // in every case, for whoever reads it by program
-		defer func() { err = errors.Join(err, a.ui.json(result.with(err))) }()
+		defer func() { err = errors.Join(err, a.ui.JSON(result.With(err))) }()
 	}
 	refs, err := parseRefs(args)
 	if err != nil {
 		return err
 	}
-	d := &doctor{
-		mirror: a.mirror, candidates: a.candidates(ctx), physionet: a.physionetAddress(), limit: checkLimit,
-		adviser: a.ui.adviser, check: func() error { return checkMirror(a.mirror, false) }, isAway: func(err error) bool { return errors.As(err, new(*awayError)) },
+	d := &doctor.Doctor{
+		Mirror: a.mirror, Candidates: a.candidates(ctx), Physionet: a.physionetAddress(), Limit: doctor.CheckLimit,
+		Adviser: a.ui.Adviser, Check: func() error { return checkMirror(a.mirror, false) }, IsAway: func(err error) bool { return errors.As(err, new(*awayError)) },
 	}
 	if len(refs) > 0 {
-		d.ref, d.wanted = refs[0], true
+		d.Ref, d.Wanted = refs[0], true
 	}
-	answered := a.noteWait(strings.Join(a.sources, ", "), checkLimit)
-	result = d.examine(ctx)
+	answered := a.noteWait(strings.Join(a.sources, ", "), doctor.CheckLimit)
+	result = d.Examine(ctx)
 	answered()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if !a.json {
-		a.ui.diagnosis(result)
+		result.Print(a.ui)
 	}
 	if !result.OK {
 		a.code = advice.ExitAccess
@@ -77,7 +77,7 @@ func (a *app) doctor(ctx context.Context, args []string) (err error) {
 }
 
 // candidates are the sources that were named, or all there are.
-func (a *app) candidates(ctx context.Context) (list []candidate) {
+func (a *app) candidates(ctx context.Context) (list []doctor.Candidate) {
 	for _, name := range a.sources {
 		var src source.Source
 		var err error
@@ -89,8 +89,8 @@ func (a *app) candidates(ctx context.Context) (list []candidate) {
 		case s3.Name:
 			src, err = a.openS3(ctx, 1)
 		}
-		c := candidate{name: name, err: err}
-		c.source, _ = src.(source.Diagnoser) // all three are
+		c := doctor.Candidate{Name: name, Err: err}
+		c.Source, _ = src.(source.Diagnoser) // all three are
 		list = append(list, c)
 	}
 	return list

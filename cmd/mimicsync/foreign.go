@@ -20,7 +20,7 @@ func (a *app) tellForeign() {
 	defer func() { _ = own.Close() }() // nothing was written in it
 	for _, err := range own.Foreign() {
 		if failed, ok := errors.AsType[*fs.PathError](err); ok {
-			a.ui.note("%s: %v", failed.Path, failed.Err)
+			a.ui.Notef("%s: %v", failed.Path, failed.Err)
 		}
 	}
 }

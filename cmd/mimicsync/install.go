@@ -13,10 +13,9 @@ import (
 	"strconv"
 	"strings"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/configs"
 	"mimicsync/internal/durable"
 )
@@ -141,7 +140,7 @@ func (i *installation) install(ctx context.Context) error {
 		return &advice.UsageError{Err: err}
 	}
 	if i.dryRun {
-		i.app.ui.print("%s", text)
+		i.app.ui.Printf("%s", text)
 		i.prepare(service)
 		return nil
 	}
@@ -157,7 +156,7 @@ func (i *installation) install(ctx context.Context) error {
 	if err := os.Chmod(i.unit, 0o644); err != nil { //nolint:gosec // systemd warns of a unit that only root can read
 		return err
 	}
-	i.app.ui.print("wrote %s; the mirror is %s\n", i.unit, service.Mirror)
+	i.app.ui.Printf("wrote %s; the mirror is %s\n", i.unit, service.Mirror)
 	i.prepare(service)
 	return i.finish(ctx, i.starting())
 }
@@ -213,10 +212,10 @@ func (i *installation) prepare(s configs.Service) {
 		return
 	}
 	if line := i.makeUser(); line != "" {
-		i.app.ui.note("there is no user %s yet; make it with:\n%s", s.User, line)
+		i.app.ui.Notef("there is no user %s yet; make it with:\n%s", s.User, line)
 	}
 	if _, err := os.Stat(s.Mirror); err != nil {
-		i.app.ui.note("there is no folder %s yet; mount its disk, or make it with:\ninstall --directory --owner %s --mode 0700 %[1]s", s.Mirror, s.User)
+		i.app.ui.Notef("there is no folder %s yet; mount its disk, or make it with:\ninstall --directory --owner %s --mode 0700 %[1]s", s.Mirror, s.User)
 	}
 }
 
@@ -224,16 +223,16 @@ func (i *installation) prepare(s configs.Service) {
 func (i *installation) prepareConfig(path string) {
 	if path != "" {
 		if fi, err := os.Stat(path); i.system && err == nil && fi.Mode().Perm()&0o077 == 0 && !i.owns(fi) {
-			i.app.ui.note("only its owner can read %s; let that be the service's user: chown %s %[1]s", path, i.user)
+			i.app.ui.Notef("only its owner can read %s; let that be the service's user: chown %s %[1]s", path, i.user)
 		}
 		return
 	}
 	usual, _ := i.app.configPath()
 	switch _, err := os.Stat(usual); {
 	case i.system:
-		i.app.ui.note("nothing is scheduled: the service has no configuration file; write one with: mimicsync config init %s\nand install it again with --config %[1]s", systemConfig)
+		i.app.ui.Notef("nothing is scheduled: the service has no configuration file; write one with: mimicsync config init %s\nand install it again with --config %[1]s", systemConfig)
 	case err != nil:
-		i.app.ui.note("nothing is scheduled: there is no configuration file; write one with: mimicsync config init")
+		i.app.ui.Notef("nothing is scheduled: there is no configuration file; write one with: mimicsync config init")
 	}
 }
 
@@ -246,14 +245,14 @@ func (i *installation) owns(fi fs.FileInfo) bool {
 func (i *installation) uninstall(ctx context.Context) error {
 	err := i.ours()
 	if errors.Is(err, fs.ErrNotExist) {
-		i.app.ui.note("there is no %s", i.unit)
+		i.app.ui.Notef("there is no %s", i.unit)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if i.dryRun {
-		i.app.ui.print("would remove %s\n", i.unit)
+		i.app.ui.Printf("would remove %s\n", i.unit)
 		return nil
 	}
 	if err := os.Remove(i.unit); err != nil {
@@ -266,7 +265,7 @@ func (i *installation) uninstall(ctx context.Context) error {
 			return err
 		}
 	}
-	i.app.ui.print("removed %s\n", i.unit)
+	i.app.ui.Printf("removed %s\n", i.unit)
 	return i.finish(ctx, i.stopping())
 }
 
@@ -321,10 +320,10 @@ func (i *installation) finish(ctx context.Context, commands [][]string) error {
 	}
 	for n, c := range commands {
 		cmd := exec.CommandContext(ctx, c[0], c[1:]...) //nolint:gosec // of a fixed list
-		cmd.Stdout, cmd.Stderr = i.app.ui.stderr, i.app.ui.stderr
+		cmd.Stdout, cmd.Stderr = i.app.ui.Stderr, i.app.ui.Stderr
 		if err := cmd.Run(); err != nil {
 			if i.manager == configs.SystemdUser {
-				i.app.ui.note("a service of yours needs a session of yours: log in by ssh or at the console, not by su or sudo")
+				i.app.ui.Notef("a service of yours needs a session of yours: log in by ssh or at the console, not by su or sudo")
 			}
 			i.next(commands[n:])
 			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)
@@ -339,5 +338,5 @@ func (i *installation) next(commands [][]string) {
 	for _, c := range commands {
 		lines = append(lines, strings.Join(c, " "))
 	}
-	i.app.ui.lines("hint", "next:\n"+strings.Join(lines, "\n"))
+	i.app.ui.Lines("hint", "next:\n"+strings.Join(lines, "\n"))
 }

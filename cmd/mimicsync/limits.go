@@ -5,12 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/spf13/pflag"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/configs"
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/pace"

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/internal/plainjson"
 )
 
@@ -23,10 +24,10 @@ func (a *app) logger() *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inShort}
 	if a.logsText() {
-		return slog.New(slog.NewTextHandler(a.ui.log(), options))
+		return slog.New(slog.NewTextHandler(a.ui.Log(), options))
 	}
 	options.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr { return inSeconds(groups, inShort(groups, attr)) }
-	return slog.New(slog.NewJSONHandler(plainjson.Writer{W: a.ui.log()}, options))
+	return slog.New(slog.NewJSONHandler(plainjson.Writer{W: a.ui.Log()}, options))
 }
 
 // maxLogged bounds a value of the log, in bytes: a part of it may be a server's.
@@ -50,7 +51,7 @@ func inShort(_ []string, a slog.Attr) slog.Attr {
 // logsText reports whether the log is for people.
 func (a *app) logsText() bool {
 	format := cmp.Or(a.logFormat, a.file.Log.Format)
-	return format == "text" || format == "" && isTerminal(a.ui.stderr)
+	return format == "text" || format == "" && terminal.IsTerminal(a.ui.Stderr)
 }
 
 // inSeconds gives a duration its unit, as all JSON of this program has it: wait

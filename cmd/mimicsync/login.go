@@ -8,12 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source/physionet"
@@ -79,16 +77,16 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 	if err := check(ctx, source); err != nil {
 		return fmt.Errorf("%w; nothing was stored", err)
 	}
-	slow := time.AfterFunc(2*time.Second, func() { a.ui.note("waiting for the system's keyring, which may want to be unlocked") })
+	slow := time.AfterFunc(2*time.Second, func() { a.ui.Notef("waiting for the system's keyring, which may want to be unlocked") })
 	defer slow.Stop()
 	accounts := a.accounts()
 	places, err := accounts.Keep(ctx, account)
 	if err != nil {
 		return fmt.Errorf("keep the password: %w", err)
 	}
-	a.ui.loggedIn(source.URL(), account.User, places)
+	a.ui.LoggedIn(source.URL(), account.User, places)
 	if slices.Contains(accounts.Elsewhere(), physionet.FromEnvironment) {
-		a.ui.note("%s goes first, as long as it is set", physionet.FromEnvironment)
+		a.ui.Notef("%s goes first, as long as it is set", physionet.FromEnvironment)
 	}
 	a.tellDaemon(ctx)
 	return nil
@@ -109,10 +107,10 @@ func (a *app) tellDaemon(ctx context.Context) {
 		err = client.Reconsider(ctx)
 	}
 	if err != nil {
-		a.ui.note("the daemon of %s could not be told: %s; tell it with: %s", a.mirror, err, a.ui.adviser.Command("daemon reload"))
+		a.ui.Notef("the daemon of %s could not be told: %s; tell it with: %s", a.mirror, err, a.ui.Adviser.Command("daemon reload"))
 		return
 	}
-	a.ui.print("the daemon of %s looks for the account anew, and tries again what waited for one\n", a.mirror)
+	a.ui.Printf("the daemon of %s looks for the account anew, and tries again what waited for one\n", a.mirror)
 }
 
 // check asks the server about the account, and gives it half a minute.
@@ -133,19 +131,19 @@ func (a *app) askAccount(ctx context.Context, user string, fromPipe bool) (physi
 	switch {
 	case fromPipe && user == "":
 		return account, advice.Usagef("--password-stdin needs --username")
-	case fromPipe && stdinIsTerminal():
+	case fromPipe && terminal.StdinIsTerminal():
 		return account, advice.Usagef("--password-stdin is for a pipe or a file; without it, the password is asked for and not shown")
 	case fromPipe:
 		account.From = advice.FromStdin
-		account.Password, err = readStdin(ctx)
-	case !stdinIsTerminal():
+		account.Password, err = terminal.ReadStdin(ctx)
+	case !terminal.StdinIsTerminal():
 		return account, advice.Usagef("there is no terminal to ask for the password: use --username USER --password-stdin, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
 	default:
 		if user == "" {
-			account.User, err = a.ui.ask(ctx, "PhysioNet user: ", readLine)
+			account.User, err = a.ui.Ask(ctx, "PhysioNet user: ", terminal.ReadLine)
 		}
 		if err == nil && account.User != "" {
-			account.Password, err = a.ui.ask(ctx, "Password (not shown): ", readSecret)
+			account.Password, err = a.ui.Ask(ctx, "Password (not shown): ", terminal.ReadSecret)
 		}
 	}
 	if err != nil {
@@ -171,9 +169,9 @@ func checkAccount(c physionet.Credentials) error {
 func (a *app) logout(ctx context.Context) error {
 	accounts := a.accounts()
 	places, err := accounts.Forget(ctx)
-	a.ui.loggedOut(accounts.URL, places)
+	a.ui.LoggedOut(accounts.URL, places)
 	for _, place := range accounts.Elsewhere() {
-		a.ui.note("an account stays in %s", place)
+		a.ui.Notef("an account stays in %s", place)
 	}
 	a.tellDaemon(ctx)
 	if err == nil && errors.Is(places.Keyring, physionet.ErrKeyringSilent) {
@@ -183,22 +181,4 @@ func (a *app) logout(ctx context.Context) error {
 		return fmt.Errorf("remove the password: %w", err)
 	}
 	return nil
-}
-
-func (u *ui) loggedIn(url, user string, p physionet.Places) {
-	u.print("logged in to %s as %s; the password is kept in %s\n", url, words.Printable(user), strings.Join(p.Changed, ", "))
-	if p.Keyring != nil {
-		u.note("a file for you alone (0600), because the system's keyring cannot be used: %s", p.Keyring)
-	}
-}
-
-func (u *ui) loggedOut(url string, p physionet.Places) {
-	if len(p.Changed) > 0 {
-		u.print("logged out of %s: the password was removed from %s\n", url, strings.Join(p.Changed, " and "))
-	} else {
-		u.print("no password was kept for %s\n", url)
-	}
-	if p.Keyring != nil {
-		u.note("the system's keyring cannot be asked, so what it may have stays: %s", p.Keyring)
-	}
 }

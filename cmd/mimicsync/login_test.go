@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/zalando/go-keyring"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/downloader/lookalike"
 )
 

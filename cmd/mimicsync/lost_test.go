@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/downloader"
 	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
@@ -54,7 +53,7 @@ func TestAPullThatLostTheMirror(t *testing.T) {
 		code := make(chan int)
 		go func() {
 			report, err := a.pullOne(t.Context(), m, ref, manifest.Selection{})
-			code <- a.ui.explainPass(report, err)
+			code <- a.ui.ExplainPass(report, err)
 		}()
 		synctest.Wait()
 		sleep(t, dir)

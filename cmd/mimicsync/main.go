@@ -10,13 +10,14 @@ import (
 	"slices"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/terminal"
 )
 
 func main() {
 	hush()
-	outliveReaders()
+	terminal.OutliveReaders()
 	ctx, stop := interruptible(context.Background())
-	code := run(ctx, os.Args[1:], outlet{os.Stdout}, outlet{os.Stderr})
+	code := run(ctx, os.Args[1:], terminal.Outlet{File: os.Stdout}, terminal.Outlet{File: os.Stderr})
 	stop()
 	os.Exit(code)
 }
@@ -36,9 +37,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if usage, ok := errors.AsType[*advice.UsageError](err); ok && usage.Hint == "" {
 			usage.Hint = "see: " + cmd.CommandPath() + " --help"
 		}
-		code := a.ui.explain(err)
-		if a.json && !a.ui.answered { // for whoever reads it by program, stdout is an object in every case
-			_ = a.ui.json(map[string]string{"error": err.Error()}) // what is wrong is told, the rest is in vain
+		code := a.ui.Explain(err)
+		if a.json && !a.ui.Answered { // for whoever reads it by program, stdout is an object in every case
+			_ = a.ui.JSON(map[string]string{"error": err.Error()}) // what is wrong is told, the rest is in vain
 		}
 		return code
 	}

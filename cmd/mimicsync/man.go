@@ -3,10 +3,10 @@ package main
 import (
 	"os"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 )
 
 func (a *app) manCommand() *cobra.Command {

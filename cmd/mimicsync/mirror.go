@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/downloader"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/source/physionet"

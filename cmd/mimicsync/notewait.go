@@ -6,17 +6,12 @@ import (
 	"mimicsync/cmd/mimicsync/internal/words"
 )
 
-// progressStyle decides between bar, plain and none.
+// progressStyle decides how this command shows progress.
 func (a *app) progressStyle() string {
-	switch {
-	case a.quiet || a.progress == "none":
+	if a.quiet {
 		return "none"
-	case a.progress == "bar" || a.progress == "plain":
-		return a.progress
-	case isTerminal(a.ui.stderr) && terminalWidth(a.ui.stderr) >= narrowest:
-		return "bar"
 	}
-	return "plain"
+	return a.ui.ProgressStyle(a.progress)
 }
 
 // unanswered is how long a request of a command without progress may take before it
@@ -30,7 +25,7 @@ func (a *app) noteWait(whom string, limit time.Duration) (stop func()) {
 		return func() {}
 	}
 	slow := time.AfterFunc(unanswered, func() {
-		a.ui.note("waiting for %s; an answer may take up to %s", whom, words.Countdown(limit))
+		a.ui.Notef("waiting for %s; an answer may take up to %s", whom, words.Countdown(limit))
 	})
 	return func() { slow.Stop() }
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"mimicsync/cmd/mimicsync/internal/words"
-
 	"mimicsync/downloader/source/physionet"
 )
 
@@ -46,7 +45,7 @@ func (a *app) fitFiles(ctx context.Context, connections int) int {
 		if a.serves {
 			a.logger().WarnContext(ctx, "fewer connections: few files may be open", "connections", fits, "wanted", connections, "open_files", openFiles)
 		} else {
-			a.ui.note("%s", fewer(fits, connections, openFiles))
+			a.ui.Notef("%s", fewer(fits, connections, openFiles))
 		}
 	}
 	return fits

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/manifest"
 )
 
@@ -55,7 +56,7 @@ func TestADaemonOutlivesTheReaderOfItsLog(t *testing.T) {
 
 // A program that is started gets its SIGPIPE as everybody does.
 func TestProgramsAreEndedBySIGPIPE(t *testing.T) {
-	outliveReaders()
+	terminal.OutliveReaders()
 	writer, leave := pipeWithoutReader(t)
 	leave()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", "while :; do echo x; done")

@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/pflag"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/failure"
@@ -91,7 +91,7 @@ func (o *owner) request(ref manifest.Ref) api.PullRequest {
 // plan has the daemon say what it would do.
 func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
 	progress := new(progress.Progress)
-	defer o.a.ui.showWaits(o.a.progressStyle(), ref.String(), progress)()
+	defer o.a.ui.ShowWaits(o.a.progressStyle(), ref.String(), progress)()
 	within, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -116,7 +116,7 @@ func (o *owner) watchPlan(ctx context.Context, dataset string, watched *progress
 		}
 		var waits []progress.Wait
 		for _, d := range status.Datasets {
-			if d.Dataset == dataset && d.Waiting != nil && isSource(d.Waiting.For) {
+			if d.Dataset == dataset && d.Waiting != nil && terminal.IsSource(d.Waiting.For) {
 				waits = append(waits, *d.Waiting)
 			}
 		}
@@ -154,7 +154,7 @@ func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (api.
 // early, or a *leftError.
 func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title string) (p api.Pass, err error) {
 	progress := new(progress.Progress)
-	defer o.a.ui.show(o.a.progressStyle(), title, progress, nil)()
+	defer o.a.ui.Show(o.a.progressStyle(), title, progress, nil)()
 	for p, err = range o.Follow(ctx, id) {
 		if ctx.Err() != nil {
 			return p, &leftError{ref}
@@ -162,9 +162,9 @@ func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title st
 		if err != nil {
 			return p, err
 		}
-		if p.Version != "" && !hasVersion(title) {
+		if p.Version != "" && !terminal.HasVersion(title) {
 			title += "@" + p.Version
-			o.a.ui.rename(title)
+			o.a.ui.Rename(title)
 		}
 		fill(progress, p.PassStatus)
 	}
@@ -273,6 +273,6 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*r
 
 // leave tells that a pass goes on without this command.
 func (a *app) leave(e *leftError) {
-	a.ui.lines("note", fmt.Sprintf("%v; see it with: %s, and end it with: %s", e, a.ui.adviser.Command("status"), a.ui.adviser.Command("daemon cancel", e.ref.Dataset)))
+	a.ui.Lines("note", fmt.Sprintf("%v; see it with: %s, and end it with: %s", e, a.ui.Adviser.Command("status"), a.ui.Adviser.Command("daemon cancel", e.ref.Dataset)))
 	a.code = advice.Worse(a.code, advice.ExitInterrupted)
 }

@@ -15,11 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/failure"
@@ -248,7 +247,7 @@ func TestControlCommands(t *testing.T) {
 		root.SetArgs(strings.Split(line, " "))
 		got := 0
 		if err := root.ExecuteContext(t.Context()); err != nil {
-			got = a.ui.explain(err)
+			got = a.ui.Explain(err)
 		}
 		for _, text := range texts {
 			if got != code || !strings.Contains(stdout.String()+stderr.String(), text) {

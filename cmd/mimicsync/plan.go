@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"slices"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/daemon/api"
 	"mimicsync/downloader/progress"
 	"mimicsync/manifest"
@@ -67,16 +66,16 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 			}
 			continue
 		}
-		a.code = advice.Worse(a.code, a.ui.explain(err))
+		a.code = advice.Worse(a.code, a.ui.Explain(err))
 		failed = errors.Join(failed, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	if a.json {
-		return a.ui.jsonPart("plans", plans, failed)
+		return a.ui.JSONPart("plans", plans, failed)
 	}
-	a.ui.plans(plans, a.mirror, a.limits.cost)
+	a.ui.Plans(plans, a.mirror, a.limits.cost)
 	return nil
 }
 
@@ -101,7 +100,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 	}
 	return func(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
 		progress := new(progress.Progress)
-		defer a.ui.showWaits(a.progressStyle(), ref.String(), progress)()
+		defer a.ui.ShowWaits(a.progressStyle(), ref.String(), progress)()
 		ref, err := m.syncer.Resolve(ctx, ref, progress)
 		if err != nil {
 			return api.Plan{}, err
@@ -110,7 +109,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 		if err != nil {
 			return api.Plan{}, err
 		}
-		return api.NewPlan(p, a.ui.adviser.ForClient), nil
+		return api.NewPlan(p, a.ui.Adviser.ForClient), nil
 	}, m.close, nil
 }
 

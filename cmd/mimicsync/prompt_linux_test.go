@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 )
 
-// terminal is a pseudo-terminal with a mimicsync that it controls.
-type terminal struct {
+// console is a pseudo-terminal with a mimicsync that it controls.
+type console struct {
 	t      *testing.T
 	person *os.File // the end at which a person sits
 	line   *os.File // the end of the program
@@ -30,7 +30,7 @@ type terminal struct {
 	screen strings.Builder
 }
 
-func openTerminal(t *testing.T, args ...string) *terminal {
+func openTerminal(t *testing.T, args ...string) *console {
 	t.Helper()
 	person, line, err := pty.Open()
 	if err != nil {
@@ -38,7 +38,7 @@ func openTerminal(t *testing.T, args ...string) *terminal {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	term := &terminal{t: t, person: person, line: line, cmd: exec.CommandContext(ctx, "mimicsync", args...), shown: make(chan struct{})}
+	term := &console{t: t, person: person, line: line, cmd: exec.CommandContext(ctx, "mimicsync", args...), shown: make(chan struct{})}
 	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = line, line, line
 	term.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := term.cmd.Start(); err != nil {
@@ -52,19 +52,19 @@ func openTerminal(t *testing.T, args ...string) *terminal {
 }
 
 // Write is what the terminal shows.
-func (x *terminal) Write(b []byte) (int, error) {
+func (x *console) Write(b []byte) (int, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.screen.Write(b)
 }
 
-func (x *terminal) text() string {
+func (x *console) text() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.screen.String()
 }
 
-func (x *terminal) echo() bool {
+func (x *console) echo() bool {
 	x.t.Helper()
 	settings, err := unix.IoctlGetTermios(int(x.line.Fd()), unix.TCGETS)
 	if err != nil {
@@ -74,7 +74,7 @@ func (x *terminal) echo() bool {
 }
 
 // answer waits for a question, with echo or without, and types.
-func (x *terminal) answer(question string, echo bool, typed string) {
+func (x *console) answer(question string, echo bool, typed string) {
 	x.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !strings.HasSuffix(x.text(), question) || x.echo() != echo; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -87,7 +87,7 @@ func (x *terminal) answer(question string, echo bool, typed string) {
 }
 
 // end waits for the program, and returns its exit code and the whole screen.
-func (x *terminal) end() (code int, screen string) {
+func (x *console) end() (code int, screen string) {
 	x.t.Helper()
 	_ = x.cmd.Wait() // the exit code tells
 	if !x.echo() {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/terminal"
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/downloader"
 	"mimicsync/downloader/report"
 	"mimicsync/downloader/tree"
@@ -96,7 +95,7 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 	}
 	results := []*report.Pruned{}
 	if a.json { // in every case: what is gone is gone
-		defer func() { err = errors.Join(err, a.ui.jsonPart("pruned", results, err)) }()
+		defer func() { err = errors.Join(err, a.ui.JSONPart("pruned", results, err)) }()
 	}
 	p, err := a.pruner(ctx)
 	if err != nil {
@@ -121,7 +120,7 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 		if result != nil {
 			results = append(results, result)
 			if !a.json {
-				a.ui.pruned(result)
+				a.ui.Pruned(result)
 			}
 		}
 		if err != nil {
@@ -201,10 +200,10 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 			return err
 		}
 		if q.Files == 0 {
-			a.ui.print("Nothing to remove: no file was moved aside.\n")
+			a.ui.Printf("Nothing to remove: no file was moved aside.\n")
 			return nil
 		}
-		a.ui.quarantine(q, a.mirror)
+		a.ui.Quarantine(q, a.mirror)
 		if sure, err := a.confirm(ctx, yes); err != nil || !sure {
 			return err
 		}
@@ -214,20 +213,20 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 		return err
 	}
 	if a.json {
-		return a.ui.json(map[string]any{"quarantine": q})
+		return a.ui.JSON(map[string]any{"quarantine": q})
 	}
-	a.ui.print("removed %s (%s)\n", words.Count(q.Files, "file"), words.Size(q.Bytes))
+	a.ui.Printf("removed %s (%s)\n", words.Count(q.Files, "file"), words.Size(q.Bytes))
 	return nil
 }
 
 // confirmPrune shows what would be removed, and asks.
 func (a *app) confirmPrune(ctx context.Context, old []*report.Pruned, yes bool) (bool, error) {
 	if len(old) == 0 {
-		a.ui.print("Nothing to remove: the mirror has no version that is older than a complete one, but for those that are kept.\n")
+		a.ui.Printf("Nothing to remove: the mirror has no version that is older than a complete one, but for those that are kept.\n")
 		return false, nil
 	}
 	for _, plan := range old {
-		a.ui.prunePlan(plan)
+		a.ui.PrunePlan(plan)
 	}
 	return a.confirm(ctx, yes)
 }
@@ -237,12 +236,12 @@ func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	switch {
 	case yes:
 		return true, nil
-	case !stdinIsTerminal():
+	case !terminal.StdinIsTerminal():
 		return false, advice.Usagef("nothing was removed: there is nobody to ask; add --yes")
 	}
-	answer, err := a.ui.ask(ctx, "Remove this from the mirror "+a.mirror+"? Type yes: ", readLine)
+	answer, err := a.ui.Ask(ctx, "Remove this from the mirror "+a.mirror+"? Type yes: ", terminal.ReadLine)
 	if err == nil && answer != "yes" {
-		a.ui.note("nothing was removed")
+		a.ui.Notef("nothing was removed")
 	}
 	return answer == "yes", err
 }

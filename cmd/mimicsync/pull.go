@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/progress"
@@ -66,7 +65,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	passes := []*report.Report{}
 	var failed error // of those that ended early
 	if a.json {      // in every case, for whoever reads it by program
-		defer func() { err = errors.Join(err, a.ui.jsonPart("passes", passes, errors.Join(err, failed))) }()
+		defer func() { err = errors.Join(err, a.ui.JSONPart("passes", passes, errors.Join(err, failed))) }()
 	}
 	refs, err := parseRefs(args)
 	if err != nil {
@@ -83,20 +82,20 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 		report, err := one(ctx, ref)
 		if left, ok := errors.AsType[*leftError](err); ok {
 			a.leave(left)
-			a.ui.notStarted(refs[i+1:])
+			a.ui.NotStarted(refs[i+1:])
 			break
 		}
 		passes, failed = append(passes, report), errors.Join(failed, err)
 		if !a.json {
-			a.ui.report(report)
+			a.ui.Report(report)
 		}
 		code := advice.ForPass(report)
 		if err != nil {
-			code = a.ui.explainPass(report, err)
+			code = a.ui.ExplainPass(report, err)
 		}
 		a.code = advice.Worse(a.code, code)
 		if ctx.Err() != nil || errors.Is(err, failure.ErrLimit) || errors.Is(err, store.ErrLocked) {
-			a.ui.notStarted(refs[i+1:])
+			a.ui.NotStarted(refs[i+1:])
 			break
 		}
 	}
@@ -128,13 +127,13 @@ func (a *app) pullOne(ctx context.Context, m *mirror, ref manifest.Ref, selectio
 	ctx, release := m.whileOwned(ctx)
 	defer release()
 	progress := new(progress.Progress)
-	stop := a.ui.show(a.progressStyle(), ref.String(), progress, m.budgets)
+	stop := a.ui.Show(a.progressStyle(), ref.String(), progress, m.budgets)
 	defer stop()
 	ref, err := m.syncer.Resolve(ctx, ref, progress)
 	if err != nil {
 		return &report.Report{Dataset: ref.Dataset, State: store.Failed, Err: err}, err
 	}
-	a.ui.rename(ref.String())
+	a.ui.Rename(ref.String())
 	if a.acceptManifest {
 		m.syncer.AcceptManifest(ref)
 	}

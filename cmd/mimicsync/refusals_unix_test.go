@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/downloader/lookalike"
 )
 

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/configs"
 	"mimicsync/downloader"
 	"mimicsync/downloader/source/physionet"
@@ -25,7 +25,7 @@ const defaultMirror = "physionet.org/files"
 
 // app is one run of the program.
 type app struct {
-	ui      *ui
+	ui      *terminal.UI
 	flags   *pflag.FlagSet // of the command that runs
 	started bool           // a command runs: errors are no longer about its usage
 	code    int            // exit code of a command that told its results itself
@@ -67,7 +67,7 @@ type app struct {
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{ui: &ui{stdout: stdout, stderr: stderr, adviser: advice.Adviser{Account: keptFile()}}}
+	return &app{ui: terminal.New(stdout, stderr, advice.Adviser{Account: keptFile()})}
 }
 
 const longHelp = `mimicsync keeps a verified mirror of MIMIC and other PhysioNet datasets.
@@ -215,7 +215,7 @@ func (a *app) settle(f *pflag.FlagSet) error {
 		if a.mirror == "" {
 			return advice.Usagef("--mirror: it must name a folder")
 		}
-		a.ui.adviser.Mirror = a.mirror
+		a.ui.Adviser.Mirror = a.mirror
 	} else {
 		a.mirror = cmp.Or(os.Getenv("MIMICSYNC_MIRROR"), a.file.Mirror, defaultMirror)
 	}
@@ -292,7 +292,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(a.ui.stdout, "mimicsync", version())
+			_, err := fmt.Fprintln(a.ui.Stdout, "mimicsync", version())
 			return err
 		},
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/daemon"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -25,7 +25,7 @@ func (o *owner) status(ctx context.Context, args []string) error {
 		}
 		status.Datasets = slices.DeleteFunc(status.Datasets, func(d daemon.DatasetStatus) bool { return d.Dataset != want.Dataset })
 	}
-	all := []standing{}
+	all := []terminal.VersionStatus{}
 	for _, d := range status.Datasets {
 		for _, s := range standings(d) {
 			if want.Version == "" || want.Version == s.Version {
@@ -41,17 +41,17 @@ func (o *owner) status(ctx context.Context, args []string) error {
 		return err
 	}
 	if o.a.json {
-		return o.a.ui.json(map[string]any{"mirror": o.a.mirror, "datasets": all, "quarantine": aside, "daemon": status})
+		return o.a.ui.JSON(map[string]any{"mirror": o.a.mirror, "datasets": all, "quarantine": aside, "daemon": status})
 	}
-	o.a.ui.status(all, o.a.mirror)
-	o.a.ui.aside(aside, o.a.mirror)
-	o.a.ui.running(status)
+	o.a.ui.Status(all, o.a.mirror)
+	o.a.ui.Aside(aside, o.a.mirror)
+	o.a.ui.Running(status)
 	return nil
 }
 
 // standings are what a daemon says of a dataset's versions, the oldest first, in
 // the form of the state file's. Of the one that it works on it knows more.
-func standings(d daemon.DatasetStatus) (all []standing) {
+func standings(d daemon.DatasetStatus) (all []terminal.VersionStatus) {
 	shown := daemon.VersionStatus{Version: d.Version}
 	versions := slices.Clone(d.Versions)
 	if i := slices.IndexFunc(versions, func(v daemon.VersionStatus) bool { return v.Version == d.Version }); i >= 0 {
@@ -67,7 +67,7 @@ func standings(d daemon.DatasetStatus) (all []standing) {
 	versions = append(versions, shown)
 	slices.SortFunc(versions, func(a, b daemon.VersionStatus) int { return manifest.CompareVersions(a.Version, b.Version) })
 	for _, v := range versions {
-		all = append(all, standing{
+		all = append(all, terminal.VersionStatus{
 			Dataset: d.Dataset, Version: v.Version, Entries: v.Entries, Files: v.Files, Bytes: v.Bytes, Published: v.Published,
 			Manifest: v.Manifest, Last: v.Last,
 		})

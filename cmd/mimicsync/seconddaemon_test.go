@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/store"
 )
 

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/internal/durable"
 	"mimicsync/store"
 )

@@ -13,12 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/configs"
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
@@ -52,7 +50,7 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	if err != nil {
 		return nil, err
 	}
-	a.mirror, a.ui.adviser.Mirror = mirror, mirror // whoever reads a hint of a daemon may have another default
+	a.mirror, a.ui.Adviser.Mirror = mirror, mirror // whoever reads a hint of a daemon may have another default
 	a.credentialsFile = cmp.Or(a.credentialsFile, systemCredentials())
 	a.serves = true
 	a.sources, a.billingProject = daemonSources(a.file), a.file.GCS.BillingProject
@@ -166,7 +164,7 @@ func (s *serving) server(d *daemon.Daemon) (*api.Server, error) {
 	page := s.beside(d.Ready, dashboard.New(dashboard.Options{Daemon: d, MayChange: api.MayChange, Logger: s.logger}))
 	return api.New(d, api.Options{
 		Mirror: s.app.mirror, Listen: s.listen, Hosts: s.app.file.Hosts, Token: s.token, Page: page, Logger: s.logger,
-		Advise: s.app.ui.adviser.ForClient,
+		Advise: s.app.ui.Adviser.ForClient,
 	}), nil
 }
 
@@ -273,7 +271,7 @@ func (s *serving) sayAway(ctx context.Context, gone error, addresses []string) {
 	}
 	logger.ErrorContext(ctx, "mirror away", "mirror", s.app.mirror, "addresses", addresses, "err", gone)
 	if ok && text {
-		s.app.ui.lines("hint", away.cure())
+		s.app.ui.Lines("hint", away.cure())
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/downloader/failure"
 )
 

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/pflag"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/configs"
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/host"

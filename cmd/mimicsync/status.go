@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/daemon"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -54,7 +55,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	all := []standing{}
+	all := []terminal.VersionStatus{}
 	for _, ref := range refs {
 		s, err := m.standing(ref)
 		if err != nil {
@@ -67,27 +68,27 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	if a.json {
-		return a.ui.json(map[string]any{"mirror": a.mirror, "datasets": all, "quarantine": aside})
+		return a.ui.JSON(map[string]any{"mirror": a.mirror, "datasets": all, "quarantine": aside})
 	}
-	a.ui.status(all, a.mirror)
-	a.ui.aside(aside, a.mirror)
+	a.ui.Status(all, a.mirror)
+	a.ui.Aside(aside, a.mirror)
 	if owner, ok := store.OwnerOf(a.mirror); ok {
-		a.ui.note("%s works on it since %s: pid %d on %s", owner.Command, owner.Started.Local().Format(time.DateTime), owner.PID, owner.Host)
+		a.ui.Notef("%s works on it since %s: pid %d on %s", owner.Command, owner.Started.Local().Format(time.DateTime), owner.PID, owner.Host)
 	}
 	if lost := unknownOf(a.mirror, refs); len(args) == 0 && len(lost) > 0 {
-		a.ui.lines("hint", fmt.Sprintf("the state knows nothing of what is in the folder of %s; if the state file was lost, make it anew from the mirror with:\n"+
-			"%s", lost[0], a.ui.adviser.Command("verify", "--rebuild")))
+		a.ui.Lines("hint", fmt.Sprintf("the state knows nothing of what is in the folder of %s; if the state file was lost, make it anew from the mirror with:\n"+
+			"%s", lost[0], a.ui.Adviser.Command("verify", "--rebuild")))
 	}
 	return nil
 }
 
-func (m *mirror) standing(ref manifest.Ref) (standing, error) {
+func (m *mirror) standing(ref manifest.Ref) (terminal.VersionStatus, error) {
 	v, _, err := m.store.Version(ref)
 	if err != nil {
-		return standing{}, err
+		return terminal.VersionStatus{}, err
 	}
-	s := standing{
-		Dataset: ref.Dataset, Version: ref.Version, Entries: v.Manifest.Entries, Published: v.Bytes, Manifest: v.Manifest.Fetched, ref: ref,
+	s := terminal.VersionStatus{
+		Dataset: ref.Dataset, Version: ref.Version, Entries: v.Manifest.Entries, Published: v.Bytes, Manifest: v.Manifest.Fetched,
 	}
 	if s.Files, s.Bytes, err = m.store.Totals(v.ID); err != nil {
 		return s, err

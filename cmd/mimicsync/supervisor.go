@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/daemon"
 )
 

@@ -12,10 +12,9 @@ import (
 	"strings"
 	"syscall"
 
-	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"github.com/spf13/cobra"
 
+	"mimicsync/cmd/mimicsync/internal/advice"
 	"mimicsync/downloader"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/pace"
@@ -100,7 +99,7 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 // lookToVerify opens the mirror for who may only read it: by its state or, where that
 // may not be read, by the manifests in the folders of its versions.
 func (a *app) lookToVerify(ctx context.Context) (*mirror, error) {
-	a.ui.note("the mirror cannot be written to: what is found wrong is told, and not remembered")
+	a.ui.Notef("the mirror cannot be written to: what is found wrong is told, and not remembered")
 	m, err := a.lookAtMirror(ctx)
 	if errors.Is(err, fs.ErrPermission) {
 		m, err = a.lookAtTree(ctx)
@@ -133,7 +132,7 @@ func (a *app) verified(results []*report.Verification, err error) error {
 	if !a.json {
 		return err
 	}
-	return errors.Join(err, a.ui.jsonPart("verified", results, err))
+	return errors.Join(err, a.ui.JSONPart("verified", results, err))
 }
 
 func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bool) ([]*report.Verification, error) {
@@ -143,7 +142,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 		return results, err
 	}
 	if len(refs) == 0 {
-		a.ui.note("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", a.mirror)
+		a.ui.Notef("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", a.mirror)
 	}
 	var unread error // versions that cannot be verified, which keeps none of the others from it
 	for _, ref := range refs {
@@ -172,7 +171,7 @@ func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bo
 
 func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*report.Verification, error) {
 	progress := new(progress.Progress)
-	stop := a.ui.show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
+	stop := a.ui.Show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
 	defer stop()
 	return m.syncer.Scrub(ctx, ref, downloader.ScrubOptions{Rate: a.readRate, Keep: true}, progress)
 }
@@ -189,18 +188,18 @@ func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref) (*report.
 
 func (a *app) tellFound(v *report.Verification, repair bool) {
 	if !a.json {
-		a.ui.verification(v, repair)
+		a.ui.Verification(v, repair)
 	}
 }
 
 // tellRepaired tells how fetching again went; err is why it ended early.
 func (a *app) tellRepaired(r *report.Report, err error) {
 	if !a.json {
-		a.ui.report(r)
+		a.ui.Report(r)
 	}
 	code := advice.ForPass(r)
 	if err != nil {
-		code = a.ui.explainPass(r, err)
+		code = a.ui.ExplainPass(r, err)
 	}
 	a.code = advice.Worse(a.code, code)
 }
@@ -264,7 +263,7 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 		return unread, err
 	}
 	if aside != "" {
-		a.ui.note("the former state file is %s now", aside)
+		a.ui.Notef("the former state file is %s now", aside)
 	}
 	return unread, nil
 }

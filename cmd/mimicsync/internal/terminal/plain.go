@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -6,10 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/dustin/go-humanize"
 
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 )
@@ -120,7 +119,7 @@ func (p *plain) advance(now time.Time, lead string) {
 	rate, files := p.meter.rates()
 	total, done := watched.Total.Load(), watched.Done.Load()
 	if total == 0 {
-		_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, asking(hasVersion(p.title), watched.Connections.Load(), watched.Retries.Load()))
+		_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, asking(HasVersion(p.title), watched.Connections.Load(), watched.Retries.Load()))
 		return
 	}
 	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}

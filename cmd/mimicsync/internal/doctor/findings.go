@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
 	"mimicsync/cmd/mimicsync/internal/words"
-
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -18,17 +16,17 @@ import (
 )
 
 // failure is a check that went wrong.
-func (d *doctor) failed(check string, err error) finding {
+func (d *Doctor) failed(check string, err error) finding {
 	f := finding{Check: check, State: hasFailed, Says: err.Error()}
 	if e, ok := errors.AsType[*source.AccessError](err); ok {
 		// The group says already which source it is.
-		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), d.adviser.AccessCure(e)
+		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), d.Adviser.AccessCure(e)
 	}
 	return f
 }
 
 // trouble is a check that nobody can tell the result of.
-func (d *doctor) trouble(check string, err error, proxy string) finding {
+func (d *Doctor) trouble(check string, err error, proxy string) finding {
 	f := d.failed(check, err)
 	if len(f.Cure) == 0 {
 		f.Cure = advice.TroubleCure(err, proxy)
@@ -36,7 +34,7 @@ func (d *doctor) trouble(check string, err error, proxy string) finding {
 	return f
 }
 
-func (d *doctor) networkFinding(at source.Reached, err error) finding {
+func (d *Doctor) networkFinding(at source.Reached, err error) finding {
 	switch {
 	case err != nil:
 		return d.trouble("network", err, at.Proxy)
@@ -78,7 +76,7 @@ func clockFinding(at source.Reached) finding {
 	return finding{Check: "clock", State: isOK, Says: "right"}
 }
 
-func (d *doctor) accountFinding(who source.Identity, err error) finding {
+func (d *Doctor) accountFinding(who source.Identity, err error) finding {
 	f := finding{Check: "account", State: isOK}
 	e, refused := errors.AsType[*source.AccessError](err)
 	switch {
@@ -115,7 +113,7 @@ func billingFinding(who source.Identity) finding {
 }
 
 // accessFinding is about a version, which has its page at PhysioNet.
-func (d *doctor) accessFinding(ref manifest.Ref, base string, err error) finding {
+func (d *Doctor) accessFinding(ref manifest.Ref, base string, err error) finding {
 	if err == nil {
 		return finding{Check: "access", State: isOK, Says: ref.String() + " may be read"}
 	}
@@ -131,16 +129,16 @@ func (d *doctor) accessFinding(ref manifest.Ref, base string, err error) finding
 	return d.trouble("access", err, "")
 }
 
-func (d *doctor) writableFinding(err error) finding {
+func (d *Doctor) writableFinding(err error) finding {
 	f := finding{Check: "writable", State: isOK, Says: "yes"}
-	none := d.check()
-	if d.isAway(none) {
+	none := d.Check()
+	if d.IsAway(none) {
 		err = none
 	}
 	switch {
 	case err != nil:
 		f = d.failed("writable", err)
-		f.Cure = []advice.Step{{Do: cmp.Or(d.adviser.Advise(err).Hint, "choose another folder with --mirror")}}
+		f.Cure = []advice.Step{{Do: cmp.Or(d.Adviser.Advise(err).Hint, "choose another folder with --mirror")}}
 	case none != nil:
 		f.Says = "yes; there is no mirror yet, pull makes it"
 	}
@@ -155,7 +153,7 @@ func fileSystemFinding(g tree.Ground) finding {
 	return f
 }
 
-func (d *doctor) spaceFinding(g tree.Ground, ref manifest.Ref) finding {
+func (d *Doctor) spaceFinding(g tree.Ground, ref manifest.Ref) finding {
 	f := finding{Check: "space", State: isOK, Says: words.Size(g.Free.Bytes) + " free"}
 	known, ok := manifest.Lookup(ref.Dataset)
 	switch {
@@ -165,7 +163,7 @@ func (d *doctor) spaceFinding(g tree.Ground, ref manifest.Ref) finding {
 	case ok && known.Version == ref.Version && known.Bytes > g.Free.Bytes:
 		f.State = hasFailed
 		f.Says += fmt.Sprintf("; all of %s are %s", ref, words.Size(known.Bytes))
-		f.Cure = []advice.Step{{Do: "see what is missing in the mirror", Command: d.adviser.Command("plan", ref.String())}, {Do: "make room, choose another folder with --mirror, or fetch less with --include"}}
+		f.Cure = []advice.Step{{Do: "see what is missing in the mirror", Command: d.Adviser.Command("plan", ref.String())}, {Do: "make room, choose another folder with --mirror, or fetch less with --include"}}
 	case ok && known.Version == ref.Version && known.Bytes > 0:
 		f.Says += fmt.Sprintf("; all of %s are %s", ref, words.Size(known.Bytes))
 	}
@@ -190,7 +188,7 @@ func linksFinding(g tree.Ground) finding {
 	return f
 }
 
-func (d *doctor) ownerFinding(mirror string) finding {
+func (d *Doctor) ownerFinding(mirror string) finding {
 	owner, owned := store.OwnerOf(mirror)
 	if !owned {
 		return finding{Check: "owner", State: isOK, Says: "no other process has it"}
@@ -198,7 +196,7 @@ func (d *doctor) ownerFinding(mirror string) finding {
 	locked := &store.LockedError{Owner: owner}
 	f := finding{Check: "owner", State: isNote, Says: locked.Error()}
 	if owner.Command != advice.DaemonOwner { // which does what the commands ask for
-		f.Cure = []advice.Step{{Do: d.adviser.Advise(locked).Hint}}
+		f.Cure = []advice.Step{{Do: d.Adviser.Advise(locked).Hint}}
 	}
 	return f
 }

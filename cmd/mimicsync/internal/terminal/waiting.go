@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"strings"
@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"mimicsync/cmd/mimicsync/internal/words"
-
 	"mimicsync/downloader/progress"
 )
 
@@ -32,12 +31,12 @@ func ending(at, in string) string {
 // it is since when a source is waited for.
 func again(w progress.Wait, now time.Time) (at, in string) {
 	what := "until "
-	if isSource(w.For) {
+	if IsSource(w.For) {
 		what = "next try "
 	}
 	left := w.Until.Sub(now)
 	switch {
-	case w.Until.IsZero() && isSource(w.For) && now.Sub(w.Since) >= time.Second && !w.Since.IsZero():
+	case w.Until.IsZero() && IsSource(w.For) && now.Sub(w.Since) >= time.Second && !w.Since.IsZero():
 		return "since " + words.Clock(w.Since, now), ""
 	case w.Until.IsZero():
 		return "", ""
@@ -47,9 +46,9 @@ func again(w progress.Wait, now time.Time) (at, in string) {
 	return what + words.Clock(w.Until, now), "in " + words.Countdown(left)
 }
 
-// isSource tells the name of a source, which is one word, from what else there is
+// IsSource tells the name of a source, which is one word, from what else there is
 // to wait for.
-func isSource(name string) bool { return !strings.Contains(name, " ") }
+func IsSource(name string) bool { return !strings.Contains(name, " ") }
 
 // fitWait is waitLine with a title for a line of a terminal: what the line has no
 // room for is left out, the time of the clock first, then the title, and the end of
@@ -86,7 +85,7 @@ func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 
 // shorter is how long a wait lasts without the clock, as in "next try in 8s".
 func shorter(w progress.Wait, in string) string {
-	if isSource(w.For) && strings.HasPrefix(in, "in ") {
+	if IsSource(w.For) && strings.HasPrefix(in, "in ") {
 		return "next try " + in
 	}
 	return in
@@ -117,15 +116,15 @@ func (o *watch) waits(now time.Time, least time.Duration) (progress.Wait, bool) 
 	return w, ok && (now.Sub(w.Since) >= least || w.Until.Sub(w.Since) >= least)
 }
 
-// showWaits tells what a command without progress waits for, until stop is called.
-func (u *ui) showWaits(style, title string, p *progress.Progress) (stop func()) {
+// ShowWaits tells what a command without progress waits for, until stop is called.
+func (u *UI) ShowWaits(style, title string, p *progress.Progress) (stop func()) {
 	switch style {
 	case "none":
 		return func() {}
 	case "plain":
-		return u.draw(&onlyWaits{newPlain(u.stderr, title, p, nil), watch{p: p}, plainLeast}, plainLook)
+		return u.draw(&onlyWaits{newPlain(u.Stderr, title, p, nil), watch{p: p}, plainLeast}, plainLook)
 	}
-	return u.draw(&onlyWaits{newBar(u.stderr, title, p), watch{p: p}, barsLeast}, barEvery)
+	return u.draw(&onlyWaits{newBar(u.Stderr, title, p), watch{p: p}, barsLeast}, barEvery)
 }
 
 // onlyWaits draws a display while there is something to wait for.

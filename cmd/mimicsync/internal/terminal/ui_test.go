@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"errors"
@@ -19,17 +19,17 @@ import (
 func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 	const evil = "no\x1b]0;owned\a\x1b[2A\r\u009b31m\u202etrap\x7f\u0085"
 	var out strings.Builder
-	u := &ui{stdout: &out, stderr: &out}
+	u := &UI{Stdout: &out, Stderr: &out}
 	failures := []store.Failure{{Path: "a\x1b[2J", Reason: "network", Detail: evil + "\nmimicsync: hint: type this"}}
-	u.explain(&source.AccessError{Source: "s3", Detail: evil})
-	u.note("%s", evil)
-	u.report(&report.Report{
+	u.Explain(&source.AccessError{Source: "s3", Detail: evil})
+	u.Notef("%s", evil)
+	u.Report(&report.Report{
 		State: store.Incomplete, Files: store.Files{Total: 1, Failed: 1}, Failures: failures, AuthorityErr: errors.New(evil),
 		Sources: []report.SourceReport{{Name: "s3", Dropped: evil}, {Name: "gcs"}},
 	})
-	u.status([]standing{{Last: &daemon.LastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
-	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})
-	u.running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Waiting: &progress.Wait{For: "gcs", Why: evil}}}})
+	u.Status([]VersionStatus{{Last: &daemon.LastPass{State: store.Failed, Error: evil, Failures: failures}}}, "/data")
+	u.Running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Condition: daemon.Parked, Why: evil, Cure: evil}}})
+	u.Running(daemon.Status{Datasets: []daemon.DatasetStatus{{Dataset: "demo", Waiting: &progress.Wait{For: "gcs", Why: evil}}}})
 	newBar(&out, "demo", nil).drawLine(strings.TrimPrefix(fitWait("demo", progress.Wait{For: "gcs", Why: evil}, time.Now(), 300), "\r"))
 	text := strings.ReplaceAll(out.String(), "\rdemo", "demo") // the bar's own
 	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(printableText, r) }); i >= 0 {
@@ -92,10 +92,18 @@ func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
 // A dataset of which no version came is told of by its name alone.
 func TestADatasetWithoutAVersion(t *testing.T) {
 	var out strings.Builder
-	u := &ui{stdout: &out, stderr: &out}
-	u.status([]standing{{Dataset: "closed", Last: &daemon.LastPass{State: store.Failed, Error: "denied"}}}, "/data")
+	u := &UI{Stdout: &out, Stderr: &out}
+	u.Status([]VersionStatus{{Dataset: "closed", Last: &daemon.LastPass{State: store.Failed, Error: "denied"}}}, "/data")
 	if !strings.Contains(out.String(), "\nclosed: failed: denied\n") {
 		t.Errorf("status:\n%s", &out)
+	}
+}
+
+// JSON shows the characters that a terminal hides.
+func TestJSONHidesNothing(t *testing.T) {
+	var out strings.Builder
+	if err := (&UI{Stdout: &out}).JSON(map[string]string{"detail": "\u202e\u0085"}); err != nil || out.String() != "{\n  \"detail\": \"\\u202e\\u0085\"\n}\n" {
+		t.Errorf("json = %v, %q", err, &out)
 	}
 }
 

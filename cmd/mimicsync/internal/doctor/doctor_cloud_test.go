@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"encoding/json"
@@ -56,7 +56,7 @@ func gcsAilments() []ailment {
 				robotLogin(t, hs.URL, key)
 			}
 			source, err := gcs.New(gcs.Options{Endpoint: hs.URL, BillingProject: billing, Version: "test"})
-			return patient{candidate{"gcs", source, err}, store}
+			return patient{Candidate{"gcs", source, err}, store}
 		}
 	}
 	key := robotKey()
@@ -113,7 +113,7 @@ func s3Ailments() []ailment {
 			}
 			o.Locations = map[manifest.Ref]s3.Location{demo: location}
 			source, err := s3.New(t.Context(), o)
-			return patient{candidate{"s3", source, err}, store}
+			return patient{Candidate{"s3", source, err}, store}
 		}
 	}
 	fault := func(code int, reason string) func(*testing.T, *lookalike.S3) {
@@ -229,7 +229,7 @@ func awsConfig(text string) func(*testing.T, *lookalike.S3) {
 // Without a dataset, all is asked that needs none; and each source is asked
 // while another one says nothing.
 func TestDoctorWithoutADataset(t *testing.T) {
-	slow(t)
+	skipIfShort(t)
 	isolate(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", keyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", marker)
@@ -252,8 +252,8 @@ func TestDoctorWithoutADataset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &doctor{check: func() error { return nil }, isAway: func(error) bool { return false }, mirror: t.TempDir(), limit: 2 * time.Second, candidates: []candidate{away, {gcs.Name, bucket, nil}, {s3.Name, point, nil}}}
-	result := d.examine(t.Context())
+	d := &Doctor{Check: func() error { return nil }, IsAway: func(error) bool { return false }, Mirror: t.TempDir(), Limit: 2 * time.Second, Candidates: []Candidate{away, {gcs.Name, bucket, nil}, {s3.Name, point, nil}}}
+	result := d.Examine(t.Context())
 	if got := strings.Join(result.From, " "); !result.OK || got != "gcs s3" {
 		t.Errorf("what can be asked: %s, want gcs s3", got)
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -16,9 +16,8 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/cmd/mimicsync/internal/words"
-
 	"mimicsync/downloader/lookalike"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/physionet"
@@ -36,7 +35,7 @@ const marker = "s3cr3t-marker"
 // patient is somebody who does not get to the data: a source, and the server
 // that it asks.
 type patient struct {
-	candidate
+	Candidate
 
 	server interface{ Counters() lookalike.Counters }
 }
@@ -54,7 +53,7 @@ type ailment struct {
 
 // TestDoctorNamesTheCure has for each of the failures a look-alike that shows it.
 func TestDoctorNamesTheCure(t *testing.T) {
-	slow(t)
+	skipIfShort(t)
 	all := append(physionetAilments(), closedAilments()...)
 	all = append(all, networkAilments()...)
 	all = append(all, gcsAilments()...)
@@ -63,12 +62,12 @@ func TestDoctorNamesTheCure(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			isolate(t)
 			p := a.patient(t)
-			d := &doctor{check: func() error { return nil }, isAway: func(error) bool { return false }, ref: demo, wanted: true, mirror: t.TempDir(), candidates: []candidate{p.candidate}, limit: 5 * time.Second}
+			d := &Doctor{Check: func() error { return nil }, IsAway: func(error) bool { return false }, Ref: demo, Wanted: true, Mirror: t.TempDir(), Candidates: []Candidate{p.Candidate}, Limit: 5 * time.Second}
 			if a.name == "silence" {
-				d.limit = 100 * time.Millisecond
+				d.Limit = 100 * time.Millisecond
 			}
-			result := d.examine(t.Context())
-			wantFinding(t, result, p.name, a)
+			result := d.Examine(t.Context())
+			wantFinding(t, result, p.Name, a)
 			if result.OK != a.fetches {
 				t.Errorf("the dataset can be fetched: %t, want %t", result.OK, a.fetches)
 			}
@@ -83,7 +82,7 @@ func TestDoctorNamesTheCure(t *testing.T) {
 	}
 }
 
-func wantFinding(t *testing.T, d diagnosis, name string, a ailment) {
+func wantFinding(t *testing.T, d Diagnosis, name string, a ailment) {
 	t.Helper()
 	for _, g := range d.Groups {
 		for _, f := range g.Checks {
@@ -107,11 +106,11 @@ func wantFinding(t *testing.T, d diagnosis, name string, a ailment) {
 	t.Errorf("there is no check %s of %s in %+v", a.check, name, d.Groups)
 }
 
-func wantNoSecret(t *testing.T, d diagnosis) {
+func wantNoSecret(t *testing.T, d Diagnosis) {
 	t.Helper()
 	var out bytes.Buffer
-	u := &ui{stdout: &out, stderr: &out}
-	u.diagnosis(d)
+	u := &terminal.UI{Stdout: &out, Stderr: &out}
+	d.Print(u)
 	text, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +145,7 @@ var marie = physionet.Credentials{User: "marie", Password: "hunter2", From: "the
 
 // site is a PhysioNet with the closed version demo@1.0, which marie may read.
 func site(v lookalike.Version) *lookalike.Server {
-	files := lookalike.Generated(demoContent)
+	files := lookalike.Generated(siteFiles)
 	v.Version, v.Files, v.Manifest = "1.0", files, files.Manifest()
 	s := lookalike.New(lookalike.Project{Slug: "demo", Title: "Demo", Policy: lookalike.Credentialed, Versions: []lookalike.Version{v}})
 	s.PlainBasic = true
@@ -155,12 +154,12 @@ func site(v lookalike.Version) *lookalike.Server {
 }
 
 // visit asks a handler as PhysioNet.
-func visit(t *testing.T, h http.Handler, c physionet.Credentials) candidate {
+func visit(t *testing.T, h http.Handler, c physionet.Credentials) Candidate {
 	t.Helper()
 	hs := httptest.NewServer(h)
 	t.Cleanup(hs.Close)
 	source, err := physionet.New(physionet.Options{URL: hs.URL, Credentials: c, Version: "test"})
-	return candidate{"physionet", source, err}
+	return Candidate{"physionet", source, err}
 }
 
 // with is a patient with an account, who asks for a version of the site.
@@ -211,7 +210,7 @@ func closedAilments() []ailment {
 		},
 		{
 			name: "contributors to ask", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
-				files := lookalike.Generated(demoContent)
+				files := lookalike.Generated(siteFiles)
 				s.Publish(lookalike.Project{Slug: "demo", Policy: lookalike.ContributorReview, Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
 				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
 			}),
@@ -243,7 +242,7 @@ func physionetAilments() []ailment {
 		},
 		{
 			name: "wrong password for an open dataset", patient: with(wrong, lookalike.Version{}, func(s *lookalike.Server) {
-				files := lookalike.Generated(demoContent)
+				files := lookalike.Generated(siteFiles)
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
 			}),
 			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/"}, fetches: true,
@@ -294,7 +293,7 @@ func networkAilments() []ailment {
 			patient: func(t *testing.T) patient {
 				t.Helper()
 				source, err := physionet.New(physionet.Options{URL: "https://127.0.0.1:1"})
-				return patient{candidate{"physionet", source, err}, nil}
+				return patient{Candidate{"physionet", source, err}, nil}
 			},
 		},
 		{
@@ -315,7 +314,7 @@ func networkAilments() []ailment {
 				source, err := physionet.New(physionet.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
 					return nil, &net.DNSError{Err: "no such host", Name: "physionet.org", IsNotFound: true} // no resolver of this machine is asked
 				}})
-				return patient{candidate{"physionet", source, err}, nil}
+				return patient{Candidate{"physionet", source, err}, nil}
 			},
 		},
 		{
@@ -327,7 +326,7 @@ func networkAilments() []ailment {
 				hs.StartTLS()
 				t.Cleanup(hs.Close)
 				source, err := physionet.New(physionet.Options{URL: hs.URL})
-				return patient{candidate{"physionet", source, err}, nil}
+				return patient{Candidate{"physionet", source, err}, nil}
 			},
 		},
 		{
@@ -347,7 +346,7 @@ func networkAilments() []ailment {
 			patient: func(t *testing.T) patient {
 				t.Helper()
 				source, err := physionet.New(physionet.Options{URL: "http://physionet.example"})
-				return patient{candidate{"physionet", source, err}, nil}
+				return patient{Candidate{"physionet", source, err}, nil}
 			},
 		},
 	}
@@ -361,7 +360,7 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &doctor{check: func() error { return nil }, isAway: func(error) bool { return false }, mirror: mirror, limit: 5 * time.Second}
+	d := &Doctor{Check: func() error { return nil }, IsAway: func(error) bool { return false }, Mirror: mirror, Limit: 5 * time.Second}
 	for _, test := range []struct {
 		command string
 		cures   []string
@@ -370,7 +369,7 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := diagnosis{Groups: []group{d.examineMirror(t.Context())}}
+		found := Diagnosis{Groups: []Group{d.examineMirror(t.Context())}}
 		wantFinding(t, found, "mirror", ailment{check: "owner", says: "in use by another process", cures: test.cures})
 		if checks := found.Groups[0].Checks; len(checks[len(checks)-1].Cure) != len(test.cures) {
 			t.Errorf("the cure of %s is %q, want %q", test.command, checks[len(checks)-1].Cure, test.cures)
@@ -385,13 +384,13 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 		finding finding
 		want    ailment
 	}{
-		{(&doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
-		{(&doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
+		{(&Doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
+		{(&Doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
 		{linksFinding(tree.Ground{}), ailment{says: "copied"}},
 		{fileSystemFinding(tree.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on another machine"}},
 	} {
 		test.want.check = test.finding.Check
-		wantFinding(t, diagnosis{Groups: []group{{Name: "mirror", Checks: []finding{test.finding}}}}, "mirror", test.want)
+		wantFinding(t, Diagnosis{Groups: []Group{{Name: "mirror", Checks: []finding{test.finding}}}}, "mirror", test.want)
 	}
 }
 
@@ -413,5 +412,17 @@ func TestNamesThatCannotBeRead(t *testing.T) {
 	}
 	if f := linksFinding(tree.Ground{HardLinks: true}); f.State != isOK {
 		t.Errorf("linksFinding of good links = %+v, want ok", f)
+	}
+}
+
+var siteFiles = []lookalike.GeneratedFile{
+	{Path: "hosp/admissions.csv.gz", Size: 40_000},
+	{Path: "LICENSE.txt", Size: 2500},
+}
+
+func skipIfShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"cmp"
@@ -15,8 +15,8 @@ import (
 	"mimicsync/manifest"
 )
 
-func (u *ui) datasets(all []manifest.Dataset) {
-	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+func (u *UI) Datasets(all []manifest.Dataset) {
+	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tFILES\tSIZE\tSOURCES\tTITLE")
 	for _, d := range all {
 		files, bytes := "?", "?"
@@ -29,7 +29,7 @@ func (u *ui) datasets(all []manifest.Dataset) {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Slug, d.Version, d.Access, files, bytes, strings.Join(knownSources(d), ","), d.Title)
 	}
 	_ = w.Flush()
-	u.print("\nVersions and sizes are those known to this build; pull takes the newest version there is.\n" +
+	u.Printf("\nVersions and sizes are those known to this build; pull takes the newest version there is.\n" +
 		"Credentialed datasets need an account, a training and a signed agreement: https://physionet.org/content/NAME/\n")
 }
 
@@ -45,8 +45,8 @@ func knownSources(d manifest.Dataset) []string {
 	return names
 }
 
-func (u *ui) projects(all []physionet.Project) {
-	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+func (u *UI) Projects(all []physionet.Project) {
+	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tSIZE\tTITLE")
 	for _, p := range all {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", words.Printable(p.Slug), words.Printable(p.Version), words.Printable(cmp.Or(p.Access, "?")), words.Size(p.Bytes), words.Printable(p.Title))

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"io"
@@ -7,14 +7,14 @@ import (
 	"golang.org/x/term"
 )
 
-func isTerminal(w io.Writer) bool {
-	o, ok := w.(outlet)
+func IsTerminal(w io.Writer) bool {
+	o, ok := w.(Outlet)
 	return ok && term.IsTerminal(int(o.Fd()))
 }
 
 // terminalWidth is how many columns a line has, 80 where that is unknown.
 func terminalWidth(w io.Writer) int {
-	if o, ok := w.(outlet); ok {
+	if o, ok := w.(Outlet); ok {
 		if width, _, err := term.GetSize(int(o.Fd())); err == nil && width > 0 {
 			return width
 		}
@@ -24,25 +24,25 @@ func terminalWidth(w io.Writer) int {
 
 // The colours of ECMA-48, section 8.3.117.
 const (
-	bold   = "1"
-	red    = "1;31"
-	green  = "32"
-	yellow = "33"
-	faint  = "2"
+	Bold   = "1"
+	Red    = "1;31"
+	Green  = "32"
+	Yellow = "33"
+	Faint  = "2"
 )
 
-// painter colours words on a terminal, unless people do not want that, see
+// Painter colours words on a terminal, unless people do not want that, see
 // https://no-color.org.
-func painter(w io.Writer) func(colour, text string) string {
-	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+func Painter(w io.Writer) func(colour, text string) string {
+	if !IsTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return func(_, text string) string { return text }
 	}
 	return func(colour, text string) string { return "\x1b[" + colour + "m" + text + "\x1b[0m" }
 }
 
-// columns is how wide lines may be, 0 for any length.
-func columns(w io.Writer) int {
-	o, ok := w.(outlet)
+// Columns is how wide lines may be, 0 for any length.
+func Columns(w io.Writer) int {
+	o, ok := w.(Outlet)
 	if !ok {
 		return 0
 	}

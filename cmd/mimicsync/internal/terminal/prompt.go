@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"context"
@@ -13,22 +13,22 @@ import (
 	"mimicsync/internal/secret"
 )
 
-func stdinIsTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
+func StdinIsTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
-// ask asks a question on the terminal. Ctrl-C ends it, and leaves the terminal
+// Ask asks a question on the terminal. Ctrl-C ends it, and leaves the terminal
 // as it was: with echo.
-func (u *ui) ask(ctx context.Context, question string, read func() (string, error)) (string, error) {
+func (u *UI) Ask(ctx context.Context, question string, read func() (string, error)) (string, error) {
 	before, err := term.GetState(int(os.Stdin.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("ask on the terminal: %w", err)
 	}
-	text, err := unlessDone(ctx, func() (string, error) {
-		_, _ = io.WriteString(u.log(), question) // there is nowhere else to ask
+	text, err := UnlessDone(ctx, func() (string, error) {
+		_, _ = io.WriteString(u.Log(), question) // there is nowhere else to ask
 		return read()
 	})
 	if ctx.Err() != nil {
 		_ = term.Restore(int(os.Stdin.Fd()), before) // it was possible a moment ago
-		_, _ = io.WriteString(u.log(), "\n")
+		_, _ = io.WriteString(u.Log(), "\n")
 	}
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("ask on the terminal: %w", err)
@@ -36,9 +36,9 @@ func (u *ui) ask(ctx context.Context, question string, read func() (string, erro
 	return text, err
 }
 
-// readLine reads a line from a terminal, which hands over one line at a time:
+// ReadLine reads a line from a terminal, which hands over one line at a time:
 // nothing of the next one is taken.
-func readLine() (string, error) {
+func ReadLine() (string, error) {
 	line := make([]byte, 4096) // a terminal's lines are no longer
 	n, err := os.Stdin.Read(line)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -47,8 +47,8 @@ func readLine() (string, error) {
 	return strings.TrimSpace(string(line[:n])), nil
 }
 
-// readSecret reads a line that the terminal does not show.
-func readSecret() (string, error) {
+// ReadSecret reads a line that the terminal does not show.
+func ReadSecret() (string, error) {
 	line, err := term.ReadPassword(int(os.Stdin.Fd()))
 	_, _ = io.WriteString(os.Stderr, "\n") // which was not shown either
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -57,10 +57,10 @@ func readSecret() (string, error) {
 	return string(line), nil
 }
 
-// readStdin reads standard input to its end, without the end of the line.
-func readStdin(ctx context.Context) (string, error) {
+// ReadStdin reads standard input to its end, without the end of the line.
+func ReadStdin(ctx context.Context) (string, error) {
 	const limit = 64 << 10
-	return unlessDone(ctx, func() (string, error) {
+	return UnlessDone(ctx, func() (string, error) {
 		b, err := io.ReadAll(io.LimitReader(os.Stdin, limit))
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
@@ -69,9 +69,9 @@ func readStdin(ctx context.Context) (string, error) {
 	})
 }
 
-// unlessDone waits for what cannot be cancelled, or for the end of ctx. What was
+// UnlessDone waits for what cannot be cancelled, or for the end of ctx. What was
 // not waited for ends with the process.
-func unlessDone[T any](ctx context.Context, read func() (T, error)) (T, error) {
+func UnlessDone[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error

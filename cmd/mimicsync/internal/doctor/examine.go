@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/gcs"
@@ -18,55 +18,55 @@ import (
 	"mimicsync/manifest"
 )
 
-// checkLimit is how long a check may take.
-const checkLimit = 10 * time.Second
+// CheckLimit is how long a check may take.
+const CheckLimit = 10 * time.Second
 
-// candidate is a source that doctor asks.
-type candidate struct {
-	name   string
-	source source.Diagnoser
-	err    error // why there is no source: what is wrong with its configuration
+// Candidate is a source that doctor asks.
+type Candidate struct {
+	Name   string
+	Source source.Diagnoser
+	Err    error // why there is no source: what is wrong with its configuration
 }
 
-// doctor finds out why access fails.
-type doctor struct {
-	ref        manifest.Ref // zero: nothing that needs a dataset is asked
-	wanted     bool         // a dataset was named
-	mirror     string
-	candidates []candidate
-	physionet  string // its address, the usual one if empty
-	adviser    advice.Adviser
-	check      func() error     // why the mirror cannot be opened, nil if it can
-	isAway     func(error) bool // an error of check: the mirror is not where it was
-	limit      time.Duration    // for one check
+// Doctor finds out why access fails.
+type Doctor struct {
+	Ref        manifest.Ref // zero: nothing that needs a dataset is asked
+	Wanted     bool         // a dataset was named
+	Mirror     string
+	Candidates []Candidate
+	Physionet  string // its address, the usual one if empty
+	Adviser    advice.Adviser
+	Check      func() error     // why the mirror cannot be opened, nil if it can
+	IsAway     func(error) bool // an error of check: the mirror is not where it was
+	Limit      time.Duration    // for one check
 }
 
-// diagnosis is what doctor tells.
-type diagnosis struct {
+// Diagnosis is what doctor tells.
+type Diagnosis struct {
 	Dataset string   `json:"dataset,omitempty"`
 	Version string   `json:"version,omitempty"`
 	OK      bool     `json:"ok"`             // some source can be used
 	From    []string `json:"fetchable_from"` // the sources that can, in order
-	Groups  []group  `json:"groups"`
+	Groups  []Group  `json:"groups"`
 	Error   string   `json:"error,omitempty"`
 }
 
-func (d diagnosis) with(err error) diagnosis {
+func (d Diagnosis) With(err error) Diagnosis {
 	if err != nil {
 		d.Error = err.Error()
 	}
 	return d
 }
 
-// group is what was found about one thing.
-type group struct {
+// Group is what was found about one thing.
+type Group struct {
 	Name   string    `json:"name"`  // "dataset", a source, "mirror"
 	Place  string    `json:"place"` // an address or a folder
 	Checks []finding `json:"checks"`
 	usable bool
 }
 
-func (g *group) add(f finding) { g.Checks = append(g.Checks, f) }
+func (g *Group) add(f finding) { g.Checks = append(g.Checks, f) }
 
 // finding is how a check went.
 type finding struct {
@@ -87,23 +87,23 @@ const (
 	isSkipped verdict = "skipped"
 )
 
-// examine makes all checks: those of the sources and of the mirror side by side.
-func (d *doctor) examine(ctx context.Context) diagnosis {
-	var result diagnosis
-	if d.wanted {
+// Examine makes all checks: those of the sources and of the mirror side by side.
+func (d *Doctor) Examine(ctx context.Context) Diagnosis {
+	var result Diagnosis
+	if d.Wanted {
 		result.Groups = append(result.Groups, d.examineDataset(ctx))
-		result.Dataset, result.Version = d.ref.Dataset, d.ref.Version
+		result.Dataset, result.Version = d.Ref.Dataset, d.Ref.Version
 	}
-	groups := make([]group, len(d.candidates)+1)
+	groups := make([]Group, len(d.Candidates)+1)
 	var wg sync.WaitGroup
-	for i, c := range d.candidates {
+	for i, c := range d.Candidates {
 		wg.Go(func() { groups[i] = d.examineSource(ctx, c) })
 	}
-	wg.Go(func() { groups[len(d.candidates)] = d.examineMirror(ctx) })
+	wg.Go(func() { groups[len(d.Candidates)] = d.examineMirror(ctx) })
 	wg.Wait()
 	result.Groups, result.From = append(result.Groups, groups...), []string{}
 	for _, g := range groups {
-		if g.usable && (!d.wanted || d.ref.Version != "") {
+		if g.usable && (!d.Wanted || d.Ref.Version != "") {
 			result.From = append(result.From, g.Name)
 		}
 	}
@@ -120,7 +120,7 @@ func limited[T any](ctx context.Context, limit time.Duration, check func(context
 	const grace = time.Second // to give up in good order
 	hard, cancelHard := context.WithTimeoutCause(ctx, limit+grace, why)
 	defer cancelHard()
-	out, err := unlessDone(hard, func() (T, error) { return check(within) })
+	out, err := terminal.UnlessDone(hard, func() (T, error) { return check(within) })
 	if err != nil && within.Err() != nil {
 		err = context.Cause(within)
 	}
@@ -128,11 +128,11 @@ func limited[T any](ctx context.Context, limit time.Duration, check func(context
 }
 
 // examineDataset finds the version that the other checks are about.
-func (d *doctor) examineDataset(ctx context.Context) group {
-	g := group{Name: "dataset", Place: d.ref.String()}
-	known, inCatalog := manifest.Lookup(d.ref.Dataset)
-	f := finding{Check: "version", State: isOK, Says: d.ref.Version + ", as asked for"}
-	if d.ref.Version == "" {
+func (d *Doctor) examineDataset(ctx context.Context) Group {
+	g := Group{Name: "dataset", Place: d.Ref.String()}
+	known, inCatalog := manifest.Lookup(d.Ref.Dataset)
+	f := finding{Check: "version", State: isOK, Says: d.Ref.Version + ", as asked for"}
+	if d.Ref.Version == "" {
 		version, err := d.latest(ctx)
 		switch {
 		case err == nil:
@@ -140,15 +140,15 @@ func (d *doctor) examineDataset(ctx context.Context) group {
 		case isUnknown(err) || !inCatalog:
 			f = d.failed("version", err)
 			if len(f.Cure) == 0 {
-				f.Cure = []advice.Step{{Do: "name the version, as in " + d.ref.Dataset + "@1.0"}}
+				f.Cure = []advice.Step{{Do: "name the version, as in " + d.Ref.Dataset + "@1.0"}}
 			}
 		default:
 			version = known.Version
 			f.State, f.Says = isNote, version+" is the newest that this build knows; PhysioNet does not tell: "+err.Error()
 		}
-		d.ref.Version = version
+		d.Ref.Version = version
 	}
-	g.Place = d.ref.String()
+	g.Place = d.Ref.String()
 	g.add(f)
 	if inCatalog {
 		g.add(finding{Check: "terms", State: isNote, Says: known.Access.String() + ": " + terms[known.Access]})
@@ -164,10 +164,10 @@ var terms = map[manifest.Access]string{
 	manifest.ContributorReview: "needs the consent of those who contributed the data",
 }
 
-func (d *doctor) latest(ctx context.Context) (string, error) {
-	for _, c := range d.candidates {
-		if p, ok := c.source.(source.Publisher); ok && c.err == nil {
-			return limited(ctx, d.limit, func(ctx context.Context) (string, error) { return p.Latest(ctx, d.ref.Dataset) })
+func (d *Doctor) latest(ctx context.Context) (string, error) {
+	for _, c := range d.Candidates {
+		if p, ok := c.Source.(source.Publisher); ok && c.Err == nil {
+			return limited(ctx, d.Limit, func(ctx context.Context) (string, error) { return p.Latest(ctx, d.Ref.Dataset) })
 		}
 	}
 	return "", errors.New("no source can say which version is the newest")
@@ -180,17 +180,17 @@ func isUnknown(err error) bool {
 
 // examineSource asks a source, one question after the other, as long as it
 // makes sense.
-func (d *doctor) examineSource(ctx context.Context, c candidate) group {
-	g := group{Name: c.name}
-	if c.err != nil {
-		g.add(d.failed("configuration", c.err))
+func (d *Doctor) examineSource(ctx context.Context, c Candidate) Group {
+	g := Group{Name: c.Name}
+	if c.Err != nil {
+		g.add(d.failed("configuration", c.Err))
 		return g
 	}
-	ref := d.ref
+	ref := d.Ref
 	if ref.Version == "" {
 		ref = manifest.Ref{}
 	}
-	at, err := limited(ctx, d.limit, func(ctx context.Context) (source.Reached, error) { return c.source.Reach(ctx, ref) })
+	at, err := limited(ctx, d.Limit, func(ctx context.Context) (source.Reached, error) { return c.Source.Reach(ctx, ref) })
 	g.Place = at.Address
 	g.add(d.networkFinding(at, err))
 	g.add(proxyFinding(at))
@@ -201,19 +201,19 @@ func (d *doctor) examineSource(ctx context.Context, c candidate) group {
 		return g
 	}
 	g.add(clockFinding(at))
-	who, whoErr := limited(ctx, d.limit, func(ctx context.Context) (source.Identity, error) { return c.source.Identify(ctx, ref) })
+	who, whoErr := limited(ctx, d.Limit, func(ctx context.Context) (source.Identity, error) { return c.Source.Identify(ctx, ref) })
 	account := d.accountFinding(who, whoErr)
 	access := finding{Check: "access", State: isSkipped, Says: "needs a dataset: mimicsync doctor DATASET"}
 	g.usable = account.State != hasFailed
 	if ref.Dataset != "" {
-		_, err := limited(ctx, d.limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, read(ctx, c.source, ref) })
-		access, g.usable = d.accessFinding(ref, cmp.Or(d.physionet, physionet.DefaultURL), err), err == nil
+		_, err := limited(ctx, d.Limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, read(ctx, c.Source, ref) })
+		access, g.usable = d.accessFinding(ref, cmp.Or(d.Physionet, physionet.DefaultURL), err), err == nil
 		if err == nil && account.State == hasFailed { // it is in nobody's way here
 			account.State = isNote
 		}
 	}
 	g.add(account)
-	if c.name == gcs.Name {
+	if c.Name == gcs.Name {
 		g.add(billingFinding(who))
 	}
 	g.add(access)
@@ -231,9 +231,9 @@ func read(ctx context.Context, s source.Source, ref manifest.Ref) error {
 
 // examineMirror looks at what the mirror stands on. A mirror that is not there
 // yet is not made.
-func (d *doctor) examineMirror(ctx context.Context) group {
-	g := group{Name: "mirror", Place: d.mirror}
-	ground, err := limited(ctx, d.limit, func(context.Context) (tree.Ground, error) { return tree.InspectGround(d.mirror) })
+func (d *Doctor) examineMirror(ctx context.Context) Group {
+	g := Group{Name: "mirror", Place: d.Mirror}
+	ground, err := limited(ctx, d.Limit, func(context.Context) (tree.Ground, error) { return tree.InspectGround(d.Mirror) })
 	g.add(d.writableFinding(err))
 	if ground.FileSystem != "" {
 		g.add(fileSystemFinding(ground))
@@ -241,10 +241,10 @@ func (d *doctor) examineMirror(ctx context.Context) group {
 	if ground.Free.Total == 0 { // it was not even looked at
 		return g
 	}
-	g.add(d.spaceFinding(ground, d.ref))
+	g.add(d.spaceFinding(ground, d.Ref))
 	if err == nil {
 		g.add(linksFinding(ground))
 	}
-	g.add(d.ownerFinding(d.mirror))
+	g.add(d.ownerFinding(d.Mirror))
 	return g
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -12,12 +12,11 @@ import (
 	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/daemon"
 	"mimicsync/downloader/tree"
-	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
-// standing is what status tells of one dataset version.
-type standing struct {
+// VersionStatus is what status tells of one dataset version.
+type VersionStatus struct {
 	Dataset   string           `json:"dataset"`
 	Version   string           `json:"version"`
 	Entries   int64            `json:"entries"`         // of the manifest
@@ -26,15 +25,14 @@ type standing struct {
 	Published int64            `json:"published_bytes"` // of the whole version, 0 when unknown
 	Manifest  time.Time        `json:"manifest_fetched,omitzero"`
 	Last      *daemon.LastPass `json:"last_pass,omitempty"`
-	ref       manifest.Ref
 }
 
-func (u *ui) status(all []standing, mirror string) {
+func (u *UI) Status(all []VersionStatus, mirror string) {
 	if len(all) == 0 {
-		u.print("The mirror %s has no dataset yet.\n", mirror)
+		u.Printf("The mirror %s has no dataset yet.\n", mirror)
 		return
 	}
-	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "DATASET\tVERSION\tVERIFIED\tOF\tSIZE\tLAST PASS\tENDED")
 	for _, s := range all {
 		state, when := "-", "-"
@@ -52,35 +50,35 @@ func (u *ui) status(all []standing, mirror string) {
 		if s.Last == nil || s.Last.State == store.Complete {
 			continue
 		}
-		u.print("\n%s%s: %s", s.Dataset, words.After(s.Version), s.Last.State)
+		u.Printf("\n%s%s: %s", s.Dataset, words.After(s.Version), s.Last.State)
 		if s.Last.Error != "" && s.Last.State != store.Interrupted {
-			u.print(": %s", s.Last.Error)
+			u.Printf(": %s", s.Last.Error)
 		}
-		u.print("\n")
+		u.Printf("\n")
 		u.failures(s.Last.Failures, s.Last.Files.Failed, nil)
 	}
 }
 
-// running tells what the daemon does, and what a person must do.
-func (u *ui) running(s daemon.Status) {
-	u.print("\nIts daemon has been running since %s", words.Moment(s.Started))
+// Running tells what the daemon does, and what a person must do.
+func (u *UI) Running(s daemon.Status) {
+	u.Printf("\nIts daemon has been running since %s", words.Moment(s.Started))
 	if s.BytesLimit > 0 {
-		u.print(", receives at most %s/s", words.Size(s.BytesLimit))
+		u.Printf(", receives at most %s/s", words.Size(s.BytesLimit))
 	}
 	if !s.Window.Open {
-		u.print(", and waits for its run window")
+		u.Printf(", and waits for its run window")
 		if !s.Window.Changes.IsZero() {
-			u.print(" until %s", words.Moment(s.Window.Changes))
+			u.Printf(" until %s", words.Moment(s.Window.Changes))
 		}
 	}
-	u.print(".\n")
+	u.Printf(".\n")
 	if s.Paused {
-		u.print("All datasets are paused; go on with: %s\n", u.adviser.Command("daemon resume"))
+		u.Printf("All datasets are paused; go on with: %s\n", u.Adviser.Command("daemon resume"))
 	}
 	for _, d := range s.Datasets {
-		u.print("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
+		u.Printf("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
 		if told := s.Paused && d.Condition == daemon.Paused; d.Cure != "" && !told {
-			u.lines("hint", d.Dataset+": "+d.Cure)
+			u.Lines("hint", d.Dataset+": "+d.Cure)
 		}
 	}
 }
@@ -152,15 +150,15 @@ func progressNow(p *daemon.PassStatus, waits []string) []string {
 	return parts
 }
 
-func (u *ui) quarantine(q tree.Quarantine, mirror string) {
-	u.print("%s (%s) in %s: moved aside, for not being what a manifest says\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
+func (u *UI) Quarantine(q tree.Quarantine, mirror string) {
+	u.Printf("%s (%s) in %s: moved aside, for not being what a manifest says\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
 }
 
-// aside tells what lies in quarantine, and how it goes.
-func (u *ui) aside(q tree.Quarantine, mirror string) {
+// Aside tells what lies in quarantine, and how it goes.
+func (u *UI) Aside(q tree.Quarantine, mirror string) {
 	if q.Files > 0 {
-		u.print("\n")
-		u.quarantine(q, mirror)
-		u.print("  once nobody needs any of it, remove it with: %s\n", u.adviser.Command("prune", "--quarantine"))
+		u.Printf("\n")
+		u.Quarantine(q, mirror)
+		u.Printf("  once nobody needs any of it, remove it with: %s\n", u.Adviser.Command("prune", "--quarantine"))
 	}
 }

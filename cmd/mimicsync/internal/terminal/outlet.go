@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"errors"
@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// outlet is stdout or stderr. When nobody reads it any more, what is written to it
+// Outlet is stdout or stderr. When nobody reads it any more, what is written to it
 // is dropped: journald restarts, cron's mailer ends, and `| head` has seen enough,
 // and none of them is a reason to end what a daemon or a pull is about.
-type outlet struct{ *os.File }
+type Outlet struct{ *os.File }
 
 // Write implements io.Writer.
-func (o outlet) Write(b []byte) (int, error) {
+func (o Outlet) Write(b []byte) (int, error) {
 	n, err := o.File.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
 		return len(b), nil
@@ -21,8 +21,8 @@ func (o outlet) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// outliveReaders keeps SIGPIPE from ending the process. The signal is caught and not
+// OutliveReaders keeps SIGPIPE from ending the process. The signal is caught and not
 // ignored, because programs that are started would inherit that.
-func outliveReaders() {
+func OutliveReaders() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // which nobody reads: the writer hears of it
 }

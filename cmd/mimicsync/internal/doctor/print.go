@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -6,25 +6,25 @@ import (
 	"strings"
 
 	"mimicsync/cmd/mimicsync/internal/advice"
-
+	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/cmd/mimicsync/internal/words"
 )
 
 // diagnosis tells what doctor has found: a paragraph for each thing it has
 // looked at, a line for each check, and below it what to do.
-func (u *ui) diagnosis(d diagnosis) {
-	paint := painter(u.stdout)
-	width := columns(u.stdout)
+func (d Diagnosis) Print(u *terminal.UI) {
+	paint := terminal.Painter(u.Stdout)
+	width := terminal.Columns(u.Stdout)
 	for _, g := range d.Groups {
-		u.printPainted("%s  %s\n", paint(bold, g.Name), words.Printable(g.Place))
+		u.PrintPainted("%s  %s\n", paint(terminal.Bold, g.Name), words.Printable(g.Place))
 		var told []advice.Step
 		for _, f := range g.Checks {
 			sign := signs[f.State]
 			head := fmt.Sprintf("  %s  %-11s  ", paint(sign.colour, fmt.Sprintf("%-6s", sign.word)), f.Check)
 			indent := strings.Repeat(" ", 2+6+2+11+2)
-			u.printPainted("%s%s\n", head, words.Wrap(strings.Split(words.Printable(f.Says), " "), width, indent))
+			u.PrintPainted("%s%s\n", head, words.Wrap(strings.Split(words.Printable(f.Says), " "), width, indent))
 			if len(f.Cure) > 0 && slices.Equal(f.Cure, told) {
-				u.print("%sto do: as above\n", indent)
+				u.Printf("%sto do: as above\n", indent)
 				continue
 			}
 			told = f.Cure
@@ -33,16 +33,16 @@ func (u *ui) diagnosis(d diagnosis) {
 				if len(f.Cure) > 1 {
 					number = fmt.Sprintf("%d. ", i+1)
 				}
-				u.print("%s%s%s\n", indent, number, words.Wrap(s.Words(), width, indent+strings.Repeat(" ", len(number))))
+				u.Printf("%s%s%s\n", indent, number, words.Wrap(s.Words(), width, indent+strings.Repeat(" ", len(number))))
 			}
 		}
-		u.print("\n")
+		u.Printf("\n")
 	}
-	u.print("%s\n", d.conclusion())
+	u.Printf("%s\n", d.conclusion())
 }
 
 // conclusion is the answer to the question that a person has.
-func (d diagnosis) conclusion() string {
+func (d Diagnosis) conclusion() string {
 	what := d.Dataset
 	if d.Version != "" {
 		what += "@" + d.Version
@@ -65,4 +65,4 @@ type sign struct {
 	colour string
 }
 
-var signs = map[verdict]sign{isOK: {"ok", green}, isNote: {"note", yellow}, hasFailed: {"FAILED", red}, isSkipped: {"-", faint}}
+var signs = map[verdict]sign{isOK: {"ok", terminal.Green}, isNote: {"note", terminal.Yellow}, hasFailed: {"FAILED", terminal.Red}, isSkipped: {"-", terminal.Faint}}

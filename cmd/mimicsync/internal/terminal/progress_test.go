@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		u := &ui{stderr: &screen}
+		u := &UI{Stderr: &screen}
 		p := new(progress.Progress)
-		stop := u.show("bar", "demo@2.0", p, nil)
+		stop := u.Show("bar", "demo@2.0", p, nil)
 		shown := func() string { // since the last call
 			u.mu.Lock()
 			defer u.mu.Unlock()

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -7,11 +7,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"mimicsync/cmd/mimicsync/internal/words"
-
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
+	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 )
@@ -33,8 +32,20 @@ type display interface {
 // line that wraps cannot be drawn over.
 const narrowest = barRoom + 8
 
-// show draws the progress of a pass until stop is called.
-func (u *ui) show(style, title string, p *progress.Progress, budgets []*pace.Budget) (stop func()) {
+// ProgressStyle decides between bar, plain and none. asked is one of these, auto, or empty
+// for auto.
+func (u *UI) ProgressStyle(asked string) string {
+	switch {
+	case asked == "bar" || asked == "plain" || asked == "none":
+		return asked
+	case IsTerminal(u.Stderr) && terminalWidth(u.Stderr) >= narrowest:
+		return "bar"
+	}
+	return "plain"
+}
+
+// Show draws the progress of a pass until stop is called.
+func (u *UI) Show(style, title string, p *progress.Progress, budgets []*pace.Budget) (stop func()) {
 	every := barEvery
 	var d display
 	switch style {
@@ -42,15 +53,15 @@ func (u *ui) show(style, title string, p *progress.Progress, budgets []*pace.Bud
 		return func() {}
 	case "plain":
 		every = plainLook
-		d = newPlain(u.stderr, title, p, budgets)
+		d = newPlain(u.Stderr, title, p, budgets)
 	default:
-		d = newBar(u.stderr, title, p)
+		d = newBar(u.Stderr, title, p)
 	}
 	return u.draw(d, every)
 }
 
 // draw draws a display now and then until stop is called.
-func (u *ui) draw(d display, every time.Duration) (stop func()) {
+func (u *UI) draw(d display, every time.Duration) (stop func()) {
 	u.mu.Lock()
 	u.display = d
 	u.mu.Unlock()
@@ -80,8 +91,8 @@ func (u *ui) draw(d display, every time.Duration) (stop func()) {
 	}
 }
 
-// rename gives what is shown another name: its version is known.
-func (u *ui) rename(title string) {
+// Rename gives what is shown another name: its version is known.
+func (u *UI) Rename(title string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.display != nil {
@@ -191,7 +202,7 @@ const barRoom = 52
 func (b *bar) describe() string {
 	switch b.phase {
 	case progress.PhaseManifest:
-		return b.title + "  " + asking(hasVersion(b.title), b.p.Connections.Load(), b.p.Retries.Load())
+		return b.title + "  " + asking(HasVersion(b.title), b.p.Connections.Load(), b.p.Retries.Load())
 	case progress.PhaseSurvey:
 		return b.title + "  comparing with the mirror"
 	}
@@ -237,8 +248,8 @@ func asking(hasVersion bool, connections, retries int64) string {
 	return "waiting for its turn"
 }
 
-// hasVersion reports whether a title such as demo@1.0 says which version it is.
-func hasVersion(title string) bool { return strings.Contains(title, "@") }
+// HasVersion reports whether a title such as demo@1.0 says which version it is.
+func HasVersion(title string) bool { return strings.Contains(title, "@") }
 
 func (b *bar) clear() {
 	b.eraseLine()

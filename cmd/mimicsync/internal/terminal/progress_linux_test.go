@@ -1,9 +1,11 @@
-package main
+package terminal
 
 import (
 	"testing"
 
 	"github.com/creack/pty"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
 )
 
 // A line that is longer than the terminal is wide wraps, and each drawing of the bar
@@ -25,9 +27,8 @@ func TestANarrowTerminalGetsNoBarUnasked(t *testing.T) {
 		if err := pty.Setsize(line, &pty.Winsize{Rows: 24, Cols: test.columns}); err != nil {
 			t.Fatal(err)
 		}
-		a := newApp(nil, outlet{line})
-		a.progress = test.asked
-		if got := a.progressStyle(); got != test.want {
+		u := New(nil, Outlet{line}, advice.Adviser{})
+		if got := u.ProgressStyle(test.asked); got != test.want {
 			t.Errorf("--progress %s on %d columns: %s, want %s", test.asked, test.columns, got, test.want)
 		}
 	}

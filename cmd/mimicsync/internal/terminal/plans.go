@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -14,14 +14,14 @@ import (
 	"mimicsync/downloader/report"
 )
 
-// plans tells them; limit is what may be spent, nil if all.
-func (u *ui) plans(plans []api.Plan, mirror string, limit *cost.Money) {
+// Plans tells them; limit is what may be spent, nil if all.
+func (u *UI) Plans(plans []api.Plan, mirror string, limit *cost.Money) {
 	for _, p := range plans {
-		w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+		w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 		row := func(name string, n int64, note string) {
 			_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", name, humanize.Comma(n), note)
 		}
-		u.print("%s %s\n", p.Dataset, p.Version)
+		u.Printf("%s %s\n", p.Dataset, p.Version)
 		row("files selected", p.Total, "")
 		row("present", p.Present, words.Size(p.PresentBytes)+", verified")
 		if p.Examine > 0 {
@@ -38,9 +38,9 @@ func (u *ui) plans(plans []api.Plan, mirror string, limit *cost.Money) {
 			row("refused", p.Unsafe, "their paths are not safe to write, or symlinks stand there")
 		}
 		_ = w.Flush()
-		u.print("  free disk in %s: %s\n", mirror, words.Size(p.Free))
+		u.Printf("  free disk in %s: %s\n", mirror, words.Size(p.Free))
 		if p.Missing > 0 {
-			u.print("  NOT ENOUGH ROOM: about %s are missing\n", words.Size(p.Missing))
+			u.Printf("  NOT ENOUGH ROOM: about %s are missing\n", words.Size(p.Missing))
 		}
 		if p.Fetch+p.Examine > 0 {
 			u.plannedSources(p.Sources, limit)
@@ -49,9 +49,9 @@ func (u *ui) plans(plans []api.Plan, mirror string, limit *cost.Money) {
 }
 
 // plannedSources is a table that fits into 80 columns.
-func (u *ui) plannedSources(all []api.SourcePlan, limit *cost.Money) {
-	u.print("\n")
-	w := tabwriter.NewWriter(u.stdout, 0, 0, 2, ' ', 0)
+func (u *UI) plannedSources(all []api.SourcePlan, limit *cost.Money) {
+	u.Printf("\n")
+	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "  SOURCE\tFILES\tSIZE\tCOST\tTIME")
 	for _, s := range all {
 		if s.Refused != nil {
@@ -64,19 +64,19 @@ func (u *ui) plannedSources(all []api.SourcePlan, limit *cost.Money) {
 	for _, s := range all {
 		u.plannedTrouble(s)
 		if s.Lacks > 0 {
-			u.print("  %s lacks %s of those to fetch\n", s.Name, words.Count(s.Lacks, "file"))
+			u.Printf("  %s lacks %s of those to fetch\n", s.Name, words.Count(s.Lacks, "file"))
 		}
 		if limit != nil && s.Cost != nil && *s.Cost > *limit {
-			u.print("  %s would cost more than the limit of %s\n", s.Name, *limit)
+			u.Printf("  %s would cost more than the limit of %s\n", s.Name, *limit)
 		}
 	}
 }
 
 // plannedTrouble says why a source gives nothing, and what to do about it; or why
 // nobody knows what it has.
-func (u *ui) plannedTrouble(s api.SourcePlan) {
+func (u *UI) plannedTrouble(s api.SourcePlan) {
 	says := func(text string) {
-		u.print("  %s\n", words.Wrap(strings.Fields(text), columns(u.stdout), "  "))
+		u.Printf("  %s\n", words.Wrap(strings.Fields(text), Columns(u.Stdout), "  "))
 	}
 	if s.Trouble != "" {
 		says(s.Name + " does not say what it has: " + s.Trouble)
@@ -86,7 +86,7 @@ func (u *ui) plannedTrouble(s api.SourcePlan) {
 	}
 	says(s.Name + " refuses: " + strings.TrimPrefix(s.Refused.Says, s.Name+": "))
 	for step := range strings.Lines(s.Refused.Cure) {
-		u.print("    - %s\n", strings.TrimSpace(step)) // whole, to be copied
+		u.Printf("    - %s\n", strings.TrimSpace(step)) // whole, to be copied
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"bytes"
@@ -77,9 +77,9 @@ func TestAWaitFitsTheTerminal(t *testing.T) {
 func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		u := &ui{stderr: &screen}
+		u := &UI{Stderr: &screen}
 		p := new(progress.Progress)
-		stop := u.show("bar", "demo", p, nil)
+		stop := u.Show("bar", "demo", p, nil)
 		shown := func() string { // since the last call
 			u.mu.Lock()
 			defer u.mu.Unlock()
@@ -98,7 +98,7 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 		want("demo  waiting for physionet: status 503 (busy); next try " + now.Add(2*time.Minute).Local().Format(time.TimeOnly) + ", in 2m0s")
 		time.Sleep(time.Second)
 		want("in 1m59s")
-		u.rename("demo@1.0")
+		u.Rename("demo@1.0")
 		p.Connections.Store(1)
 		time.Sleep(barEvery)
 		want("demo@1.0  asking for the manifest")
@@ -126,9 +126,9 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 func TestPlainSaysWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		u := &ui{stderr: &log}
+		u := &UI{Stderr: &log}
 		p := new(progress.Progress)
-		stop := u.show("plain", "demo@1.0", p, nil)
+		stop := u.Show("plain", "demo@1.0", p, nil)
 		said := func(what string, want ...string) {
 			t.Helper()
 			u.mu.Lock()
@@ -180,9 +180,9 @@ func TestOnlyWaitsAreShown(t *testing.T) {
 	for _, style := range []string{"bar", "plain", "none"} {
 		synctest.Test(t, func(t *testing.T) {
 			var screen bytes.Buffer
-			u := &ui{stderr: &screen}
+			u := &UI{Stderr: &screen}
 			p := new(progress.Progress)
-			stop := u.showWaits(style, "demo", p)
+			stop := u.ShowWaits(style, "demo", p)
 			defer stop()
 			shown := func() string {
 				u.mu.Lock()
@@ -213,7 +213,7 @@ func TestAWaitBesideFilesThatCome(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var screen bytes.Buffer
-			u := &ui{stderr: &screen}
+			u := &UI{Stderr: &screen}
 			p := new(progress.Progress)
 			p.Total.Store(34)
 			p.Done.Store(2)
@@ -221,7 +221,7 @@ func TestAWaitBesideFilesThatCome(t *testing.T) {
 			p.Connections.Store(1)
 			p.Phase.Store(int32(progress.PhaseTransfer))
 			p.Tell([]progress.Wait{{For: "gcs", Why: "status 504 (gateway timeout)", Since: time.Now(), Until: time.Now().Add(time.Minute)}})
-			stop := u.show(style, "demo@1.0", p, nil)
+			stop := u.Show(style, "demo@1.0", p, nil)
 			defer stop()
 			shown := func() string {
 				u.mu.Lock()

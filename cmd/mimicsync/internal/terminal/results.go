@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 // maxShown is how many failures are told one by one; the JSON report has more.
 const maxShown = 20
 
-// report tells the result of a pass.
-func (u *ui) report(r *report.Report) {
+// Report tells the result of a pass.
+func (u *UI) Report(r *report.Report) {
 	if r.State == store.Interrupted || r.State == store.Failed && r.Files.Total == 0 {
 		return // told as an error
 	}
@@ -42,58 +42,58 @@ func (u *ui) report(r *report.Report) {
 	if len(parts) > 0 {
 		detail = ": " + strings.Join(parts, ", ")
 	}
-	u.print("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
+	u.Printf("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
 		words.Count(f.Total, "file"), detail, words.Elapsed(r.Elapsed))
 	u.sources(r)
 	u.quarantined(r.Quarantined)
 	if n := len(r.Collisions); n > 0 {
 		c := r.Collisions[0]
-		u.print("  %s differ from another only by case, or by dots or spaces at the end, such as %s from %s: a disk that does not tell these apart cannot hold both\n",
+		u.Printf("  %s differ from another only by case, or by dots or spaces at the end, such as %s from %s: a disk that does not tell these apart cannot hold both\n",
 			words.Count(int64(n), "name"), words.Printable(c.Path), words.Printable(c.With))
 	}
 	u.failures(r.Failures, f.Failed, r.Err)
 }
 
-func (u *ui) quarantined(files []report.Quarantined) {
+func (u *UI) quarantined(files []report.Quarantined) {
 	for _, q := range files[:min(len(files), maxShown)] {
-		u.print("  moved aside  %s  to %s: it was not what the manifest says\n", words.Printable(q.Path), words.Printable(q.To))
+		u.Printf("  moved aside  %s  to %s: it was not what the manifest says\n", words.Printable(q.Path), words.Printable(q.To))
 	}
 }
 
 // sources tells what came from where, if there are several sources, and what to
 // do about those that a pass went on without.
-func (u *ui) sources(r *report.Report) {
+func (u *UI) sources(r *report.Report) {
 	if r.AuthorityErr != nil {
 		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
-		u.print("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
+		u.Printf("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
 	}
 	if len(r.Sources) < 2 && (len(r.Sources) == 0 || r.Sources[0].Cost == 0) {
 		return
 	}
 	for _, s := range r.Sources {
-		u.print("  from %-10s %s (%s)", s.Name, words.Count(s.Files, "file"), words.Size(s.Bytes))
+		u.Printf("  from %-10s %s (%s)", s.Name, words.Count(s.Files, "file"), words.Size(s.Bytes))
 		if s.Cost > 0 {
-			u.print(" for about %s", s.Cost)
+			u.Printf(" for about %s", s.Cost)
 		}
 		if s.Failed > 0 {
-			u.print(", %s not had there", humanize.Comma(s.Failed))
+			u.Printf(", %s not had there", humanize.Comma(s.Failed))
 		}
 		switch {
 		case s.Dropped != "" && r.Err != nil && strings.Contains(r.Err.Error(), s.Dropped):
-			u.print("; dropped, see the error")
+			u.Printf("; dropped, see the error")
 		case s.Dropped != "":
-			u.print("; dropped: %s", s.Dropped)
+			u.Printf("; dropped: %s", s.Dropped)
 		}
-		u.print("\n")
-		if a := u.adviser.Advise(s.Err); s.Err != nil && r.Err == nil && a.Hint != "" && !errors.Is(s.Err, failure.ErrLimit) {
-			u.lines("hint", a.Hint)
+		u.Printf("\n")
+		if a := u.Adviser.Advise(s.Err); s.Err != nil && r.Err == nil && a.Hint != "" && !errors.Is(s.Err, failure.ErrLimit) {
+			u.Lines("hint", a.Hint)
 		}
 	}
 }
 
 // failures tells them one by one, and the same words about several files, or those
 // of the error that comes behind, once.
-func (u *ui) failures(failures []store.Failure, total int64, err error) {
+func (u *UI) failures(failures []store.Failure, total int64, err error) {
 	told := map[string]bool{}
 	for _, f := range failures[:min(len(failures), maxShown)] {
 		saying := f.Reason + strings.ReplaceAll(f.Detail, f.Path, "")
@@ -105,28 +105,28 @@ func (u *ui) failures(failures []store.Failure, total int64, err error) {
 			detail = "the same"
 		}
 		told[saying] = true
-		u.print("  %-12s %s: %s\n", f.Reason, words.Printable(f.Path), detail)
+		u.Printf("  %-12s %s: %s\n", f.Reason, words.Printable(f.Path), detail)
 	}
 	if more := total - int64(min(len(failures), maxShown)); more > 0 {
-		u.print("  ... and %s more; --json lists them\n", humanize.Comma(more))
+		u.Printf("  ... and %s more; --json lists them\n", humanize.Comma(more))
 	}
 }
 
-func (u *ui) verification(v *report.Verification, repair bool) {
-	u.print("%s %s: %s read and right (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
+func (u *UI) Verification(v *report.Verification, repair bool) {
+	u.Printf("%s %s: %s read and right (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
 	for _, p := range []struct {
 		n    int64
 		what string
 	}{{v.Recent, "read before in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "never fetched"}} {
 		if p.n > 0 {
-			u.print(", %s %s", humanize.Comma(p.n), p.what)
+			u.Printf(", %s %s", humanize.Comma(p.n), p.what)
 		}
 	}
-	u.print(", in %s\n", words.Elapsed(v.Elapsed))
+	u.Printf(", in %s\n", words.Elapsed(v.Elapsed))
 	u.quarantined(v.Quarantined)
 	u.failures(v.Failures, v.Failed(), nil)
 	if v.Failed() > 0 && !repair && slices.ContainsFunc(v.Failures, isToRepair) {
-		u.lines("hint", "fetch them again with: "+u.adviser.Command("verify", v.Dataset+"@"+v.Version, "--repair"))
+		u.Lines("hint", "fetch them again with: "+u.Adviser.Command("verify", v.Dataset+"@"+v.Version, "--repair"))
 	}
 }
 

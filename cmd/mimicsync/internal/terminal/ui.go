@@ -1,0 +1,135 @@
+package terminal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+
+	"mimicsync/cmd/mimicsync/internal/advice"
+	"mimicsync/cmd/mimicsync/internal/words"
+	"mimicsync/downloader/failure"
+	"mimicsync/downloader/report"
+	"mimicsync/internal/plainjson"
+	"mimicsync/manifest"
+)
+
+// UI is all that a person sees: results on stdout, everything else on stderr.
+type UI struct {
+	Stdout, Stderr io.Writer
+
+	Adviser  advice.Adviser
+	Answered bool // the JSON object of --json is on stdout
+
+	mu      sync.Mutex // guards stderr and display
+	display display    // the progress display that is on the screen, if any
+}
+
+// New returns the ui that writes to two streams; a is asked for hints.
+func New(stdout, stderr io.Writer, a advice.Adviser) *UI {
+	return &UI{Stdout: stdout, Stderr: stderr, Adviser: a}
+}
+
+// Explain tells an error and what to do about it, and returns the exit code.
+func (u *UI) Explain(err error) int {
+	a := u.Adviser.Advise(err)
+	u.Lines("error", err.Error())
+	if a.Hint != "" {
+		u.Lines("hint", a.Hint)
+	}
+	return a.Code
+}
+
+// ExplainPass does so for a pass that ended early, and says what is left.
+func (u *UI) ExplainPass(r *report.Report, err error) int {
+	var kind, why string
+	var stopped error
+	switch {
+	case errors.Is(err, failure.ErrInterrupted):
+		kind, stopped = "interrupted", failure.ErrInterrupted
+		if ended, ok := errors.AsType[*advice.PassError](err); ok {
+			why = strings.TrimPrefix(ended.Text, "interrupted: ") + "; "
+		}
+	case errors.Is(err, failure.ErrLimit):
+		kind, why, stopped = "stopped", err.Error()+"; ", failure.ErrLimit
+	default:
+		return advice.Worse(u.Explain(err), advice.ForPass(r))
+	}
+	left := ""
+	if r.Files.Total > 0 {
+		left = fmt.Sprintf("; %s of %s left", words.Count(r.Left, "file"), humanize.Comma(r.Files.Total))
+		if r.LeftBytes > 0 {
+			left += ", about " + words.Size(r.LeftBytes)
+		}
+	}
+	u.Lines(kind, why+"what has come is saved"+left)
+	a := u.Adviser.Advise(stopped)
+	u.Lines("hint", a.Hint)
+	return advice.Worse(a.Code, advice.ForPass(r))
+}
+
+// NotStarted names the datasets that a command which ended early did not come to.
+func (u *UI) NotStarted(refs []manifest.Ref) {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = ref.String()
+	}
+	if len(names) > 0 {
+		u.Notef("not started: %s", strings.Join(names, ", "))
+	}
+}
+
+func (u *UI) Notef(format string, args ...any) { u.Lines("note", fmt.Sprintf(format, args...)) }
+
+// Lines prints a message of one or more lines.
+func (u *UI) Lines(kind, text string) {
+	prefix := "mimicsync: " + kind + ": "
+	text = strings.ReplaceAll(strings.TrimRight(words.Tame(text), "\n"), "\n", "\n"+strings.Repeat(" ", len(prefix)))
+	_, _ = io.WriteString(u.Log(), prefix+text+"\n") // there is nowhere else to tell that stderr is closed
+}
+
+// Log is stderr for whole lines: they go above the progress display.
+func (u *UI) Log() io.Writer { return logWriter{u} }
+
+type logWriter struct{ u *UI }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.u.mu.Lock()
+	defer w.u.mu.Unlock()
+	if w.u.display != nil {
+		w.u.display.clear()
+	}
+	return w.u.Stderr.Write(b)
+}
+
+// JSON prints the answer of a command to --json.
+func (u *UI) JSON(v any) error {
+	u.Answered = true
+	e := json.NewEncoder(plainjson.Writer{W: u.Stdout})
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// JSONPart does so for what a command has, of which err may have kept a part away.
+func (u *UI) JSONPart(key string, value any, err error) error {
+	answer := map[string]any{key: value}
+	if err != nil {
+		answer["error"] = err.Error()
+	}
+	return u.JSON(answer)
+}
+
+func (u *UI) Printf(format string, args ...any) {
+	u.PrintPainted("%s", words.Tame(fmt.Sprintf(format, args...)))
+}
+
+// PrintPainted is print for text that has colours, and nothing else that a
+// terminal obeys.
+func (u *UI) PrintPainted(format string, args ...any) {
+	_, _ = fmt.Fprintf(u.Stdout, format, args...) // there is nowhere else to tell it
+}
