@@ -49,6 +49,7 @@ func (w *Watchdog) Brought(n int) {
 	}
 }
 
+// End stops the watchdog.
 func (w *Watchdog) End() {
 	w.timer.Stop()
 	w.Cancel(nil)

@@ -63,8 +63,9 @@ const (
 	modestConnections = 8                // as many as one person may well open to any host
 	wallPatience      = 15 * time.Second // before the limit that was too much is tried again, the first time
 	maxWallPatience   = 5 * time.Minute
-	RepeatedBusy      = 3 // refusals beyond those of one burst after which the whole host pauses
-	repeatedSick      = 3 // errors of the host in a row that are taken for too many connections
+	// RepeatedBusy is how many refusals, beyond those of one burst, pause the whole host.
+	RepeatedBusy = 3
+	repeatedSick = 3 // errors of the host in a row that are taken for too many connections
 )
 
 // NewBudget returns a budget that starts at 2 connections and never has more

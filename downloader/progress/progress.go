@@ -43,6 +43,7 @@ const (
 	PhaseEnd
 )
 
+// Enter begins a phase.
 func (p *Progress) Enter(phase Phase) {
 	p.silences.forget()
 	p.Phase.Store(int32(phase))

@@ -160,7 +160,7 @@ func TestClassify(t *testing.T) {
 	onTheWay := func(err error) error { return &url.Error{Op: "Get", URL: "https://physionet.org", Err: err} }
 	for _, tt := range []struct {
 		err    error
-		want   verdict
+		want   Verdict
 		reason failure.Reason
 	}{
 		{&source.AccessError{Denial: source.NoCredentials}, Barred, failure.ReasonUnauthorized},

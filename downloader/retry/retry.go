@@ -26,25 +26,28 @@ import (
 	"mimicsync/store"
 )
 
-// verdict is what an error means for the attempt that met it.
-type verdict int
+// Verdict is what an error means for the attempt that met it.
+type Verdict int
 
+// What follows an error.
 const (
-	transient   verdict = iota // try again a few times
-	doubtful                   // refused, by whom may be wrong about it: try again a few times
-	unreachable                // the host is away: wait for it, this is not the entry's fault
-	early                      // the host counts requests: nor is this
-	wrong                      // the bytes were wrong: try again, but fewer times
-	Permanent                  // this entry cannot be had there; the pass goes on
-	Barred                     // nothing can be had there: a person has to do something first
-	Fatal                      // the pass cannot go on
+	transient   Verdict = iota // retry a few times
+	doubtful                   // refused, perhaps by mistake: retry a few times
+	unreachable                // the host can't be reached: wait for it without counting a try
+	early                      // requests came too fast: wait without counting a try
+	wrong                      // the bytes were wrong: retry, but fewer times
+	Permanent                  // the source can't serve this entry; the pass goes on
+	Barred                     // the source serves nothing until a person does something
+	Fatal                      // the pass can't go on
 )
 
 // Tries of one entry at one source, counted since it last made progress.
 const (
 	maxTransient = 8
-	MaxWrong     = 4 // wrong digests come from caches and proxies, and those do not heal by asking more often
-	maxDoubtful  = 3
+	// MaxWrong is lower because wrong digests come from caches and proxies, which don't recover
+	// because they are asked more often.
+	MaxWrong    = 4
+	maxDoubtful = 3
 	// manifestDoubt is how long a manifest is asked for again that came, and is none: a
 	// person waits for what may well stay so.
 	manifestDoubt = 30 * time.Second
@@ -58,7 +61,7 @@ const (
 )
 
 // Classify is the only place that decides what an error means.
-func Classify(err error) (verdict, failure.Reason) {
+func Classify(err error) (Verdict, failure.Reason) {
 	var access *source.AccessError
 	var mismatch *failure.MismatchError
 	var size *failure.SizeError
@@ -179,6 +182,7 @@ type Patience struct {
 	down    time.Time // the host has been away since, zero while it is not
 }
 
+// NewPatience returns the patience of one request with a host.
 func NewPatience(b *pace.Budget, h *Health) *Patience {
 	return &Patience{
 		ExponentialBackOff: newWaits(500 * time.Millisecond),
@@ -256,7 +260,7 @@ func (p *Patience) judge(err error, progress bool) error {
 }
 
 // Verdict is that of classify, in the light of what the source did for others.
-func (p *Patience) Verdict(err error) verdict {
+func (p *Patience) Verdict(err error) Verdict {
 	v, _ := Classify(err)
 	access, refused := errors.AsType[*source.AccessError](err)
 	if (v == Permanent || v == Barred) && refused && !access.Sure && !errors.Is(err, failure.ErrNoService) &&

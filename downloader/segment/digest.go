@@ -30,8 +30,10 @@ type Digest struct {
 	stop      chan struct{} // nil while nobody follows
 }
 
+// NewDigest returns the digest of no bytes.
 func NewDigest() *Digest { return &Digest{sum: sha256.New(), grown: make(chan struct{}, 1)} }
 
+// Reset starts again from no bytes.
 func (d *Digest) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,10 +13,11 @@ const (
 	// SplitFrom is the size from which an object is fetched over several
 	// connections: below it, setting them up costs more than they bring.
 	SplitFrom = 16 << 20
-	// FirstPiece and largestPiece bound what a connection takes on at a time.
+	// FirstPiece is the least that a connection takes on at a time.
 	// Pieces go out in order, so that what is written ahead of the running
 	// digest stays in the page cache until the digest gets there.
-	FirstPiece   = 8 << 20
+	FirstPiece = 8 << 20
+	// LargestPiece is the most that a connection takes on at a time.
 	LargestPiece = 64 << 20
 	// pieceTime is how long a piece should take: long against the round trip
 	// that asking for it costs.

@@ -15,6 +15,7 @@ import (
 	"mimicsync/manifest"
 )
 
+// Datasets prints the catalog of this build.
 func (u *UI) Datasets(all []manifest.Dataset) {
 	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tFILES\tSIZE\tSOURCES\tTITLE")
@@ -45,6 +46,7 @@ func knownSources(d manifest.Dataset) []string {
 	return names
 }
 
+// Projects prints the projects that PhysioNet lists.
 func (u *UI) Projects(all []physionet.Project) {
 	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tVERSION\tACCESS\tSIZE\tTITLE")

@@ -13,6 +13,7 @@ import (
 	"mimicsync/internal/secret"
 )
 
+// StdinIsTerminal reports whether there is a person to ask.
 func StdinIsTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
 // Ask asks a question on the terminal. Ctrl-C ends it, and leaves the terminal

@@ -9,6 +9,7 @@ import (
 	"mimicsync/downloader/report"
 )
 
+// PrunePlan prints what removing a version would free.
 func (u *UI) PrunePlan(p *report.Pruned) {
 	u.Printf("%s %s: %s (%s); removing them frees at least %s", p.Dataset, p.Version, words.Count(p.Files, "file"), words.Size(p.Bytes), words.Size(p.Freed))
 	if p.Shared > 0 {
@@ -17,6 +18,7 @@ func (u *UI) PrunePlan(p *report.Pruned) {
 	u.Printf("\n")
 }
 
+// Pruned prints what was removed, and what stays.
 func (u *UI) Pruned(p *report.Pruned) {
 	u.Printf("%s %s: removed %s (%s), which freed %s\n", p.Dataset, p.Version, words.Count(p.Files, "file"), words.Size(p.Bytes), words.Size(p.Freed))
 	if p.LeftFiles == 0 {

@@ -112,6 +112,8 @@ func (u *UI) failures(failures []store.Failure, total int64, err error) {
 	}
 }
 
+// Verification prints the result of verify; repair says that it goes on to fetch what is
+// wrong, so that no hint is needed.
 func (u *UI) Verification(v *report.Verification, repair bool) {
 	u.Printf("%s %s: %s read and right (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
 	for _, p := range []struct {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/term"
 )
 
+// IsTerminal reports whether w is an Outlet to a terminal.
 func IsTerminal(w io.Writer) bool {
 	o, ok := w.(Outlet)
 	return ok && term.IsTerminal(int(o.Fd()))

@@ -27,6 +27,7 @@ type VersionStatus struct {
 	Last      *daemon.LastPass `json:"last_pass,omitempty"`
 }
 
+// Status prints a table of the versions in a mirror, and the failures of their last passes.
 func (u *UI) Status(all []VersionStatus, mirror string) {
 	if len(all) == 0 {
 		u.Printf("The mirror %s has no dataset yet.\n", mirror)
@@ -150,6 +151,7 @@ func progressNow(p *daemon.PassStatus, waits []string) []string {
 	return parts
 }
 
+// Quarantine says how much is in quarantine.
 func (u *UI) Quarantine(q tree.Quarantine, mirror string) {
 	u.Printf("%s (%s) in %s: moved aside, for not being what a manifest says\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
 }

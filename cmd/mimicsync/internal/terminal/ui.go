@@ -83,6 +83,7 @@ func (u *UI) NotStarted(refs []manifest.Ref) {
 	}
 }
 
+// Notef prints a note to standard error.
 func (u *UI) Notef(format string, args ...any) { u.Lines("note", fmt.Sprintf(format, args...)) }
 
 // Lines prints a message of one or more lines.
@@ -124,6 +125,7 @@ func (u *UI) JSONPart(key string, value any, err error) error {
 	return u.JSON(answer)
 }
 
+// Printf prints a part of a result to standard output.
 func (u *UI) Printf(format string, args ...any) {
 	u.PrintPainted("%s", words.Tame(fmt.Sprintf(format, args...)))
 }
