@@ -46,12 +46,12 @@ func (d *dashboard) verbs() map[string]verb {
 func (d *dashboard) change(do verb) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !d.MayChange(r.Context()) { // a guard has said so already; without one, nobody may
-			d.show(w, r, http.StatusForbidden, "Unlock changes first: give the token.")
+			d.show(w, r, http.StatusForbidden, "Unlock changes first: enter the token.")
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err := r.ParseForm(); err != nil {
-			http.Error(w, "the form cannot be read", http.StatusBadRequest)
+			http.Error(w, "the form can't be read", http.StatusBadRequest)
 			return
 		}
 		dataset, err := do(r.PostForm)

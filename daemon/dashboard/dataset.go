@@ -15,19 +15,19 @@ import (
 	"mimicsync/store"
 )
 
-// Tones colour what words say.
+// Tones are the colors of a state.
 const (
-	toneGood = "good" // all is here
-	toneBusy = "busy" // something runs
-	toneWait = "wait" // nothing runs, by a person's or the clock's wish
-	toneWarn = "warn" // something failed, and is tried again by itself
-	toneBad  = "bad"  // a person must act
+	toneGood = "good" // complete
+	toneBusy = "busy" // running
+	toneWait = "wait" // not running, because of a person or the clock
+	toneWarn = "warn" // failed, and retried automatically
+	toneBad  = "bad"  // needs a person
 )
 
 // shownFailures is how many failed files are listed.
 const shownFailures = 20
 
-// dataset is a card of the page.
+// dataset is a card on the page.
 type dataset struct {
 	ID, Name, Ref string
 	Tone, State   string
@@ -40,22 +40,21 @@ type dataset struct {
 	Actions       []action
 
 	fetching bool
-	waits    bool          // for a source, with nothing else on its way
-	until    *moment       // that it is tried again, nil if that is not known
-	percent  string        // of what is here
-	left     time.Duration // until it is done, 0 if that is not known
-	eta      *moment       // nil if that is not known, or a run window closes before
-	closes   *moment       // when that is
+	waits    bool          // for a source; nothing else is being fetched
+	until    *moment       // the next try; nil if unknown
+	percent  string        // downloaded
+	left     time.Duration // until it is done; 0 if unknown
+	eta      *moment       // nil if unknown, or if the run window closes before
+	closes   *moment       // when the run window closes
 }
 
-// bar is how far something is, in thousandths.
+// bar is progress in thousandths.
 type bar struct {
 	Value       int
 	Label, Text string
 }
 
-// cure is what to do about a failure, with the page where or the command by which
-// it is done.
+// cure is one thing to do about a failure, with the page to open or the command to type.
 type cure struct{ Do, Page, Command string }
 
 type failures struct {
@@ -88,7 +87,7 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 		}
 	}
 	d.Tone, d.State = condition(s)
-	if d.Tone == toneBad || d.Tone == toneWarn || s.Condition == daemon.Limited { // else the state says it all
+	if d.Tone == toneBad || d.Tone == toneWarn || s.Condition == daemon.Limited { // otherwise the state says it
 		d.Why, d.Cures = sentenceOf(s.Why), cures(s.Cure)
 	}
 	d.fetching = s.Pass != nil && !verifies(s.Pass) && s.Pass.State == store.Running && s.Condition == daemon.Running
@@ -100,7 +99,7 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 	return d
 }
 
-// name is what people call a dataset: the start of its title, or its slug.
+// name is the common name of a dataset: the start of its title, or its slug.
 func name(slug string) string {
 	known, ok := manifest.Lookup(slug)
 	if !ok {
@@ -119,8 +118,8 @@ func complete(s *daemon.DatasetStatus) bool {
 	return s.Entries > 0 && s.Files >= s.Entries || s.Pass == nil && s.Complete
 }
 
-// share is how much of a dataset is here, by bytes where their number is
-// published. Files that have come in part count in part.
+// share is how much of a dataset is downloaded: by bytes where their number is published,
+// counting the parts of unfinished files.
 func share(s *daemon.DatasetStatus) float64 {
 	p := s.Pass
 	fetches := p != nil && !verifies(p)
@@ -154,15 +153,15 @@ func condition(s *daemon.DatasetStatus) (tone, state string) {
 	case daemon.Queued:
 		return toneWait, "Queued"
 	case daemon.Closed:
-		return toneWait, "Waits for the run window"
+		return toneWait, "Waiting for the run window"
 	case daemon.Paused:
 		return toneWait, "Paused"
 	case daemon.Parked:
-		return toneBad, "Waits for you"
+		return toneBad, "Waiting for you"
 	case daemon.NoSpace:
-		return toneBad, "Waits for room on the disk"
+		return toneBad, "Waiting for disk space"
 	case daemon.Failing:
-		return toneWarn, "Failed, will be tried again"
+		return toneWarn, "Failed, will retry"
 	case daemon.Limited:
 		return toneWait, "Stopped at its limit"
 	case daemon.Idle:
@@ -171,7 +170,7 @@ func condition(s *daemon.DatasetStatus) (tone, state string) {
 	case complete(s):
 		return toneGood, "Up to date"
 	case s.Files == 0:
-		return toneWait, "Not here yet"
+		return toneWait, "Not downloaded yet"
 	}
 	return toneWait, "Incomplete"
 }
@@ -183,70 +182,70 @@ func phase(p *daemon.PassStatus) string {
 	case verifies(p):
 		return "Verifying"
 	case p.Phase == progress.PhaseManifest && p.Connections == 0 && p.Retries > 0:
-		return "Waiting to ask for the manifest again"
+		return "Waiting to retry the manifest"
 	case p.Phase == progress.PhaseManifest && p.Connections == 0:
 		return "Waiting for its turn"
 	case p.Phase == progress.PhaseManifest:
-		return "Asking for the manifest"
+		return "Fetching the manifest"
 	case p.Phase == progress.PhaseSurvey:
-		return "Comparing with what is here"
+		return "Comparing with the mirror"
 	}
 	return "Downloading"
 }
 
 func newBar(s *daemon.DatasetStatus) *bar {
-	done, label, text := share(s), "of "+name(s.Dataset)+" is here", ""
+	done, label, text := share(s), "of "+name(s.Dataset)+" downloaded", ""
 	if p := s.Pass; p != nil && verifies(p) {
 		if p.Total == 0 {
 			return nil
 		}
-		done, label, text = float64(p.Done+p.Failed)/float64(p.Total), "of "+name(s.Dataset)+" is read again", " read"
+		done, label, text = float64(p.Done+p.Failed)/float64(p.Total), "of "+name(s.Dataset)+" re-read", " read"
 	}
-	// Decimals let a person see that something moves in a dataset of terabytes.
+	// Decimals show that something moves in a dataset of terabytes.
 	number := strconv.FormatFloat(float64(int(done*1000))/10, 'f', 1, 64)
 	if done == 1 {
 		number = "100"
 	}
-	return &bar{Value: int(done * 1000), Label: label, Text: number + nbsp + "%" + text}
+	return &bar{Value: int(done * 1000), Label: label, Text: number + "%" + text}
 }
 
-// here is the headline of a dataset that is on its way.
+// here is the headline of a dataset that is being downloaded.
 func (d *dataset) here() sentence {
-	start := fmt.Sprintf("%s is %s here", d.Name, d.percent)
+	start := fmt.Sprintf("%s: %s downloaded", d.Name, d.percent)
 	switch {
 	case d.waits && d.until == nil:
 		return sentence{Text: start + ". " + d.State + "."}
 	case d.waits: // the card says why
 		return sentence{start + ". " + d.State + " until ", d.until, "."}
 	case d.eta != nil:
-		return sentence{start + " and will be done ", d.eta, "."}
+		return sentence{start + ", done ", d.eta, "."}
 	case d.closes != nil:
-		return sentence{start + ". It goes on after ", d.closes, ", when the run window has closed and opened again."}
+		return sentence{start + ". The run window closes at ", d.closes, "; the rest follows in the next one."}
 	}
 	return sentence{Text: start + ". " + d.State + "."}
 }
 
-// story is how a dataset stands, in a sentence.
+// story is the state of a dataset in a sentence.
 func (d *dataset) story(c clock, s *daemon.DatasetStatus) sentence {
 	switch {
 	case d.waits:
 		return c.wait(s.Waiting)
 	case d.eta != nil:
-		return sentence{"Will be done ", d.eta, "."}
+		return sentence{"Done ", d.eta, "."}
 	case d.closes != nil:
-		return sentence{"About " + span(d.left) + " of work are left. The run window closes at ", d.closes, "."}
+		return sentence{"About " + span(d.left) + " left. The run window closes at ", d.closes, "."}
 	case s.Condition == daemon.Running:
-		return sentence{Text: "How long it takes shows in a moment."}
+		return sentence{Text: "Estimating the time left."}
 	case s.Condition == daemon.Paused:
-		return sentence{Text: "What has come is saved. Resume goes on where it stopped."}
+		return sentence{Text: "Everything fetched so far is saved. Resume continues from there."}
 	case s.Waiting != nil && (s.Condition == daemon.Queued || s.Condition == daemon.NoSpace || s.Condition == daemon.Closed):
 		return c.wait(s.Waiting)
 	case s.Next.IsZero() && !s.Scheduled:
-		return sentence{Text: "It is refreshed when somebody asks."}
+		return sentence{Text: "Refreshed on request only."}
 	case s.Next.IsZero():
 		return sentence{}
 	case s.Condition == daemon.Limited:
-		return sentence{"The next refresh goes on ", c.at(s.Next), "."}
+		return sentence{"The next refresh continues ", c.at(s.Next), "."}
 	case s.Condition == daemon.Idle:
 		return sentence{"The next refresh is ", c.at(s.Next), "."}
 	}
@@ -271,10 +270,10 @@ func facts(c clock, s *daemon.DatasetStatus) []fact {
 	if !s.LastSuccess.IsZero() {
 		all = append(all, fact{Label: "Last complete", Note: sentence{When: c.short(s.LastSuccess)}})
 	}
-	if !s.Next.IsZero() && s.Pass != nil { // else it is in the story
+	if !s.Next.IsZero() && s.Pass != nil { // otherwise it is in the story
 		all = append(all, fact{Label: "Next refresh", Note: sentence{When: c.short(s.Next)}})
 	}
-	if !s.NextScrub.IsZero() && s.Condition != daemon.Paused { // which holds it back, too
+	if !s.NextScrub.IsZero() && s.Condition != daemon.Paused { // a pause also holds scrubs back
 		all = append(all, fact{Label: "Next scrub", Note: sentence{When: c.short(s.NextScrub)}})
 	}
 	if len(s.Versions) > 1 {
@@ -288,18 +287,18 @@ func facts(c clock, s *daemon.DatasetStatus) []fact {
 }
 
 var reasonWords = map[string]string{
-	"not_found":    "is not there",
-	"denied":       "is refused",
+	"not_found":    "not found",
+	"denied":       "access denied",
 	"unauthorized": "needs a login",
-	"checksum":     "has the wrong digest",
-	"size":         "has the wrong size",
-	"network":      "did not come through",
-	"no_space":     "found no room",
-	"io":           "could not be written or read",
-	"unsafe_path":  "has an unsafe name",
+	"checksum":     "wrong digest",
+	"size":         "wrong size",
+	"network":      "network error",
+	"no_space":     "no disk space",
+	"io":           "read or write error",
+	"unsafe_path":  "unsafe path",
 }
 
-// newFailures lists what the running pass gave up, or else the last one.
+// newFailures lists the failed files of the running pass, or of the last one.
 func newFailures(s *daemon.DatasetStatus) *failures {
 	p, when := s.Last, " in the last pass"
 	if s.Pass != nil && (s.Pass.Failed > 0 || len(s.Pass.Failures) > 0) {
@@ -315,12 +314,12 @@ func newFailures(s *daemon.DatasetStatus) *failures {
 		f.Files = append(f.Files, x)
 	}
 	if rest := total - int64(len(f.Files)); rest > 0 {
-		f.More = "And " + count(rest, "other") + ". Every pass tries them again."
+		f.More = "And " + count(rest, "other") + ". Every pass retries them."
 	}
 	return f
 }
 
-// cures takes steps apart, a line each, as in "sign the agreement: https://…".
+// cures parses advice of one step per line, such as "sign the agreement: https://…".
 func cures(text string) []cure {
 	var steps []cure
 	for line := range strings.Lines(text) {
@@ -346,11 +345,11 @@ func lead(do string) string {
 	return capital(do) + ": "
 }
 
-// actions are the buttons of a dataset: what makes sense in its condition.
+// actions are the buttons that make sense in a dataset's condition.
 func actions(st *daemon.Status, s *daemon.DatasetStatus, d *dataset, locked bool) []action {
 	ref := manifest.Ref{Dataset: s.Dataset}
 	if !s.Latest {
-		ref.Version = s.Version // a person who looks at a version does not ask for the newest
+		ref.Version = s.Version // a button next to a version must not pull a newer one
 	}
 	button := func(verb, label, weight, dataset string, more ...value) action {
 		return action{
@@ -361,7 +360,7 @@ func actions(st *daemon.Status, s *daemon.DatasetStatus, d *dataset, locked bool
 	pause := button("pause", "Pause", "quiet", s.Dataset)
 	switch {
 	case s.Condition == daemon.Paused && st.Paused:
-		return nil // what paused all of them resumes all of them
+		return nil // they are resumed together, as they were paused
 	case s.Condition == daemon.Paused:
 		return []action{button("resume", "Resume", "strong", s.Dataset)}
 	case s.Pass != nil:

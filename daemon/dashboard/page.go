@@ -14,7 +14,7 @@ import (
 // shownPasses is how many passes the history shows. The API has all.
 const shownPasses = 25
 
-// snapshot is what a daemon says of itself at one moment.
+// snapshot is the state of a daemon at one moment.
 type snapshot struct {
 	status     daemon.Status
 	hour, days []daemon.Sample
@@ -29,11 +29,11 @@ func look(d *daemon.Daemon) (snapshot, error) {
 	return s, err
 }
 
-// page is what the templates read: words and numbers that are ready to be shown.
+// page is the data of the templates: text and numbers, ready to show.
 type page struct {
 	Title    string // of the window
 	Headline sentence
-	Notice   string // what went wrong with the last change
+	Notice   string // why the last change failed
 	Mirror   string
 	Program  string
 	Now      *moment
@@ -41,7 +41,7 @@ type page struct {
 	Zone     string
 	Locked   bool // changes need the token first
 
-	Attention []*dataset // those that need a person, or fail
+	Attention []*dataset // datasets that need a person, or fail
 	Tiles     []fact
 	Actions   []action // on all datasets
 	Datasets  []*dataset
@@ -63,7 +63,7 @@ type action struct {
 	ID, Verb string
 	Values   []value
 	Label    string
-	Object   string // what it is about, for those who do not see where it stands
+	Object   string // the dataset, for screen readers
 	Weight   string // "strong" or "quiet"
 	Locked   bool
 }
@@ -71,7 +71,7 @@ type action struct {
 // value is a hidden field of a form.
 type value struct{ Name, Value string }
 
-// row is a pass of the history.
+// row is a pass in the history.
 type row struct {
 	When                                              *moment
 	Dataset, Kind, Tone, Result, Error, Fetched, Took string
@@ -114,17 +114,17 @@ func newPage(s snapshot, mayChange bool) *page {
 	return p
 }
 
-// connections says how many there are, may be now, and may ever be. Those that are
-// open when a host asks for fewer end with what they fetch.
+// connections says how many are in use, how many may be now, and how many ever. When the
+// limit falls, connections in use end after their current request.
 func connections(h daemon.Host) string {
 	if h.Used > h.Limit {
-		return fmt.Sprintf("%s in use, going down to %d, never more than %d", count(int64(h.Used), "connection"), h.Limit, h.Ceiling)
+		return fmt.Sprintf("%s in use, falling to %d, at most %d", count(int64(h.Used), "connection"), h.Limit, h.Ceiling)
 	}
-	return fmt.Sprintf("%d of %s in use, never more than %d", h.Used, count(int64(h.Limit), "connection"), h.Ceiling)
+	return fmt.Sprintf("%d of %s in use, at most %d", h.Used, count(int64(h.Limit), "connection"), h.Ceiling)
 }
 
-// headline is the answer to why somebody opens the page, and the title of its
-// window.
+// headline answers the question for which people open the page. It also returns the title
+// of the window.
 func headline(st *daemon.Status, p *page) (sentence, string) {
 	var fetching, waiting []*dataset
 	var last *dataset // to be done
@@ -151,9 +151,9 @@ func headline(st *daemon.Status, p *page) (sentence, string) {
 	case len(fetching) == 1:
 		return last.here(), last.percent + " " + last.Name
 	case len(fetching) > 1:
-		s := sentence{Text: fmt.Sprintf("%d datasets are on their way.", len(fetching))}
+		s := sentence{Text: fmt.Sprintf("%d datasets are downloading.", len(fetching))}
 		if last.eta != nil {
-			s = sentence{fmt.Sprintf("%d datasets are on their way. %s comes last, ", len(fetching), last.Name), last.eta, "."}
+			s = sentence{fmt.Sprintf("%d datasets are downloading. %s finishes last, ", len(fetching), last.Name), last.eta, "."}
 		}
 		return s, fmt.Sprintf("%d downloads · mimicsync", len(fetching))
 	case len(p.Attention) == 1:
@@ -166,7 +166,7 @@ func headline(st *daemon.Status, p *page) (sentence, string) {
 			return sentence{Text: d.Name + ": " + lower(d.State) + "."}, d.percent + " " + d.Name
 		}
 	}
-	return sentence{Text: "Everything is here and verified."}, "Up to date · mimicsync"
+	return sentence{Text: "Everything is downloaded and verified."}, "Up to date · mimicsync"
 }
 
 func tiles(c clock, st *daemon.Status) []fact {
@@ -177,13 +177,13 @@ func tiles(c clock, st *daemon.Status) []fact {
 	if strings.ContainsAny(st.BWLimit, " ,") {
 		limit.Note.Text = "timetable " + st.BWLimit
 	}
-	window := fact{Label: "Passes may run", Value: "Always"}
+	window := fact{Label: "Run window", Value: "Always open"}
 	switch {
 	case st.Window.Changes.IsZero():
 	case st.Window.Open:
-		window.Value, window.Note = "Now", sentence{Text: "until ", When: c.hour(st.Window.Changes)}
+		window.Value, window.Note = "Open", sentence{Text: "until ", When: c.hour(st.Window.Changes)}
 	default:
-		window.Value, window.Note = "Not now", sentence{Text: "from ", When: c.hour(st.Window.Changes)}
+		window.Value, window.Note = "Closed", sentence{Text: "until ", When: c.hour(st.Window.Changes)}
 	}
 	var connections int64
 	for _, h := range st.Hosts {

@@ -94,23 +94,23 @@ func TestHeadline(t *testing.T) {
 		want   string
 	}{
 		{daemon.Status{}, "This mirror is empty."},
-		{one(fetching(70*time.Hour + 18*time.Minute)), "MIMIC-CXR is 61 % here and will be done on Thursday at about 14:00 ."},
-		{one(fetching(20 * time.Minute)), "MIMIC-CXR is 61 % here and will be done in about 20 minutes ."},
-		{one(fetching(2 * time.Hour)), "MIMIC-CXR is 61 % here and will be done today at about 17:40 ."},
-		{one(fetching(10 * time.Hour)), "MIMIC-CXR is 61 % here and will be done tomorrow at about 01:45 ."},
-		{one(fetching(90 * 24 * time.Hour)), "MIMIC-CXR is 61 % here and will be done around 21 February 2027 ."},
-		{one(fetching(0)), "MIMIC-CXR is 61 % here. Downloading."},
-		{beginning(0, 0), "MIMIC-CXR is 61 % here. Waiting for its turn."},
-		{beginning(1, 2), "MIMIC-CXR is 61 % here. Asking for the manifest."},
-		{beginning(0, 2), "MIMIC-CXR is 61 % here. Waiting to ask for the manifest again."},
-		{closing, "MIMIC-CXR is 61 % here. It goes on after 22:42 , when the run window has closed and opened again."},
-		{selection, "MIMIC-CXR is 25 % here and will be done in about 2 minutes ."},
-		{halfCome, "MIMIC-CXR is 50 % here and will be done in about 2 minutes ."},
-		{two, "2 datasets are on their way. MIMIC-IV comes last, today at about 18:40 ."},
+		{one(fetching(70*time.Hour + 18*time.Minute)), "MIMIC-CXR: 61% downloaded, done Thursday around 14:00 ."},
+		{one(fetching(20 * time.Minute)), "MIMIC-CXR: 61% downloaded, done in about 20 minutes ."},
+		{one(fetching(2 * time.Hour)), "MIMIC-CXR: 61% downloaded, done today around 17:40 ."},
+		{one(fetching(10 * time.Hour)), "MIMIC-CXR: 61% downloaded, done tomorrow around 01:45 ."},
+		{one(fetching(90 * 24 * time.Hour)), "MIMIC-CXR: 61% downloaded, done around 21 February 2027 ."},
+		{one(fetching(0)), "MIMIC-CXR: 61% downloaded. Downloading."},
+		{beginning(0, 0), "MIMIC-CXR: 61% downloaded. Waiting for its turn."},
+		{beginning(1, 2), "MIMIC-CXR: 61% downloaded. Fetching the manifest."},
+		{beginning(0, 2), "MIMIC-CXR: 61% downloaded. Waiting to retry the manifest."},
+		{closing, "MIMIC-CXR: 61% downloaded. The run window closes at 22:42 ; the rest follows in the next one."},
+		{selection, "MIMIC-CXR: 25% downloaded, done in about 2 minutes ."},
+		{halfCome, "MIMIC-CXR: 50% downloaded, done in about 2 minutes ."},
+		{two, "2 datasets are downloading. MIMIC-IV finishes last, today around 18:40 ."},
 		{paused, "All downloads are paused."},
-		{parked, "MIMIC-IV: waits for you."},
-		{one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Idle, Entries: 3, Files: 3}), "Everything is here and verified."},
-		{one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Entries: 3, Files: 1}), "own: waits for the run window."},
+		{parked, "MIMIC-IV: waiting for you."},
+		{one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Idle, Entries: 3, Files: 3}), "Everything is downloaded and verified."},
+		{one(daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Entries: 3, Files: 1}), "own: waiting for the run window."},
 	} {
 		if text := read(t, get(t, still(c.status), "/")); !strings.Contains(text, c.want) {
 			t.Errorf("the page does not say %q:\n%s", c.want, text)
@@ -147,7 +147,7 @@ func TestIncompleteButRight(t *testing.T) {
 		Last: &daemon.PassStatus{Kind: daemon.VerifyPass, State: store.Complete},
 	}
 	page := func() string { return read(t, get(t, still(daemon.Status{Datasets: []daemon.DatasetStatus{s}}), "/")) }
-	if page := page(); strings.Contains(page, "Up to date") || !strings.Contains(page, "10.0 %") {
+	if page := page(); strings.Contains(page, "Up to date") || !strings.Contains(page, "10.0%") {
 		t.Errorf("a tenth of a dataset: %s", page)
 	}
 	s.Complete = true // of what the configuration selects
@@ -263,7 +263,7 @@ func TestConnections(t *testing.T) {
 	page := read(t, get(t, still(daemon.Status{Hosts: []daemon.Host{
 		{Source: "physionet", Used: 8, Limit: 4, Ceiling: 8, Why: "it was busy"}, {Source: "gcs", Used: 1, Limit: 2, Ceiling: 64},
 	}}), "/"))
-	for _, want := range []string{"8 connections in use, going down to 4, never more than 8", "1 of 2 connections in use, never more than 64"} {
+	for _, want := range []string{"8 connections in use, falling to 4, at most 8", "1 of 2 connections in use, at most 64"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q: %s", want, page)
 		}

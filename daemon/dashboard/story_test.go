@@ -168,7 +168,7 @@ func TestStory(t *testing.T) {
 	}
 	b.do(chromedp.Click(chromedp.CSS("#resume-cxr-demo button")))
 	b.until(state + ` === "Downloading"`)
-	b.until(state + ` === "Up to date" && document.getElementById("headline").innerText === "Everything is here and verified."`)
+	b.until(state + ` === "Up to date" && document.getElementById("headline").innerText === "Everything is downloaded and verified."`)
 	b.until(`document.querySelectorAll("#history tbody tr").length > 1`)
 	if said := b.console(); len(said) > 0 {
 		t.Errorf("the browser's console: %q", said)

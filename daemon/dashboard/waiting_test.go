@@ -31,29 +31,29 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 		want   []string
 	}{
 		{"a busy server", busy, []string{
-			"MIMIC-CXR is 61 % here. Waiting for physionet until 15:44:02 .",
-			"Waiting for physionet 61.0 % 61.0 % Status 503 (busy). The next try is at 15:44:02 , in 1 min 52 s.", "Retries 5",
+			"MIMIC-CXR: 61% downloaded. Waiting for physionet until 15:44:02 .",
+			"Waiting for physionet 61.0% 61.0% Status 503 (busy). Next try at 15:44:02 , in 1 min 52 s.", "Retries 5",
 		}},
 		{"an hour", running(1, progress.Wait{For: "gcs", Why: "status 429 (too many requests)", Until: in(70 * time.Minute)}), []string{
-			"MIMIC-CXR is 61 % here. Waiting for gcs until 16:52 .",
-			"Waiting for gcs 61.0 % 61.0 % Status 429 (too many requests). The next try is today at 16:52 , in 1 h 10 min.",
+			"MIMIC-CXR: 61% downloaded. Waiting for gcs until 16:52 .",
+			"Waiting for gcs 61.0% 61.0% Status 429 (too many requests). Next try today at 16:52 , in 1 h 10 min.",
 		}},
-		{"a moment", running(1, progress.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"MIMIC-CXR is 61 % here. Waiting for gcs.", "No route to host. The next try is now."}},
+		{"a moment", running(1, progress.Wait{For: "gcs", Why: "no route to host", Until: in(-time.Second)}), []string{"MIMIC-CXR: 61% downloaded. Waiting for gcs.", "No route to host. Next try now."}},
 		{"a long outage", running(30, progress.Wait{For: "physionet", Why: "status 502 (bad gateway)", Since: in(-25 * time.Minute), Until: in(40 * time.Second)}), []string{
-			"Status 502 (bad gateway). The next try is at 15:42:50 , in 40 s. It has been waiting for 25 min.",
+			"Status 502 (bad gateway). Next try at 15:42:50 , in 40 s. Waiting for 25 min so far.",
 		}},
 		{"nobody knows how long", running(0, progress.Wait{For: "s3", Why: "other passes have all the connections that it allows", Since: in(-4 * time.Minute)}), []string{
-			"Other passes have all the connections that it allows. It has been waiting for 4 min.",
+			"Other passes have all the connections that it allows. Waiting for 4 min so far.",
 		}},
 		{"the queue", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Queued, Waiting: &progress.Wait{
 			For: "another command", Why: "a plan or a prune of own has been at work since 15:42:01", Since: in(-time.Second),
 		}}, []string{"A plan or a prune of own has been at work since 15:42:01."}},
 		{"a full disk", daemon.DatasetStatus{Dataset: "own", Condition: daemon.NoSpace, Why: "the disk is full", Waiting: &progress.Wait{
 			For: "room on the disk", Why: "300 GB must be free, and 12 GB are", Until: in(10 * time.Minute),
-		}}, []string{"Waits for room on the disk", "300 GB must be free, and 12 GB are. It goes on at 15:52:10 , in 10 min 00 s.", "The disk is full."}},
+		}}, []string{"Waiting for disk space", "300 GB must be free, and 12 GB are. Continues at 15:52:10 , in 10 min 00 s.", "The disk is full."}},
 		{"a closed window", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Why: "the run window is closed", Waiting: &progress.Wait{
 			For: "the run window", Why: "passes run only while it is open", Until: in(15 * time.Hour),
-		}}, []string{"Passes run only while it is open. It goes on tomorrow at 06:42 , in 15 h 00 min."}},
+		}}, []string{"Passes run only while it is open. Continues tomorrow at 06:42 , in 15 h 00 min."}},
 	} {
 		text := read(t, get(t, still(daemon.Status{Datasets: []daemon.DatasetStatus{c.status}}), "/"))
 		for _, want := range c.want {
@@ -61,7 +61,7 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 				t.Errorf("%s: the page does not say %q:\n%s", c.name, want, text)
 			}
 		}
-		for _, never := range []string{"will be done", "Waiting for its turn", "How long it takes"} {
+		for _, never := range []string{", done", "Waiting for its turn", "Estimating"} {
 			if strings.Contains(text, never) {
 				t.Errorf("%s: the page says %q:\n%s", c.name, never, text)
 			}
@@ -108,10 +108,10 @@ func TestTheWaitCountsDown(t *testing.T) {
 	must(t, err)
 	b.do(chromedp.Navigate(address))
 	const sentence = `document.querySelector("#dataset-cxr-demo .sentence").innerText`
-	b.until(`/^Status 503 \(busy\)\. The next try is at \d\d:\d\d:\d\d, in 1.min.\d\d.s\.$/.test(` + sentence + `)`)
+	b.until(`/^Status 503 \(busy\)\. Next try at \d\d:\d\d:\d\d, in 1.min.\d\d.s\.$/.test(` + sentence + `)`)
 	b.until(state + ` === "Waiting for physionet"`)
 	b.do(chromedp.Evaluate[chromedp.Void](`window.was = ` + sentence))
 	b.until(sentence + ` !== window.was && ` + sentence + `.startsWith("Status 503")`)
-	b.until(`document.getElementById("headline").innerText.startsWith("cxr-demo is 0")`)
+	b.until(`document.getElementById("headline").innerText.startsWith("cxr-demo: 0%")`)
 	b.save("counts-down", chromedp.CaptureScreenshot())
 }

@@ -26,8 +26,8 @@ type sentence struct {
 	Rest string
 }
 
-// clock puts times into the words of somebody who looks at the page at its time,
-// in its zone.
+// clock writes times as a reader of the page says them, at the time of the page and in
+// its zone.
 type clock struct{ now time.Time }
 
 func (c clock) moment(t time.Time, text string) *moment {
@@ -35,27 +35,26 @@ func (c clock) moment(t time.Time, text string) *moment {
 	return &moment{Text: text, Full: t.Format("Monday 2 January 2006, 15:04:05 MST"), Machine: t.Format(time.RFC3339)}
 }
 
-// at says when something was or will be, as in "on Thursday at 14:00".
+// at is a time in a sentence, such as "on Thursday at 14:00".
 func (c clock) at(t time.Time) *moment {
 	t = t.In(c.now.Location())
 	return c.moment(t, c.day(t)+" at "+t.Format("15:04"))
 }
 
-// since is the same after that word, as in "14 October at 15:42".
+// since is a time after the word "since", such as "14 October at 15:42".
 func (c clock) since(t time.Time) *moment {
 	m := c.at(t)
 	m.Text = strings.TrimPrefix(m.Text, "on ")
 	return m
 }
 
-// short is the same for a list, as in "Thursday 14:00".
+// short is a time in a table, such as "Thursday 14:00".
 func (c clock) short(t time.Time) *moment {
 	t = t.In(c.now.Location())
 	return c.moment(t, strings.TrimPrefix(capital(c.day(t)), "On ")+" "+t.Format("15:04"))
 }
 
-// hour says when something changes within a day or so, as in "06:00" or "Monday
-// 06:00".
+// hour is a time within a day or so, such as "06:00" or "Monday 06:00".
 func (c clock) hour(t time.Time) *moment {
 	t = t.In(c.now.Location())
 	if t.Sub(c.now) < 18*time.Hour {
@@ -64,8 +63,8 @@ func (c clock) hour(t time.Time) *moment {
 	return c.short(t)
 }
 
-// estimate says when something will be done, no more precisely than anybody can
-// know.
+// estimate is when a download will be done, as precisely as can be known: "in about 20
+// minutes", "Thursday around 14:00".
 func (c clock) estimate(left time.Duration) *moment {
 	t := c.now.Add(left)
 	switch minutes := int(left.Round(time.Minute) / time.Minute); {
@@ -85,19 +84,19 @@ func (c clock) estimate(left time.Duration) *moment {
 	}
 	_, offset := t.Zone() // Round goes by UTC, and some zones are half an hour away
 	t = t.Add(time.Duration(offset) * time.Second).Round(step).Add(-time.Duration(offset) * time.Second)
-	return c.moment(t, c.day(t)+" at about "+t.Format("15:04"))
+	return c.moment(t, strings.TrimPrefix(c.day(t), "on ")+" around "+t.Format("15:04"))
 }
 
-// wait says why something waits, and until when, as in "Status 503 (busy). The next
-// try is at 14:03:20, in 1 min 52 s." The state says for whom.
+// wait says why a dataset waits, and until when, such as "Status 503 (busy). Next try at
+// 14:03:20, in 1 min 52 s." The state of the dataset says for whom.
 func (c clock) wait(w *progress.Wait) sentence {
-	why, goesOn := sentenceOf(w.Why), " It goes on "
+	why, goesOn := sentenceOf(w.Why), " Continues "
 	if !strings.Contains(w.For, " ") { // a source
-		goesOn = " The next try is "
+		goesOn = " Next try "
 	}
 	left, lasts, long := w.Until.Sub(c.now), c.now.Sub(w.Since), ""
 	if lasts > time.Minute && !w.Since.IsZero() {
-		long = " It has been waiting for " + span(lasts) + "."
+		long = " Waiting for " + span(lasts) + " so far."
 	}
 	switch {
 	case w.Until.IsZero():
@@ -110,7 +109,7 @@ func (c clock) wait(w *progress.Wait) sentence {
 	return sentence{why + goesOn, c.at(w.Until), ", in " + span(left) + "." + long}
 }
 
-// soon is a time of the day, by the second within an hour.
+// soon is a time of day, with seconds within the next hour.
 func (c clock) soon(t time.Time) *moment {
 	if t.Sub(c.now) < time.Hour {
 		return c.moment(t, t.In(c.now.Location()).Format(time.TimeOnly))
@@ -118,7 +117,7 @@ func (c clock) soon(t time.Time) *moment {
 	return c.hour(t)
 }
 
-// countdown is what is left of an hour, by the second.
+// countdown is a time left of less than an hour, to the second.
 func countdown(left time.Duration) string {
 	if left < time.Minute {
 		return span(left)
@@ -126,7 +125,7 @@ func countdown(left time.Duration) string {
 	return fmt.Sprintf("%d%smin %02d%ss", int(left.Minutes()), nbsp, int(left.Seconds())%60, nbsp)
 }
 
-// day is "today", "on Thursday" within six days, else a date.
+// day is "today", "on Thursday" within six days, or a date.
 func (c clock) day(t time.Time) string {
 	switch days := daysBetween(c.now, t); {
 	case days == 0:
@@ -148,14 +147,14 @@ func (c clock) date(t time.Time) string {
 	return t.Format("2 January 2006")
 }
 
-// daysBetween counts midnights.
+// daysBetween counts the midnights between two times.
 func daysBetween(from, to time.Time) int {
 	y1, m1, d1 := from.Date()
 	y2, m2, d2 := to.Date()
 	return int(time.Date(y2, m2, d2, 0, 0, 0, 0, time.UTC).Sub(time.Date(y1, m1, d1, 0, 0, 0, 0, time.UTC)) / (24 * time.Hour))
 }
 
-// span is a length of time in its largest unit or two.
+// span is a duration in its one or two largest units.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -181,15 +180,15 @@ func count(n int64, what string) string {
 	return comma(n) + " " + what + "s"
 }
 
-// percent says a share without decimals, and 100 % only where all is there.
+// percent is a share without decimals. Callers keep it below 1 until everything is there.
 func percent(share float64) string {
 	if share > 0 && share < 0.01 {
-		return "less than 1" + nbsp + "%"
+		return "less than 1%"
 	}
-	return fmt.Sprintf("%d%s%%", int(share*100), nbsp)
+	return fmt.Sprintf("%d%%", int(share*100))
 }
 
-// sentenceOf makes a sentence of an error.
+// sentenceOf turns an error into a sentence.
 func sentenceOf(s string) string {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -203,5 +202,5 @@ func capital(s string) string {
 	return string(unicode.ToUpper(first)) + s[n:]
 }
 
-// elementID is that of a dataset's part of the page.
+// elementID is the id of the element that shows a dataset.
 func elementID(dataset string) string { return "dataset-" + dataset }
