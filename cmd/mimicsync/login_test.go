@@ -119,7 +119,7 @@ func TestKeyringHasTheFormerPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := wantRun(t, advice.ExitAccess, "pull", "demo", "-q")
-	for _, want := range []string{`the user "marie" with the password from the system's keyring`, "type them again: mimicsync login"} {
+	for _, want := range []string{`the user "marie" with the password from the system's keyring`, "enter them again: mimicsync login"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("pull said:\n%s\nwant %q", said, want)
 		}

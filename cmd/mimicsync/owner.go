@@ -181,7 +181,7 @@ func newPassError(p api.Pass) error {
 		e.Cause = failure.ErrInterrupted
 	case store.Incomplete:
 		e.Cause = failure.ErrLimit
-		e.Cure = cmp.Or(e.Cure, "run the same command again to go on")
+		e.Cure = cmp.Or(e.Cure, "run the same command again to continue")
 	}
 	return e
 }

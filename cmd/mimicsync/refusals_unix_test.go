@@ -46,7 +46,7 @@ func TestPullSaysWhatToDo(t *testing.T) {
 		{
 			"not published yet", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0] = lookalike.Version{Version: "1.0"} },
 			advice.ExitIncomplete, 2,
-			[]string{"demo@1.0 is not published yet", "in some minutes"},
+			[]string{"demo@1.0 is not published yet", "in a few minutes"},
 			"for the source to mend",
 		},
 		{

@@ -75,22 +75,22 @@ func (a Adviser) adviseUsage(err error) (Advice, bool) {
 	var unknown *UnknownHereError
 	switch {
 	case errors.Is(err, manifest.ErrBadRef):
-		return Advice{ExitUsage, "see the names with: mimicsync datasets"}, true
+		return Advice{ExitUsage, "list the known names with: mimicsync datasets"}, true
 	case errors.As(err, &usage):
 		return Advice{ExitUsage, usage.Hint}, true
 	case errors.As(err, &config), errors.Is(err, failure.ErrSources), errors.Is(err, failure.ErrKept):
 		return Advice{ExitUsage, ""}, true
 	case errors.Is(err, failure.ErrNothingSelected):
-		return Advice{ExitUsage, "correct --include and --exclude, or include and exclude of the configuration: with a slash, a pattern must match the\n" +
-			"whole path, as 'hosp/**' does; the paths are in SHA256SUMS.txt, which a pull puts into the version's folder"}, true
+		return Advice{ExitUsage, "check --include and --exclude, or include and exclude in the configuration: a pattern with a slash must match the\n" +
+			"whole path, as 'hosp/**' does; the paths are in SHA256SUMS.txt in the version's folder"}, true
 	case errors.As(err, &none):
-		return Advice{ExitUsage, "name its folder with --mirror DIR, or make one with: mimicsync pull DATASET --mirror " + none.Path}, true
+		return Advice{ExitUsage, "name its folder with --mirror DIR, or create one with: mimicsync pull DATASET --mirror " + none.Path}, true
 	case errors.As(err, &unknown):
-		return Advice{ExitUsage, "see what it has with: " + a.Command("status")}, true
+		return Advice{ExitUsage, "list what it has with: " + a.Command("status")}, true
 	}
 	if cost, ok := errors.AsType[*downloader.CostError](err); ok {
-		return Advice{ExitUsage, "add a source that costs nothing behind it, as in --source " + cost.Source + ",physionet, which is used when the money is spent;\n" +
-			"or raise --max-cost, or fetch less with --include and --exclude; compare with: " + a.Command("plan", cost.Ref.String())}, true
+		return Advice{ExitUsage, "add a free source after it, as in --source " + cost.Source + ",physionet, to be used when the money is spent;\n" +
+			"or raise --max-cost, or fetch less with --include and --exclude; compare the sources with: " + a.Command("plan", cost.Ref.String())}, true
 	}
 	return Advice{}, false
 }
@@ -110,10 +110,10 @@ func (a Adviser) adviseOwner(err error) (Advice, bool) {
 		return Advice{code, refused.Hint}, true
 	}
 	if errors.Is(err, api.ErrSilent) {
-		return Advice{ExitOwned, "if the daemon runs it is stuck: see its log, and start it again; if it does not, see what listens there, and remove the socket"}, true
+		return Advice{ExitOwned, "if the daemon is running, it hangs: read its log and restart it; if it isn't, find out what listens there, and remove the socket"}, true
 	}
 	if errors.Is(err, api.ErrEnded) {
-		return Advice{ExitInterrupted, "what has come is saved: start it again, or run the same command to go on without it"}, true
+		return Advice{ExitInterrupted, "everything fetched so far is saved: restart the daemon, or run the same command to continue without it"}, true
 	}
 	if errors.Is(err, api.ErrNoDaemon) {
 		return Advice{ExitUsage, "start one with: mimicsync daemon; or name its mirror with --mirror DIR"}, true
@@ -127,16 +127,16 @@ func (a Adviser) adviseListen(err error) (Advice, bool) {
 	if !ok || op.Op != "listen" || op.Net != "tcp" {
 		return Advice{}, false
 	}
-	why := "that address cannot be had"
+	why := "the address can't be used"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		why = "another program listens there, perhaps another daemon"
+		why = "another program is listening there, perhaps another daemon"
 	case errors.Is(err, fs.ErrPermission):
-		why = "ports below 1024 are for root"
+		why = "only root may use ports below 1024"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		why = "this machine does not have that address"
 	}
-	return Advice{ExitUsage, why + ": choose another one, as in --listen 127.0.0.1:8766"}, true
+	return Advice{ExitUsage, why + ": choose another, as in --listen 127.0.0.1:8766"}, true
 }
 
 // DaemonOwner is the command that owns a mirror which a daemon looks after.

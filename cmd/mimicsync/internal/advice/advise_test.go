@@ -28,7 +28,7 @@ func TestAServerThatHangsUp(t *testing.T) {
 // A disk that fails is told with what became of the data.
 func TestADiskThatFails(t *testing.T) {
 	err := fmt.Errorf("commit: %w", &fs.PathError{Op: "fdatasync", Path: "x", Err: syscall.EIO})
-	if a := (Adviser{}).Advise(err); a.Code != ExitUnexpected || !strings.Contains(a.Hint, "nothing that it lost counts as verified") || !strings.Contains(a.Hint, "verify --repair") {
+	if a := (Adviser{}).Advise(err); a.Code != ExitUnexpected || !strings.Contains(a.Hint, "Lost data doesn't count as verified") || !strings.Contains(a.Hint, "verify --repair") {
 		t.Errorf("advise(%v) = %+v", err, a)
 	}
 }
@@ -56,16 +56,16 @@ func TestTroubleOnTheWay(t *testing.T) {
 		want []string
 	}{
 		{proxy(407), ExitIncomplete, []string{"HTTPS_PROXY=http://USER:PASSWORD@proxy.example:3128"}},
-		{proxy(403), ExitIncomplete, []string{"those who run the proxy http://proxy.example:3128", "HTTPS_PROXY", "physionet.org:443", "NO_PROXY=physionet.org"}},
-		{proxy(504), ExitIncomplete, []string{"the proxy http://proxy.example:3128, which HTTPS_PROXY names", "try again later"}},
+		{proxy(403), ExitIncomplete, []string{"the administrator of the proxy http://proxy.example:3128", "HTTPS_PROXY", "physionet.org:443", "NO_PROXY=physionet.org"}},
+		{proxy(504), ExitIncomplete, []string{"the proxy http://proxy.example:3128, set by HTTPS_PROXY", "try again later"}},
 		{&source.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "answers"}, ExitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
 		{&source.EncodingError{Encoding: "br"}, ExitIncomplete, []string{"proxy", "run the same command"}},
-		{fmt.Errorf("%w: it was made anew 5 times", failure.ErrManifestChanges), ExitIncomplete, []string{"in some minutes"}},
-		{&failure.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, ExitNoSpace, []string{"make room", "if the published size is wrong", "--include '**'"}},
+		{fmt.Errorf("%w: it was made anew 5 times", failure.ErrManifestChanges), ExitIncomplete, []string{"in a few minutes"}},
+		{&failure.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, ExitNoSpace, []string{"free some space", "if the published size is wrong", "--include '**'"}},
 		{source.ErrWebPage, ExitIncomplete, []string{"maintenance", "browser"}},
-		{&source.NotPublishedError{Ref: ref, Source: "physionet"}, ExitIncomplete, []string{"in some minutes"}},
-		{fmt.Errorf("%w: %w", failure.ErrManifest, &source.NotPublishedError{Ref: ref, Source: "physionet"}), ExitIncomplete, []string{"in some minutes"}},
-		{&failure.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, ExitIncomplete, []string{"in some minutes"}},
+		{&source.NotPublishedError{Ref: ref, Source: "physionet"}, ExitIncomplete, []string{"in a few minutes"}},
+		{fmt.Errorf("%w: %w", failure.ErrManifest, &source.NotPublishedError{Ref: ref, Source: "physionet"}), ExitIncomplete, []string{"in a few minutes"}},
+		{&failure.UnfinishedManifestError{Ref: ref, Listed: 5, Published: 50}, ExitIncomplete, []string{"in a few minutes"}},
 		{
 			&source.AccessError{Denial: source.Moved, Source: "physionet", Page: "https://physionet.org"},
 			ExitUsage,
@@ -85,12 +85,12 @@ func TestTroubleOnTheWay(t *testing.T) {
 // different ways; pull says the same as doctor.
 func TestCertificatesThatAreNotBelieved(t *testing.T) {
 	for cure, reason := range map[string]error{
-		"the server's certificate has ended": x509.CertificateInvalidError{Reason: x509.Expired},
-		"export SSL_CERT_FILE=":              x509.UnknownAuthorityError{},
-		"the login page of a network":        x509.HostnameError{Certificate: &x509.Certificate{}, Host: "physionet.org"},
+		"the server's certificate has expired": x509.CertificateInvalidError{Reason: x509.Expired},
+		"export SSL_CERT_FILE=":                x509.UnknownAuthorityError{},
+		"the login page of a network":          x509.HostnameError{Certificate: &x509.Certificate{}, Host: "physionet.org"},
 	} {
 		a := (Adviser{}).Advise(fmt.Errorf("the manifest: %w", &tls.CertificateVerificationError{Err: reason}))
-		if a.Code != ExitIncomplete || !strings.Contains(a.Hint, cure) || !strings.HasSuffix(a.Hint, "run the same command to go on") {
+		if a.Code != ExitIncomplete || !strings.Contains(a.Hint, cure) || !strings.HasSuffix(a.Hint, "run the same command to continue") {
 			t.Errorf("advise(%v) = %+v, want %q", reason, a, cure)
 		}
 	}

@@ -16,7 +16,7 @@ func TestOnlyWhatPhysioNetGrantsIsCuredInItsSettings(t *testing.T) {
 		linked bool
 		says   string
 	}{
-		{"gcs", source.CauseNotGranted, true, "request access by Google Cloud"},
+		{"gcs", source.CauseNotGranted, true, "request Google Cloud access"},
 		{"gcs", source.CauseOwner, false, "ask the bucket's owner"},
 		{"gcs", source.CauseNoBucket, false, "has a copy at Google"},
 		{"gcs", source.CauseNoLogin, false, "log in to Google"},

@@ -72,29 +72,29 @@ func (a Adviser) physionetCure(e *source.AccessError) []Step {
 	switch e.Denial {
 	case source.Moved:
 		return []Step{
-			{Do: "name the right address, in physionet.url of the configuration or with", Command: "export MIMICSYNC_PHYSIONET_URL=" + e.Page},
-			{Do: "and log in there, if the dataset asks for an account", Command: "mimicsync login --url " + e.Page},
+			{Do: "set the right address, in physionet.url in the configuration or with", Command: "export MIMICSYNC_PHYSIONET_URL=" + e.Page},
+			{Do: "then log in there, if the dataset needs an account", Command: "mimicsync login --url " + e.Page},
 		}
 	case source.NoCredentials:
 		steps := []Step{
 			{Do: "log in with", Command: "mimicsync login"},
-			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or put into ~/.netrc (chmod 600) the line: machine " + host + " login USER password PASSWORD"},
+			{Do: "or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD, or add this line to ~/.netrc (chmod 600): machine " + host + " login USER password PASSWORD"},
 		}
 		if e.Ref.Dataset != "" {
-			steps = append(steps, Step{Do: "see what the dataset asks of its readers", Page: e.Page})
+			steps = append(steps, Step{Do: "see what the dataset requires", Page: e.Page})
 		}
 		return steps
 	case source.BadCredentials:
-		steps := []Step{{Do: "try them on", Page: e.Page}}
+		steps := []Step{{Do: "try the user and password at", Page: e.Page}}
 		switch e.From {
 		case FromPrompt, FromStdin:
 			return steps
 		case physionet.FromKeyring, a.Account:
-			return append(steps, Step{Do: "type them again", Command: "mimicsync login"})
+			return append(steps, Step{Do: "enter them again", Command: "mimicsync login"})
 		}
-		return append(steps, Step{Do: "mend them in " + e.From})
+		return append(steps, Step{Do: "correct them in " + e.From})
 	case source.UnknownVersion:
-		steps := []Step{{Do: "see the names", Command: "mimicsync datasets"}, {Do: "see the versions", Page: e.Page}}
+		steps := []Step{{Do: "list the datasets", Command: "mimicsync datasets"}, {Do: "see the versions", Page: e.Page}}
 		if near, ok := manifest.Nearest(e.Ref.Dataset); ok && near != e.Ref.Dataset {
 			return append([]Step{{Do: "did you mean " + near + "?"}}, steps...)
 		}
@@ -111,27 +111,27 @@ func forbiddenCure(e *source.AccessError) []Step {
 		base, _, _ = strings.Cut(base, page)
 	}
 	account := []Step{
-		{Do: "see that your training has not expired", Page: base + "/settings/training/"},
-		{Do: "see that you are credentialed", Page: base + "/settings/credentialing/"},
+		{Do: "check that your training hasn't expired", Page: base + "/settings/training/"},
+		{Do: "check that you are credentialed", Page: base + "/settings/credentialing/"},
 	}
 	switch e.Cause {
 	case source.CauseWithdrawn:
 		if strings.HasSuffix(e.Page, version) {
-			return []Step{{Do: "see on its page why, and what took its place; what the mirror has stays", Page: e.Page}}
+			return []Step{{Do: "see why on its page, and what replaces it; the files in your mirror stay", Page: e.Page}}
 		}
-		return []Step{{Do: "take the newest version", Page: e.Page}}
+		return []Step{{Do: "use the newest version", Page: e.Page}}
 	case source.CauseRegion:
 		return []Step{{Do: "read the terms, or ask PhysioNet", Page: e.Page}}
 	case source.CauseDownloadsOff:
-		return []Step{{Do: "see on its page how to use it where it is", Page: e.Page}}
+		return []Step{{Do: "see on its page how to use it in place", Page: e.Page}}
 	case source.CauseReview:
-		return append([]Step{{Do: "ask those who contributed the data for access, or see how your request stands", Page: e.Page}}, account...)
+		return append([]Step{{Do: "ask the contributors of the data for access, or check your request", Page: e.Page}}, account...)
 	case source.CauseUnexplained:
 		return []Step{
 			{Do: "see whether its page says why", Page: e.Page},
-			{Do: "if it does not, a firewall in between or the server may be in trouble: try again later"},
+			{Do: "if not, a firewall or the server may have trouble: try again later"},
 		}
 	}
 	steps := append([]Step{{Do: "sign the agreement of this version", Page: e.Page}}, account...)
-	return append(steps, Step{Do: "see what else the dataset asks", Page: base + "/content" + version})
+	return append(steps, Step{Do: "see what else the dataset requires", Page: base + "/content" + version})
 }

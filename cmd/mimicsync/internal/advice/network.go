@@ -21,23 +21,23 @@ func (a Adviser) adviseNetwork(err error) (Advice, bool) {
 	var portal *source.PortalError
 	switch {
 	case errors.As(err, &proxy):
-		return Advice{ExitIncomplete, inLines(proxyCure(proxy)) + "\nthen run the same command to go on"}, true
+		return Advice{ExitIncomplete, inLines(proxyCure(proxy)) + "\nthen run the same command to continue"}, true
 	case errors.As(err, &portal):
-		return Advice{ExitIncomplete, portalCure(portal).String() + "\nthen run the same command to go on"}, true
+		return Advice{ExitIncomplete, portalCure(portal).String() + "\nthen run the same command to continue"}, true
 	case errors.Is(err, source.ErrWebPage):
-		return Advice{ExitIncomplete, "the server may be under maintenance, or a login page of the network in between: open the address in a browser on this machine;\n" +
-			"then run the same command to go on"}, true
+		return Advice{ExitIncomplete, "the server may be under maintenance, or your network may want a login: open the address in a browser on this machine;\n" +
+			"then run the same command to continue"}, true
 	case errors.As(err, new(*source.EncodingError)):
-		return Advice{ExitIncomplete, "a proxy in between may pack what passes: ask who runs it to let this server's files through as they are, or go around it;\n" +
-			"then run the same command to go on"}, true
+		return Advice{ExitIncomplete, "a proxy may be compressing responses: ask its administrator to pass this server's files unchanged, or bypass it;\n" +
+			"then run the same command to continue"}, true
 	case errors.As(err, &certificate):
-		return Advice{ExitIncomplete, inLines(TroubleCure(err, "")) + "\nthen run the same command to go on"}, true
+		return Advice{ExitIncomplete, inLines(TroubleCure(err, "")) + "\nthen run the same command to continue"}, true
 	case errors.Is(err, failure.ErrUnreachable), errors.Is(err, failure.ErrStalled), errors.As(err, &dns), errors.As(err, &op):
-		return Advice{ExitIncomplete, "check the network, and HTTPS_PROXY if you need one; then run the same command to go on"}, true
+		return Advice{ExitIncomplete, "check the network, and HTTPS_PROXY if you need a proxy; then run the same command to continue"}, true
 	}
 	_, status := errors.AsType[*source.StatusError](err)
 	if status || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return Advice{ExitIncomplete, "the server has trouble: run the same command later to go on"}, true
+		return Advice{ExitIncomplete, "the server has trouble: run the same command later to continue"}, true
 	}
 	return Advice{}, false
 }
@@ -57,13 +57,13 @@ func TroubleCure(err error, proxy string) []Step {
 	case errors.As(err, &portal):
 		return []Step{portalCure(portal)}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return []Step{{Do: "see whether this machine's clock is right, and set it", Command: SetClock}, {Do: "if it is, the server's certificate has ended: try later"}}
+		return []Step{{Do: "check this machine's clock, and set it", Command: SetClock}, {Do: "if it is right, the server's certificate has expired: try later"}}
 	case errors.As(err, &name):
 		return []Step{{Do: "another server answers, such as the login page of a network: open the address in a browser on this machine"}}
 	case errors.As(err, &authority), errors.As(err, &certificate):
-		return []Step{{Do: "if a proxy of your network reads along, name the file with its certificate", Command: "export SSL_CERT_FILE=/path/to/ca.pem"}}
+		return []Step{{Do: "if a proxy of your network inspects TLS, name the file with its certificate", Command: "export SSL_CERT_FILE=/path/to/ca.pem"}}
 	case proxy != "":
-		return []Step{{Do: "see that the proxy " + proxy + " is right and answers; it comes from HTTPS_PROXY, and NO_PROXY names hosts to go to without it"}}
+		return []Step{{Do: "check that the proxy " + proxy + " is right and answers; HTTPS_PROXY sets it, and NO_PROXY lists hosts that bypass it"}}
 	case errors.As(err, &dns):
 		return []Step{{Do: "check the network and its name servers; the compute nodes of a cluster often have none: try its login node"}}
 	}
@@ -71,7 +71,7 @@ func TroubleCure(err error, proxy string) []Step {
 		return []Step{{Do: "the server has trouble: try again later"}}
 	}
 	if errors.Is(err, source.ErrWebPage) {
-		return []Step{{Do: "a network's login page is in between: open the address in a browser on this machine"}}
+		return []Step{{Do: "your network may want a login: open the address in a browser on this machine"}}
 	}
 	return []Step{{Do: "check the network and its firewall; if it needs a proxy, name it", Command: "export HTTPS_PROXY=http://proxy.example.org:3128"}}
 }
@@ -82,17 +82,17 @@ func proxyCure(e *source.ProxyError) []Step {
 	if err != nil {
 		host = e.Host
 	}
-	around := Step{Do: "or go around it, if the network lets you", Command: "export NO_PROXY=" + host}
+	around := Step{Do: "or bypass it, if the network allows", Command: "export NO_PROXY=" + host}
 	switch e.Code {
 	case http.StatusProxyAuthRequired:
 		scheme, address, _ := strings.Cut(e.Proxy, "://")
-		return []Step{{Do: "name the proxy with your user and password for it", Command: "export HTTPS_PROXY=" + scheme + "://USER:PASSWORD@" + address}, around}
+		return []Step{{Do: "set the proxy with your user and password", Command: "export HTTPS_PROXY=" + scheme + "://USER:PASSWORD@" + address}, around}
 	case http.StatusForbidden, http.StatusMethodNotAllowed:
-		return []Step{{Do: "ask those who run the proxy " + e.Proxy + ", which HTTPS_PROXY names, to let you connect to " + e.Host}, around}
+		return []Step{{Do: "ask the administrator of the proxy " + e.Proxy + ", set by HTTPS_PROXY, to allow connections to " + e.Host}, around}
 	}
-	return []Step{{Do: "the proxy " + e.Proxy + ", which HTTPS_PROXY names, cannot reach " + e.Host + " at this time: try again later"}, around}
+	return []Step{{Do: "the proxy " + e.Proxy + ", set by HTTPS_PROXY, can't reach " + e.Host + " right now: try again later"}, around}
 }
 
 func portalCure(e *source.PortalError) Step {
-	return Step{Do: "open the address in a browser on this machine, and log in to the network if it asks for that", Page: e.Asked}
+	return Step{Do: "open the address in a browser on this machine, and log in to the network if it asks you to", Page: e.Asked}
 }

@@ -220,7 +220,7 @@ func closedAilments() []ailment {
 			name: "not published yet", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0"}}})
 			}),
-			check: "access", says: "not published yet", cures: []string{"in some minutes", "/content/demo/1.0/"},
+			check: "access", says: "not published yet", cures: []string{"in a few minutes", "/content/demo/1.0/"},
 		},
 		{
 			name: "another address", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) { s.Move("https://physionet.example") }),
@@ -238,7 +238,7 @@ func physionetAilments() []ailment {
 		},
 		{
 			name: "wrong password", patient: with(wrong, lookalike.Version{}, nil),
-			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/", "mend them in the test"},
+			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/", "correct them in the test"},
 		},
 		{
 			name: "wrong password for an open dataset", patient: with(wrong, lookalike.Version{}, func(s *lookalike.Server) {
