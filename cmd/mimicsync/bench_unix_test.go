@@ -142,7 +142,7 @@ func (s *bench) reach(p *daemonProcess) *api.Client {
 		default:
 		}
 	}
-	s.t.Fatal("the daemon cannot be asked")
+	s.t.Fatal("the daemon can.t be checked")
 	return nil
 }
 

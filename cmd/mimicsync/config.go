@@ -72,4 +72,4 @@ func ownFile(folder, name string) string {
 }
 
 // errNoHome is about a file that has no usual place.
-var errNoHome = errors.New("there is no home folder: set HOME or XDG_CONFIG_HOME to one")
+var errNoHome = errors.New("there is no home folder: set HOME or XDG_CONFIG_HOME")

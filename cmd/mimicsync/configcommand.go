@@ -25,8 +25,8 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Write, check and show the configuration",
 		Long: `The configuration is one YAML file for all commands: $XDG_CONFIG_HOME/mimicsync/config.yaml,
-or the file of --config or MIMICSYNC_CONFIG. Nothing needs one but the schedule of
-mimicsync daemon.`,
+or the file named by --config or MIMICSYNC_CONFIG. Only the schedule of mimicsync daemon
+needs one.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		// In place of the root's: init and check are for a file that is not, or not right.
@@ -39,9 +39,9 @@ mimicsync daemon.`,
 func (a *app) configInitCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [FILE]",
-		Short: "Write a configuration with every field explained",
-		Long: `Init writes a configuration file, for you alone (0600), in which every field has its
-default and is explained. A file that is there stays as it is.`,
+		Short: "Write a configuration file with comments",
+		Long: `Init writes a configuration file, readable by you alone (0600), with every field, its
+default and an explanation. It never overwrites a file.`,
 		Example: `  mimicsync config init
   mimicsync config init /etc/mimicsync/config.yaml`,
 		Args: cobra.MaximumNArgs(1),
@@ -56,7 +56,7 @@ default and is explained. A file that is there stays as it is.`,
 			if err := writeExample(path); err != nil {
 				return &advice.ConfigError{Err: err}
 			}
-			a.ui.Printf("%s is written; when you have changed it: mimicsync config check %s\n", path, path)
+			a.ui.Printf("wrote %s; after editing it, run: mimicsync config check %s\n", path, path)
 			return nil
 		},
 	}
@@ -69,7 +69,7 @@ func writeExample(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and stays as it is; name another file, or remove it", path)
+		return fmt.Errorf("%s already exists; name another file, or remove it", path)
 	}
 	if err != nil {
 		return err
@@ -83,9 +83,9 @@ func writeExample(path string) error {
 func (a *app) configCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Say what is wrong with a configuration file, or what it does",
-		Long: `Check reads a configuration file and says everything that is wrong with it, each with
-its line (exit code 2), or in short what the daemon will do by it, and when.`,
+		Short: "Check a configuration file, and show what it does",
+		Long: `Check reads a configuration file and lists every mistake with its line (exit code 2),
+or shows what the daemon will do with it, and when.`,
 		Example: `  mimicsync config check
   mimicsync config check draft.yaml`,
 		Args: cobra.MaximumNArgs(1),
@@ -110,7 +110,7 @@ its line (exit code 2), or in short what the daemon will do by it, and when.`,
 			if a.mirror, err = filepath.Abs(a.mirror); err != nil {
 				return err
 			}
-			a.ui.Printf("%s is right\n", path)
+			a.ui.Printf("%s is valid\n", path)
 			a.ui.Settings(settings, a.mirror, a.file.Windows)
 			if limits := a.limits.ofPass(); limits != "" {
 				a.ui.Printf("limits    of each pass: %s\n", limits)
@@ -132,19 +132,19 @@ func (a *app) checkSurroundings(s daemon.Settings) {
 		host, _, _ := net.SplitHostPort(address) // which is right
 		a.ui.Printf("page      http://%s/\n", address)
 		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			a.ui.Notef("%s can be reached from other machines, without TLS: put a proxy before it, or listen on %s", address, configs.DefaultListen)
+			a.ui.Notef("%s can be reached from other machines without TLS: put a proxy in front of it, or listen on %s", address, configs.DefaultListen)
 		}
 	}
 	for _, d := range s.Datasets {
 		if _, known := manifest.Lookup(d.Ref.Dataset); !known {
-			a.ui.Notef("%s is not one of the datasets known here: see that its name is right with: mimicsync datasets --remote", d.Ref.Dataset)
+			a.ui.Notef("%s is not a dataset that this build knows: check its name with: mimicsync datasets --remote", d.Ref.Dataset)
 		}
 	}
 	if _, err := groupID(a.file.Group); err != nil {
-		a.ui.Notef("here and now, no command would work by it: %v", err)
+		a.ui.Notef("on this machine, no command would work with it: %v", err)
 	}
 	if _, err := notifiers(a.file, nil); err != nil {
-		a.ui.Notef("here and now, a daemon would not start: %v", err)
+		a.ui.Notef("on this machine, a daemon wouldn't start with it: %v", err)
 	}
 	for _, argv := range [][]string{a.file.Hooks.OnComplete, a.file.Hooks.OnFailure} {
 		if len(argv) == 0 {
@@ -156,7 +156,7 @@ func (a *app) checkSurroundings(s daemon.Settings) {
 	}
 	if a.file.TokenFile != "" {
 		if _, err := api.Token(a.mirror, a.file.TokenFile); err != nil {
-			a.ui.Notef("here and now, a daemon would not start: %v", err)
+			a.ui.Notef("on this machine, a daemon wouldn't start with it: %v", err)
 		}
 	}
 }

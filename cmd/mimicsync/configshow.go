@@ -16,10 +16,10 @@ import (
 func (a *app) configShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Print the configuration that is in force, and where each value is from",
-		Long: `Show prints the configuration as a command with the same flags would take it: the flags
-go before the environment, that before the file, and that before the defaults. Secrets
-are not shown.`,
+		Short: "Print the configuration in effect, and where each value comes from",
+		Long: `Show prints the configuration that a command with the same flags would use: flags take
+precedence over the environment, the environment over the file, the file over the
+defaults. Secrets are not shown.`,
 		Example: `  mimicsync config show
   mimicsync config show --bwlimit 10M --json`,
 		Args: cobra.NoArgs,

@@ -19,27 +19,26 @@ import (
 // controlCommands are those of `mimicsync daemon` that steer one which runs.
 func (a *app) controlCommands() []*cobra.Command {
 	all := []*cobra.Command{
-		a.control("pause [DATASET]", "End passes in good order, and start none until resume",
-			`Pause ends the passes of a dataset, or of all, in good order and lets none begin by
-itself. It holds until resume, also when the daemon is started anew.`,
+		a.control("pause [DATASET]", "Stop passes, and start none until resume",
+			`Pause stops the passes of a dataset, or of all, and starts no more. It lasts until
+resume, even if the daemon restarts.`,
 			"  mimicsync daemon pause mimic-cxr-jpg", cobra.MaximumNArgs(1), a.pause),
-		a.control("resume [DATASET]", "Undo pause, and go on with what was interrupted",
-			`Resume lets the passes of a dataset, or of all, begin again, and goes on with those
-that pause ended. A dataset that was paused by its name is resumed by its name.`,
+		a.control("resume [DATASET]", "Undo pause, and continue interrupted passes",
+			`Resume allows passes of a dataset, or of all, again, and continues those that pause
+stopped. A dataset that was paused by name must be resumed by name.`,
 			"  mimicsync daemon resume", cobra.MaximumNArgs(1), a.resume),
-		a.control("cancel DATASET", "End the pass of a dataset in good order",
-			`Cancel ends the pass that runs; what has come is kept, and the next pass goes on
-with it. That is the one of the schedule, if there is one.`,
+		a.control("cancel DATASET", "Stop the pass of a dataset",
+			`Cancel stops the running pass of a dataset. Everything fetched is kept; the next pass,
+as scheduled, continues from there.`,
 			"  mimicsync daemon cancel mimic-cxr-jpg", cobra.ExactArgs(1), a.cancel),
-		a.control("bwlimit RATE", "Limit what is received, until the configuration is reloaded",
-			`Bwlimit changes how much all passes together may receive in a second: 10M, 512k, off,
-or a timetable. It holds until the configuration is reloaded or the daemon is started
-anew; to keep it, write it into the configuration as bwlimit.`,
+		a.control("bwlimit RATE", "Limit the bandwidth until the configuration is reloaded",
+			`Bwlimit sets how many bytes per second all passes together may receive: 10M, 512k,
+off, or a timetable. It lasts until the configuration is reloaded or the daemon restarts;
+to keep it, set bwlimit in the configuration.`,
 			"  mimicsync daemon bwlimit 2M\n  mimicsync daemon bwlimit '08:00,2M 19:00,off'", cobra.ExactArgs(1), a.setBWLimit),
 		a.control("reload", "Read the configuration again",
-			`Reload makes the daemon read its configuration file again, look for accounts anew, and
-try again at once what waited for a login or an agreement. A bad file leaves the
-configuration in force as it is.`,
+			`Reload makes the daemon read its configuration file and the accounts again, and retry
+immediately what waited for a login or an agreement. An invalid file changes nothing.`,
 			"  mimicsync daemon reload", cobra.NoArgs, a.reload),
 	}
 	return append(all, a.tokenCommand())
@@ -84,7 +83,7 @@ func (a *app) pause(ctx context.Context, client *api.Client, args []string) erro
 	if err := client.Pause(ctx, dataset); err != nil {
 		return err
 	}
-	a.ui.Printf("%s: paused; go on with: %s%s\n", cmp.Or(dataset, "all datasets"), a.ui.Adviser.Command("daemon resume"), words.After(dataset))
+	a.ui.Printf("%s: paused; resume with: %s%s\n", cmp.Or(dataset, "all datasets"), a.ui.Adviser.Command("daemon resume"), words.After(dataset))
 	return nil
 }
 
@@ -102,12 +101,12 @@ func (a *app) resume(ctx context.Context, client *api.Client, args []string) err
 		return err
 	}
 	if status.Paused {
-		a.ui.Notef("it waits all the same: all datasets are paused; go on with: %s", a.ui.Adviser.Command("daemon resume"))
+		a.ui.Notef("it still waits, because all datasets are paused; resume with: %s", a.ui.Adviser.Command("daemon resume"))
 		return nil
 	}
 	for _, d := range status.Datasets {
 		if dataset == "" && d.Condition == daemon.Paused {
-			a.ui.Notef("%s is still paused by its name; go on with: %s", d.Dataset, a.ui.Adviser.Command("daemon resume", d.Dataset))
+			a.ui.Notef("%s is still paused by name; resume with: %s", d.Dataset, a.ui.Adviser.Command("daemon resume", d.Dataset))
 		}
 	}
 	return nil
@@ -127,11 +126,11 @@ func (a *app) cancel(ctx context.Context, client *api.Client, args []string) err
 			if err := client.Cancel(ctx, d.Pass.ID); err != nil {
 				return err
 			}
-			a.ui.Printf("%s: canceled; what has come is kept\n", dataset)
+			a.ui.Printf("%s: canceled; everything fetched is kept\n", dataset)
 			return nil
 		}
 	}
-	return &advice.UsageError{Err: fmt.Errorf("%s: no pass runs", dataset), Hint: "see what runs with: " + a.ui.Adviser.Command("status")}
+	return &advice.UsageError{Err: fmt.Errorf("%s: no pass is running", dataset), Hint: "see what is running with: " + a.ui.Adviser.Command("status")}
 }
 
 func (a *app) setBWLimit(ctx context.Context, client *api.Client, args []string) error {
@@ -161,10 +160,10 @@ func (a *app) tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Print the token of the control API and the page",
-		Long: `Token prints what changes need over TCP, and reading from another machine: log in
-with it on the daemon's page, or send it as Authorization: Bearer. It is made when it
-is asked for first, and kept in .mimicsync/token in the mirror, unless token_file of
-the configuration names another file.`,
+		Long: `Token prints the token that the API requires over TCP for changes, and for all requests
+from other machines: enter it on the daemon's page, or send it as Authorization: Bearer.
+It is created on first use, in .mimicsync/token in the mirror, or in the file that
+token_file in the configuration names.`,
 		Example: `  curl -H "Authorization: Bearer $(mimicsync daemon token)" -X POST http://127.0.0.1:8765/api/v1/reload`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -23,20 +23,20 @@ func (a *app) daemonCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "daemon",
 		Short: "Keep the mirror fresh: run the schedule, the control API and the page",
-		Long: `Daemon runs until it is stopped. It refreshes datasets when the configuration file
-says so, and is steered by its page, by its API and by pull, plan, status, verify and
-prune, which go through it while it owns the mirror. Without a configuration file nothing is
-scheduled.
+		Long: `Daemon runs until stopped. It refreshes datasets as the configuration file schedules
+them. You control it by its page, its API, and by pull, plan, status, verify and prune,
+which go through the daemon that owns the mirror. Without a configuration file nothing
+is scheduled.
 
-A configuration file that has changed is read again within a minute, or at once on
-SIGHUP; a bad one leaves the running configuration in force. SIGTERM and SIGINT end it
-in good order within ten seconds, a second one at once: what has come is saved at any
-moment. If the mirror's disk is not mounted it waits, and writes nothing.
+The daemon reloads a changed configuration file within a minute, or immediately on
+SIGHUP; an invalid file changes nothing. SIGTERM and SIGINT shut it down within ten
+seconds, a second one immediately: everything fetched is saved at once. If the mirror's
+disk isn't mounted, the daemon waits and writes nothing.
 
-Under systemd, a credential that is named physionet is the PhysioNet account, in the
-form that --credentials reads.
+Under systemd, a credential named physionet holds the PhysioNet account, in the format
+of --credentials.
 
-To have it started with the machine, see: mimicsync daemon install`,
+To start it at boot, see: mimicsync daemon install`,
 		Example: `  mimicsync daemon --mirror /data/physionet
   mimicsync daemon --config /etc/mimicsync/config.yaml --listen 127.0.0.1:8765
   mimicsync daemon install --user --mirror /data/physionet --start`,
@@ -56,7 +56,7 @@ type secondDaemonError struct{ *store.LockedError }
 
 // Advice implements advice.Advised.
 func (e *secondDaemonError) Advice(a advice.Adviser) advice.Advice {
-	return advice.Advice{Code: advice.ExitOwned, Hint: "it runs already; see: " + a.Command("status")}
+	return advice.Advice{Code: advice.ExitOwned, Hint: "it is already running; see: " + a.Command("status")}
 }
 
 // secondDaemon returns the *secondDaemonError of an error, nil if it is none: a
@@ -89,7 +89,7 @@ func (a *app) daemon(ctx context.Context, listen []string) error {
 		select {
 		case err = <-ended:
 		case <-time.After(endTime): // the process ends here, with all that still runs
-			return fmt.Errorf("the daemon did not come to its end within %s, and is cut off; what was verified is saved", endTime)
+			return fmt.Errorf("the daemon didn't shut down within %s and was stopped; verified files are saved", endTime)
 		}
 	}
 	if second := secondDaemon(err); second != nil {
@@ -117,7 +117,7 @@ func systemCredentials() string {
 
 // announce tells who started the daemon what they need to know.
 func (s *serving) announce(d *daemon.Daemon, addresses []string) {
-	next := "nothing; a configuration file schedules datasets, see: mimicsync config init"
+	next := "nothing; datasets are scheduled in a configuration file, see: mimicsync config init"
 	if dataset, at := nextRefresh(d.Status()); dataset != "" {
 		next = dataset + " on " + at.Local().Format("Mon 2006-01-02 15:04")
 	}
@@ -125,14 +125,14 @@ func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 		s.logger.Info("daemon started", "program", version(), "mirror", s.app.mirror, "addresses", addresses, "token_file", s.tokenFile(), "next", next)
 		return
 	}
-	s.app.ui.Notef("the daemon looks after %s", s.app.mirror)
+	s.app.ui.Notef("the daemon serves the mirror %s", s.app.mirror)
 	for _, address := range addresses {
 		s.app.ui.Notef("the page is at http://%s/", address)
 	}
 	if len(addresses) > 0 {
-		s.app.ui.Notef("what changes anything there asks for the token in %s", s.tokenFile())
+		s.app.ui.Notef("changes there need the token in %s", s.tokenFile())
 	}
-	s.app.ui.Notef("scheduled next: %s", next)
+	s.app.ui.Notef("next: %s", next)
 }
 
 // explain is Advise for what a daemon met: what will be tried again by
@@ -141,9 +141,9 @@ func (s *serving) explain(err error) (why, cure string) {
 	space, ok := errors.AsType[*failure.SpaceError](err)
 	switch a := s.app.ui.Adviser.Advise(err); {
 	case ok && space.Published > 0:
-		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself. If the published size is wrong, fetch all the same with: " + s.app.ui.Adviser.Command("pull", "--include", "'**'")
+		return err.Error(), "free space on the mirror's disk; the daemon continues automatically. If the published size is wrong, fetch anyway with: " + s.app.ui.Adviser.Command("pull", "--include", "'**'")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), a.Code == advice.ExitNoSpace:
-		return err.Error(), "make room on the mirror's disk; the daemon goes on by itself"
+		return err.Error(), "free space on the mirror's disk; the daemon continues automatically"
 	case a.Code == advice.ExitIncomplete, a.Code == advice.ExitInterrupted:
 		return err.Error(), ""
 	default:

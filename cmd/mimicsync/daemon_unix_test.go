@@ -55,7 +55,7 @@ func TestADaemonServesAMirrorUntilItIsStopped(t *testing.T) {
 	}
 	s.configure("datasets: [{name: demo, sources: [s3]}]\n")
 	d.hangup()
-	d.loggedWith("configuration not reloaded", "the source s3 is opened only when the daemon is started")
+	d.loggedWith("configuration not reloaded", "the source s3 is opened only at startup")
 	d.stop()
 	if left, _ := filepath.Glob(filepath.Join(s.mirror, ".mimicsync", "[co]*")); len(left) > 0 {
 		t.Errorf("it leaves %q", left)
@@ -98,7 +98,7 @@ func TestADaemonEndsInTimeInTheMiddleOfAPass(t *testing.T) {
 	d.stop()
 	text, _ := io.ReadAll(stderr)
 	_ = waiting.Wait() // its exit code is looked at
-	if code := waiting.ProcessState.ExitCode(); code != advice.ExitInterrupted || !strings.Contains(string(text), "what has come is saved") {
+	if code := waiting.ProcessState.ExitCode(); code != advice.ExitInterrupted || !strings.Contains(string(text), "everything fetched so far is saved") {
 		t.Errorf("who followed the pass got exit code %d, want %d, and\n%s", code, advice.ExitInterrupted, text)
 	}
 }
@@ -113,8 +113,8 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, advice.ExitOwned, "hint: it runs already; see: mimicsync status\n"},
-		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, advice.ExitUsage, "hint: another program listens there"},
+		{nil, advice.ExitOwned, "hint: it is already running; see: mimicsync status --mirror "},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, advice.ExitUsage, "hint: another program is listening there"},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, advice.ExitUsage, `"8765" is not an address such as 127.0.0.1:8765`},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "192.0.2.1:8765"}, advice.ExitUsage, "hint: this machine does not have that address"},
 	} {

@@ -15,9 +15,9 @@ func (a *app) datasetsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "datasets",
 		Short: "List the datasets of the MIMIC family",
-		Long: `Datasets lists what this build knows of the MIMIC family: names, newest known
-versions, sizes, and what it takes to get access. With --remote it asks PhysioNet for
-all of its projects; any of them can be pulled by its name.`,
+		Long: `Datasets lists the MIMIC family as known to this build: names, newest known versions,
+sizes, and how to get access. With --remote it asks PhysioNet for all its projects; you
+can pull any of them by name.`,
 		Example: `  mimicsync datasets
   mimicsync datasets --json | jq -r '.datasets[] | select(.access=="open") | .slug'
   mimicsync datasets --remote | grep -i ecg`,
@@ -34,7 +34,7 @@ all of its projects; any of them can be pulled by its name.`,
 		},
 	}
 	cmd.Flags().BoolVar(&a.json, "json", false, "print it as one JSON object")
-	cmd.Flags().BoolVar(&remote, "remote", false, "ask PhysioNet for all of its projects")
+	cmd.Flags().BoolVar(&remote, "remote", false, "ask PhysioNet for all its projects")
 	return cmd
 }
 

@@ -25,11 +25,11 @@ import (
 func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the main job on this machine, without network or account",
-		Long: `Demo starts a look-alike of PhysioNet on this machine, with a generated dataset in
-the layout of MIMIC-CXR, and pulls it: through a connection that stalls, a server
-that is busy, a file that arrives damaged and a Ctrl-C in the middle. It takes
-about 10 seconds and 85 MB of disk, which it gives back.`,
+		Short: "See it work on this machine, without network or account",
+		Long: `Demo starts a simulated PhysioNet on this machine, with a generated dataset in the
+layout of MIMIC-CXR, and pulls it despite a stalled connection, a busy server, a damaged
+file and a Ctrl-C in the middle. It takes about 10 seconds, and 85 MB of disk that it
+frees again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context()) },
 	}
@@ -118,9 +118,9 @@ func (a *app) demo(ctx context.Context) (err error) {
 
 func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 	u := a.ui
-	u.Printf("A look-alike of PhysioNet on %s serves %s to its users:\n%s files, %s, one of them %s; at most %s/s a connection.\n",
+	u.Printf("A simulated PhysioNet on %s serves %s:\n%s files, %s, one of them %s; at most %s/s per connection.\n",
 		site.url, demoRef, humanize.Comma(demoFiles), words.Size(site.size), words.Size(demoBigSize), words.Size(demoRate))
-	u.Printf("One file will stall, one will meet a busy server (503), one will arrive damaged.\n\n")
+	u.Printf("One file will stall, one will hit a busy server (503), one will arrive damaged.\n\n")
 
 	u.Printf("1. Pull, with a Ctrl-C in the middle:\n")
 	if code := a.demoPull(ctx, m, demoInterrupt); code != advice.ExitInterrupted {
@@ -128,19 +128,19 @@ func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 	}
 	first := site.Counters().BytesSent
 
-	u.Printf("\n2. The same command again goes on where it was:\n")
+	u.Printf("\n2. The same command again resumes where it stopped:\n")
 	if code := a.demoPull(ctx, m, 0); code != advice.ExitOK {
 		return a.demoFailed(ctx, code)
 	}
 	all := site.Counters()
 
-	u.Printf("\n3. Once more: all is here, so there is one question and no download:\n")
+	u.Printf("\n3. Once more: everything is there, so one request and no download:\n")
 	site.Reset()
 	if code := a.demoPull(ctx, m, 0); code != advice.ExitOK {
 		return a.demoFailed(ctx, code)
 	}
 
-	u.Printf("\n4. Read it all again and compare it with SHA256SUMS.txt:\n")
+	u.Printf("\n4. Read everything again and compare it with SHA256SUMS.txt:\n")
 	v, err := a.verifyOne(ctx, m, demoRef)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 	for _, t := range site.trouble {
 		struck += t.Struck()
 	}
-	u.Printf("\nThe server's side: %s, %s (%s before the Ctrl-C) for %s of data,\n%s, %s; for step 3, %s.\n",
+	u.Printf("\nSeen by the server: %s, %s (%s before the Ctrl-C) for %s of data,\n%s, %s; for step 3, %s.\n",
 		words.Plural(all.Requests, "request", "requests"), words.Size(all.BytesSent), words.Size(first), words.Size(site.size),
 		words.Plural(all.PasswordChecks, "password check", "password checks"), words.Plural(int64(struck), "fault", "faults"),
 		words.Plural(site.Counters().Requests, "request", "requests"))
@@ -167,7 +167,7 @@ func (a *app) demoFailed(ctx context.Context, code int) error {
 		a.code = advice.ExitInterrupted
 		return nil
 	}
-	return fmt.Errorf("the demo did not go as it should (exit code %d); please report this", code)
+	return fmt.Errorf("the demo failed (exit code %d); please report this", code)
 }
 
 // demoPull runs one pass, interrupted once so many bytes have come if that is

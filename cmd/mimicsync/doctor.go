@@ -19,13 +19,13 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [DATASET[@VERSION]]",
-		Short: "Say why access fails, and what cures it",
-		Long: `Doctor asks each source whether it can be reached, who you are to it, and whether you
-may read the dataset; it tries out the mirror's folder. For whatever fails it names the
-page to open or the command to type. Without a dataset it looks at all that needs none.
+		Short: "Find out why access fails, and how to fix it",
+		Long: `Doctor checks whether each source can be reached, which account it sees, whether you
+may read the dataset, and whether the mirror's folder is usable. For each failed check it
+names the page to open or the command to type. Without a dataset it checks the rest.
 
-It makes at most seven requests to a source, fetches no file, and gives each check ten
-seconds. The exit code is 0 if the dataset can be fetched from at least one source, else 4.`,
+It makes at most seven requests to a source, fetches no file, and limits each check to ten
+seconds. The exit code is 0 if at least one source serves the dataset, otherwise 4.`,
 		Example: `  mimicsync doctor mimiciv
   mimicsync doctor mimic-cxr-jpg@2.1.0 --mirror /data/physionet.org/files
   mimicsync doctor mimiciv --json | jq '.groups[].checks[] | select(.state=="failed") | .cure'`,

@@ -38,8 +38,8 @@ type place struct {
 }
 
 func (p *place) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&p.user, "user", false, "a service of yours (default, but for root)")
-	cmd.Flags().BoolVar(&p.system, "system", false, "a service of the system (default for root)")
+	cmd.Flags().BoolVar(&p.user, "user", false, "install a user service (default, except for root)")
+	cmd.Flags().BoolVar(&p.system, "system", false, "install a system service (default for root)")
 }
 
 func (a *app) installCommand() *cobra.Command {
@@ -47,12 +47,12 @@ func (a *app) installCommand() *cobra.Command {
 	i := &installation{app: a}
 	cmd := &cobra.Command{
 		Use:   "install",
-		Short: "Have the daemon started with the machine",
-		Long: `Install writes a unit for systemd, or for launchd on macOS, and says which commands
-start it. A file that mimicsync did not write stays as it is.
+		Short: "Start the daemon at boot",
+		Long: `Install writes a unit for systemd, or for launchd on macOS, and prints the commands that
+start it. It never overwrites a file that it didn't write.
 
-The unit gives the PhysioNet account no place: let mimicsync login keep it for the user
-that the service runs as, or hand it over as a credential, as the unit explains.`,
+The unit doesn't contain the PhysioNet account: save it with mimicsync login as the user
+that the service runs as, or pass it as a credential, as the unit explains.`,
 		Example: `  mimicsync daemon install --user --mirror ~/physionet --start
   sudo mimicsync daemon install --system --mirror /data/physionet --config /etc/mimicsync/config.yaml`,
 		Args: cobra.NoArgs,
@@ -61,15 +61,15 @@ that the service runs as, or hand it over as a credential, as the unit explains.
 				return err
 			}
 			if !i.system && cmd.Flags().Changed("run-as") {
-				return advice.Usagef("--run-as is for a service of the system: add --system")
+				return advice.Usagef("--run-as is for a system service: add --system")
 			}
 			return i.install(cmd.Context())
 		},
 	}
 	p.flags(cmd)
 	cmd.Flags().StringVar(&a.mirror, "mirror", defaultMirror, "root `folder` of the mirror")
-	cmd.Flags().StringVar(&p.runAs, "run-as", "mimicsync", "the `user` that a service of the system runs as")
-	cmd.Flags().BoolVar(&i.act, "start", false, "start it at once, and with the machine")
+	cmd.Flags().StringVar(&p.runAs, "run-as", "mimicsync", "the `user` that a system service runs as")
+	cmd.Flags().BoolVar(&i.act, "start", false, "start it now and at boot")
 	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "print the unit; change nothing")
 	return cmd
 }
@@ -90,15 +90,15 @@ func (a *app) uninstallCommand() *cobra.Command {
 		},
 	}
 	p.flags(cmd)
-	cmd.Flags().BoolVar(&i.act, "stop", false, "stop the service at once")
-	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "say what would be removed; change nothing")
+	cmd.Flags().BoolVar(&i.act, "stop", false, "stop the service now")
+	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "show what would be removed; change nothing")
 	return cmd
 }
 
 // settle finds out what service manager there is, and where its units lie.
 func (i *installation) settle(p place) error {
 	if p.user && p.system {
-		return advice.Usagef("--user and --system: a service is of one or of the other")
+		return advice.Usagef("--user and --system: choose one")
 	}
 	i.system = p.system || !p.user && os.Geteuid() == 0
 	i.user = p.runAs
@@ -116,9 +116,9 @@ func (i *installation) settle(p place) error {
 	case runtime.GOOS == "darwin":
 		i.manager, i.unit = configs.Launchd, filepath.Join(home, "Library", "LaunchAgents", "mimicsync.plist")
 	case runtime.GOOS == "windows":
-		return advice.Usagef("there is no installation for Windows: let the Task Scheduler run \"mimicsync daemon\" at startup, with \"run whether user is logged on or not\"")
+		return advice.Usagef("install doesn't support Windows: let the Task Scheduler run \"mimicsync daemon\" at startup, with \"run whether user is logged on or not\"")
 	default:
-		return advice.Usagef("there is no installation for %s: have \"mimicsync daemon\" started by its own means", runtime.GOOS)
+		return advice.Usagef("install doesn't support %s: start \"mimicsync daemon\" by its service manager", runtime.GOOS)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (i *installation) config() (string, error) {
 		return path, nil
 	}
 	return "", &advice.UsageError{
-		Err: fmt.Errorf("the service runs as %s, which does not see your %s", i.user, path),
+		Err: fmt.Errorf("the service runs as %s, which can't read your %s", i.user, path),
 		Hint: fmt.Sprintf("give it a copy:\n%smkdir -p %s && install -o %s -m 0600 %s %s\nthen install it with --config %[5]s",
 			i.makeUser(), filepath.Dir(systemConfig), i.user, path, systemConfig),
 	}
@@ -212,10 +212,10 @@ func (i *installation) prepare(s configs.Service) {
 		return
 	}
 	if line := i.makeUser(); line != "" {
-		i.app.ui.Notef("there is no user %s yet; make it with:\n%s", s.User, line)
+		i.app.ui.Notef("there is no user %s yet; create it with:\n%s", s.User, line)
 	}
 	if _, err := os.Stat(s.Mirror); err != nil {
-		i.app.ui.Notef("there is no folder %s yet; mount its disk, or make it with:\ninstall --directory --owner %s --mode 0700 %[1]s", s.Mirror, s.User)
+		i.app.ui.Notef("there is no folder %s yet; mount its disk, or create it with:\ninstall --directory --owner %s --mode 0700 %[1]s", s.Mirror, s.User)
 	}
 }
 
@@ -223,7 +223,7 @@ func (i *installation) prepare(s configs.Service) {
 func (i *installation) prepareConfig(path string) {
 	if path != "" {
 		if fi, err := os.Stat(path); i.system && err == nil && fi.Mode().Perm()&0o077 == 0 && !i.owns(fi) {
-			i.app.ui.Notef("only its owner can read %s; let that be the service's user: chown %s %[1]s", path, i.user)
+			i.app.ui.Notef("only its owner can read %s; make it the service's user: chown %s %[1]s", path, i.user)
 		}
 		return
 	}
@@ -323,7 +323,7 @@ func (i *installation) finish(ctx context.Context, commands [][]string) error {
 		cmd.Stdout, cmd.Stderr = i.app.ui.Stderr, i.app.ui.Stderr
 		if err := cmd.Run(); err != nil {
 			if i.manager == configs.SystemdUser {
-				i.app.ui.Notef("a service of yours needs a session of yours: log in by ssh or at the console, not by su or sudo")
+				i.app.ui.Notef("a user service needs a login session: log in by ssh or at the console, not by su or sudo")
 			}
 			i.next(commands[n:])
 			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)

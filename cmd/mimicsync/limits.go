@@ -28,14 +28,14 @@ type limits struct {
 }
 
 func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
-	f.StringVar(&l.bwlimit, "bwlimit", "", "receive at most `RATE` a second: 10M, 512k, off, or a timetable such as \"08:00,2M 19:00,off\" or \"Mon-08:00,512k Sat-00:00,off\"")
+	f.StringVar(&l.bwlimit, "bwlimit", "", "receive at most `RATE` bytes per second: 10M, 512k, off, or a timetable such as \"08:00,2M 19:00,off\" or \"Mon-08:00,512k Sat-00:00,off\"")
 }
 
 func (l *limits) passFlags(f *pflag.FlagSet) {
-	f.StringVar(&l.maxTransfer, "max-transfer", "", "end in good order after `SIZE` of files: 500M, 50G; a bare number counts KiB, as in rclone")
-	f.StringVar(&l.maxDuration, "max-duration", "", "end in good order after this `time`: 90m, 8h, 1d, off")
-	f.StringVar(&l.maxCost, "max-cost", "", "spend at most so many US `dollars` at sources where the reader pays: 20, 0.50, off")
-	f.StringVar(&l.durability, "durability", "", "against a power cut, sync files in a `group`, each file, or none (default group)")
+	f.StringVar(&l.maxTransfer, "max-transfer", "", "stop after `SIZE` of files: 500M, 50G; a number without a unit is KiB, as in rclone")
+	f.StringVar(&l.maxDuration, "max-duration", "", "stop after this `time`: 90m, 8h, 1d, off")
+	f.StringVar(&l.maxCost, "max-cost", "", "spend at most this many US `dollars` at sources where the reader pays: 20, 0.50, off")
+	f.StringVar(&l.durability, "durability", "", "how to sync against power cuts: files in a `group`, each file, or none (default group)")
 }
 
 // settle reads the limits, of which file fills in what was not given.

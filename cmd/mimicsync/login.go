@@ -23,13 +23,12 @@ func (a *app) loginCommand() *cobra.Command {
 	var fromPipe bool
 	cmd := &cobra.Command{
 		Use:   "login",
-		Short: "Keep the PhysioNet password",
-		Long: `Login asks for the user (or e-mail address) and the password of your PhysioNet
-account, asks PhysioNet whether they are right, and keeps them in the system's keyring
-or, where there is none, in $XDG_CONFIG_HOME/mimicsync/credentials, for you alone
-(0600). They are for this one server, and replace what was kept for it. A wrong
-password is not kept. A daemon of yours that keeps the mirror uses them from then on,
-and tries again at once what waited for a login.`,
+		Short: "Save the PhysioNet password",
+		Long: `Login asks for the user name (or e-mail address) and password of your PhysioNet account,
+checks them with PhysioNet, and saves them in the system keyring or, without one, in
+$XDG_CONFIG_HOME/mimicsync/credentials, readable by you alone (0600). They replace what
+was saved for this server. A wrong password is not saved. A running daemon of this
+mirror uses them immediately, and retries what waited for a login.`,
 		Example: `  mimicsync login
   pass show physionet | mimicsync login --username me --password-stdin`,
 		Args: cobra.NoArgs,
@@ -45,10 +44,10 @@ and tries again at once what waited for a login.`,
 func (a *app) logoutCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logout",
-		Short: "Remove the kept PhysioNet password",
-		Long: `Logout removes what login has kept for this server, from the system's keyring and
-from the file, and says which. The environment and netrc stay as they are. A daemon of
-yours that keeps the mirror forgets the account, too.`,
+		Short: "Remove the saved PhysioNet password",
+		Long: `Logout removes what login saved for this server, from the system keyring and the file,
+and says from which. The environment and netrc stay as they are. A running daemon of
+this mirror forgets the account, too.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context()) },
 	}
@@ -75,18 +74,18 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 		return err
 	}
 	if err := check(ctx, source); err != nil {
-		return fmt.Errorf("%w; nothing was stored", err)
+		return fmt.Errorf("%w; nothing was saved", err)
 	}
-	slow := time.AfterFunc(2*time.Second, func() { a.ui.Notef("waiting for the system's keyring, which may want to be unlocked") })
+	slow := time.AfterFunc(2*time.Second, func() { a.ui.Notef("waiting for the system keyring, which may need unlocking") })
 	defer slow.Stop()
 	accounts := a.accounts()
 	places, err := accounts.Keep(ctx, account)
 	if err != nil {
-		return fmt.Errorf("keep the password: %w", err)
+		return fmt.Errorf("save the password: %w", err)
 	}
 	a.ui.LoggedIn(source.URL(), account.User, places)
 	if slices.Contains(accounts.Elsewhere(), physionet.FromEnvironment) {
-		a.ui.Notef("%s goes first, as long as it is set", physionet.FromEnvironment)
+		a.ui.Notef("%s takes precedence while it is set", physionet.FromEnvironment)
 	}
 	a.tellDaemon(ctx)
 	return nil
@@ -107,10 +106,10 @@ func (a *app) tellDaemon(ctx context.Context) {
 		err = client.Reconsider(ctx)
 	}
 	if err != nil {
-		a.ui.Notef("the daemon of %s could not be told: %s; tell it with: %s", a.mirror, err, a.ui.Adviser.Command("daemon reload"))
+		a.ui.Notef("the daemon of %s couldn't be told: %s; tell it with: %s", a.mirror, err, a.ui.Adviser.Command("daemon reload"))
 		return
 	}
-	a.ui.Printf("the daemon of %s looks for the account anew, and tries again what waited for one\n", a.mirror)
+	a.ui.Printf("the daemon of %s now uses it, and retries what waited for an account\n", a.mirror)
 }
 
 // check asks the server about the account, and gives it half a minute.
@@ -132,7 +131,7 @@ func (a *app) askAccount(ctx context.Context, user string, fromPipe bool) (physi
 	case fromPipe && user == "":
 		return account, advice.Usagef("--password-stdin needs --username")
 	case fromPipe && terminal.StdinIsTerminal():
-		return account, advice.Usagef("--password-stdin is for a pipe or a file; without it, the password is asked for and not shown")
+		return account, advice.Usagef("--password-stdin is for a pipe or a file; without it, you are asked for the password")
 	case fromPipe:
 		account.From = advice.FromStdin
 		account.Password, err = terminal.ReadStdin(ctx)

@@ -85,7 +85,7 @@ func TestLoginByKeyring(t *testing.T) {
 	site := plainSite(t)
 	home := privately(t, site.URL)
 	typeIn(t, "hunter2\r\n")
-	if said := wantRun(t, advice.ExitOK, "login", "--username", "marie", "--password-stdin"); !strings.Contains(said, "kept in the system's keyring") {
+	if said := wantRun(t, advice.ExitOK, "login", "--username", "marie", "--password-stdin"); !strings.Contains(said, "saved in the system's keyring") {
 		t.Errorf("login said:\n%s", said)
 	}
 	wantRun(t, advice.ExitOK, "pull", "demo", "-q")

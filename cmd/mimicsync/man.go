@@ -13,7 +13,7 @@ func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "man DIR",
 		Short: "Write the man pages into a folder",
-		Long:  `Man writes one man page for each command into DIR, which it makes if need be.`,
+		Long:  `Man writes one man page per command into DIR, which it creates if needed.`,
 		Example: `  mimicsync man ~/.local/share/man/man1
   man mimicsync-pull`,
 		Args: cobra.ExactArgs(1),

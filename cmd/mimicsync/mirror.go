@@ -204,7 +204,7 @@ func checkMirror(path string, create bool) error {
 	target, lerr := os.Readlink(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && lerr == nil:
-		return &advice.ConfigError{Err: fmt.Errorf("the mirror %s is a link to %s, which is not there", path, target)}
+		return &advice.ConfigError{Err: fmt.Errorf("the mirror %s is a symlink to %s, which doesn't exist", path, target)}
 	case err == nil && !fi.IsDir():
 		return &advice.ConfigError{Err: fmt.Errorf("the mirror %s is a file, not a folder", path)}
 	case err == nil && !create:

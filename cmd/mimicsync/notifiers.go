@@ -107,7 +107,7 @@ func secretIn(path string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(b) > maxSecret:
-		return "", fmt.Errorf("%s is longer than a secret is", path)
+		return "", fmt.Errorf("%s is too long for a secret", path)
 	case text == "":
 		return "", fmt.Errorf("%s is empty", path)
 	default:

@@ -53,6 +53,6 @@ func (a *app) fitFiles(ctx context.Context, connections int) int {
 
 // fewer tells a person that not all connections fit.
 func fewer(fits, wanted int, openFiles uint64) string {
-	return fmt.Sprintf("%s, and not %d: this process may open %d files; to allow more: ulimit -n 4096",
+	return fmt.Sprintf("%s instead of %d: this process may open only %d files; to allow more, run: ulimit -n 4096",
 		words.Plural(int64(fits), "connection", "connections"), wanted, openFiles)
 }

@@ -30,7 +30,7 @@ func TestConnectionsThatFitTheOpenFiles(t *testing.T) {
 }
 
 func TestFewerConnectionsInWords(t *testing.T) {
-	for fits, want := range map[int]string{1: "1 connection, and not 64: this process may open 72 files; ", 7: "7 connections, and not 64: "} {
+	for fits, want := range map[int]string{1: "1 connection instead of 64: this process may open only 72 files; ", 7: "7 connections instead of 64: "} {
 		if got := fewer(fits, 64, 72); !strings.HasPrefix(got, want) {
 			t.Errorf("fewer(%d, 64, 72) = %q, want %q first", fits, got, want)
 		}

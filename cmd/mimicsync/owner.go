@@ -57,9 +57,9 @@ func (a *app) checkOwnersFlags() (err error) {
 			switch {
 			case f.Name != name || err != nil:
 			case name == "bwlimit":
-				err = advice.Usagef("--bwlimit: a daemon owns this mirror, and its limit holds for all passes; change it with: mimicsync daemon bwlimit RATE")
+				err = advice.Usagef("--bwlimit: a daemon owns this mirror, and its limit applies to all passes; change it with: mimicsync daemon bwlimit RATE")
 			default:
-				err = advice.Usagef("--%s: a daemon owns this mirror, and its configuration decides that; leave the flag out", name)
+				err = advice.Usagef("--%s: a daemon owns this mirror, and its configuration decides this; leave the flag out", name)
 			}
 		}
 	})
@@ -69,7 +69,7 @@ func (a *app) checkOwnersFlags() (err error) {
 // leftError means that a person left a pass to the daemon.
 type leftError struct{ ref manifest.Ref }
 
-func (e *leftError) Error() string { return "the daemon goes on with " + e.ref.String() }
+func (e *leftError) Error() string { return "the daemon continues with " + e.ref.String() }
 
 // close ends the connection. The error is there for those who close a mirror.
 func (o *owner) close() error {
@@ -273,6 +273,6 @@ func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*r
 
 // leave tells that a pass goes on without this command.
 func (a *app) leave(e *leftError) {
-	a.ui.Lines("note", fmt.Sprintf("%v; see it with: %s, and end it with: %s", e, a.ui.Adviser.Command("status"), a.ui.Adviser.Command("daemon cancel", e.ref.Dataset)))
+	a.ui.Lines("note", fmt.Sprintf("%v; watch it with: %s, and stop it with: %s", e, a.ui.Adviser.Command("status"), a.ui.Adviser.Command("daemon cancel", e.ref.Dataset)))
 	a.code = advice.Worse(a.code, advice.ExitInterrupted)
 }

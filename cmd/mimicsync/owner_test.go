@@ -132,10 +132,10 @@ func TestCommandsGoThroughTheDaemon(t *testing.T) {
 	command(t, 0, "status", table, "Its daemon has been running since", "demo: idle")
 	command(t, 0, "status demo --json", `"daemon": {`)
 	command(t, 2, "status other", "the mirror has nothing of other")
-	command(t, 0, "verify", "demo 1.0: 4 files read and right (2.3 MB)")
+	command(t, 0, "verify", "demo 1.0: 4 files verified (2.3 MB)")
 
 	try(t, os.WriteFile(filepath.Join(o.mirror, "demo/1.0/LICENSE.txt"), []byte("rot"), 0o600))
-	command(t, 5, "verify demo", "3 files read and right", "1 wrong", "fetch them again with: mimicsync verify demo@1.0 --repair")
+	command(t, 5, "verify demo", "3 files verified", "1 wrong", "fetch them again with: mimicsync verify demo@1.0 --repair")
 	command(t, 0, "verify demo --repair", "complete: 1 of 1 file verified: 1 fetched")
 
 	o.stop()
@@ -190,8 +190,8 @@ func TestNoFlagIsLostOnTheWayToTheDaemon(t *testing.T) {
 		})
 	}
 	command(t, 0, "prune --quarantine --yes", "Nothing to remove") // it goes past the daemon
-	command(t, 7, "verify --rebuild", "the mirror is in use by another process", "the daemon must rest for this")
-	command(t, 2, "pull demo --dry-run --accept-manifest", "--accept-manifest: a dry run takes nothing over")
+	command(t, 7, "verify --rebuild", "the mirror is in use by another process", "stop the daemon first")
+	command(t, 2, "pull demo --dry-run --accept-manifest", "--accept-manifest: a dry run accepts nothing")
 }
 
 // Ctrl-C leaves the pass to the daemon, which goes on.
@@ -213,7 +213,7 @@ func TestInterruptLeavesThePassToTheDaemon(t *testing.T) {
 		}
 		cancel(failure.ErrInterrupted)
 	}()
-	commandIn(ctx, t, 130, "pull demo other", "the daemon goes on with demo", "mimicsync daemon cancel demo", "not started: other")
+	commandIn(ctx, t, 130, "pull demo other", "the daemon continues with demo", "mimicsync daemon cancel demo", "not started: other")
 	p, err := client.Pass(t.Context(), 1)
 	if err != nil || p.Error != "" {
 		t.Errorf("the pass in the daemon: %+v, %v", p, err)
@@ -255,21 +255,21 @@ func TestControlCommands(t *testing.T) {
 			}
 		}
 	}
-	control(0, "pause demo", "demo: paused; go on with: mimicsync daemon resume demo")
+	control(0, "pause demo", "demo: paused; resume with: mimicsync daemon resume demo")
 	command(t, 0, "status", "demo: paused: it is paused")
 	control(0, "resume demo", "demo: resumed")
 	control(0, "pause", "all datasets: paused")
-	command(t, 0, "status", "All datasets are paused; go on with: mimicsync daemon resume", "demo: paused")
-	control(0, "resume demo", "demo: resumed", "note: it waits all the same: all datasets are paused")
+	command(t, 0, "status", "All datasets are paused; resume with: mimicsync daemon resume", "demo: paused")
+	control(0, "resume demo", "demo: resumed", "note: it still waits, because all datasets are paused")
 	control(0, "pause demo", "demo: paused")
-	control(0, "resume", "all datasets: resumed", "note: demo is still paused by its name; go on with: mimicsync daemon resume demo")
+	control(0, "resume", "all datasets: resumed", "note: demo is still paused by name; resume with: mimicsync daemon resume demo")
 	control(0, "resume demo", "demo: resumed")
 	command(t, 0, "verify demo")
 	command(t, 0, "status", "verify: complete")
 	control(2, "pause other", "does not know", "hint: ")
-	control(2, "cancel demo", "no pass runs", "hint: see what runs with: mimicsync status")
+	control(2, "cancel demo", "no pass is running", "hint: see what is running with: mimicsync status")
 	control(0, "bwlimit 2M", "the limit is 2M")
-	command(t, 0, "status", "receives at most 2")
+	command(t, 0, "status", "limited to 2")
 	control(2, "bwlimit fast", "fast", "hint: see: mimicsync daemon bwlimit --help")
 	control(0, "reload", "listen: restart the daemon", "is reloaded")
 	token, err := api.Token(o.mirror, "")

@@ -17,18 +17,18 @@ import (
 func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan DATASET[@VERSION]...",
-		Short: "Say what pull would do",
-		Long: `Plan compares the dataset's SHA256SUMS.txt with the mirror and says what pull would
-fetch, and whether it fits on the disk; for each source of --source how many files and
-bytes that is, what it costs the reader, and how long it takes at the rate that the
-last pull saw there. It fetches the manifest only, and writes nothing in the mirror.
+		Short: "Show what pull would do",
+		Long: `Plan compares the dataset's SHA256SUMS.txt with the mirror and shows what pull would
+fetch and whether it fits on the disk. For each source of --source it shows the number
+of files and bytes, the cost, and the time at the rate of the last pull from there. It
+fetches only the manifest, and writes nothing to the mirror.
 
-Sizes are those of the source's listing, where it gives one. With ~ they are by
-PhysioNet's size of the whole version, and with ~~ a guess from the number of files.
-Prices are those of the configuration.
+Sizes come from the source's listing, if it has one. ~ marks sizes derived from the
+size that PhysioNet publishes for the version, ~~ estimates by the number of files.
+Prices come from the configuration.
 
-A source that would give nothing is shown as refused, with the reason and what to do.
-The exit code is 4 if all sources refuse a dataset that is not complete, else 0.`,
+A source that would refuse is shown as refused, with the reason and the cure. The exit
+code is 4 if all sources refuse a dataset that is not complete, otherwise 0.`,
 		Example: `  mimicsync plan mimic-cxr-jpg
   mimicsync plan mimic-cxr-jpg --source gcs,physionet --billing-project my-project
   mimicsync plan mimiciv --include 'icu/'`,
@@ -57,7 +57,7 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, done()) }()
 	plans := []api.Plan{}
 	var failed error
-	for _, ref := range refs { // one that cannot be had does not keep the others away
+	for _, ref := range refs { // a failed dataset must not stop the others
 		p, err := one(ctx, ref)
 		if err == nil {
 			plans = append(plans, p)

@@ -107,7 +107,7 @@ func TestPromptShowsNoPassword(t *testing.T) {
 	x.answer("PhysioNet user: ", true, "marie\n")
 	x.answer("Password (not shown): ", false, "hunter2\n")
 	code, screen := x.end()
-	want := regexp.MustCompile(`^PhysioNet user: marie\r\nPassword \(not shown\): \r\nlogged in to http://.* as marie; the password is kept in .*credentials\r\n`)
+	want := regexp.MustCompile(`^PhysioNet user: marie\r\nPassword \(not shown\): \r\nlogged in to http://.* as marie; the password is saved in .*credentials\r\n`)
 	if code != advice.ExitOK || !want.MatchString(screen) || strings.Contains(screen, "hunter2") {
 		t.Errorf("login: exit code %d, want 0 and %s:\n%s", code, want, screen)
 	}
@@ -119,7 +119,7 @@ func TestPromptRefusesWrongPassword(t *testing.T) {
 	x := openTerminal(t, "login", "--username", "marie")
 	x.answer("Password (not shown): ", false, "hunter3\n")
 	code, screen := x.end()
-	if code != advice.ExitAccess || strings.Contains(screen, "hunter3") || !strings.Contains(screen, "nothing was stored") {
+	if code != advice.ExitAccess || strings.Contains(screen, "hunter3") || !strings.Contains(screen, "nothing was saved") {
 		t.Errorf("login: exit code %d, want %d:\n%s", code, advice.ExitAccess, screen)
 	}
 }

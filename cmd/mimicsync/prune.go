@@ -21,16 +21,16 @@ func (a *app) pruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune [DATASET[@VERSION]]",
 		Short: "Remove old versions from the mirror",
-		Long: `Prune removes the versions of a dataset, or of all, that are older than the newest one
-of which the mirror has every file, or the version that is named. It shows what that
-frees, and asks.
+		Long: `Prune removes the versions of a dataset, or of all datasets, that are older than the
+newest complete version; or the version that you name. It shows how much space that
+frees, and asks first.
 
-A file that a newer version has too is one file with two names: to remove one of them
-frees nothing. Files that mimicsync has no record of stay where they are, and so do the
-newest complete version, what is newer, and a version that the configuration file names.
+A file that is also in a newer version is one file with two names: removing one of them
+frees nothing. Prune keeps files without a record, the newest complete version, newer
+versions, and versions that the configuration file names.
 
-With --quarantine it removes, instead, what was moved aside to .mimicsync/quarantine:
-files that were not what a manifest says. They may be somebody's own; status counts them.`,
+With --quarantine it removes the files in .mimicsync/quarantine instead: files that
+didn't match a manifest. Some may be your own; status counts them.`,
 		Example: `  mimicsync prune
   mimicsync prune mimic-cxr-jpg --keep 1
   mimicsync prune mimic-cxr-jpg@2.0.0 --yes
@@ -43,9 +43,9 @@ files that were not what a manifest says. They may be somebody's own; status cou
 			}
 			switch {
 			case keep < 0:
-				return advice.Usagef("--keep %d: it must not be below 0", keep)
+				return advice.Usagef("--keep %d: it must not be negative", keep)
 			case quarantine && given != nil:
-				return advice.Usagef("--keep is about old versions, which --quarantine leaves alone")
+				return advice.Usagef("--keep concerns old versions, which --quarantine doesn't touch")
 			case quarantine:
 				return a.emptyQuarantine(cmd.Context(), args, yes)
 			}
@@ -53,9 +53,9 @@ files that were not what a manifest says. They may be somebody's own; status cou
 		},
 	}
 	a.mirrorFlags(cmd.Flags())
-	cmd.Flags().IntVar(&keep, "keep", 0, "keep the newest `N` of the old versions, too (default: as the configuration file says, else none)")
+	cmd.Flags().IntVar(&keep, "keep", 0, "also keep the newest `N` of the old versions (default: as configured, otherwise 0)")
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove them without asking")
-	cmd.Flags().BoolVar(&quarantine, "quarantine", false, "remove what was moved aside, instead of old versions")
+	cmd.Flags().BoolVar(&quarantine, "quarantine", false, "remove the files in quarantine instead of old versions")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object; needs --yes")
 	return cmd
 }
@@ -88,7 +88,7 @@ func (a *app) pruner(ctx context.Context) (pruner, error) {
 
 func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (err error) {
 	if a.json && !yes {
-		return advice.Usagef("--json asks nobody: add --yes")
+		return advice.Usagef("--json can't ask: add --yes")
 	}
 	if _, err := parseRefs(args); err != nil {
 		return err
@@ -184,7 +184,7 @@ func (a *app) keptVersions(dataset string, keep *int) (kept downloader.Kept) {
 // owns it.
 func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) error {
 	if a.json && !yes {
-		return advice.Usagef("--json asks nobody: add --yes")
+		return advice.Usagef("--json can't ask: add --yes")
 	}
 	refs, err := parseRefs(args)
 	if err != nil {
@@ -200,7 +200,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 			return err
 		}
 		if q.Files == 0 {
-			a.ui.Printf("Nothing to remove: no file was moved aside.\n")
+			a.ui.Printf("Nothing to remove: the quarantine is empty.\n")
 			return nil
 		}
 		a.ui.Quarantine(q, a.mirror)
@@ -222,7 +222,7 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 // confirmPrune shows what would be removed, and asks.
 func (a *app) confirmPrune(ctx context.Context, old []*report.Pruned, yes bool) (bool, error) {
 	if len(old) == 0 {
-		a.ui.Printf("Nothing to remove: the mirror has no version that is older than a complete one, but for those that are kept.\n")
+		a.ui.Printf("Nothing to remove: there is no version older than a complete one, except those to keep.\n")
 		return false, nil
 	}
 	for _, plan := range old {
@@ -237,7 +237,7 @@ func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	case yes:
 		return true, nil
 	case !terminal.StdinIsTerminal():
-		return false, advice.Usagef("nothing was removed: there is nobody to ask; add --yes")
+		return false, advice.Usagef("nothing was removed: there is no terminal to ask; add --yes")
 	}
 	answer, err := a.ui.Ask(ctx, "Remove this from the mirror "+a.mirror+"? Type yes: ", terminal.ReadLine)
 	if err == nil && answer != "yes" {

@@ -19,18 +19,18 @@ func (a *app) pullCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pull DATASET[@VERSION]...",
 		Short: "Fetch, resume and verify datasets",
-		Long: `Pull makes the mirror what the dataset's SHA256SUMS.txt says: it fetches what is
-missing, goes on where an earlier pull or a wget stopped, and gives a file its name
-only when its SHA-256 is right. Without a version it takes the newest one.
+		Long: `Pull makes the mirror match the dataset's SHA256SUMS.txt: it fetches missing files,
+resumes where an earlier pull or wget stopped, and gives a file its final name only
+after its SHA-256 matches. Without a version it takes the newest one.
 
-With --source s3,gcs,physionet each file comes from the first of these that has it;
-what is missing, denied or wrong there comes from the next.
+With --source s3,gcs,physionet, each file comes from the first source that has it;
+files that are missing, denied or wrong there come from the next.
 
-A source that is busy or away is waited for; the progress says why, and until when. What
-has come is saved at any moment: an interrupted pull goes on where it stopped.
+If a source is busy or down, pull waits for it; the progress says why and until when.
+Everything fetched is saved at once: an interrupted pull resumes where it stopped.
 
-Files that are there already are hashed and kept if they are right; wrong ones are
-moved to .mimicsync/quarantine in the mirror, never deleted.`,
+Existing files are hashed and kept if they are right; wrong ones are moved to
+.mimicsync/quarantine in the mirror, never deleted.`,
 		Example: `  mimicsync pull mimic-iv-demo
   mimicsync login && mimicsync pull mimiciv@3.1 --mirror /data/physionet
   mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'
@@ -39,7 +39,7 @@ moved to .mimicsync/quarantine in the mirror, never deleted.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.dryRun && a.acceptManifest {
-				return advice.Usagef("--accept-manifest: a dry run takes nothing over; leave it out")
+				return advice.Usagef("--accept-manifest: a dry run accepts nothing; leave it out")
 			}
 			if a.dryRun {
 				return a.plan(cmd.Context(), args)
@@ -50,8 +50,8 @@ moved to .mimicsync/quarantine in the mirror, never deleted.`,
 	a.mirrorFlags(cmd.Flags())
 	a.sourceFlags(cmd.Flags())
 	a.limits.passFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&a.acceptManifest, "accept-manifest", false, "take over a manifest that lists far fewer files than before")
-	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done; fetch the manifest only")
+	cmd.Flags().BoolVar(&a.acceptManifest, "accept-manifest", false, "accept a manifest that lists far fewer files than before")
+	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "show what would be done; fetch only the manifest")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the report as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
 	return cmd
@@ -78,7 +78,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, done()) }()
 	ctx, stop := downloader.Within(ctx, a.limits.duration)
 	defer stop()
-	for i, ref := range refs { // one that cannot be had does not keep the others away
+	for i, ref := range refs { // a failed dataset must not stop the others
 		report, err := one(ctx, ref)
 		if left, ok := errors.AsType[*leftError](err); ok {
 			a.leave(left)

@@ -40,11 +40,11 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 	}
 	if isEmpty(c) && s.configured.Load() {
 		path, _ := s.app.configPath()
-		return daemon.Settings{}, nil, fmt.Errorf("%s is gone, or says nothing: to serve no dataset, write into it: datasets: []", path)
+		return daemon.Settings{}, nil, fmt.Errorf("%s is missing or empty; to serve no dataset, write into it: datasets: []", path)
 	}
 	for _, name := range daemonSources(c) {
 		if !slices.Contains(s.app.sources, name) {
-			return daemon.Settings{}, nil, fmt.Errorf("the source %s is opened only when the daemon is started: start it again", name)
+			return daemon.Settings{}, nil, fmt.Errorf("the source %s is opened only at startup: restart the daemon", name)
 		}
 	}
 	if _, err := groupID(c.Group); err != nil { // which counts, and fails, when the daemon is started again
@@ -90,7 +90,7 @@ func restartNotes(was, is configs.Config) []string {
 		{"log", was.Log, is.Log},
 	} {
 		if !reflect.DeepEqual(f.was, f.is) {
-			notes = append(notes, f.field+" has changed, which counts when the daemon is started again")
+			notes = append(notes, f.field+" has changed; restart the daemon to apply it")
 		}
 	}
 	return notes

@@ -35,7 +35,7 @@ func TestADaemonHearsOfALogin(t *testing.T) {
 	defer client.Close()
 	s.becomes(client, daemon.Parked)
 
-	if out := s.login("pierre", "radium7"); !strings.Contains(out, "the daemon of "+s.mirror+" looks for the account anew") {
+	if out := s.login("pierre", "radium7"); !strings.Contains(out, "the daemon of "+s.mirror+" now uses it") {
 		t.Errorf("login does not say that the daemon was told:\n%s", out)
 	}
 	s.becomes(client, daemon.Idle)

@@ -72,9 +72,9 @@ func newApp(stdout, stderr io.Writer) *app {
 
 const longHelp = `mimicsync keeps a verified mirror of MIMIC and other PhysioNet datasets.
 
-It fetches what the mirror lacks, resumes after any interruption, and proves every
-byte against the SHA256SUMS.txt that PhysioNet publishes. A file under its final
-name is whole and verified.
+It fetches missing files, resumes after any interruption, and checks every byte
+against the SHA256SUMS.txt that PhysioNet publishes. A file under its final name is
+complete and verified.
 
 Exit codes:
   0    complete and verified
@@ -90,20 +90,20 @@ Exit codes:
   7    the mirror is owned by another process that cannot be asked
   130  interrupted; state saved
 
-The PhysioNet account, where a dataset asks for one, is looked for in this order: the
-file of --credentials, the environment, what mimicsync login keeps (in the system's
-keyring, or where there is none in $XDG_CONFIG_HOME/mimicsync/credentials), ~/.netrc.
+If a dataset needs a PhysioNet account, mimicsync looks for it in this order: the file
+named by --credentials, the environment, the account saved by mimicsync login (in the
+system keyring, or without one in $XDG_CONFIG_HOME/mimicsync/credentials), ~/.netrc.
 
 Environment:
   PHYSIONET_USERNAME, PHYSIONET_PASSWORD   the PhysioNet account
-  NETRC                                    another file than ~/.netrc
+  NETRC                                    a file to use instead of ~/.netrc
   MIMICSYNC_MIRROR                         --mirror
   MIMICSYNC_CONFIG                         --config
-  MIMICSYNC_PHYSIONET_URL                  another address than https://physionet.org
+  MIMICSYNC_PHYSIONET_URL                  an address instead of https://physionet.org
   GOOGLE_APPLICATION_CREDENTIALS           the Google login, for --source gcs
-  MIMICSYNC_GCS_ENDPOINT                   another address than Google's; also STORAGE_EMULATOR_HOST
+  MIMICSYNC_GCS_ENDPOINT                   an address instead of Google's; also STORAGE_EMULATOR_HOST
   AWS_PROFILE and other AWS_...            the AWS login, for --source s3
-  AWS_ENDPOINT_URL_S3                      another store than Amazon's
+  AWS_ENDPOINT_URL_S3                      a store instead of Amazon's
   SSL_CERT_FILE, HTTPS_PROXY, NO_COLOR     as usual`
 
 func (a *app) rootCommand() *cobra.Command {
@@ -130,10 +130,10 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("mimicsync {{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVar(&a.config, "config", "", "configuration `file` (default $XDG_CONFIG_HOME/mimicsync/config.yaml, if there is one)")
+	f.StringVar(&a.config, "config", "", "configuration `file` (default $XDG_CONFIG_HOME/mimicsync/config.yaml, if it exists)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, to stderr")
-	f.StringVar(&a.logFormat, "log-format", "", "`form` of the log: text or json (default text on a terminal, else json)")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "log every step to stderr")
+	f.StringVar(&a.logFormat, "log-format", "", "log `format`: text or json (default text on a terminal, otherwise json)")
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.pruneCommand(), a.doctorCommand(), a.datasetsCommand(),
 		a.loginCommand(), a.logoutCommand(), a.configCommand(), a.daemonCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
@@ -149,7 +149,7 @@ func (a *app) rootCommand() *cobra.Command {
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "Tell of a command",
+		Short: "Help about any command",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
@@ -179,7 +179,7 @@ func tellsOfItself(cmd *cobra.Command) bool {
 // mirrorFlags are those of every command that opens a mirror.
 func (a *app) mirrorFlags(f *pflag.FlagSet) {
 	a.mirrorFlag(f)
-	f.StringVar(&a.state, "state", "", "`folder` for the state, where the mirror is on a file server")
+	f.StringVar(&a.state, "state", "", "`folder` for the state file, if the mirror is on a file server")
 }
 
 // mirrorFlag is that of every command that names a mirror.
@@ -189,16 +189,16 @@ func (a *app) mirrorFlag(f *pflag.FlagSet) {
 
 // credentialsFlag is that of every command that may need the account.
 func (a *app) credentialsFlag(f *pflag.FlagSet) {
-	f.StringVar(&a.credentialsFile, "credentials", "", "read the PhysioNet account from this `file`, as netrc has it: machine physionet.org login USER password PASSWORD")
+	f.StringVar(&a.credentialsFile, "credentials", "", "read the PhysioNet account from this `file`, in netrc format: machine physionet.org login USER password PASSWORD")
 }
 
 // sourceFlags are those of every command that asks a source.
 func (a *app) sourceFlags(f *pflag.FlagSet) {
 	a.sourcesFlags(f)
-	f.StringArrayVar(&a.include, "include", nil, "fetch only what matches this `glob` (** crosses folders); may be repeated")
-	f.StringArrayVar(&a.exclude, "exclude", nil, "leave out what matches this `glob`; may be repeated")
-	f.IntVar(&a.connections, "connections", 0, "open up to `N` connections to each host at once (default: from 2 up to 8, 64 to an object store, as many as help)")
-	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "give up a connection that brought nothing for this `time`")
+	f.StringArrayVar(&a.include, "include", nil, "fetch only files that match this `glob` (** crosses folders); may be repeated")
+	f.StringArrayVar(&a.exclude, "exclude", nil, "skip files that match this `glob`; may be repeated")
+	f.IntVar(&a.connections, "connections", 0, "open up to `N` connections to each host (default: starts at 2, adapts up to 8, or 64 for object stores)")
+	f.DurationVar(&a.idleTimeout, "idle-timeout", time.Minute, "drop a connection that delivers nothing for this `time`")
 	a.limits.bandwidthFlag(f)
 	a.credentialsFlag(f)
 }
@@ -252,7 +252,7 @@ func (a *app) check() error {
 	case a.flags.Changed("connections") && (a.connections < 1 || a.connections > 256):
 		return advice.Usagef("--connections %d: it must be from 1 to 256", a.connections)
 	case a.idleTimeout < time.Second && (a.idleTimeout != 0 || a.flags.Changed("idle-timeout")):
-		return advice.Usagef("--idle-timeout %s: less than a second would cut off a slow but living connection", a.idleTimeout)
+		return advice.Usagef("--idle-timeout %s: less than a second would cut off slow but working connections", a.idleTimeout)
 	}
 	switch a.progress {
 	case "", "auto", "bar", "plain", "none":

@@ -66,7 +66,7 @@ func (s served) away() error {
 type awayError struct{ served }
 
 func (e *awayError) Error() string {
-	return fmt.Sprintf("the mirror is not in %s, where it was: its disk may not be mounted", e.mirror)
+	return fmt.Sprintf("the mirror is missing from %s: its disk may not be mounted", e.mirror)
 }
 
 // Advice implements advice.Advised.
@@ -75,5 +75,5 @@ func (e *awayError) Advice(advice.Adviser) advice.Advice {
 }
 
 func (e *awayError) cure() string {
-	return fmt.Sprintf("mount it, and a daemon that waits for it goes on by itself; if a new mirror is to be made there, stop the daemon and delete %s", e.file)
+	return fmt.Sprintf("mount it, and a waiting daemon continues automatically; to create a new mirror there, stop the daemon and delete %s", e.file)
 }

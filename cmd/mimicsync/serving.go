@@ -312,7 +312,7 @@ func (s *serving) excuse(gone error) (*api.Server, error) {
 
 // waitForMirror is what the page says while there is no mirror.
 func waitForMirror(gone error, since time.Time, poll time.Duration) string {
-	return fmt.Sprintf("The daemon has been waiting for its mirror since %s: %v.\nIt looks again every %s, and goes on by itself. Its log says what to do.",
+	return fmt.Sprintf("The daemon has been waiting for its mirror since %s: %v.\nIt checks every %s, and continues automatically. Its log says what to do.",
 		since.Local().Format(time.DateTime), gone, words.Countdown(poll))
 }
 

@@ -32,8 +32,8 @@ const (
 // sourcesFlags choose the sources. Only those that are named are opened: who
 // pulls from PhysioNet alone is not asked for a Google or AWS login.
 func (a *app) sourcesFlags(f *pflag.FlagSet) {
-	f.StringSliceVar(&a.sources, "source", []string{physionet.Name}, "where to fetch from, in order of preference: `names` out of "+strings.Join(configs.SourceNames, ", "))
-	f.StringVar(&a.billingProject, "billing-project", "", "the Google Cloud `project` that pays for reading from gcs")
+	f.StringSliceVar(&a.sources, "source", []string{physionet.Name}, "where to fetch from, in order of preference: `names` from "+strings.Join(configs.SourceNames, ", "))
+	f.StringVar(&a.billingProject, "billing-project", "", "the Google Cloud `project` that pays for reads from gcs")
 }
 
 // settleSources fills in what the command line left open, and checks it.

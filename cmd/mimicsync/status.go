@@ -19,12 +19,12 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [DATASET[@VERSION]]",
-		Short: "Say what the mirror has, and what its daemon does",
-		Long: `Status says, for each dataset version of the mirror, how much of it is here and
-verified, how the last pass ended, and how much was moved aside to quarantine. It reads
-a copy of the state file, not the data: it needs no write access, and works while a pull
-runs. Where a daemon runs it asks that, which also says what
-runs now, what it waits for and until when, what is next, and what a person must do.`,
+		Short: "Show what the mirror has and what its daemon does",
+		Long: `Status shows, for each version in the mirror, how much is downloaded and verified, how
+the last pass ended, and how much is in quarantine. It reads a copy of the state file,
+not the data: it needs no write access, and works while a pull runs. If a daemon owns
+the mirror, status also shows what runs now, what it waits for and until when, what comes
+next, and what needs your attention.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },
@@ -73,10 +73,10 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	a.ui.Status(all, a.mirror)
 	a.ui.Aside(aside, a.mirror)
 	if owner, ok := store.OwnerOf(a.mirror); ok {
-		a.ui.Notef("%s works on it since %s: pid %d on %s", owner.Command, owner.Started.Local().Format(time.DateTime), owner.PID, owner.Host)
+		a.ui.Notef("%s has been using it since %s: pid %d on %s", owner.Command, owner.Started.Local().Format(time.DateTime), owner.PID, owner.Host)
 	}
 	if lost := unknownOf(a.mirror, refs); len(args) == 0 && len(lost) > 0 {
-		a.ui.Lines("hint", fmt.Sprintf("the state knows nothing of what is in the folder of %s; if the state file was lost, make it anew from the mirror with:\n"+
+		a.ui.Lines("hint", fmt.Sprintf("the state has no record of the files of %s; if the state file was lost, rebuild it from the mirror with:\n"+
 			"%s", lost[0], a.ui.Adviser.Command("verify", "--rebuild")))
 	}
 	return nil

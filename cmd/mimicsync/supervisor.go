@@ -31,7 +31,7 @@ func (s supervisor) reloading() {
 	s.tell(sd.SdNotifyReloading, strings.TrimSpace(sd.SdNotifyMonotonicUsec()))
 }
 
-func (s supervisor) stopping() { s.tell(sd.SdNotifyStopping, "STATUS=saving what has come") }
+func (s supervisor) stopping() { s.tell(sd.SdNotifyStopping, "STATUS=saving") }
 
 func (s supervisor) tell(lines ...string) {
 	if _, err := sd.SdNotify(false, strings.Join(lines, "\n")); err != nil {
@@ -68,7 +68,7 @@ func (s supervisor) watch(ctx context.Context, status func() (line string, well 
 	}
 }
 
-// statusLine is a daemon's status in one line, as in "2 datasets; mimic-cxr 61 %
+// statusLine is a daemon's status in one line, as in "2 datasets; mimic-cxr 61%
 // at 41 MB/s".
 func statusLine(s daemon.Status) string {
 	parts := []string{words.Count(int64(len(s.Datasets)), "dataset")}
@@ -111,7 +111,7 @@ func passLine(d daemon.DatasetStatus) string {
 	if of <= 0 {
 		return d.Dataset + " " + string(d.Pass.Kind)
 	}
-	line := fmt.Sprintf("%s %d %%", d.Dataset, min(100, have*100/of))
+	line := fmt.Sprintf("%s %d%%", d.Dataset, min(100, have*100/of))
 	if d.Pass.Rate > 0 {
 		line += " at " + words.Size(d.Pass.Rate) + "/s"
 	}

@@ -23,7 +23,7 @@ func TestTheStatusLineSaysWhatMatters(t *testing.T) {
 	}{
 		{nil, false, "0 datasets"},
 		{[]daemon.DatasetStatus{idle, next}, false, "2 datasets; next mimiciv on Thu 03:30"},
-		{[]daemon.DatasetStatus{running, parked, idle}, false, "3 datasets; mimic-cxr 61 % at 41 MB/s; mimic-cxr-jpg parked"},
+		{[]daemon.DatasetStatus{running, parked, idle}, false, "3 datasets; mimic-cxr 61% at 41 MB/s; mimic-cxr-jpg parked"},
 		{[]daemon.DatasetStatus{unknown}, false, "1 dataset; mimic-iv-ecg scrub"},
 		{[]daemon.DatasetStatus{idle}, true, "1 dataset; outside the run window"},
 	} {

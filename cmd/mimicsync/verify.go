@@ -32,12 +32,12 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify [DATASET[@VERSION]]",
 		Short: "Re-read the mirror and compare it with the manifest",
 		Long: `Verify reads every file of the mirror, or of one dataset, and compares its SHA-256
-with the manifest. It needs no network. A wrong file is reported and stays where it
-is; the next pull, or --repair at once, moves it aside and fetches it again. Who may
-read the mirror and not write to it can verify it, too.
+with the manifest. It needs no network. A wrong file is reported and left in place;
+the next pull, or --repair right away, moves it to quarantine and fetches it again.
+Read access to the mirror is enough.
 
---rebuild makes a new state file from the mirror alone, for one that is lost or
-damaged, and so reads all of it; the old one is kept beside it.`,
+--rebuild replaces a lost or damaged state file by a new one made from the mirror. It
+reads all files, and keeps the old state file beside the new one.`,
 		Example: `  mimicsync verify
   mimicsync verify mimiciv@3.1 --repair
   mimicsync verify --rate 50M
@@ -45,7 +45,7 @@ damaged, and so reads all of it; the old one is kept beside it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if rebuild && len(args) > 0 {
-				return advice.Usagef("--rebuild makes the state of all datasets anew: leave out %s", args[0])
+				return advice.Usagef("--rebuild covers all datasets: leave out %s", args[0])
 			}
 			var err error
 			if a.readRate, err = pace.ParseSize(rate); err != nil {
@@ -56,9 +56,9 @@ damaged, and so reads all of it; the old one is kept beside it.`,
 	}
 	a.mirrorFlags(cmd.Flags())
 	a.credentialsFlag(cmd.Flags())
-	cmd.Flags().BoolVar(&repair, "repair", false, "fetch again what is wrong or missing")
-	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "make the state file anew from the mirror")
-	cmd.Flags().StringVar(&rate, "rate", "off", "read at most so many bytes a second, and leave the page cache to others: `RATE` as in 50M, 512k")
+	cmd.Flags().BoolVar(&repair, "repair", false, "fetch wrong and missing files again")
+	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "rebuild the state file from the mirror")
+	cmd.Flags().StringVar(&rate, "rate", "off", "read at most `RATE` bytes per second, bypassing the page cache: 50M, 512k")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the result as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
 	return cmd
@@ -99,7 +99,7 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 // lookToVerify opens the mirror for who may only read it: by its state or, where that
 // may not be read, by the manifests in the folders of its versions.
 func (a *app) lookToVerify(ctx context.Context) (*mirror, error) {
-	a.ui.Notef("the mirror cannot be written to: what is found wrong is told, and not remembered")
+	a.ui.Notef("the mirror is read-only: wrong files are reported, but not recorded")
 	m, err := a.lookAtMirror(ctx)
 	if errors.Is(err, fs.ErrPermission) {
 		m, err = a.lookAtTree(ctx)
@@ -263,7 +263,7 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 		return unread, err
 	}
 	if aside != "" {
-		a.ui.Notef("the former state file is %s now", aside)
+		a.ui.Notef("the old state file is now %s", aside)
 	}
 	return unread, nil
 }

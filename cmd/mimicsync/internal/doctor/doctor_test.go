@@ -384,10 +384,10 @@ func TestDoctorLooksAtTheMirror(t *testing.T) {
 		finding finding
 		want    ailment
 	}{
-		{(&Doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 are", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
-		{(&Doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no inode left", cures: []string{"--mirror"}}},
+		{(&Doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e9, Inodes: -1}}, big), ailment{says: "1.0 GB free; all of mimiciv@3.1 is", cures: []string{"mimicsync plan mimiciv@3.1", "--mirror"}}},
+		{(&Doctor{}).spaceFinding(tree.Ground{Free: durable.Space{Bytes: 1e12}}, big), ailment{says: "no free inode left", cures: []string{"--mirror"}}},
 		{linksFinding(tree.Ground{}), ailment{says: "copied"}},
-		{fileSystemFinding(tree.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on another machine"}},
+		{fileSystemFinding(tree.Ground{FileSystem: "NFS", Network: true}), ailment{says: "NFS, on a file server"}},
 	} {
 		test.want.check = test.finding.Check
 		wantFinding(t, Diagnosis{Groups: []Group{{Name: "mirror", Checks: []finding{test.finding}}}}, "mirror", test.want)

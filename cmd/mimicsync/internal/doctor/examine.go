@@ -144,7 +144,7 @@ func (d *Doctor) examineDataset(ctx context.Context) Group {
 			}
 		default:
 			version = known.Version
-			f.State, f.Says = isNote, version+" is the newest that this build knows; PhysioNet does not tell: "+err.Error()
+			f.State, f.Says = isNote, version+" is the newest known to this build; PhysioNet couldn't be asked: "+err.Error()
 		}
 		d.Ref.Version = version
 	}
@@ -157,11 +157,11 @@ func (d *Doctor) examineDataset(ctx context.Context) Group {
 }
 
 var terms = map[manifest.Access]string{
-	manifest.Open:         "everybody may have it",
+	manifest.Open:         "open to everyone",
 	manifest.Restricted:   "needs an account that has signed the agreement of this version",
 	manifest.Credentialed: "needs a credentialed account with a valid training that has signed the agreement of this version",
 
-	manifest.ContributorReview: "needs the consent of those who contributed the data",
+	manifest.ContributorReview: "needs the consent of the contributors of the data",
 }
 
 func (d *Doctor) latest(ctx context.Context) (string, error) {
@@ -170,7 +170,7 @@ func (d *Doctor) latest(ctx context.Context) (string, error) {
 			return limited(ctx, d.Limit, func(ctx context.Context) (string, error) { return p.Latest(ctx, d.Ref.Dataset) })
 		}
 	}
-	return "", errors.New("no source can say which version is the newest")
+	return "", errors.New("no source can tell which version is the newest")
 }
 
 func isUnknown(err error) bool {
@@ -196,7 +196,7 @@ func (d *Doctor) examineSource(ctx context.Context, c Candidate) Group {
 	g.add(proxyFinding(at))
 	if err != nil {
 		for _, check := range []string{"clock", "account", "access"} {
-			g.add(finding{Check: check, State: isSkipped, Says: "cannot be asked"})
+			g.add(finding{Check: check, State: isSkipped, Says: "can't be checked"})
 		}
 		return g
 	}

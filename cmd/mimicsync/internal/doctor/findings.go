@@ -39,7 +39,7 @@ func (d *Doctor) networkFinding(at source.Reached, err error) finding {
 	case err != nil:
 		return d.trouble("network", err, at.Proxy)
 	case strings.HasPrefix(at.Address, "https://"):
-		return finding{Check: "network", State: isOK, Says: "it answers, and its certificate is right"}
+		return finding{Check: "network", State: isOK, Says: "it answers, with a valid certificate"}
 	}
 	return finding{Check: "network", State: isOK, Says: "it answers, without TLS"}
 }
@@ -47,7 +47,7 @@ func (d *Doctor) networkFinding(at source.Reached, err error) finding {
 func proxyFinding(at source.Reached) finding {
 	f := finding{Check: "proxy", State: isOK, Says: "none"}
 	if at.Proxy != "" {
-		f.State, f.Says = isNote, "by way of "+at.Proxy
+		f.State, f.Says = isNote, "through "+at.Proxy
 	}
 	return f
 }
@@ -64,14 +64,14 @@ func clockFinding(at source.Reached) finding {
 	}
 	switch {
 	case !known:
-		return finding{Check: "clock", State: isNote, Says: "the server does not tell the time"}
+		return finding{Check: "clock", State: isNote, Says: "the server doesn't report its time"}
 	case ahead.Abs() > maxSkew:
 		return finding{
 			Check: "clock", State: hasFailed, Says: fmt.Sprintf("this machine's clock is %s %s the server's", ahead.Abs(), direction),
 			Cause: string(source.CauseClock), Cure: []advice.Step{{Do: "set this machine's clock", Command: advice.SetClock}},
 		}
 	case ahead.Abs() > 30*time.Second:
-		return finding{Check: "clock", State: isNote, Says: fmt.Sprintf("%s %s the server's, which does no harm yet", ahead.Abs(), direction)}
+		return finding{Check: "clock", State: isNote, Says: fmt.Sprintf("%s %s the server's; harmless so far", ahead.Abs(), direction)}
 	}
 	return finding{Check: "clock", State: isOK, Says: "right"}
 }
@@ -107,23 +107,23 @@ func (d *Doctor) accountFinding(who source.Identity, err error) finding {
 // the server says to who reads.
 func billingFinding(who source.Identity) finding {
 	if who.Payer != "" {
-		return finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " shall pay"}
+		return finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " will pay"}
 	}
-	return finding{Check: "billing", State: isNote, Says: "no project is named to pay; PhysioNet's buckets want one", Cure: []advice.Step{advice.NameProject}}
+	return finding{Check: "billing", State: isNote, Says: "no project is set to pay; PhysioNet's buckets need one", Cure: []advice.Step{advice.NameProject}}
 }
 
 // accessFinding is about a version, which has its page at PhysioNet.
 func (d *Doctor) accessFinding(ref manifest.Ref, base string, err error) finding {
 	if err == nil {
-		return finding{Check: "access", State: isOK, Says: ref.String() + " may be read"}
+		return finding{Check: "access", State: isOK, Says: ref.String() + " can be read"}
 	}
 	f := d.failed("access", err)
 	switch {
 	case errors.Is(err, source.ErrNotPublished):
-		f.Cure = []advice.Step{{Do: "try again in some minutes; if that does not help, ask those who published it", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		f.Cure = []advice.Step{{Do: "try again in a few minutes; if that doesn't help, ask the publisher", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
 	case errors.Is(err, source.ErrNotExist):
-		f.Cure = []advice.Step{{Do: "there is no " + manifest.Name + ": see what is there", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
+		f.Cure = []advice.Step{{Do: "there is no " + manifest.Name + ": see which files exist", Page: base + "/content/" + ref.Dataset + "/" + ref.Version + "/"}}
 		return f
 	}
 	return d.trouble("access", err, "")
@@ -140,7 +140,7 @@ func (d *Doctor) writableFinding(err error) finding {
 		f = d.failed("writable", err)
 		f.Cure = []advice.Step{{Do: cmp.Or(d.Adviser.Advise(err).Hint, "choose another folder with --mirror")}}
 	case none != nil:
-		f.Says = "yes; there is no mirror yet, pull makes it"
+		f.Says = "yes; there is no mirror yet, pull creates it"
 	}
 	return f
 }
@@ -148,7 +148,7 @@ func (d *Doctor) writableFinding(err error) finding {
 func fileSystemFinding(g tree.Ground) finding {
 	f := finding{Check: "file system", State: isOK, Says: g.FileSystem}
 	if g.Network {
-		f.State, f.Says = isNote, g.FileSystem+", on another machine: the state is kept on a local disk (--state)"
+		f.State, f.Says = isNote, g.FileSystem+", on a file server: the state is kept on a local disk (--state)"
 	}
 	return f
 }
@@ -158,14 +158,14 @@ func (d *Doctor) spaceFinding(g tree.Ground, ref manifest.Ref) finding {
 	known, ok := manifest.Lookup(ref.Dataset)
 	switch {
 	case g.Free.Inodes == 0:
-		f.State, f.Says = hasFailed, "the file system has no inode left for another file"
-		f.Cure = []advice.Step{{Do: "make room, or choose another folder with --mirror"}}
+		f.State, f.Says = hasFailed, "the file system has no free inode left"
+		f.Cure = []advice.Step{{Do: "free some space, or choose another folder with --mirror"}}
 	case ok && known.Version == ref.Version && known.Bytes > g.Free.Bytes:
 		f.State = hasFailed
-		f.Says += fmt.Sprintf("; all of %s are %s", ref, words.Size(known.Bytes))
-		f.Cure = []advice.Step{{Do: "see what is missing in the mirror", Command: d.Adviser.Command("plan", ref.String())}, {Do: "make room, choose another folder with --mirror, or fetch less with --include"}}
+		f.Says += fmt.Sprintf("; all of %s is %s", ref, words.Size(known.Bytes))
+		f.Cure = []advice.Step{{Do: "see what the mirror is missing", Command: d.Adviser.Command("plan", ref.String())}, {Do: "free some space, choose another folder with --mirror, or fetch less with --include"}}
 	case ok && known.Version == ref.Version && known.Bytes > 0:
-		f.Says += fmt.Sprintf("; all of %s are %s", ref, words.Size(known.Bytes))
+		f.Says += fmt.Sprintf("; all of %s is %s", ref, words.Size(known.Bytes))
 	}
 	return f
 }
@@ -174,16 +174,16 @@ func linksFinding(g tree.Ground) finding {
 	f := finding{Check: "links", State: isOK}
 	switch {
 	case g.Unreadable != nil:
-		f.State, f.Says = hasFailed, "a file cannot be read by its second name while it is open by its first: "+g.Unreadable.Error()
-		f.Cure = []advice.Step{{Do: "mount the share without leases, with the options nolease,cache=none, see mount.cifs(8)"}, {Do: "or have the mirror on another file system"}}
+		f.State, f.Says = hasFailed, "a file can't be read by its second name while it is open by its first: "+g.Unreadable.Error()
+		f.Cure = []advice.Step{{Do: "mount the share without leases, with the options nolease,cache=none; see mount.cifs(8)"}, {Do: "or put the mirror on another file system"}}
 	case g.HardLinks && g.Reflinks:
-		f.Says = "hard links and reflinks: a file of two versions takes its room once"
+		f.Says = "hard links and reflinks: a file in two versions is stored once"
 	case g.HardLinks:
-		f.Says = "hard links: a file of two versions takes its room once"
+		f.Says = "hard links: a file in two versions is stored once"
 	case g.Reflinks:
-		f.Says = "reflinks: a file of two versions takes its room once"
+		f.Says = "reflinks: a file in two versions is stored once"
 	default:
-		f.State, f.Says = isNote, "none: a file of two versions is copied"
+		f.State, f.Says = isNote, "none: a file in two versions is copied"
 	}
 	return f
 }
@@ -191,7 +191,7 @@ func linksFinding(g tree.Ground) finding {
 func (d *Doctor) ownerFinding(mirror string) finding {
 	owner, owned := store.OwnerOf(mirror)
 	if !owned {
-		return finding{Check: "owner", State: isOK, Says: "no other process has it"}
+		return finding{Check: "owner", State: isOK, Says: "no other process uses it"}
 	}
 	locked := &store.LockedError{Owner: owner}
 	f := finding{Check: "owner", State: isNote, Says: locked.Error()}

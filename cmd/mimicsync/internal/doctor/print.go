@@ -52,11 +52,11 @@ func (d Diagnosis) conclusion() string {
 	case d.Dataset != "" && d.OK:
 		return fmt.Sprintf("%s can be fetched from: %s", what, from)
 	case d.Dataset != "":
-		return what + " cannot be fetched: what to do is said above"
+		return what + " can't be fetched: see above for what to do"
 	case d.OK:
-		return fmt.Sprintf("These sources can be asked: %s\nTo see whether they give you a dataset: mimicsync doctor DATASET", from)
+		return fmt.Sprintf("These sources can be used: %s\nTo check access to a dataset: mimicsync doctor DATASET", from)
 	}
-	return "No source can be asked: what to do is said above"
+	return "No source can be used: see above for what to do"
 }
 
 // sign is how a verdict looks.

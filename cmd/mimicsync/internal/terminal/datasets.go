@@ -30,8 +30,8 @@ func (u *UI) Datasets(all []manifest.Dataset) {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Slug, d.Version, d.Access, files, bytes, strings.Join(knownSources(d), ","), d.Title)
 	}
 	_ = w.Flush()
-	u.Printf("\nVersions and sizes are those known to this build; pull takes the newest version there is.\n" +
-		"Credentialed datasets need an account, a training and a signed agreement: https://physionet.org/content/NAME/\n")
+	u.Printf("\nVersions and sizes are those known to this build; pull takes the newest version.\n" +
+		"Credentialed datasets need an account, training and a signed agreement: https://physionet.org/content/NAME/\n")
 }
 
 // knownSources are those that are known to have a dataset.

@@ -78,7 +78,7 @@ func (p *plain) draw() {
 	case waits:
 	case waited && amountsOf(p.meter.p) != p.stood:
 		p.told = progress.Wait{}
-		p.advance(now, "goes on: ")
+		p.advance(now, "continuing: ")
 	case !now.Before(p.due):
 		p.advance(now, "")
 	}

@@ -25,7 +25,7 @@ func (u *UI) Plans(plans []api.Plan, mirror string, limit *cost.Money) {
 		row("files selected", p.Total, "")
 		row("present", p.Present, words.Size(p.PresentBytes)+", verified")
 		if p.Examine > 0 {
-			row("to examine", p.Examine, "found in the mirror: kept if right")
+			row("to examine", p.Examine, "found in the mirror; kept if right")
 		}
 		fetch := "size unknown"
 		if p.FetchBytes != nil && *p.FetchBytes > 0 {
@@ -35,12 +35,12 @@ func (u *UI) Plans(plans []api.Plan, mirror string, limit *cost.Money) {
 		}
 		row("to fetch", p.Fetch, fetch)
 		if p.Unsafe > 0 {
-			row("refused", p.Unsafe, "their paths are not safe to write, or symlinks stand there")
+			row("refused", p.Unsafe, "unsafe paths, or symlinks in their place")
 		}
 		_ = w.Flush()
 		u.Printf("  free disk in %s: %s\n", mirror, words.Size(p.Free))
 		if p.Missing > 0 {
-			u.Printf("  NOT ENOUGH ROOM: about %s are missing\n", words.Size(p.Missing))
+			u.Printf("  NOT ENOUGH SPACE: about %s missing\n", words.Size(p.Missing))
 		}
 		if p.Fetch+p.Examine > 0 {
 			u.plannedSources(p.Sources, limit)
@@ -64,7 +64,7 @@ func (u *UI) plannedSources(all []api.SourcePlan, limit *cost.Money) {
 	for _, s := range all {
 		u.plannedTrouble(s)
 		if s.Lacks > 0 {
-			u.Printf("  %s lacks %s of those to fetch\n", s.Name, words.Count(s.Lacks, "file"))
+			u.Printf("  %s lacks %s to fetch\n", s.Name, words.Count(s.Lacks, "file"))
 		}
 		if limit != nil && s.Cost != nil && *s.Cost > *limit {
 			u.Printf("  %s would cost more than the limit of %s\n", s.Name, *limit)
@@ -79,7 +79,7 @@ func (u *UI) plannedTrouble(s api.SourcePlan) {
 		u.Printf("  %s\n", words.Wrap(strings.Fields(text), Columns(u.Stdout), "  "))
 	}
 	if s.Trouble != "" {
-		says(s.Name + " does not say what it has: " + s.Trouble)
+		says(s.Name + " can't list its files: " + s.Trouble)
 	}
 	if s.Refused == nil {
 		return
@@ -115,7 +115,7 @@ func plannedCost(s api.SourcePlan) string {
 func plannedTime(s api.SourcePlan) string {
 	switch {
 	case s.Rate == nil:
-		return "unknown: nothing came from there yet"
+		return "unknown: nothing fetched from there yet"
 	case s.Seconds == nil:
 		return "unknown"
 	}

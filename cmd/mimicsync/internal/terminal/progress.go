@@ -235,15 +235,15 @@ func (b *bar) files() string {
 // asking is what a pass does that has no manifest yet, or not even a version. What
 // it waits for without a request on its way is told apart, if that is known.
 func asking(hasVersion bool, connections, retries int64) string {
-	what := "the manifest"
+	now, again := "fetching the manifest", "fetch the manifest"
 	if !hasVersion {
-		what = "the newest version"
+		now, again = "looking up the newest version", "look up the newest version"
 	}
 	switch {
 	case connections > 0:
-		return "asking for " + what
+		return now
 	case retries > 0:
-		return "waiting to ask for " + what + " again, after " + words.Plural(retries, "try", "tries")
+		return "waiting to " + again + " again, after " + words.Plural(retries, "try", "tries")
 	}
 	return "waiting for its turn"
 }

@@ -13,7 +13,7 @@ import (
 func (u *UI) PrunePlan(p *report.Pruned) {
 	u.Printf("%s %s: %s (%s); removing them frees at least %s", p.Dataset, p.Version, words.Count(p.Files, "file"), words.Size(p.Bytes), words.Size(p.Freed))
 	if p.Shared > 0 {
-		u.Printf(", for %s of them have another name, as in a newer version, and free nothing", humanize.Comma(p.Shared))
+		u.Printf("; %s of them are also in another version and free nothing", humanize.Comma(p.Shared))
 	}
 	u.Printf("\n")
 }
@@ -28,7 +28,7 @@ func (u *UI) Pruned(p *report.Pruned) {
 	for i, name := range p.Left {
 		names[i] = words.Printable(name)
 	}
-	u.Printf("  left in %s/%s, for no record speaks of it: %s: %s", p.Dataset, p.Version, words.Count(p.LeftFiles, "file"), strings.Join(names, ", "))
+	u.Printf("  left in %s/%s because it has no record: %s: %s", p.Dataset, p.Version, words.Count(p.LeftFiles, "file"), strings.Join(names, ", "))
 	if p.LeftFiles > int64(len(names)) {
 		u.Printf(" and more")
 	}

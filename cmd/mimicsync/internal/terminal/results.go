@@ -48,7 +48,7 @@ func (u *UI) Report(r *report.Report) {
 	u.quarantined(r.Quarantined)
 	if n := len(r.Collisions); n > 0 {
 		c := r.Collisions[0]
-		u.Printf("  %s differ from another only by case, or by dots or spaces at the end, such as %s from %s: a disk that does not tell these apart cannot hold both\n",
+		u.Printf("  %s differ from another only by case, or by trailing dots or spaces, such as %s from %s: a file system that ignores these can't hold both\n",
 			words.Count(int64(n), "name"), words.Printable(c.Path), words.Printable(c.With))
 	}
 	u.failures(r.Failures, f.Failed, r.Err)
@@ -56,7 +56,7 @@ func (u *UI) Report(r *report.Report) {
 
 func (u *UI) quarantined(files []report.Quarantined) {
 	for _, q := range files[:min(len(files), maxShown)] {
-		u.Printf("  moved aside  %s  to %s: it was not what the manifest says\n", words.Printable(q.Path), words.Printable(q.To))
+		u.Printf("  quarantined  %s  to %s: it didn't match the manifest\n", words.Printable(q.Path), words.Printable(q.To))
 	}
 }
 
@@ -65,7 +65,7 @@ func (u *UI) quarantined(files []report.Quarantined) {
 func (u *UI) sources(r *report.Report) {
 	if r.AuthorityErr != nil {
 		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
-		u.Printf("  the manifest is that of %s, which was not compared with PhysioNet's of today: %s\n", r.ManifestFrom, why)
+		u.Printf("  the manifest comes from %s and couldn't be compared with PhysioNet's: %s\n", r.ManifestFrom, why)
 	}
 	if len(r.Sources) < 2 && (len(r.Sources) == 0 || r.Sources[0].Cost == 0) {
 		return
@@ -76,7 +76,7 @@ func (u *UI) sources(r *report.Report) {
 			u.Printf(" for about %s", s.Cost)
 		}
 		if s.Failed > 0 {
-			u.Printf(", %s not had there", humanize.Comma(s.Failed))
+			u.Printf(", %s not available there", humanize.Comma(s.Failed))
 		}
 		switch {
 		case s.Dropped != "" && r.Err != nil && strings.Contains(r.Err.Error(), s.Dropped):
@@ -115,11 +115,11 @@ func (u *UI) failures(failures []store.Failure, total int64, err error) {
 // Verification prints the result of verify; repair says that it goes on to fetch what is
 // wrong, so that no hint is needed.
 func (u *UI) Verification(v *report.Verification, repair bool) {
-	u.Printf("%s %s: %s read and right (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
+	u.Printf("%s %s: %s verified (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
 	for _, p := range []struct {
 		n    int64
 		what string
-	}{{v.Recent, "read before in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "never fetched"}} {
+	}{{v.Recent, "verified earlier in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "never fetched"}} {
 		if p.n > 0 {
 			u.Printf(", %s %s", humanize.Comma(p.n), p.what)
 		}

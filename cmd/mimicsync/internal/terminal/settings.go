@@ -13,24 +13,24 @@ func (u *UI) Settings(s daemon.Settings, mirror string, windows []string) {
 	now := time.Now()
 	when := func(schedule *daemon.Schedule) string {
 		if schedule == nil {
-			return "only when asked"
+			return "on request only"
 		}
 		return schedule.Next(now).Format("Mon 2006-01-02 15:04 MST")
 	}
 	u.Printf("mirror    %s\n", mirror)
 	if len(s.Datasets) == 0 {
-		u.Printf("datasets  none that the daemon keeps fresh\n")
+		u.Printf("datasets  none\n")
 	}
 	for _, d := range s.Datasets {
 		u.Printf("dataset   %-24s next refresh: %s\n", d.Ref, when(d.Schedule))
 	}
 	open, changes := s.Windows.Open(now)
 	if slices.ContainsFunc(s.Datasets, func(d daemon.Dataset) bool { return d.Schedule != nil }) {
-		begins := "at once"
+		begins := "immediately"
 		if !open {
-			begins = "as soon as the window opens"
+			begins = "when the window opens"
 		}
-		u.Printf("first     what the daemon has not refreshed yet begins %s\n", begins)
+		u.Printf("first     datasets without a refresh so far start %s\n", begins)
 	}
 	u.Printf("scrub     %s\n", when(s.Scrub.Schedule))
 	switch {

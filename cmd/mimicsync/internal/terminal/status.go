@@ -64,17 +64,17 @@ func (u *UI) Status(all []VersionStatus, mirror string) {
 func (u *UI) Running(s daemon.Status) {
 	u.Printf("\nIts daemon has been running since %s", words.Moment(s.Started))
 	if s.BytesLimit > 0 {
-		u.Printf(", receives at most %s/s", words.Size(s.BytesLimit))
+		u.Printf(", limited to %s/s", words.Size(s.BytesLimit))
 	}
 	if !s.Window.Open {
-		u.Printf(", and waits for its run window")
+		u.Printf(", waiting for its run window")
 		if !s.Window.Changes.IsZero() {
 			u.Printf(" until %s", words.Moment(s.Window.Changes))
 		}
 	}
 	u.Printf(".\n")
 	if s.Paused {
-		u.Printf("All datasets are paused; go on with: %s\n", u.Adviser.Command("daemon resume"))
+		u.Printf("All datasets are paused; resume with: %s\n", u.Adviser.Command("daemon resume"))
 	}
 	for _, d := range s.Datasets {
 		u.Printf("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
@@ -153,7 +153,7 @@ func progressNow(p *daemon.PassStatus, waits []string) []string {
 
 // Quarantine says how much is in quarantine.
 func (u *UI) Quarantine(q tree.Quarantine, mirror string) {
-	u.Printf("%s (%s) in %s: moved aside, for not being what a manifest says\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
+	u.Printf("%s (%s) in quarantine, %s: they didn't match a manifest\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
 }
 
 // Aside tells what lies in quarantine, and how it goes.
@@ -161,6 +161,6 @@ func (u *UI) Aside(q tree.Quarantine, mirror string) {
 	if q.Files > 0 {
 		u.Printf("\n")
 		u.Quarantine(q, mirror)
-		u.Printf("  once nobody needs any of it, remove it with: %s\n", u.Adviser.Command("prune", "--quarantine"))
+		u.Printf("  when nobody needs them, remove them with: %s\n", u.Adviser.Command("prune", "--quarantine"))
 	}
 }

@@ -61,12 +61,12 @@ func (u *UI) ExplainPass(r *report.Report, err error) int {
 	}
 	left := ""
 	if r.Files.Total > 0 {
-		left = fmt.Sprintf("; %s of %s left", words.Count(r.Left, "file"), humanize.Comma(r.Files.Total))
+		left = fmt.Sprintf("; %s of %s left", humanize.Comma(r.Left), words.Count(r.Files.Total, "file"))
 		if r.LeftBytes > 0 {
 			left += ", about " + words.Size(r.LeftBytes)
 		}
 	}
-	u.Lines(kind, why+"what has come is saved"+left)
+	u.Lines(kind, why+"everything fetched is saved"+left)
 	a := u.Adviser.Advise(stopped)
 	u.Lines("hint", a.Hint)
 	return advice.Worse(a.Code, advice.ForPass(r))

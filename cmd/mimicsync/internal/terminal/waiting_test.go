@@ -101,7 +101,7 @@ func TestTheBarSaysWhatItWaitsFor(t *testing.T) {
 		u.Rename("demo@1.0")
 		p.Connections.Store(1)
 		time.Sleep(barEvery)
-		want("demo@1.0  asking for the manifest")
+		want("demo@1.0  fetching the manifest")
 		p.Connections.Store(0)
 		p.Tell([]progress.Wait{{For: "physionet", Why: "a moment", Since: time.Now(), Until: time.Now().Add(barsLeast / 2)}})
 		time.Sleep(barEvery)
@@ -170,7 +170,7 @@ func TestPlainSaysWhatItWaitsFor(t *testing.T) {
 		p.Tell(nil)
 		p.Total.Store(34)
 		time.Sleep(plainLook)
-		said("it goes on", "demo@1.0: goes on: 0 of 34 files, ")
+		said("it goes on", "demo@1.0: continuing: 0 of 34 files, ")
 		stop()
 	})
 }
