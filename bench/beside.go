@@ -100,7 +100,7 @@ func (s *stage) besidePull(ctx context.Context, name, dir string, rtt time.Durat
 
 // delay listens for who wants to talk to a server that is so far off. Handshakes of TCP cost nothing, unlike on a link.
 func delay(server string, rtt time.Duration) (net.Listener, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // listening waits for nobody
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func delay(server string, rtt time.Duration) (net.Listener, error) {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("tcp", server) //nolint:noctx // on loopback
+			far, err := net.Dial("tcp", server) // on loopback
 			if err != nil {
 				_ = near.Close()
 				continue

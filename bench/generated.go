@@ -198,7 +198,7 @@ func serve(ctx context.Context, args []string) error {
 
 // listen opens a port on loopback.
 func listen() (listener net.Listener, url string, err error) {
-	listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+	listener, err = net.Listen("tcp", "127.0.0.1:0") // listening waits for nobody
 	if err != nil {
 		return nil, "", err
 	}

@@ -13,7 +13,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// The scenario `newversion`: a version is replaced by one of which 99 % of the files are the same. The pass over the first is its
+// The scenario `newversion`: a version is replaced by one of which 99% of the files are the same. The pass over the first is its
 // preparation.
 const (
 	newVersionFiles = 20_200 // of which 202 changed, so that some 20,000 are linked
@@ -31,7 +31,7 @@ func (s *stage) measureNewVersion(ctx context.Context, o speedOptions) (*compari
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{Scenario: "newversion", Work: fmt.Sprintf("%d files of 32 to 96 bytes, 1 %% changed", n), Bytes: server.about.Bytes}
+	c := &comparison{Scenario: "newversion", Work: fmt.Sprintf("%d files of 32 to 96 bytes, 1%% changed", n), Bytes: server.about.Bytes}
 	next := series{Client: "next version", Bytes: c.Bytes, Connections: 16, SelfVerified: true}
 	for i := range o.runs {
 		fmt.Fprintf(os.Stderr, "bench: newversion: round %d\n", i)

@@ -166,7 +166,7 @@ func (n *nginx) configure(s *stage, root string, corpora []*published) error {
 
 // freePort returns a port that nobody uses at this moment.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening waits for nobody
+	l, err := net.Listen("tcp", "127.0.0.1:0") // listening waits for nobody
 	if err != nil {
 		return 0, err
 	}

@@ -106,7 +106,7 @@ func rcloneArgs(j job) []string {
 	switch {
 	case j.few:
 		args = append(args, "--transfers", "2", "--multi-thread-streams", strconv.Itoa(max(1, j.connections/2)), "--multi-thread-cutoff", "32M")
-		if out, err := exec.Command("rclone", "help", "flags").Output(); err == nil && bytes.Contains(out, []byte("--multi-thread-chunk-size")) { //nolint:noctx // it prints
+		if out, err := exec.Command("rclone", "help", "flags").Output(); err == nil && bytes.Contains(out, []byte("--multi-thread-chunk-size")) { // it prints
 			args = append(args, "--multi-thread-chunk-size", "8M") // the default of 64 MiB leaves streams idle
 		}
 		return args

@@ -209,7 +209,7 @@ func cpuByLoop(goal float64) func(*comparison) {
 func nothingTwice(c *comparison) {
 	if ours := c.row(mimicsyncName); ours != nil {
 		more := float64(ours.Median.Bytes-c.Bytes) / float64(c.Bytes)
-		c.verdict("bytes sent beyond those of the files: at most 0.1 %%; %.3f %%, %s", 100*more, reached(more <= 0.001))
+		c.verdict("bytes sent beyond those of the files: at most 0.1%%; %.3f%%, %s", 100*more, reached(more <= 0.001))
 	}
 }
 
@@ -228,7 +228,7 @@ func rejections(goal float64) func(*comparison) {
 	return func(c *comparison) {
 		c.eachOfOurs(func(r *series) {
 			share := float64(r.Median.Rejected) / max(float64(r.Median.Requests), 1)
-			c.verdict("rejected of the requests over %d connections: under %.0f %%; %.1f %%, %s", r.Connections, 100*goal, 100*share, reached(share < goal))
+			c.verdict("rejected of the requests over %d connections: under %.0f%%; %.1f%%, %s", r.Connections, 100*goal, 100*share, reached(share < goal))
 		})
 	}
 }

@@ -118,7 +118,7 @@ type Log struct {
 func (c Config) ScheduleOf(d Dataset, key string) (*daemon.Schedule, error) {
 	expression := cmp.Or(d.Schedule, c.Schedule, DefaultSchedule)
 	if expression == Off {
-		return nil, nil //nolint:nilnil // only when asked
+		return nil, nil // only when asked
 	}
 	jitter := DefaultJitter
 	if own := cmp.Or(d.Jitter, c.Jitter); own != nil {

@@ -54,7 +54,7 @@ func ParseMaxDuration(s string) (time.Duration, error) {
 // for any amount, which is nil.
 func ParseCost(s string) (*cost.Money, error) {
 	if strings.EqualFold(s, Off) {
-		return nil, nil //nolint:nilnil // no limit is not an error
+		return nil, nil // no limit is not an error
 	}
 	m, err := cost.ParseMoney(s)
 	return &m, err

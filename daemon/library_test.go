@@ -188,7 +188,7 @@ func (l *library) PublishedSize(_ context.Context, ref manifest.Ref) (int64, err
 type slowBody struct {
 	io.ReadCloser
 
-	ctx  context.Context //nolint:containedctx // as a response body does
+	ctx  context.Context // as a response body does
 	l    *library
 	rate int64
 }

@@ -85,7 +85,7 @@ func failuresInWords(r *report.Report) string {
 	if len(failures) > shown {
 		named = append(named, "...")
 	}
-	return fmt.Sprintf("%d of %d files could not be had: %s", r.Files.Failed, r.Files.Total, strings.Join(named, "; "))
+	return fmt.Sprintf("%d of %d files couldn't be fetched: %s", r.Files.Failed, r.Files.Total, strings.Join(named, "; "))
 }
 
 // settle draws the conclusions from the end of a pass.

@@ -62,7 +62,7 @@ func TestAnIncompleteDatasetIsToldOnce(t *testing.T) {
 	})
 }
 
-// A file that cannot be had is asked for again soon, whatever the reason. When it has
+// A file that can't be fetched is tried again soon, whatever the reason. When it has
 // failed in the same way for hours, people hear of it, and it waits for the schedule.
 func TestFilesThatCannotBeHadForAWhile(t *testing.T) {
 	takesTime(t)

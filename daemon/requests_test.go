@@ -292,7 +292,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("Reload of a bad limit = %v", err)
 		}
 		r.settings = good
-		r.settings.Datasets = append(good.Datasets, good.Datasets[0]) //nolint:gocritic // the same one twice is the point
+		r.settings.Datasets = append(good.Datasets, good.Datasets[0]) // the same one twice is the point
 		if _, err := r.Reload(t.Context()); !errors.Is(err, daemon.ErrBadSettings) || !strings.Contains(err.Error(), "demo") {
 			t.Errorf("Reload of a dataset twice = %v", err)
 		}

@@ -11,7 +11,7 @@ import (
 
 const (
 	// checkpointEvery and checkpointBytes, of one connection, bound what a kill
-	// can cost, see DESIGN promise 3.
+	// can cost.
 	checkpointEvery = 2 * time.Second
 	checkpointBytes = 8 << 20
 )

@@ -122,7 +122,7 @@ func TestAFolderRemovedInMidLifeIsMadeAgain(t *testing.T) {
 	}
 }
 
-// Programs read the report: DESIGN section 6 is its form.
+// Programs read the report: its form is a contract.
 func TestTheReportsForm(t *testing.T) {
 	t.Parallel()
 	a := file("hosp/a.csv.gz", 1000)

@@ -16,7 +16,7 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	}
 	space, err := p.s.Tree.Free()
 	if err != nil || space.Total == 0 || p.left() <= space.Bytes {
-		return nil //nolint:nilerr // a disk that does not tell its room is found full when it is
+		return nil // a disk that does not tell its room is found full when it is
 	}
 	linkable, err := p.linkable(ctx)
 	if err != nil || p.left()-linkable <= space.Bytes {

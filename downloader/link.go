@@ -146,7 +146,7 @@ func (c *copies) findOne(d manifest.Digest, at store.Located) (*found, error) {
 	}
 	e, err := manifest.EntryAt(l.file, at.Offset)
 	if err != nil || e.Digest != d || manifest.CheckPath(e.Path) != nil {
-		return nil, nil //nolint:nilerr,nilnil // the store's 8 bytes agreed, the whole digest does not
+		return nil, nil // the store's 8 bytes agreed, the whole digest does not
 	}
 	return &found{at, l.ref, e.Path}, nil
 }
@@ -294,16 +294,16 @@ func (c *copies) replace(with *tree.Partial) (recorded bool, err error) {
 	return recorded, err
 }
 
-// disown forgets all records of a file that is wrong or cannot be read, which may have
-// any number of names, also in other versions: the next pass would take it from there.
-// Those that no manifest names now may be its, too, and are read again once theirs is
-// back.
+// disown marks all records of a wrong or unreadable file as lost. The file may have several
+// names, also in other versions, from where the next pass would link it again. Records of
+// entries that no manifest lists at the moment may belong to it as well; they are re-read
+// once their manifest is back.
 func (p *pass) disown(d manifest.Digest, wrong fs.FileInfo) error {
 	var lost store.Batch
 	err := p.copies.each(d, func(at store.Located, place *found) error {
 		if place != nil {
 			if fi, err := p.s.Tree.Stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
-				return nil //nolint:nilerr // nothing that is wrong here
+				return nil // nothing that is wrong here
 			}
 		}
 		var err error

@@ -23,18 +23,17 @@ const (
 	maxLeft    = 20
 )
 
-// Kept is which old versions of a dataset a person wants to keep.
+// Kept says which old versions of a dataset to keep.
 type Kept struct {
-	Old     int    // the newest so many of them
-	Version string // and this one, if it is not empty
+	Old     int    // how many, the newest first
+	Version string // and this one, unless empty
 }
 
-// Prunable returns the versions that pruning may remove, the oldest first: of each
-// dataset those that are older than the newest complete one, but for those that
-// are kept. Of want, an empty part stands for all. A version that is named must
-// not be the newest one, nor the newest complete one, nor Kept.Version; the error
-// then wraps ErrKept. Complete is a version of which all is recorded, and in the
-// mirror yet.
+// Prunable returns the versions that pruning may remove, oldest first: for each dataset,
+// the versions older than the newest complete one, except those to keep. An empty dataset
+// or version in want selects all. If want names a version that is the newest, the newest
+// complete, or Kept.Version, the error wraps ErrKept. A version is complete if every entry
+// has a record and its file is still in the mirror.
 func (s *Syncer) Prunable(ctx context.Context, want manifest.Ref, kept func(dataset string) Kept) ([]manifest.Ref, error) {
 	all, err := s.Store.Versions()
 	if err != nil {

@@ -201,7 +201,7 @@ func (p *pass) noneLeft() error {
 	return misses
 }
 
-// missed judges what an entry could not be had for at a source, and reports
+// missed judges why a source couldn't serve an entry, and reports
 // whether another one may be asked for it: not when the trouble is here.
 func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err error, alone bool) (next bool) {
 	v, reason := retry.Classify(err)
@@ -259,7 +259,7 @@ func (c *candidate) awaitDecision(ctx context.Context) bool {
 // unservedError means that no source gave an entry, and why, source by source.
 type unservedError []miss
 
-// miss is why an entry could not be had from a source.
+// miss is why a source couldn't serve an entry.
 type miss struct {
 	source string
 	err    error

@@ -79,7 +79,7 @@ func TestATroubledPart(t *testing.T) {
 		{"ends early", lookalike.Fault{Kind: lookalike.ShortBody, After: mega, Times: 3}, 0},
 		{"stalls", lookalike.Fault{Kind: lookalike.Stall, After: mega, Times: 2}, 0},
 		{"is refused for now", lookalike.Fault{Kind: lookalike.Status, Code: 503, Times: 4}, 0},
-		{"cannot be had in parts", lookalike.Fault{Kind: lookalike.IgnoreRange}, 0},
+		{"not served in parts", lookalike.Fault{Kind: lookalike.IgnoreRange}, 0},
 		{"is another part", lookalike.Fault{Kind: lookalike.WrongRange, After: 3}, 0},
 		{"is of another object", lookalike.Fault{Kind: lookalike.ChangeETag, Times: 1}, 48 * mega},
 		{"is wrong", lookalike.Fault{Kind: lookalike.Corrupt, After: 12 * mega, Times: 1}, 48 * mega},

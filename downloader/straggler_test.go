@@ -59,7 +59,7 @@ func (v *river) Open(ctx context.Context, r source.Request) (*source.Object, err
 // current is a body that takes its time.
 type current struct {
 	io.ReadCloser
-	ctx  context.Context //nolint:containedctx // as an http.Response's body has it
+	ctx  context.Context // as an http.Response's body has it
 	rate func() float64
 }
 

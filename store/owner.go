@@ -418,7 +418,7 @@ func (f *ownerFile) release() error {
 	defer f.mu.Unlock()
 	own, err := f.place.folder()
 	if err != nil {
-		return nil //nolint:nilerr // the mirror is gone, or another's
+		return nil // the mirror is gone, or another's
 	}
 	defer func() { _ = own.Close() }() // that the name is gone may be lost
 	if !isAt(own, ownerName, f.text) {

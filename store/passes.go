@@ -87,7 +87,7 @@ type Bytes struct {
 	Discarded int64 `json:"discarded"` // arrived and were thrown away: wrong digest, or a changed object
 }
 
-// Failure is an entry that could not be had.
+// Failure is an entry that couldn't be fetched or kept.
 type Failure struct {
 	Path   string `json:"path"`
 	Reason string `json:"reason"` // not_found, denied, unauthorized, checksum, size, network, no_space, io, unsafe_path

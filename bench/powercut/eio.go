@@ -195,7 +195,7 @@ func (l *lab) alreadyThere(mirror string, p published) int {
 	for _, dir := range []string{ed.Dataset, store.Dir + "/partial"} {
 		_ = filepath.WalkDir(filepath.Join(mirror, dir), func(path string, d fs.DirEntry, err error) error { // none if it is not there
 			if err != nil || d.IsDir() {
-				return nil //nolint:nilerr // what cannot be read is not there
+				return nil // what cannot be read is not there
 			}
 			if b, err := readDirect(path); err == nil {
 				n += want[sha256.Sum256(b)]

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -56,62 +55,6 @@ func (a *app) showConfig(f *pflag.FlagSet) error {
 	}
 	a.ui.Printf("%s", b)
 	return nil
-}
-
-// overrides are what the command line and the environment decide, of which the
-// former come last.
-func (a *app) overrides(f *pflag.FlagSet) []configs.Override {
-	var all []configs.Override
-	for _, v := range []struct{ path, variable string }{
-		{"mirror", "MIMICSYNC_MIRROR"},
-		{"physionet.url", "MIMICSYNC_PHYSIONET_URL"},
-		{"gcs.endpoint", "STORAGE_EMULATOR_HOST"},
-		{"gcs.endpoint", "MIMICSYNC_GCS_ENDPOINT"},
-	} {
-		value := os.Getenv(v.variable)
-		if v.path != "mirror" { // which is a path
-			value = withoutPassword(value)
-		}
-		if value != "" {
-			all = append(all, configs.Override{Path: v.path, Value: value, From: v.variable})
-		}
-	}
-	if value := os.Getenv("AWS_ENDPOINT_URL_S3"); value != "" && a.file.S3.Endpoint == "" { // as the AWS tools have it
-		all = append(all, configs.Override{Path: "s3.endpoint", Value: withoutPassword(value), From: "AWS_ENDPOINT_URL_S3"})
-	}
-	for _, v := range []struct{ path, flag string }{
-		{"mirror", "mirror"},
-		{"state", "state"},
-		{"connections", "connections"},
-		{"physionet.connections", "connections"},
-		{"gcs.connections", "connections"},
-		{"s3.connections", "connections"},
-		{"idle_timeout", "idle-timeout"},
-		{"bwlimit", "bwlimit"},
-		{"max_transfer", "max-transfer"},
-		{"max_duration", "max-duration"},
-		{"max_cost", "max-cost"},
-		{"durability", "durability"},
-		{"include", "include"},
-		{"exclude", "exclude"},
-		{"sources", "source"},
-		{"gcs.billing_project", "billing-project"},
-		{"log.format", "log-format"},
-	} {
-		flag := f.Lookup(v.flag)
-		if !flag.Changed {
-			continue
-		}
-		var value any = flag.Value.String()
-		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			value = list.GetSlice()
-		}
-		if v.flag == "connections" {
-			value = a.connections
-		}
-		all = append(all, configs.Override{Path: v.path, Value: value, From: "--" + v.flag})
-	}
-	return all
 }
 
 // withoutPassword hides the user and the password of an address, also of one that is

@@ -11,9 +11,6 @@ import (
 	"mimicsync/cmd/mimicsync/internal/doctor"
 	"mimicsync/configs"
 	"mimicsync/downloader/source"
-	"mimicsync/downloader/source/gcs"
-	"mimicsync/downloader/source/physionet"
-	"mimicsync/downloader/source/s3"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -79,18 +76,10 @@ func (a *app) doctor(ctx context.Context, args []string) (err error) {
 // candidates are the sources that were named, or all there are.
 func (a *app) candidates(ctx context.Context) (list []doctor.Candidate) {
 	for _, name := range a.sources {
-		var src source.Source
-		var err error
-		switch name {
-		case physionet.Name:
-			src, err = a.openSource(1)
-		case gcs.Name:
-			src, err = a.openGCS(1) //nolint:contextcheck // it asks nobody
-		case s3.Name:
-			src, err = a.openS3(ctx, 1)
-		}
-		c := doctor.Candidate{Name: name, Err: err}
-		c.Source, _ = src.(source.Diagnoser) // all three are
+		kind := kindOf(name)
+		opened, err := kind.open(ctx, a, 1)
+		c := doctor.Candidate{Name: name, Err: err, BillsProject: kind.billsProject}
+		c.Source, _ = opened.(source.Diagnoser) // every source is one
 		list = append(list, c)
 	}
 	return list

@@ -176,7 +176,7 @@ func (i *installation) config() (string, error) {
 		return "", nil
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", nil //nolint:nilerr // none is needed
+		return "", nil // none is needed
 	}
 	if me, err := user.Current(); err == nil && me.Username == i.user {
 		return path, nil

@@ -44,23 +44,15 @@ func (a *app) findOwner(ctx context.Context) (*owner, error) {
 	return &owner{client, a}, nil
 }
 
-// ownersFlags are about what the daemon decides for all its passes.
-var ownersFlags = []string{
-	"connections", "bwlimit", "max-transfer", "max-duration", "max-cost", "durability", "credentials", "state", "idle-timeout",
-	"billing-project", "rate",
-}
-
-// checkOwnersFlags refuses the flags that a command cannot hand to a daemon.
+// checkOwnersFlags refuses the flags of settings that the daemon decides for all its passes.
 func (a *app) checkOwnersFlags() (err error) {
 	a.flags.Visit(func(f *pflag.Flag) {
-		for _, name := range ownersFlags {
-			switch {
-			case f.Name != name || err != nil:
-			case name == "bwlimit":
-				err = advice.Usagef("--bwlimit: a daemon owns this mirror, and its limit applies to all passes; change it with: mimicsync daemon bwlimit RATE")
-			default:
-				err = advice.Usagef("--%s: a daemon owns this mirror, and its configuration decides this; leave the flag out", name)
-			}
+		switch {
+		case !isOwned(f.Name) || err != nil:
+		case f.Name == "bwlimit":
+			err = advice.Usagef("--bwlimit: a daemon owns this mirror, and its limit applies to all passes; change it with: mimicsync daemon bwlimit RATE")
+		default:
+			err = advice.Usagef("--%s: a daemon owns this mirror, and its configuration decides this; leave the flag out", f.Name)
 		}
 	})
 	return err

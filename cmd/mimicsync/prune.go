@@ -193,7 +193,10 @@ func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) erro
 	if err := checkMirror(a.mirror, false); err != nil {
 		return err
 	}
-	ref := append(refs, manifest.Ref{})[0]
+	var ref manifest.Ref // zero: of all datasets
+	if len(refs) > 0 {
+		ref = refs[0]
+	}
 	if !a.json {
 		q, err := tree.QuarantineOf(a.mirror, ref)
 		if err != nil {

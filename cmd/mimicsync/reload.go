@@ -63,35 +63,10 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 // there, was cut short before its first key, or is being written.
 func isEmpty(c configs.Config) bool { return reflect.DeepEqual(c, configs.Config{}) }
 
-// restartNotes names the fields that differ and count only when a daemon is
-// started.
-func restartNotes(was, is configs.Config) []string {
-	var notes []string
-	for _, f := range []struct {
-		field   string
-		was, is any
-	}{
-		{"mirror", was.Mirror, is.Mirror},
-		{"state", was.State, is.State},
-		{"connections", was.Connections, is.Connections},
-		{"idle_timeout", was.IdleTimeout, is.IdleTimeout},
-		{"max_transfer", was.MaxTransfer, is.MaxTransfer},
-		{"max_cost", was.MaxCost, is.MaxCost},
-		{"durability", was.Durability, is.Durability},
-		{"file_mode", was.FileMode, is.FileMode},
-		{"dir_mode", was.DirMode, is.DirMode},
-		{"group", was.Group, is.Group},
-		{"physionet", was.PhysioNet, is.PhysioNet},
-		{"gcs", was.GCS, is.GCS},
-		{"s3", was.S3, is.S3},
-		{"listen", was.Listen, is.Listen},
-		{"token_file", was.TokenFile, is.TokenFile},
-		{"hosts", was.Hosts, is.Hosts},
-		{"log", was.Log, is.Log},
-	} {
-		if !reflect.DeepEqual(f.was, f.is) {
-			notes = append(notes, f.field+" has changed; restart the daemon to apply it")
-		}
+// restartNotes says which changes count only when the daemon is restarted.
+func restartNotes(was, is configs.Config) (notes []string) {
+	for _, key := range needsRestart(was, is) {
+		notes = append(notes, key+" has changed; restart the daemon to apply it")
 	}
 	return notes
 }

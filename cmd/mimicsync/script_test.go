@@ -65,7 +65,7 @@ func slow(t *testing.T) {
 //	deafbus                      gives the following commands a session bus that never answers
 //	sign, unsign                 marie has signed the agreement, or has not
 //	code N mimicsync ...         runs it and wants the exit code N
-//	jsonpass STATE TOTAL FAILED  wants stdout to be a report of one pass, as DESIGN 6 has it
+//	jsonpass STATE TOTAL FAILED  expects stdout to be the report of one pass
 //	jsonkeys KEY...              wants stdout to be one JSON object with just these keys
 //	waitowner                    waits until a process owns the mirror
 //	waitdaemon                   waits until a daemon answers for it

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,12 +23,60 @@ import (
 	"mimicsync/manifest"
 )
 
-// The ceilings of DESIGN 4. PhysioNet's site serves everybody with ten workers,
-// and users saw connect time-outs at 24; a store's front is made for crowds.
+// sourceKind is a kind of source: what the commands need to know to open one. A new source
+// is a package below downloader/source and a row here.
+type sourceKind struct {
+	name string
+	// ceiling is the most connections to its host, unless a person names another number.
+	ceiling int
+	// connections is that number in the configuration of the source, 0 if there is none.
+	connections func(configs.Config) int
+	open        func(ctx context.Context, a *app, connections int) (source.Source, error)
+	// price returns what its readers pay; nil if it is free.
+	price func(*app, source.Source) (func(manifest.Ref) cost.Price, error)
+	// billsProject says that readers may pay for it by a project of theirs, of which doctor
+	// tells.
+	billsProject bool
+}
+
+// PhysioNet's site serves everybody with ten workers, and users saw connect time-outs at
+// 24 connections. The front of an object store is made for crowds.
 const (
 	physionetConnections = 8
 	storeConnections     = 64
 )
+
+// sourceKinds are all of them, PhysioNet first.
+var sourceKinds = []sourceKind{
+	{
+		name: physionet.Name, ceiling: physionetConnections,
+		connections: func(c configs.Config) int { return c.PhysioNet.Connections },
+		open: func(_ context.Context, a *app, connections int) (source.Source, error) {
+			return a.openSource(connections)
+		},
+	},
+	{
+		name: gcs.Name, ceiling: storeConnections,
+		connections: func(c configs.Config) int { return c.GCS.Connections },
+		open: func(_ context.Context, a *app, connections int) (source.Source, error) {
+			return a.openGCS(connections)
+		},
+		price: (*app).gcsPrice, billsProject: true,
+	},
+	{
+		name: s3.Name, ceiling: storeConnections,
+		connections: func(c configs.Config) int { return c.S3.Connections },
+		open: func(ctx context.Context, a *app, connections int) (source.Source, error) {
+			return a.openS3(ctx, connections)
+		},
+		price: (*app).s3Price,
+	},
+}
+
+// kindOf returns the kind of a name that configs.CheckSources has accepted.
+func kindOf(name string) sourceKind {
+	return sourceKinds[slices.IndexFunc(sourceKinds, func(k sourceKind) bool { return k.name == name })]
+}
 
 // sourcesFlags choose the sources. Only those that are named are opened: who
 // pulls from PhysioNet alone is not asked for a Google or AWS login.
@@ -50,23 +99,19 @@ func (a *app) settleSources(given func(string) bool) error {
 	return nil
 }
 
-// openSources opens the sources in order, PhysioNet if none is named, and
-// PhysioNet as the authority in any case.
+// openSources opens the sources in order, PhysioNet if none is named, and PhysioNet as the
+// authority in any case.
 func (a *app) openSources(ctx context.Context) (sources []host.Source, authority *host.Source, err error) {
-	site, err := a.budgeted(ctx, physionet.Name, func(connections int) (source.Source, error) { return a.openSource(connections) })
+	site, err := a.openHost(ctx, kindOf(physionet.Name))
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range a.sources {
 		b := site
-		switch name {
-		case gcs.Name:
-			b, err = a.budgeted(ctx, name, a.openGCS)
-		case s3.Name:
-			b, err = a.budgeted(ctx, name, func(connections int) (source.Source, error) { return a.openS3(ctx, connections) })
-		}
-		if err != nil {
-			return nil, nil, err
+		if name != physionet.Name {
+			if b, err = a.openHost(ctx, kindOf(name)); err != nil {
+				return nil, nil, err
+			}
 		}
 		sources = append(sources, b)
 	}
@@ -76,26 +121,21 @@ func (a *app) openSources(ctx context.Context) (sources []host.Source, authority
 	return sources, &site, nil
 }
 
-// budgeted opens a source with as many connections as its host, the
-// configuration, the bandwidth and the limit on open files allow.
-func (a *app) budgeted(ctx context.Context, name string, open func(connections int) (source.Source, error)) (host.Source, error) {
-	ceiling, own := storeConnections, a.file.S3.Connections
-	switch name {
-	case physionet.Name:
-		ceiling, own = physionetConnections, a.file.PhysioNet.Connections
-	case gcs.Name:
-		own = a.file.GCS.Connections
-	}
-	named := cmp.Or(a.connections, own, a.file.Connections)
-	connections := a.limits.bandwidth.Connections(cmp.Or(named, ceiling), cmp.Or(a.idleTimeout, time.Minute))
+// openHost opens a source with as many connections as its host, the configuration, the
+// bandwidth and the limit on open files allow.
+func (a *app) openHost(ctx context.Context, kind sourceKind) (host.Source, error) {
+	named := cmp.Or(a.connections, kind.connections(a.file), a.file.Connections)
+	connections := a.limits.bandwidth.Connections(cmp.Or(named, kind.ceiling), cmp.Or(a.idleTimeout, time.Minute))
 	connections = a.fitFiles(ctx, connections)
-	source, err := open(connections)
+	opened, err := kind.open(ctx, a, connections)
 	if err != nil {
 		return host.Source{}, err
 	}
-	b := host.Source{Source: source, Budget: pace.NewBudget(connections)}
-	if b.Price, err = a.price(source); err != nil {
-		return host.Source{}, &advice.ConfigError{Err: err}
+	b := host.Source{Source: opened, Budget: pace.NewBudget(connections)}
+	if kind.price != nil {
+		if b.Price, err = kind.price(a, opened); err != nil {
+			return host.Source{}, &advice.ConfigError{Err: err}
+		}
 	}
 	if named > 0 {
 		b.Budget = pace.NewBudgetAt(connections)
@@ -103,26 +143,25 @@ func (a *app) budgeted(ctx context.Context, name string, open func(connections i
 	return b, nil
 }
 
-// price is what the reader pays: at Google if somebody is named to pay, at Amazon
-// where that was agreed to.
-func (a *app) price(source source.Source) (func(manifest.Ref) cost.Price, error) {
-	switch source := source.(type) {
-	case *gcs.Source:
-		price, err := a.file.GCS.Price.Parse(configs.DefaultGCSPrice)
-		if a.billingProject == "" {
-			price = cost.Price{}
-		}
-		return func(manifest.Ref) cost.Price { return price }, err
-	case *s3.Source:
-		price, err := a.file.S3.Price.Parse(configs.DefaultS3Price)
-		return func(ref manifest.Ref) cost.Price {
-			if !source.ReaderPays(ref) {
-				return cost.Price{}
-			}
-			return price
-		}, err
+// gcsPrice is what reading from Google costs if a project is named to pay.
+func (a *app) gcsPrice(source.Source) (func(manifest.Ref) cost.Price, error) {
+	price, err := a.file.GCS.Price.Parse(configs.DefaultGCSPrice)
+	if a.billingProject == "" {
+		price = cost.Price{}
 	}
-	return nil, nil //nolint:nilnil // PhysioNet itself is free
+	return func(manifest.Ref) cost.Price { return price }, err
+}
+
+// s3Price is what reading from Amazon costs where the configuration agrees to pay.
+func (a *app) s3Price(opened source.Source) (func(manifest.Ref) cost.Price, error) {
+	price, err := a.file.S3.Price.Parse(configs.DefaultS3Price)
+	payer, ok := opened.(*s3.Source)
+	return func(ref manifest.Ref) cost.Price {
+		if !ok || !payer.ReaderPays(ref) {
+			return cost.Price{}
+		}
+		return price
+	}, err
 }
 
 func (a *app) openGCS(connections int) (source.Source, error) {

@@ -74,7 +74,7 @@ func TestPull(t *testing.T) {
 	}
 }
 
-// A pass that cannot be had says why, and with which code the command ends.
+// A pass that fails says why, and with which exit code the command ends.
 func TestPullOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	_, client := newLab(t).run(t)

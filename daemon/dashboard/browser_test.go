@@ -14,8 +14,7 @@ import (
 
 // browser is a tab of a headless Chromium.
 type browser struct {
-	t *testing.T
-	//nolint:containedctx // chromedp keeps the tab in it
+	t   *testing.T
 	ctx context.Context
 
 	mu         sync.Mutex

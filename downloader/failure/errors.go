@@ -67,7 +67,7 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("its %d bytes have the SHA-256 %s, the manifest says %s", e.Size, e.Got, e.Want)
 }
 
-// ShrunkError means that a published manifest has so many entries less than the
+// ShrunkError means that a published manifest has far fewer entries than the
 // one in force that a person must say whether that is meant: a server in trouble
 // publishes half a list, too.
 type ShrunkError struct {

@@ -3,7 +3,7 @@ package failure
 // Reason says in one word why an entry failed; reports carry it.
 type Reason string
 
-// The reasons, see DESIGN 6.
+// The reasons. They are a contract with programs that read reports.
 const (
 	ReasonNotFound     Reason = "not_found"
 	ReasonDenied       Reason = "denied"

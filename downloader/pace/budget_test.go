@@ -146,9 +146,9 @@ func TestBudgetOfAServerThatRefusesPastTwelve(t *testing.T) {
 			const n, latency = 5000, 10 * time.Millisecond
 			refused, took := crowded(NewBudgetAt(ceiling), ceiling, n, latency, Busy, func(_ time.Time, open int) bool { return open <= 12 })
 			best := n * latency / 12
-			t.Logf("ceiling %d: %d of %d refused, %.0f %% of the permitted rate", ceiling, refused, n, 100*best.Seconds()/took.Seconds())
+			t.Logf("ceiling %d: %d of %d refused, %.0f%% of the permitted rate", ceiling, refused, n, 100*best.Seconds()/took.Seconds())
 			if refused > n/20 || best.Seconds() < 0.85*took.Seconds() {
-				t.Errorf("%d of %d refused in %v, want at most 5 %% and at most %v / 0.85", refused, n, took, best)
+				t.Errorf("%d of %d refused in %v, want at most 5%% and at most %v / 0.85", refused, n, took, best)
 			}
 		})
 	}
@@ -172,9 +172,9 @@ func TestBudgetOfAServerThatCountsRequests(t *testing.T) {
 						return true
 					})
 					best := max(n*time.Second/rate, n*latency/time.Duration(ceiling))
-					t.Logf("latency %v, ceiling %d: %d of %d refused, %.0f %% of the permitted rate", latency, ceiling, refused, n, 100*best.Seconds()/took.Seconds())
+					t.Logf("latency %v, ceiling %d: %d of %d refused, %.0f%% of the permitted rate", latency, ceiling, refused, n, 100*best.Seconds()/took.Seconds())
 					if refused > n/20 || best.Seconds() < 0.85*took.Seconds() {
-						t.Errorf("%d of %d refused in %v, want at most 5 %% and at most %v / 0.85", refused, n, took, best)
+						t.Errorf("%d of %d refused in %v, want at most 5%% and at most %v / 0.85", refused, n, took, best)
 					}
 				})
 			})

@@ -14,7 +14,7 @@ import (
 // MaxFailures bounds the failures that a report lists one by one; all are counted.
 const MaxFailures = 10_000
 
-// Report is the result of one pass. Its JSON form is a contract, see DESIGN 6.
+// Report is the result of one pass. Its JSON form is a contract with programs.
 type Report struct {
 	Dataset  string          `json:"dataset"`
 	Version  string          `json:"version"`

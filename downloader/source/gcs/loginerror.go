@@ -75,7 +75,7 @@ func wireError(err error) error {
 	return errors.New("the answer is not what it should be")
 }
 
-// outside says in words of ours why the token of another provider cannot be had.
+// outside says why no token could be obtained from another identity provider.
 func outside(err error) string {
 	var file *fs.PathError
 	var exit *exec.ExitError
@@ -87,7 +87,7 @@ func outside(err error) string {
 	case strings.Contains(err.Error(), "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"):
 		return "its token comes from a program, which is run if GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1"
 	}
-	return "its token cannot be had"
+	return "its token couldn't be obtained"
 }
 
 // federation is about a login by another provider, as that of a cluster or of

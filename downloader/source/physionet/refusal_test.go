@@ -49,7 +49,7 @@ func TestManifestNotFound(t *testing.T) {
 	}
 }
 
-// Whether a version exists cannot be told while its page cannot be had: that
+// Whether a version exists is unknown while its page can't be fetched: that
 // is trouble on the way, and not the answer that the manifest is missing.
 func TestManifestNotFoundAndPageBroken(t *testing.T) {
 	p := project(1)

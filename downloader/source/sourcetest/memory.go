@@ -151,7 +151,7 @@ func (m *Memory) take(path string) (memoryObject, fault, bool) {
 
 // memoryBody is an object's bytes on their way, with what befalls them.
 type memoryBody struct {
-	ctx   context.Context //nolint:containedctx // as a response body does: the context of Open governs its reads
+	ctx   context.Context // as a response body does: the context of Open governs its reads
 	data  *bytes.Reader
 	fault fault
 	left  int64 // bytes before the fault

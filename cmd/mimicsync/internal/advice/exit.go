@@ -5,7 +5,7 @@ import (
 	"mimicsync/downloader/report"
 )
 
-// Exit codes, see DESIGN 6. They are a contract with scripts.
+// Exit codes. They are a contract with scripts, and documented in README.
 const (
 	ExitOK          = 0
 	ExitUnexpected  = 1
@@ -50,6 +50,7 @@ func ForPass(r *report.Report) int {
 	return code
 }
 
+// ForVerification returns the exit code of a verification.
 func ForVerification(v *report.Verification) int {
 	switch {
 	case v.Wrong > 0:

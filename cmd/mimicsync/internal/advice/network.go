@@ -71,7 +71,7 @@ func TroubleCure(err error, proxy string) []Step {
 		return []Step{{Do: "the server has trouble: try again later"}}
 	}
 	if errors.Is(err, source.ErrWebPage) {
-		return []Step{{Do: "your network may want a login: open the address in a browser on this machine"}}
+		return []Step{{Do: "your network may have answered with its login page: open the address in a browser on this machine"}}
 	}
 	return []Step{{Do: "check the network and its firewall; if it needs a proxy, name it", Command: "export HTTPS_PROXY=http://proxy.example.org:3128"}}
 }

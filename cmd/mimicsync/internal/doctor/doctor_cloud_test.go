@@ -56,7 +56,7 @@ func gcsAilments() []ailment {
 				robotLogin(t, hs.URL, key)
 			}
 			source, err := gcs.New(gcs.Options{Endpoint: hs.URL, BillingProject: billing, Version: "test"})
-			return patient{Candidate{"gcs", source, err}, store}
+			return patient{Candidate{Name: "gcs", Source: source, Err: err, BillsProject: true}, store}
 		}
 	}
 	key := robotKey()
@@ -113,7 +113,7 @@ func s3Ailments() []ailment {
 			}
 			o.Locations = map[manifest.Ref]s3.Location{demo: location}
 			source, err := s3.New(t.Context(), o)
-			return patient{Candidate{"s3", source, err}, store}
+			return patient{Candidate{Name: "s3", Source: source, Err: err}, store}
 		}
 	}
 	fault := func(code int, reason string) func(*testing.T, *lookalike.S3) {
@@ -252,12 +252,12 @@ func TestDoctorWithoutADataset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Doctor{Check: func() error { return nil }, IsAway: func(error) bool { return false }, Mirror: t.TempDir(), Limit: 2 * time.Second, Candidates: []Candidate{away, {gcs.Name, bucket, nil}, {s3.Name, point, nil}}}
+	d := &Doctor{Check: func() error { return nil }, IsAway: func(error) bool { return false }, Mirror: t.TempDir(), Limit: 2 * time.Second, Candidates: []Candidate{away, {Name: gcs.Name, Source: bucket, BillsProject: true}, {Name: s3.Name, Source: point}}}
 	result := d.Examine(t.Context())
 	if got := strings.Join(result.From, " "); !result.OK || got != "gcs s3" {
 		t.Errorf("what can be asked: %s, want gcs s3", got)
 	}
-	wantFinding(t, result, "gcs", ailment{check: "billing", says: "no project is named", cures: []string{"--billing-project"}})
+	wantFinding(t, result, "gcs", ailment{check: "billing", says: "no project is set", cures: []string{"--billing-project"}})
 	var order, states []string
 	for _, g := range result.Groups {
 		order = append(order, g.Name)

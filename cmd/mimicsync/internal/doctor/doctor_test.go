@@ -159,7 +159,7 @@ func visit(t *testing.T, h http.Handler, c physionet.Credentials) Candidate {
 	hs := httptest.NewServer(h)
 	t.Cleanup(hs.Close)
 	source, err := physionet.New(physionet.Options{URL: hs.URL, Credentials: c, Version: "test"})
-	return Candidate{"physionet", source, err}
+	return Candidate{Name: "physionet", Source: source, Err: err}
 }
 
 // with is a patient with an account, who asks for a version of the site.
@@ -184,7 +184,7 @@ func closedAilments() []ailment {
 			name: "withdrawn version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Deprecated: true}, {Version: "1.1"}}})
 			}),
-			check: "access", cause: source.CauseWithdrawn, says: "any more", cures: []string{"take the newest version", "/content/demo/"},
+			check: "access", cause: source.CauseWithdrawn, says: "any more", cures: []string{"use the newest version", "/content/demo/"},
 		},
 		{
 			name: "closed region", patient: with(nobody, lookalike.Version{Georestricted: true}, nil),
@@ -293,7 +293,7 @@ func networkAilments() []ailment {
 			patient: func(t *testing.T) patient {
 				t.Helper()
 				source, err := physionet.New(physionet.Options{URL: "https://127.0.0.1:1"})
-				return patient{Candidate{"physionet", source, err}, nil}
+				return patient{Candidate{Name: "physionet", Source: source, Err: err}, nil}
 			},
 		},
 		{
@@ -314,7 +314,7 @@ func networkAilments() []ailment {
 				source, err := physionet.New(physionet.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
 					return nil, &net.DNSError{Err: "no such host", Name: "physionet.org", IsNotFound: true} // no resolver of this machine is asked
 				}})
-				return patient{Candidate{"physionet", source, err}, nil}
+				return patient{Candidate{Name: "physionet", Source: source, Err: err}, nil}
 			},
 		},
 		{
@@ -326,7 +326,7 @@ func networkAilments() []ailment {
 				hs.StartTLS()
 				t.Cleanup(hs.Close)
 				source, err := physionet.New(physionet.Options{URL: hs.URL})
-				return patient{Candidate{"physionet", source, err}, nil}
+				return patient{Candidate{Name: "physionet", Source: source, Err: err}, nil}
 			},
 		},
 		{
@@ -346,7 +346,7 @@ func networkAilments() []ailment {
 			patient: func(t *testing.T) patient {
 				t.Helper()
 				source, err := physionet.New(physionet.Options{URL: "http://physionet.example"})
-				return patient{Candidate{"physionet", source, err}, nil}
+				return patient{Candidate{Name: "physionet", Source: source, Err: err}, nil}
 			},
 		},
 	}

@@ -12,7 +12,6 @@ import (
 	"mimicsync/cmd/mimicsync/internal/terminal"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/source"
-	"mimicsync/downloader/source/gcs"
 	"mimicsync/downloader/source/physionet"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -26,6 +25,8 @@ type Candidate struct {
 	Name   string
 	Source source.Diagnoser
 	Err    error // why there is no source: what is wrong with its configuration
+	// BillsProject says that readers pay for it by a project, which is looked at too.
+	BillsProject bool
 }
 
 // Doctor finds out why access fails.
@@ -51,6 +52,7 @@ type Diagnosis struct {
 	Error   string   `json:"error,omitempty"`
 }
 
+// With returns the diagnosis of a doctor that ended with an error.
 func (d Diagnosis) With(err error) Diagnosis {
 	if err != nil {
 		d.Error = err.Error()
@@ -213,7 +215,7 @@ func (d *Doctor) examineSource(ctx context.Context, c Candidate) Group {
 		}
 	}
 	g.add(account)
-	if c.Name == gcs.Name {
+	if c.BillsProject {
 		g.add(billingFinding(who))
 	}
 	g.add(access)

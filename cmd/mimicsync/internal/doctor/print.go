@@ -10,8 +10,7 @@ import (
 	"mimicsync/cmd/mimicsync/internal/words"
 )
 
-// diagnosis tells what doctor has found: a paragraph for each thing it has
-// looked at, a line for each check, and below it what to do.
+// Print prints a paragraph for each group, with a line for each check and its cure below it.
 func (d Diagnosis) Print(u *terminal.UI) {
 	paint := terminal.Painter(u.Stdout)
 	width := terminal.Columns(u.Stdout)
