@@ -16,8 +16,8 @@ import (
 	"mimicsync/store"
 )
 
-// runExaminer looks at files without a valid record until there are no more;
-// entries that have to be fetched after all go on to wanted.
+// runExaminer examines files without a valid record until there are no more, and sends the
+// entries that still have to be fetched to wanted.
 func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, wanted chan<- manifest.Entry) error {
 	buf := make([]byte, 256<<10)
 	for e := range doubtful {
@@ -43,13 +43,13 @@ func (p *pass) runExaminer(ctx context.Context, doubtful <-chan manifest.Entry, 
 	return nil
 }
 
-// examine decides about a file that stands where an entry's should be: a right
-// one is adopted, the start of one becomes the entry's partial, anything else is
-// moved to quarantine. It returns nil when the entry must be fetched.
+// examine decides about a file in the place of an entry: a right one is adopted, the start
+// of one becomes the entry's partial, anything else moves to quarantine. It returns nil if
+// the entry must be fetched.
 func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*committed, error) {
 	name := p.s.Tree.Name(p.ref, e.Path)
 	if err := p.s.Tree.EnsureDirOf(p.ref, e.Path); err != nil {
-		return nil, err // not even to move it aside: behind a symlink it is somebody else's file
+		return nil, err // don't even move it: what is behind a symlink isn't ours
 	}
 	fi, err := p.s.Tree.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +79,7 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	case got != e.Digest:
 		return nil, errors.Join(p.disownTwins(e, fi), p.seed(e, name, fi))
 	}
-	// The file may have changed while it was read: then its time did too.
+	// If the file changed while it was read, so did its time.
 	after, err := p.s.Tree.Lstat(name)
 	if err != nil || after.Size() != size || !after.ModTime().Equal(fi.ModTime()) {
 		return nil, errors.Join(err, &fs.PathError{Op: "examine", Path: name, Err: errors.New("it changed while it was read")})
@@ -90,8 +90,8 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	return &committed{entry: e, how: adopted, record: store.Record{Size: size, ModTime: fi.ModTime(), Verified: time.Now()}}, nil
 }
 
-// disownTwins forgets the records of a bad file's other names, else the entry would be
-// linked from there.
+// disownTwins forgets the records of the other names of a bad file, from which the entry
+// would be linked again.
 func (p *pass) disownTwins(e manifest.Entry, bad fs.FileInfo) error {
 	if durable.Links(bad) < 2 {
 		return nil
@@ -99,8 +99,8 @@ func (p *pass) disownTwins(e manifest.Entry, bad fs.FileInfo) error {
 	return p.disown(e.Digest, bad)
 }
 
-// hashFile reads a file of the mirror from the disk: the page cache may have bytes
-// that could not be written.
+// hashFile reads a file of the mirror from the disk, because the page cache may hold bytes
+// that couldn't be written.
 func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifest.Digest, size int64, err error) {
 	f, err := p.s.Tree.Open(name)
 	if err != nil {
@@ -129,16 +129,16 @@ func (p *pass) hashFile(ctx context.Context, name string, buf []byte) (d manifes
 	return d, size, nil
 }
 
-// seed takes a wrong file for what it most often is, the start of the right
-// one from an interrupted wget: it becomes the entry's partial. Whether it is
-// one shows when the source is asked for the rest; see transfer.accept.
+// seed treats a wrong file as the truncated start of the right one, which an interrupted
+// wget usually leaves: it becomes the entry's partial. Whether that is so shows when the
+// source is asked for the rest, see transfer.accept.
 func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
 	size := fi.Size()
 	if size == 0 {
 		return p.setAside(e)
 	}
 	if _, mine := p.s.takeOff(e.Digest); !mine {
-		return p.setAside(e) // another entry with these bytes is on its way
+		return p.setAside(e) // another entry with these bytes is being fetched
 	}
 	defer p.s.land(e.Digest)
 	if known, ok := p.s.takePartial(e.Digest); ok && p.s.Tree.PartialHolds(e.Digest, known.Seed) {
@@ -149,9 +149,9 @@ func (p *pass) seed(e manifest.Entry, name string, fi fs.FileInfo) error {
 		Digest: e.Digest, Ref: p.ref, Path: e.Path, Source: "found in the mirror",
 		Size: -1, Durable: size, Boot: p.s.boot, Seed: size, Updated: time.Now(),
 	}
-	// Recorded first: a crash between the two leaves a record without a file, or
-	// with less of one than it says, and the whole where it was. A power cut may also
-	// take back the move, or leave it without the record: then it is a stray.
+	// Recorded first: a crash in between leaves a record without a file, or with a shorter
+	// one, and the file in its old place. A power cut may also undo the move, or keep the
+	// move without the record: then the partial is a stray.
 	if err := p.s.Store.PutPartials(partial); err != nil {
 		return err
 	}

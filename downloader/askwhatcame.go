@@ -13,8 +13,8 @@ import (
 	"mimicsync/manifest"
 )
 
-// askForWhatCame asks a source for an entry that it gave before, or that the mirror
-// has from it, and for another one if that is gone. known is false if there is none.
+// askForWhatCame requests an entry that the source served before, or that the mirror has
+// from it, and another one if that is gone. known is false if there is none.
 func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
 	h := c.Health
 	for {

@@ -7,12 +7,12 @@ import (
 	"mimicsync/downloader/failure"
 )
 
-// leastBound is what a body may bring whose size its source does not tell, however
-// small the version is said to be: that may be wrong.
+// leastBound is the least limit on a body of unknown size, because a small published size
+// may be wrong.
 const leastBound = 64 << 20
 
-// bound is how much a body may bring whose size is not told: the published size of
-// the version is rounded, and nobody may know it, which is 0.
+// bound is the most that a body of unknown size may deliver; 0 if even the published size,
+// which is rounded, is unknown.
 func (p *pass) bound() int64 {
 	if p.published == 0 {
 		return 0
@@ -20,7 +20,7 @@ func (p *pass) bound() int64 {
 	return max(2*p.published, leastBound)
 }
 
-// withinBound judges how much a body has brought whose size is not told.
+// withinBound returns an error if a body of unknown size has delivered too much.
 func (t *transfer) withinBound(got int64) error {
 	if most := t.p.bound(); most > 0 && got > most {
 		return &failure.BoundlessError{Got: got, Most: most}
@@ -28,9 +28,9 @@ func (t *transfer) withinBound(got int64) error {
 	return nil
 }
 
-// dropBoundless empties the partial of a file that went on and on, so that the disk
-// has room for others again, and returns the error for it. Where the disk was full
-// of others, that is it.
+// dropBoundless empties the partial of a file that went on without end, to free the disk
+// for others, and returns the error for it. If the disk is full of other files, that is the
+// error.
 func (t *transfer) dropBoundless(ctx context.Context, err error) error {
 	t.mu.Lock()
 	told := t.meta.Size >= 0
@@ -53,9 +53,8 @@ func (t *transfer) dropBoundless(ctx context.Context, err error) error {
 	return &failure.BoundlessError{Got: got}
 }
 
-// makeRoom empties the partial of a file whose size nobody tells where the pass ends
-// because the disk is full: it may be what fills it, and the next pass would begin
-// with a full disk.
+// makeRoom empties the partial of a file of unknown size when the pass ends with a full
+// disk: it may be what fills the disk, and the next pass would start with a full one.
 func (t *transfer) makeRoom(ctx context.Context) error {
 	t.mu.Lock()
 	told := t.meta.Size >= 0

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// confirmedFor is how long a manifest is not doubted that was fetched twice and was
-	// the same: it may have 200 MB.
+	// confirmedFor is how long a manifest counts as right after two downloads were equal:
+	// it may have 200 MB.
 	confirmedFor = 24 * time.Hour
-	// fewPasses is how far back failures are looked for.
+	// fewPasses is how many earlier passes are searched for failures.
 	fewPasses = 5
 )
 
-// isDoubted reports whether files were not as a manifest says, or not there, since it
-// was confirmed. It may have been damaged when it came, with lines that look right,
-// and the source says for ever that it has not changed.
+// isDoubted reports whether files didn't match the manifest, or were missing at the source,
+// since the manifest was last confirmed. It may have been damaged in transit, with lines
+// that look right, while the source keeps answering that it hasn't changed.
 func (p *pass) isDoubted(m store.Manifest) bool {
 	if time.Since(m.Confirmed) < confirmedFor {
 		return false
@@ -31,7 +31,7 @@ func (p *pass) isDoubted(m store.Manifest) bool {
 	}
 	last, err := p.s.Store.Passes(p.ref, fewPasses)
 	if err != nil {
-		return false // the pass fails by it elsewhere
+		return false // the pass fails by this elsewhere
 	}
 	for _, pass := range last {
 		if slices.ContainsFunc(pass.Failures, func(f store.Failure) bool {

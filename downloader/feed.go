@@ -9,10 +9,9 @@ import (
 	"mimicsync/manifest"
 )
 
-// feedFetches streams the entries to obtain: first those whose transfers have
-// begun in an earlier pass, which are the big ones, then the others in the
-// manifest's order. A big one that comes late makes no long tail: whoever has
-// nothing to do by then helps with it.
+// feedFetches streams the entries to fetch: first those whose transfers began in an earlier
+// pass, the big ones, then the others in the order of the manifest. A big one that comes
+// late doesn't leave a long tail, because idle workers help with it.
 func (p *pass) feedFetches(ctx context.Context, to chan<- manifest.Entry) error {
 	rest := p.fetches
 	if p.s.hasPartials() {
@@ -30,8 +29,8 @@ func (p *pass) feedFetches(ctx context.Context, to chan<- manifest.Entry) error 
 	return p.each(rest, func(_ int64, e manifest.Entry) error { return p.offer(ctx, to, e) })
 }
 
-// offer hands an entry to whoever obtains it. It counts as owned from now on, so
-// that nobody leaves who may have to help with it.
+// offer sends an entry to a worker. From then on it counts as owned, so that no worker
+// leaves that may have to help with it.
 func (p *pass) offer(ctx context.Context, to chan<- manifest.Entry, e manifest.Entry) error {
 	p.crowd.own(1)
 	err := hand(ctx, to, e)

@@ -9,14 +9,14 @@ import (
 	"mimicsync/store"
 )
 
-// checkSpace refuses to start what cannot end, where the sizes are known.
+// checkSpace refuses a pass that can't fit on the disk, if the sizes are known.
 func (p *pass) checkSpace(ctx context.Context) error {
 	if p.published == 0 || p.plan.Fetch == 0 || p.plan.Examine > 0 {
-		return nil // files to examine are on the disk already, nobody knows how much of them counts
+		return nil // files to examine are on the disk, and how many bytes of them are right is unknown
 	}
 	space, err := p.s.Tree.Free()
 	if err != nil || space.Total == 0 || p.left() <= space.Bytes {
-		return nil // a disk that does not tell its room is found full when it is
+		return nil // if free space is unknown, a full disk is noticed when it happens
 	}
 	linkable, err := p.linkable(ctx)
 	if err != nil || p.left()-linkable <= space.Bytes {
@@ -28,11 +28,11 @@ func (p *pass) checkSpace(ctx context.Context) error {
 	return &failure.SpaceError{Need: p.left() - linkable, Free: space.Bytes, Published: p.published}
 }
 
-// left is how many bytes are still to come, by the published size.
+// left is how many bytes remain to fetch, by the published size.
 func (p *pass) left() int64 { return p.published - p.plan.PresentBytes - p.s.Tree.PartialsOnDisk() }
 
-// askSizeAgain asks for the published size once more, where the pass would not start
-// for it: what was said once may have been wrong.
+// askSizeAgain asks for the published size again before the pass is refused for it: the
+// first answer may have been wrong.
 func (p *pass) askSizeAgain(ctx context.Context) error {
 	size := (&publishedSize{p: p, from: p.s.authority()}).fetch(ctx)
 	if size == 0 || size == p.published {
@@ -47,14 +47,14 @@ func (p *pass) askSizeAgain(ctx context.Context) error {
 	return err
 }
 
-// spaceError makes an error of a full disk say how much is missing; others it
-// returns as they are. left is what was still to be written, 0 when unknown.
+// spaceError adds to an error of a full disk how much space is missing, and returns other
+// errors unchanged. left is what remained to write, 0 if unknown.
 func (p *pass) spaceError(err error, left int64) error {
 	if _, ok := errors.AsType[*failure.SpaceError](err); ok || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
 	if _, ok := errors.AsType[*store.Error](err); ok {
-		return err // the state's disk is full, which may be another one
+		return err // the disk of the state is full, which may be another one
 	}
 	e := &failure.SpaceError{Err: err}
 	if space, serr := p.s.Tree.Free(); serr == nil {

@@ -14,8 +14,8 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// Within ends passes in good order, with ErrLimit, when some time is over; 0 is no
-// limit.
+// Within returns a context that ends passes cleanly, with ErrLimit, after a duration; 0
+// means no limit.
 func Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if limit == 0 {
 		return context.WithCancel(ctx)
@@ -23,16 +23,16 @@ func Within(ctx context.Context, limit time.Duration) (context.Context, context.
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: %s have passed", failure.ErrLimit, limit))
 }
 
-// spending is what passes have taken of Options.MaxTransfer and MaxCost.
+// spending is how much of Options.MaxTransfer and MaxCost passes have used.
 type spending struct {
-	transferred atomic.Int64 // bytes of entries that came
-	bill        cost.Bill    // for them
+	transferred atomic.Int64 // bytes of entries received
+	bill        cost.Bill    // their cost
 }
 
-// open asks a source for an entry. What comes of it counts towards
-// Options.MaxTransfer and MaxCost; manifests do not, or a pass whose limit is
-// below its manifest's size would never get anywhere. unanswered is how often the
-// entry was given up before because no answer began.
+// open requests an entry from a source. Its bytes count toward Options.MaxTransfer and
+// MaxCost; manifests don't, so that a pass with a limit below the size of its manifest
+// still makes progress. unanswered is how often the entry was given up before an answer
+// began.
 func (p *pass) open(ctx context.Context, from *candidate, r source.Request, unanswered int32) (*source.Object, error) {
 	if err := p.afford(from, 0, 1); err != nil {
 		return nil, err
@@ -45,8 +45,8 @@ func (p *pass) open(ctx context.Context, from *candidate, r source.Request, unan
 }
 
 // countedBody ends its pass, or the use of its source, at the first read after
-// more than Options.MaxTransfer bytes came, or more than Options.MaxCost was
-// spent. All that came is used: the excess is one read of each connection at most.
+// Options.MaxTransfer or Options.MaxCost is exceeded. Everything received is used: the
+// excess is at most one read per connection.
 type countedBody struct {
 	io.ReadCloser
 	p    *pass
@@ -57,7 +57,7 @@ func (b *countedBody) Read(to []byte) (int, error) {
 	s := b.p.s
 	if s.MaxTransfer > 0 && b.p.spent.transferred.Load() > s.MaxTransfer {
 		err := fmt.Errorf("%w: %s fetched", failure.ErrLimit, humanize.Bytes(uint64(s.MaxTransfer)))
-		b.p.stop(err) // not by the error alone: the entry has not failed
+		b.p.stop(err) // stop the pass, since the entry itself has not failed
 		return 0, err
 	}
 	if err := b.p.afford(b.from, 0, 0); err != nil {
@@ -66,7 +66,7 @@ func (b *countedBody) Read(to []byte) (int, error) {
 	n, err := b.ReadCloser.Read(to)
 	b.p.spent.transferred.Add(int64(n))
 	if n > 0 {
-		_ = b.p.afford(b.from, int64(n), 0) // these bytes are paid for: they are used, and the next read says it
+		_ = b.p.afford(b.from, int64(n), 0) // these bytes are paid for and used; the next read returns the error
 	}
 	return n, err
 }

@@ -9,19 +9,18 @@ import (
 )
 
 const (
-	// filesWait is between tries of what no file could be opened for; others end
-	// theirs in the meantime.
+	// filesWait is the pause before a retry; other transfers close files in the meantime.
 	filesWait = 200 * time.Millisecond
-	// filesLimit is when to say that it does not get better.
+	// filesLimit is when to give up.
 	filesLimit = 5 * time.Minute
-	// filesSaid is for how many seconds to say it once.
+	// filesSaid is the least time between log lines, in seconds.
 	filesSaid = 10
 )
 
-// withFiles does what opens files of the mirror, and does it again while it fails
-// for lack of them: that is no fault of an entry. Each time, all sources are asked
-// over one connection less, and fewer workers have a partial open at a time, lest
-// those that wait keep the files from those that could end.
+// withFiles runs do, which opens files of the mirror, and retries it while the process has
+// no free file descriptors, which is no fault of an entry. Each failure takes a connection
+// from the budgets and lets fewer workers open partials, so that waiting workers don't
+// starve those that could finish.
 func (p *pass) withFiles(ctx context.Context, worker bool, do func() error) error {
 	for start := time.Now(); ; {
 		if worker && !p.room.Enter(ctx) {
@@ -47,7 +46,7 @@ func (p *pass) withFiles(ctx context.Context, worker bool, do func() error) erro
 	}
 }
 
-// sayScarce says it in the log, and has the sources be asked over fewer connections.
+// sayScarce logs it, and lowers the budgets of all sources.
 func (p *pass) sayScarce(ctx context.Context, err error) {
 	if now, last := time.Now().Unix(), p.scarce.Load(); now-last >= filesSaid && p.scarce.CompareAndSwap(last, now) {
 		p.s.Logger.WarnContext(ctx, "too many open files: fewer connections", "dataset", p.ref.String(), "err", err)

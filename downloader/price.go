@@ -12,10 +12,10 @@ import (
 
 // CostError means that a pass would cost more than Options.MaxCost.
 type CostError struct {
-	Source string // that costs it
+	Source string // the one that costs it
 	Ref    manifest.Ref
 	Cost   cost.Money // of the pass
-	Spent  cost.Money // of the same limit, before it
+	Spent  cost.Money // earlier, of the same limit
 	Limit  cost.Money
 }
 
@@ -28,9 +28,8 @@ func (e *CostError) Error() string {
 	return fmt.Sprintf("fetching %s from %s would cost about %s%s, and the limit is %s", e.Ref, e.Source, e.Cost, before, e.Limit)
 }
 
-// afford counts what is asked of a source, or came from it, and ends its use when
-// that costs more than Options.MaxCost: in this pass, if a source that costs
-// nothing is there to take over, and else that of the pass.
+// afford counts a request to a source and its bytes. When they exceed Options.MaxCost it
+// ends the use of the source if a free source can take over, and the pass otherwise.
 func (p *pass) afford(c *candidate, bytes, requests int64) error {
 	if c.price.IsFree() {
 		return nil
@@ -44,13 +43,13 @@ func (p *pass) afford(c *candidate, bytes, requests int64) error {
 	if p.hasFreeSource() {
 		p.drop(c, err)
 	} else {
-		p.stop(err) // not by the error alone: the entry has not failed
+		p.stop(err) // stop the pass, since the entry itself has not failed
 	}
 	return err
 }
 
-// checkCost refuses to start what is known to cost more than may be spent, unless
-// a source that costs nothing is there to go on with.
+// checkCost refuses a pass that is known to exceed Options.MaxCost, unless a free source
+// can continue it.
 func (p *pass) checkCost(ctx context.Context) error {
 	first := p.sources[0]
 	if p.s.MaxCost == nil || p.hasFreeSource() || p.plan.Fetch+p.plan.Examine == 0 {
@@ -64,7 +63,7 @@ func (p *pass) checkCost(ctx context.Context) error {
 	return &CostError{Source: e.Name, Ref: p.ref, Cost: e.Cost, Spent: spent, Limit: *p.s.MaxCost}
 }
 
-// hasFreeSource reports whether some source that costs nothing is still asked.
+// hasFreeSource reports whether a free source is still in use.
 func (p *pass) hasFreeSource() bool {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()

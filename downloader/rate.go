@@ -7,8 +7,8 @@ import (
 	"mimicsync/store"
 )
 
-// predict says how long a source takes, by the pass that it last gave files of
-// the same kind in, or else of the other one.
+// predict estimates how long a source takes, by its rate in the last pass with files of the
+// same kind, or else of the other kind.
 func (p *pass) predict(e *report.SourcePlan) error {
 	kind := kindOf(e.Files, e.Bytes)
 	other := store.SmallFiles
@@ -34,12 +34,12 @@ func (p *pass) predict(e *report.SourcePlan) error {
 	return nil
 }
 
-// scale is the time for n where that for per is known.
+// scale is the time for n, if per takes d.
 func scale(d time.Duration, n, per int64) time.Duration {
 	return time.Duration(float64(d) * float64(n) / float64(max(per, 1)))
 }
 
-// smallFile is the mean size below which files take the time of their requests.
+// smallFile is the mean size below which the requests take most of the time.
 const smallFile = 1 << 20
 
 func kindOf(files, bytes int64) store.Kind {
@@ -49,16 +49,15 @@ func kindOf(files, bytes int64) store.Kind {
 	return store.LargeFiles
 }
 
-// What a pass must have fetched from a source, one or the other, to say something
-// about its rate.
+// A pass must have fetched one of these from a source to tell its rate.
 const (
 	tellingBytes = 1 << 20
 	tellingFiles = 100
 )
 
-// noteRates remembers how fast the sources were. One that gave but the rest of
-// what others lack waited for most of the time, and says nothing; and so does one
-// most of whose bytes belong to files that were under way when the pass ended.
+// noteRates records the rates of the sources. A source that served less than half of the
+// pass was mostly idle, so its rate means nothing; nor does a rate if most bytes belong to
+// files that were unfinished when the pass ended.
 func (p *pass) noteRates() error {
 	if p.transfers.IsZero() {
 		return nil

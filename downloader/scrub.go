@@ -14,26 +14,25 @@ import (
 	"mimicsync/manifest"
 )
 
-// ScrubOptions say what Scrub reads, how fast, and what becomes of a wrong file.
+// ScrubOptions say what Scrub reads, how fast, and what it does with wrong files.
 type ScrubOptions struct {
-	Rate int64 // bytes a second, of all files together; 0 for no limit
-	// Before is when a cycle began: files that were verified since are not read
-	// again, so that a scrub which ended early goes on when it is called again with
-	// the same time. Zero: all are read.
+	Rate int64 // bytes per second, all files together; 0: no limit
+	// Before is when a cycle began. Files verified since are skipped, so that a scrub that
+	// ended early continues when it is called again with the same time. Zero: read all.
 	Before time.Time
-	// Keep leaves wrong files where they are, as Verify does.
+	// Keep leaves wrong files in place, as Verify does.
 	Keep bool
 }
 
-// Scrub is Verify for a mirror that is kept for years: it can be slow, and goes on
-// where it ended. It moves a wrong file that it has a record of to quarantine, so
-// that nobody reads it and the next pass fetches it, unless o.Keep is set.
+// Scrub is Verify for a long-lived mirror: it can be slow, and continues where it ended. It
+// moves wrong files that have a record to quarantine, so that nobody reads them and the
+// next pass fetches them, unless o.Keep is set.
 func (s *Syncer) Scrub(ctx context.Context, ref manifest.Ref, o ScrubOptions, progress *progress.Progress) (*report.Verification, error) {
 	return s.reread(ctx, ref, manifest.Selection{}, o, progress)
 }
 
-// throttle bounds the rate at which files are read, and keeps them from filling
-// the page cache. A nil one does neither. Safe for concurrent use.
+// throttle limits the rate of reads, and keeps the files out of the page cache. A nil
+// throttle does neither. Safe for concurrent use.
 type throttle struct{ limiter *rate.Limiter }
 
 // uncacheEvery is how much of a file may stay in the page cache.
@@ -48,8 +47,8 @@ func newThrottle(perSecond int64, most int) *throttle {
 	return &throttle{rate.NewLimiter(rate.Limit(perSecond), burst)}
 }
 
-// read waits until the n bytes that were read of a file, up to its byte at, are
-// allowed, or ctx ends. At its end, n is 0.
+// read waits until the n bytes just read, up to offset at, are allowed, or ctx ends. At the
+// end of the file n is 0.
 func (t *throttle) read(ctx context.Context, f *os.File, at int64, n int) {
 	if t == nil {
 		return
@@ -60,7 +59,7 @@ func (t *throttle) read(ctx context.Context, f *os.File, at int64, n int) {
 	if n == 0 {
 		return
 	}
-	// Not WaitN: it fails at once where ctx will have ended before its turn.
+	// Not WaitN: it fails immediately if the deadline of ctx comes before its turn.
 	timer := time.NewTimer(t.limiter.ReserveN(time.Now(), n).Delay())
 	defer timer.Stop()
 	select {

@@ -16,33 +16,33 @@ import (
 	"mimicsync/store"
 )
 
-// standing is how an entry stands before a pass does anything about it.
+// standing is the state of an entry before a pass acts on it.
 type standing uint8
 
 const (
 	absent    standing = iota // no file
-	present                   // a record, and a file that is as it says
-	unknown                   // a file without a record, or not as its record says
-	unsafe                    // its path must not be used, or its digest is none
+	present                   // a record, and a file that matches it
+	unknown                   // a file without a record, or unlike its record
+	unsafe                    // its path must not be used, or it has no digest
 	symlinked                 // a symlink in its place
-	conflict                  // its path cannot exist beside that of another entry
+	conflict                  // its path can't exist beside that of another entry
 )
 
 // surveyed is an entry with its standing.
 type surveyed struct {
 	manifest.Entry
-	index    int64 // of the entry in the manifest, counted from 0
+	index    int64 // of the entry in the manifest, from 0
 	standing standing
 	recorded bool
 	record   store.Record // if recorded
-	why      error        // of unsafe, symlinked and conflict
+	why      error        // for unsafe, symlinked and conflict
 }
 
-// surveyChunk is how many entries are looked at together.
+// surveyChunk is how many entries are checked together.
 const surveyChunk = 2048
 
-// survey streams the selected entries of the manifest in force, in order, each
-// with its standing, to visit. It makes no request and changes nothing.
+// survey calls visit for each selected entry of the manifest in force, in order, with its
+// standing. It makes no request and changes nothing.
 func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
 	if err := p.s.Tree.SymlinkAt(tree.VersionDir(p.ref), false); err != nil {
 		return err
@@ -77,18 +77,18 @@ func (p *pass) survey(ctx context.Context, visit func(*surveyed) error) error {
 	}
 }
 
-// surveyor walks the manifest and the records side by side; both are in the
-// order of offsets.
+// surveyor walks the manifest and the records in parallel; both are in the order of
+// offsets.
 type surveyor struct {
 	p         *pass
 	reader    *manifest.Reader
 	index     int64
-	anyFile   bool // the version has a folder: looking for files makes sense
+	anyFile   bool // the version has a folder, so files may exist
 	conflicts map[string]manifest.Collision
 
 	chunk   []surveyed
 	records []store.Located // not merged yet
-	from    int64           // where to read on
+	from    int64           // the offset to continue from
 	drained bool            // no more records
 }
 
@@ -118,7 +118,7 @@ func (s *surveyor) next() ([]surveyed, error) {
 	return s.chunk, end
 }
 
-// merge gives the chunk's entries their records.
+// merge adds the records to the entries of the chunk.
 func (s *surveyor) merge() error {
 	for i := range s.chunk {
 		item := &s.chunk[i]
@@ -145,8 +145,8 @@ func (s *surveyor) merge() error {
 	return nil
 }
 
-// look compares the chunk with the tree, on all processors: the calls wait for
-// the disk where the metadata is not cached.
+// look compares the chunk with the tree, on all processors: the calls wait for the disk if
+// the metadata isn't cached.
 func (s *surveyor) look() {
 	workers := 2 * runtime.GOMAXPROCS(0)
 	share := (len(s.chunk) + workers - 1) / workers
@@ -167,7 +167,7 @@ func (s *surveyor) stand(item *surveyed) {
 		item.standing, item.why = unsafe, err
 		return
 	}
-	if item.Digest == (manifest.Digest{}) { // of no bytes that anybody knows, and in a record it would be a mistake of ours
+	if item.Digest == (manifest.Digest{}) { // the digest of nothing; a record of it would be a bug
 		item.standing, item.why = unsafe, fmt.Errorf("%w for this file: it has zeros in place of its digest", failure.ErrManifest)
 		return
 	}
@@ -193,7 +193,7 @@ func (s *surveyor) stand(item *surveyed) {
 	}
 }
 
-// openManifest opens our own copy of the manifest in force.
+// openManifest opens the mirror's own copy of the manifest in force.
 func (p *pass) openManifest() (*os.File, error) {
 	return p.s.Tree.OpenManifest(p.version.Manifest.Digest)
 }

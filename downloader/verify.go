@@ -22,17 +22,16 @@ import (
 	"mimicsync/store"
 )
 
-// Verify re-reads the files of a version and compares them with the manifest in
-// force. It makes no request and moves no file: a wrong or missing one is recorded
-// as lost, so that the next pass fetches it; a right one without a record gets
-// one.
+// Verify re-reads the files of a version and compares them with the manifest in force. It
+// makes no request and moves no file: it records wrong and missing files as lost, so that
+// the next pass fetches them, and gives right files without a record one.
 func (s *Syncer) Verify(ctx context.Context, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*report.Verification, error) {
 	return s.reread(ctx, ref, selection, ScrubOptions{Keep: true}, progress)
 }
 
-// SelectLost selects what the store has as lost: the files that Verify or Scrub
-// found wrong or missing, however many, and that no pass has mended since. A pass
-// over these mends a mirror of a part of a dataset, and leaves it that part.
+// SelectLost selects the files recorded as lost: those that Verify or Scrub found wrong or
+// missing, however many, and that no pass has repaired since. A pass over them repairs a
+// partial mirror without extending it.
 func (s *Syncer) SelectLost(ref manifest.Ref) (manifest.Selection, error) {
 	v, err := s.known(ref)
 	if err != nil {
@@ -42,7 +41,7 @@ func (s *Syncer) SelectLost(ref manifest.Ref) (manifest.Selection, error) {
 	return selection, err
 }
 
-// eachLost visits the paths of what is recorded as lost, until one is not wanted.
+// eachLost calls visit with the paths recorded as lost, until it returns false.
 func (s *Syncer) eachLost(v store.Version, visit func(path string) bool) error {
 	f, err := s.Tree.OpenManifest(v.Manifest.Digest)
 	if err != nil {
@@ -91,7 +90,7 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 
 const (
 	rereadBuffer = 256 << 10
-	// rereadFiles and rereadAge bound what a kill makes to be read once more.
+	// rereadFiles and rereadAge limit what must be read again after a kill.
 	rereadFiles = 1000
 	rereadAge   = 10 * time.Second
 )
@@ -101,15 +100,15 @@ type verifier struct {
 	options ScrubOptions
 	syncing *tree.Session
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	result  *report.Verification
 	flushed time.Time // when the last batch was written
 	batch   store.Batch
-	fresh   []*committed // files of the batch that had no record: who wrote them may not have synced them
-	rotten  []rotten     // files of the batch that are to be moved aside
+	fresh   []*committed // files of the batch that had no record: their writer may not have synced them
+	rotten  []rotten     // files of the batch to move to quarantine
 }
 
-// rotten is a file as it was when it was read, and wrong.
+// rotten is a wrong file, as it was when it was read.
 type rotten struct {
 	path string
 	was  store.Record
@@ -147,7 +146,7 @@ func (v *verifier) run(ctx context.Context) error {
 	return errors.Join(err, v.flush())
 }
 
-// check reads one entry's file. The error ends the verification.
+// check reads the file of one entry. An error ends the verification.
 func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if e.standing == absent || e.standing == unsafe || e.standing == conflict || v.recent(e) {
 		return v.note(e, nil, nil)
@@ -160,7 +159,7 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	if err = v.p.s.Tree.UnlessSymlink(name, err); err == nil && !fi.Mode().IsRegular() {
 		err = &fs.PathError{Op: "verify", Path: name, Err: errors.New("it is not a regular file")}
 	}
-	if err == nil && e.standing != present && v.p.s.Tree.IsElsewhere(name, fi) { // flush does not reach it
+	if err == nil && e.standing != present && v.p.s.Tree.IsElsewhere(name, fi) { // flush does not sync it
 		err = &fs.PathError{Op: "verify", Path: name, Err: tree.ErrOtherDisk}
 	}
 	if err != nil {
@@ -183,14 +182,13 @@ func (v *verifier) check(ctx context.Context, e *surveyed, buf []byte) error {
 	return v.note(e, &store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()}, err)
 }
 
-// recent reports whether a file need not be read, for it was: not by a clock that
-// was ahead.
+// recent reports whether a file was verified recently, by a clock that wasn't ahead.
 func (v *verifier) recent(e *surveyed) bool {
 	at := e.record.Verified
 	return e.standing == present && !v.options.Before.IsZero() && !at.Before(v.options.Before) && !at.After(time.Now())
 }
 
-// note counts an entry and writes what was learned to the store, in batches.
+// note counts an entry and writes the results to the store, in batches.
 func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -250,17 +248,17 @@ func (v *verifier) reject(e *surveyed, found *store.Record, err error) {
 	}
 }
 
-// setAside has a file moved aside once it is in no record any more, where that is
-// wanted. One without a record may be the start of the right one, for the next pass to
-// go on with. The caller holds v.mu.
+// setAside queues a wrong file for quarantine, if wanted, after its records are removed. A
+// file without a record may be the start of the right one, which the next pass continues.
+// The caller holds v.mu.
 func (v *verifier) setAside(e *surveyed, found *store.Record) {
 	if e.recorded && found != nil && !v.options.Keep {
 		v.rotten = append(v.rotten, rotten{e.Path, *found})
 	}
 }
 
-// flush writes the batch, and then moves aside what is in no record any more. The
-// caller holds v.mu.
+// flush writes the batch, then moves files without records to quarantine. The caller holds
+// v.mu.
 func (v *verifier) flush() error {
 	var unsynced error
 	if len(v.fresh) > 0 {
@@ -269,7 +267,7 @@ func (v *verifier) flush() error {
 				return slices.ContainsFunc(v.fresh, func(f *committed) bool { return f.entry.Offset == put.Offset })
 			})
 		}
-		if errors.Is(unsynced, fs.ErrNotExist) { // somebody has removed one meanwhile
+		if errors.Is(unsynced, fs.ErrNotExist) { // somebody removed one meanwhile
 			unsynced = nil
 		}
 	}
@@ -286,9 +284,8 @@ func (v *verifier) flush() error {
 	return errors.Join(unsynced, v.p.s.Tree.SyncMoves())
 }
 
-// moveAside quarantines a wrong file, unless somebody has removed or replaced it
-// since. One that cannot be moved keeps nobody from the others. The caller holds
-// v.mu.
+// moveAside quarantines a wrong file, unless it was removed or replaced since. A file that
+// can't be moved doesn't stop the others. The caller holds v.mu.
 func (v *verifier) moveAside(f rotten) {
 	if fi, err := v.p.s.Tree.Stat(v.p.ref, f.path); err != nil || !tree.Matches(fi, f.was) {
 		return
@@ -304,17 +301,16 @@ func (v *verifier) moveAside(f rotten) {
 	}
 }
 
-// Adopt makes the store know a version from the mirror alone, for a state file
-// that was lost: the SHA256SUMS.txt in the version's folder becomes the manifest
-// in force, until the next pass asks the source. Verify then gives every right
-// file its record.
+// Adopt makes the store know a version from the mirror alone, after a state file was lost:
+// the SHA256SUMS.txt in the version's folder becomes the manifest in force until the next
+// pass asks the source. Verify then records every right file.
 func (s *Syncer) Adopt(ctx context.Context, ref manifest.Ref) error {
 	p, ctx := s.newPass(ctx, s.Sources, ref, manifest.Selection{}, new(progress.Progress))
 	defer p.cancel(nil)
 	switch fi, err := s.Tree.Stat(ref, manifest.Name); {
 	case err != nil:
 		return err
-	case !fi.Mode().IsRegular(): // to open a pipe is to wait
+	case !fi.Mode().IsRegular(): // opening a pipe would block
 		return fmt.Errorf("%w: it is not a regular file", failure.ErrManifest)
 	}
 	f, err := s.Tree.Open(s.Tree.Name(ref, manifest.Name))
