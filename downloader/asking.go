@@ -12,9 +12,9 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// enter waits at a source's health for the turn of a request, and returns with a
-// connection. The caller may find the host in trouble: then it is the one that
-// asks, by its request, and reports how that ended by Budget.health.asked.
+// enter waits, at the health of a source, for the turn of a request, and returns with a
+// connection. If the host has trouble, this request is the one that probes it, and reports
+// its outcome by Budget.health.asked.
 func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks bool, err error) {
 	h := c.Health
 	asked, end := c.ask(ctx)
@@ -43,7 +43,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			t.p.progress.Met(c.Name(), "")
 			return false, nil
 		}
-		if !ask { // others have found the trouble meanwhile
+		if !ask { // others have found the trouble in the meantime
 			c.Budget.Release(pace.NoAnswer, 0)
 			continue
 		}
@@ -57,7 +57,7 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 			return false, nil
 		}
 		t.p.s.release(c.Source, err)
-		if _, wrong := errors.AsType[*failure.MismatchError](err); wrong || errors.Is(err, source.ErrNotExist) { // what came before may be of another edition by now
+		if _, wrong := errors.AsType[*failure.MismatchError](err); wrong || errors.Is(err, source.ErrNotExist) { // the present bytes may be of another edition
 			t.p.doubtManifest(ctx, false)
 		}
 		if ctx.Err() != nil {
@@ -66,9 +66,9 @@ func (t *transfer) enter(ctx context.Context, c *candidate, helper bool) (asks b
 	}
 }
 
-// noteHealth is about an attempt that ended: by itself, or because it was broken
-// off here, which says nothing of the host. asks means that it was to find out
-// whether the host is well, and has not.
+// noteHealth reports an attempt that ended by itself or was canceled here; the latter says
+// nothing of the host. asks means that it was to find out whether the host is healthy, and
+// hasn't.
 func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, asks bool) {
 	h := c.Health
 	switch {
@@ -84,11 +84,11 @@ func (t *transfer) noteHealth(c *candidate, err error, begun time.Time, broken, 
 	}
 }
 
-// errResting sends a helper away from a host in trouble.
+// errResting sends a helper away from a host with trouble.
 var errResting = errors.New("the host is in trouble")
 
-// isToTell reports whether it is the digest of the entry that tells if the host is
-// well. That of a big one would take too long.
+// isToTell reports whether the digest of the entry tells if the host is healthy. A big
+// entry would take too long.
 func (t *transfer) isToTell(c *candidate) bool {
 	t.mu.Lock()
 	size := t.meta.Size
@@ -96,7 +96,7 @@ func (t *transfer) isToTell(c *candidate) bool {
 	return size <= retry.WholeReference && c.Health.DoubtsDigests()
 }
 
-// answerAsked says what the digest tells of the host, if it was to tell.
+// answerAsked reports what the digest says about the host, if it was to tell.
 func (t *transfer) answerAsked(err error) {
 	if t.asks {
 		t.asks = false

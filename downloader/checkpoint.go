@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	// checkpointEvery and checkpointBytes, of one connection, bound what a kill
-	// can cost.
+	// checkpointEvery, and checkpointBytes per connection, limit what a kill can cost.
 	checkpointEvery = 2 * time.Second
 	checkpointBytes = 8 << 20
 )
 
-// checkpoints makes what running transfers have written durable and records
-// it, all together, every 2 s and whenever one of them has written 8 MiB since.
+// checkpoints syncs and records the partials of running transfers, all together, every 2 s
+// and whenever one of them has written 8 MiB since.
 type checkpoints struct {
 	sync.Mutex // held while partials are recorded or dropped; guards running
 	running    map[manifest.Digest]*transfer
@@ -46,9 +45,9 @@ func (p *pass) runCheckpoints(stop <-chan struct{}) {
 	}
 }
 
-// noteWritten lets the checkpointer know of a transfer that moved, by since
-// bytes on one connection since its last checkpoint. The first time it is new to
-// it only if it lives long enough to matter.
+// noteWritten tells the checkpointer that a transfer wrote bytes: since of them on one
+// connection since its last checkpoint. It starts to follow a transfer only if that lives
+// long enough to matter.
 func (p *pass) noteWritten(t *transfer, since int64) {
 	c := p.checkpoints
 	if !t.listed.Load() {
@@ -79,7 +78,7 @@ func (p *pass) leave(t *transfer) {
 	t.listed.Store(false)
 }
 
-// checkpointAll records every listed transfer that moved.
+// checkpointAll records every listed transfer that wrote something.
 func (p *pass) checkpointAll() error {
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
@@ -99,9 +98,9 @@ func (p *pass) checkpointOne(t *transfer) error {
 	return p.record(t)
 }
 
-// divide records that bytes of a transfer may lie ahead of a gap, before there
-// are any: from then on its file's length says nothing, and what was synced last
-// is what counts until the next checkpoint.
+// divide records that bytes of a transfer may lie after a gap, before any do: from then on
+// the length of its file says nothing, and what was last synced counts until the next
+// checkpoint.
 func (p *pass) divide(t *transfer) error {
 	p.checkpoints.Lock()
 	defer p.checkpoints.Unlock()
@@ -121,9 +120,8 @@ func (p *pass) divide(t *transfer) error {
 	return p.s.Store.PutPartials(meta)
 }
 
-// record syncs the partials and then records them. Of one that cannot be synced only
-// what was durable before counts, whoever goes on with it. The caller holds
-// p.checkpoints.
+// record syncs the partials and then records them. If one can't be synced, only its
+// previously durable bytes count, whoever continues it. The caller holds p.checkpoints.
 func (p *pass) record(transfers ...*transfer) error {
 	partials := make([]store.Partial, 0, len(transfers))
 	var failed error

@@ -16,9 +16,9 @@ type origin int
 
 const (
 	fetched origin = iota
-	adopted        // it was there already, and nobody knew of it
-	carried        // it was, by the record of a former manifest of the version
-	linked         // from another place of the mirror
+	adopted        // it was there, without a record
+	carried        // it was there, recorded under a former manifest of the version
+	linked         // from elsewhere in the mirror
 )
 
 // committed is a verified file on its way to a record.
@@ -26,18 +26,18 @@ type committed struct {
 	entry  manifest.Entry
 	record store.Record
 	how    origin
-	// share is what the source of the file's last bytes gave of it in this pass,
-	// and earlier is what others gave before.
+	// share is what the source of the last bytes served in this pass, and earlier is what
+	// others served before.
 	share   share
 	earlier []share
-	// partial is the file if it is not in its place yet, nil if it is. One without
-	// a name is open.
+	// partial is the file if it isn't in its place yet, otherwise nil. A partial without a
+	// name is open.
 	partial *tree.Partial
 	// recorded says that the store knows that partial, with so many durable bytes.
 	recorded bool
 	durable  int64
-	// claimed says that the digest is kept from other transfers until this is
-	// recorded, or has failed.
+	// claimed says that the digest is kept from other transfers until this is recorded or
+	// has failed.
 	claimed bool
 }
 
@@ -50,14 +50,13 @@ type share struct {
 // release ends the claim.
 func (f *committed) release(s *Syncer) {
 	if f.claimed {
-		f.claimed = false // the next claim may be another's
+		f.claimed = false // the next claim may be someone else's
 		s.land(f.entry.Digest)
 	}
 }
 
 const (
-	// batchAge bounds a commit beside BatchFiles: no file waits for longer than a
-	// second.
+	// batchAge limits a commit beside BatchFiles: no file waits longer than this.
 	batchAge = time.Second
 )
 
@@ -76,15 +75,15 @@ type committer struct {
 	syncing *tree.Session
 	in      chan *committed
 	renamed []*committed // in place, names not durable yet
-	failed  error        // the first error of the disk or the store: nothing is committed after it
+	failed  error        // the first error of the disk or the store; nothing is committed after it
 }
 
 func newCommitter(p *pass, s *tree.Session) *committer {
 	return &committer{p: p, syncing: s, in: make(chan *committed, tree.BatchFiles)}
 }
 
-// run commits until in is closed, then commits what is left. It never stops
-// early: what was verified is kept even when the pass was interrupted.
+// run commits until in is closed, then commits the rest. It never stops early: verified
+// files are kept even if the pass was interrupted.
 func (c *committer) run() error {
 	var batch []*committed
 	tick := time.NewTicker(batchAge / 20)
@@ -112,14 +111,13 @@ func (c *committer) run() error {
 	return c.failed
 }
 
-// awaited reports whether a worker waits for the record of one of the files, which an
-// entry with the same bytes can be linked to: a batch is worth less than a worker.
+// awaited reports whether a worker waits for the record of one of the files, to link an
+// entry with the same bytes to it: then a smaller batch is better than an idle worker.
 func (c *committer) awaited(files []*committed) bool {
 	return slices.ContainsFunc(files, func(f *committed) bool { return f.claimed && c.p.s.awaited(f.entry.Digest) })
 }
 
-// commit makes a batch durable and puts it in place, and records the one
-// before.
+// commit makes a batch durable and puts it in place, and records the previous batch.
 func (c *committer) commit(batch []*committed) {
 	if len(batch)+len(c.renamed) == 0 {
 		return
@@ -137,8 +135,8 @@ func (c *committer) commit(batch []*committed) {
 	}
 }
 
-// giveUp leaves verified files to the next pass as partials. Of their bytes none is
-// known to be durable: it reads them from the disk, see resume.
+// giveUp leaves verified files to the next pass as partials. None of their bytes is known
+// to be durable, so that pass reads them from the disk, see resume.
 func (c *committer) giveUp(files []*committed) {
 	var kept []store.Partial
 	for _, f := range files {
@@ -146,13 +144,13 @@ func (c *committer) giveUp(files []*committed) {
 		case f.partial == nil:
 		case f.partial.IsCopy():
 			_ = tree.DropPartial(f.partial) // one that stays is a stray
-		case tree.KeepPartial(f.partial) == nil: // else it is fetched again, which is all that can be done
+		case tree.KeepPartial(f.partial) == nil: // otherwise it is fetched again; nothing else can be done
 			p := c.partial(f)
 			p.Durable = f.durable
 			kept = append(kept, p)
 		}
 	}
-	_ = c.p.s.Store.PutPartials(kept...) // without a record they are still found, and not known to be ours
+	_ = c.p.s.Store.PutPartials(kept...) // without a record they are found, but not known to be ours
 	for _, p := range kept {
 		c.p.s.keepPartial(p)
 	}
@@ -161,7 +159,7 @@ func (c *committer) giveUp(files []*committed) {
 	}
 }
 
-// placed is what a sync has to know of files.
+// placed is what a sync needs to know of files.
 func placed(files []*committed) []tree.Placed {
 	all := make([]tree.Placed, len(files))
 	for i, f := range files {
@@ -171,7 +169,7 @@ func placed(files []*committed) []tree.Placed {
 }
 
 func (c *committer) step(batch []*committed) error {
-	ctx := context.Background() // what is verified is committed, also when the pass is over
+	ctx := context.Background() // verified files are committed even if the pass is over
 	err := c.p.withFiles(ctx, false, func() error { return c.syncing.Sync(c.p.ref, placed(batch), placed(c.renamed)) })
 	if err != nil {
 		return c.p.spaceError(err, 0)
@@ -209,9 +207,9 @@ func (c *committer) step(batch []*committed) error {
 	return nil
 }
 
-// keep records a verified partial that cannot have its name, so that its bytes
-// are not fetched again once what is in the way is gone. A copy of what the mirror has
-// is of no use to a later pass.
+// keep records a verified partial that can't get its name, so that its bytes aren't fetched
+// again when the obstacle is gone. A copy of a file in the mirror is of no use to a later
+// pass.
 func (c *committer) keep(f *committed) error {
 	s := c.p.s
 	if f.partial.IsCopy() {
@@ -228,7 +226,7 @@ func (c *committer) keep(f *committed) error {
 	return nil
 }
 
-// partial describes a file that is whole and has no place yet.
+// partial describes a complete file that has no place yet.
 func (c *committer) partial(f *committed) store.Partial {
 	return store.Partial{
 		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.share.source, Size: f.record.Size,
@@ -236,7 +234,7 @@ func (c *committer) partial(f *committed) store.Partial {
 	}
 }
 
-// record puts the records of the renamed files, whose names are durable now.
+// record writes the records of the renamed files, whose names are durable now.
 func (c *committer) record() error {
 	if len(c.renamed) == 0 {
 		return nil

@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// flushAfter bounds how long bytes that came wait in the buffer, so that a
-	// kill loses no more on a slow line than on a fast one.
+	// flushAfter limits how long bytes wait in the buffer, so that a kill loses no more on
+	// a slow line than on a fast one.
 	flushAfter = 250 * time.Millisecond
-	// preallocateFrom is the size from which reserving room pays.
+	// preallocateFrom is the size from which preallocation pays.
 	preallocateFrom = 1 << 20
-	// registerFrom is the size from which a partial is recorded before its
-	// first byte: a smaller one is lost whole by a kill in its first 2 s.
+	// registerFrom is the size from which a partial is recorded before its first byte. A
+	// kill in the first 2 s of a smaller one loses it.
 	registerFrom = 4 << 20
-	// writebackFrom is the size from which a file is handed to the disk at once:
-	// syncing a gigabyte in one go takes as long as fetching it.
+	// writebackFrom is the size from which a file is written back continuously: syncing a
+	// gigabyte at once takes as long as fetching it.
 	writebackFrom = 256 << 10
-	// overlap is how much of bytes without a validator is fetched again, to
-	// see whether the rest fits to them.
+	// overlap is how many bytes without a validator are fetched again, to see whether the
+	// rest belongs to them.
 	overlap = 64 << 10
 )
 
-// attempt makes a request for a segment and reads its answer to the end.
+// attempt makes a request for a segment and reads the answer to its end.
 func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p, c := t.p, t.source()
 	if !helper {
-		t.answerAsked(failure.ErrVoid) // it is not judged yet, and another one may be sooner
+		t.answerAsked(failure.ErrVoid) // not judged yet, and another entry may be judged sooner
 	}
 	asks, err := t.enter(ctx, c, helper)
 	if err != nil {
@@ -57,7 +57,7 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 		}
 	}
 	g := t.segs.Take(helper, dog.Cancel)
-	if g != nil && t.source() != c { // from here on the owner waits for g before it turns
+	if g != nil && t.source() != c { // from here on the owner waits for g before it changes the source
 		t.segs.Release(g)
 		g = nil
 	}
@@ -79,13 +79,12 @@ func (t *transfer) attempt(ctx context.Context, buf []byte, helper bool) error {
 	p.s.release(c.Source, err)
 	if errors.Is(err, errStraggler) {
 		p.retried(c.Name())
-		return nil // what it has brought is here, and the rest is for whoever takes it next
+		return nil // its bytes are present, and the next worker takes the rest
 	}
 	return err
 }
 
-// exchangeAs asks for a segment in the way that fits to what else is here, and to who
-// asks.
+// exchangeAs requests a segment in the way that suits the present bytes, and the caller.
 func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *host.Watchdog, g *segment.Segment, buf []byte, helper bool) (err error) {
 	switch whole := t.wantsWhole(); {
 	case whole && helper:
@@ -95,7 +94,7 @@ func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *host.Watch
 	case helper:
 		err = t.exchangePart(ctx, c, dog, g, buf)
 		if errors.Is(err, failure.ErrStray) {
-			t.segs.Unshare() // the owner's answer may bring all
+			t.segs.Unshare() // the owner's answer may bring everything
 		}
 	case t.foreign(c) || t.segs.Alone():
 		err = t.exchange(ctx, c, dog, g, buf)
@@ -108,7 +107,7 @@ func (t *transfer) exchangeAs(ctx context.Context, c *candidate, dog *host.Watch
 	return err
 }
 
-// explain returns what an attempt has ended with whose context has this cause.
+// explain returns the error of an attempt whose context ended with this cause.
 func (t *transfer) explain(err, cause error) error {
 	if err == nil {
 		return nil
@@ -126,25 +125,24 @@ func (t *transfer) explain(err, cause error) error {
 	return err
 }
 
-// foreign reports whether what is here came from another source than c, or from
-// nobody knows where.
+// foreign reports whether the present bytes came from another source than c, or from an
+// unknown one.
 func (t *transfer) foreign(c *candidate) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.meta.Source != "" && t.meta.Source != c.Name()
 }
 
-// exchange asks for all that is missing of an object whose start is here, or
-// nothing, while nobody else is at work on it. The answer may also be the whole
-// of another object. Of what another source gave, the start stays if the answer
-// fits to its last bytes.
+// exchange requests everything missing from an object whose start is present, or nothing,
+// while nobody else works on it. The answer may also be the whole of another object. If
+// another source served the present bytes, they stay if the answer matches their end.
 func (t *transfer) exchange(ctx context.Context, c *candidate, dog *host.Watchdog, g *segment.Segment, buf []byte) error {
 	foreign := t.foreign(c)
 	t.mu.Lock()
 	from, validator := g.At, t.meta.Validator
 	t.mu.Unlock()
 	if foreign {
-		validator = "" // another source's word
+		validator = "" // another source's validator
 	}
 	switch {
 	case t.wantsWhole():
@@ -158,7 +156,7 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *host.Watchdo
 	object, err := t.ask(ctx, c, source.Request{Ref: t.p.ref, Path: t.entry.Path, Offset: from, Validator: validator, NoneMatch: t.noneMatch(validator)})
 	if different := t.recognise(object, err); different != nil {
 		if err == nil {
-			_ = object.Body.Close() // it has been read before
+			_ = object.Body.Close() // it has been read
 		}
 		return different
 	}
@@ -168,7 +166,7 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *host.Watchdo
 	if err != nil {
 		return err
 	}
-	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
+	defer func() { _ = object.Body.Close() }() // judged by length and digest
 	dog.Heard()
 	if foreign {
 		if err := t.forsake(); err != nil {
@@ -188,8 +186,8 @@ func (t *transfer) exchange(ctx context.Context, c *candidate, dog *host.Watchdo
 	return err
 }
 
-// exchangePart asks for a segment of an object whose other bytes are here or on
-// their way: it must be of the same object.
+// exchangePart requests a segment of an object whose other bytes are present or on their
+// way: the answer must be of the same object.
 func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *host.Watchdog, g *segment.Segment, buf []byte) error {
 	if err := t.p.divide(t); err != nil {
 		return err
@@ -206,7 +204,7 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *host.Wat
 	if err != nil {
 		return err
 	}
-	defer func() { _ = object.Body.Close() }() // its content is judged by length and digest
+	defer func() { _ = object.Body.Close() }() // judged by length and digest
 	dog.Heard()
 	switch {
 	case object.Validator != validator || object.Size != size:
@@ -220,8 +218,8 @@ func (t *transfer) exchangePart(ctx context.Context, c *candidate, dog *host.Wat
 	return err
 }
 
-// strayed is about a stray answer to the owner: what is here must go when there
-// is no way to go on from it.
+// strayed handles a stray answer to the owner: the present bytes must go if there is no way
+// to continue from them.
 func (t *transfer) strayed(err error) error {
 	t.mu.Lock()
 	t.stray++
@@ -233,8 +231,8 @@ func (t *transfer) strayed(err error) error {
 	return err
 }
 
-// open lets others help, if there is enough left and a validator to tell that
-// they get parts of the same object.
+// open lets others help, if enough is left, and if a validator ensures that they get parts
+// of the same object.
 func (t *transfer) open() bool {
 	t.mu.Lock()
 	ok := t.meta.Size >= segment.SplitFrom && t.meta.Validator != "" && t.stray == 0 && !t.ranges.whole
@@ -246,8 +244,8 @@ func (t *transfer) open() bool {
 	return ok
 }
 
-// reserve asks for the room of a big object before a byte is paid for, and
-// records the partial, so that a kill finds it.
+// reserve preallocates a big object before its first byte, and records the partial so that
+// a kill finds it.
 func (t *transfer) reserve(object *source.Object) error {
 	left := object.Size - t.segs.Have()
 	if object.Size < 0 || left < preallocateFrom {
@@ -257,7 +255,7 @@ func (t *transfer) reserve(object *source.Object) error {
 	if err != nil {
 		return err
 	}
-	reserved := max(durable.Allocated(fi)-t.segs.Have(), 0) // by an attempt before
+	reserved := max(durable.Allocated(fi)-t.segs.Have(), 0) // by an earlier attempt
 	if space, err := t.p.s.Tree.Free(); err == nil && space.Total > 0 && space.Bytes+reserved < left {
 		return t.p.tooLarge(object.Size, left-reserved, space)
 	}
@@ -270,11 +268,10 @@ func (t *transfer) reserve(object *source.Object) error {
 	return t.p.checkpointOne(t)
 }
 
-// tooLarge judges what a source says of an object that there is no room for. It
-// may say anything: the pass ends for what is likely, and else goes on with the
-// other entries.
+// tooLarge judges the stated size of an object that doesn't fit on the disk. A source may
+// state anything: a likely size ends the pass, otherwise the other entries continue.
 func (p *pass) tooLarge(size, need int64, room durable.Space) error {
-	if published := p.version.Bytes; published > 0 && size/2 > published { // that is rounded
+	if published := p.version.Bytes; published > 0 && size/2 > published { // the published size is rounded
 		return &failure.SizeError{Want: published, Got: size}
 	}
 	lack := &failure.SpaceError{Need: need, Free: room.Bytes}
@@ -284,9 +281,8 @@ func (p *pass) tooLarge(size, need int64, room durable.Space) error {
 	return lack
 }
 
-// copy writes a body to the partial until its segment is complete. The body
-// reaches up to the byte reach, -1 when unknown; where what comes next is nobody
-// else's, the segment grows.
+// copy writes a body to the partial until its segment is complete. The body reaches up to
+// the byte reach, -1 if unknown; the segment grows while the next bytes belong to nobody.
 func (t *transfer) copy(object *source.Object, g *segment.Segment, dog *host.Watchdog, buf []byte, reach int64) error {
 	filled, flushed := 0, time.Now()
 	for {
@@ -322,7 +318,7 @@ func (t *transfer) copy(object *source.Object, g *segment.Segment, dog *host.Wat
 	}
 }
 
-// ended judges a body that came to its end.
+// ended judges a body that ended.
 func (t *transfer) ended(g *segment.Segment, size int64) error {
 	switch {
 	case size < 0:
@@ -333,9 +329,8 @@ func (t *transfer) ended(g *segment.Segment, size int64) error {
 	return nil
 }
 
-// end sees that a body which brought all that is wanted is over, so that its
-// connection can be used again. One that goes on because others fetch the rest
-// is just closed.
+// end finishes a body that delivered everything wanted, so that its connection can be
+// reused. One that goes on, because others fetch the rest, is just closed.
 func (t *transfer) end(body io.Reader, at, reach int64) error {
 	if at < reach {
 		return nil

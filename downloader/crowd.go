@@ -11,17 +11,17 @@ import (
 	"mimicsync/manifest"
 )
 
-// crowd is what the workers of a pass know of each other: who has nothing to do
-// finds there which transfer to help. Safe for concurrent use.
+// crowd is what the workers of a pass know about each other: idle workers find a transfer
+// to help here. Safe for concurrent use.
 type crowd struct {
 	mu      sync.Mutex
-	owned   int                    // entries that are offered or obtained; each may need help yet
+	owned   int                    // entries offered or being fetched; each may still need help
 	sharing map[*transfer]struct{} // transfers that others may join
-	changed chan struct{}          // closed, and made anew, when there may be something to do
+	changed chan struct{}          // closed and replaced when there may be something to do
 
-	resting int           // workers that wait to try their entry again
-	sparing int           // spare workers that stand in for them
-	rested  chan struct{} // holds a token when there may be somebody to stand in for
+	resting int           // workers waiting to retry their entry
+	sparing int           // spare workers in their place
+	rested  chan struct{} // holds a token when there may be someone to stand in for
 
 	stragglers stragglers
 }
@@ -30,7 +30,7 @@ func newCrowd() *crowd {
 	return &crowd{sharing: map[*transfer]struct{}{}, changed: make(chan struct{}), rested: make(chan struct{}, spareWorkers), stragglers: newStragglers()}
 }
 
-// rest counts workers that wait to try their entry again.
+// rest counts workers that wait to retry their entry.
 func (c *crowd) rest(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,8 +41,7 @@ func (c *crowd) rest(n int) {
 	}
 }
 
-// spare counts spare workers that work. It refuses one more when nobody rests
-// for whom it would.
+// spare counts working spare workers. It refuses one that would stand in for nobody.
 func (c *crowd) spare(n int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +52,7 @@ func (c *crowd) spare(n int) bool {
 	return true
 }
 
-// own counts entries that are on their way to a worker, or have one.
+// own counts entries on their way to a worker, or with one.
 func (c *crowd) own(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,14 +78,14 @@ func (c *crowd) close(t *transfer) {
 	delete(c.sharing, t)
 }
 
-// announce wakes those who wait. The caller holds mu.
+// announce wakes the waiting workers. The caller holds mu.
 func (c *crowd) announce() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// neediest returns the transfer with the most missing that wants help, nil if
-// there is none; whether anybody has an entry; and what to wait for.
+// neediest returns the transfer with the most missing bytes that wants help, or nil;
+// whether any worker has an entry; and what to wait for.
 func (c *crowd) neediest() (most *transfer, owned bool, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,8 +98,8 @@ func (c *crowd) neediest() (most *transfer, owned bool, changed <-chan struct{})
 	return most, c.owned > 0, c.changed
 }
 
-// runFetcher obtains entries, and helps with those of others when there are no
-// more, until all are done.
+// runFetcher fetches entries, helps other workers when there are no more, and ends when all
+// are done.
 func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) error {
 	work := newScratch()
 	for {
@@ -121,12 +120,11 @@ func (p *pass) runFetcher(ctx context.Context, wanted <-chan manifest.Entry) err
 	}
 }
 
-// spareWorkers keep the connections busy while others wait to try an entry
-// again: a host that refuses many at once would otherwise get nothing to do.
+// spareWorkers keep the connections busy while others wait to retry an entry; a host that
+// refuses many at once would otherwise be idle.
 const spareWorkers = 16
 
-// runSpare obtains entries in the place of workers that rest, until over is
-// closed.
+// runSpare fetches entries in the place of resting workers, until over is closed.
 func (p *pass) runSpare(ctx context.Context, wanted <-chan manifest.Entry, over <-chan struct{}) error {
 	var work *scratch
 	for {
@@ -153,7 +151,7 @@ func (p *pass) runSpare(ctx context.Context, wanted <-chan manifest.Entry, over 
 	}
 }
 
-// standIn obtains the next entry, if there is one at once.
+// standIn fetches the next entry, if there is one now.
 func (p *pass) standIn(ctx context.Context, wanted <-chan manifest.Entry, work *scratch) (found bool, err error) {
 	select {
 	case e, ok := <-wanted:
@@ -166,8 +164,8 @@ func (p *pass) standIn(ctx context.Context, wanted <-chan manifest.Entry, work *
 	}
 }
 
-// next returns an entry, or else a transfer to help, or io.EOF when the pass has
-// neither any more. It sets wanted to nil when that is closed.
+// next returns an entry, or a transfer to help, or io.EOF when the pass has neither. It
+// sets wanted to nil when that is closed.
 func (p *pass) next(ctx context.Context, wanted *<-chan manifest.Entry) (e manifest.Entry, t *transfer, err error) {
 	for {
 		select {
@@ -208,7 +206,7 @@ func (p *pass) wait(ctx context.Context, wanted *<-chan manifest.Entry, changed 
 	return e, ok, err
 }
 
-// own obtains an entry as its owner.
+// own fetches an entry as its owner.
 func (p *pass) own(ctx context.Context, e manifest.Entry, work *scratch) error {
 	defer p.crowd.own(-1)
 	if ctx.Err() != nil {

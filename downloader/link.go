@@ -18,13 +18,13 @@ import (
 	"mimicsync/store"
 )
 
-// maxCopies bounds how many records of one digest are looked at: thousands of
-// entries may be the same empty file.
+// maxCopies limits how many records of one digest are checked: thousands of entries may be
+// the same empty file.
 const maxCopies = 16
 
-// copies finds files of the mirror by digest: those of other versions and
-// datasets, of other entries of this one, and those that a former manifest of
-// this version recorded. Safe for concurrent use.
+// copies finds files of the mirror by digest: in other versions and datasets, of other
+// entries of this version, and recorded under its former manifests. Safe for concurrent
+// use.
 type copies struct {
 	p *pass
 
@@ -32,13 +32,13 @@ type copies struct {
 	known map[uint32]*listed // by record id
 }
 
-// listed is a manifest whose records may be asked.
+// listed is a manifest whose records can be looked up.
 type listed struct {
 	ref  manifest.Ref
-	file *os.File // nil: it cannot be read
+	file *os.File // nil if it can't be read
 }
 
-// manifestOf returns the manifest that an id's records belong to.
+// manifestOf returns the manifest of a record id.
 func (c *copies) manifestOf(id uint32) (*listed, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *copies) close() {
 	c.known = nil
 }
 
-// found is a place where an entry's bytes were, by the store's word.
+// found is a place where, by the store, an entry's bytes are.
 type found struct {
 	store.Located
 
@@ -91,8 +91,7 @@ type found struct {
 	path string
 }
 
-// of returns the places that the store knows of an entry's digest, or the first
-// of them.
+// of returns the places that the store knows of an entry's digest, or the first of them.
 func (c *copies) of(d manifest.Digest) ([]found, error) {
 	located, err := c.p.s.Store.Copies(d, store.Located{}, maxCopies)
 	if err != nil {
@@ -101,8 +100,8 @@ func (c *copies) of(d manifest.Digest) ([]found, error) {
 	return c.find(d, located)
 }
 
-// each visits all places that the store knows, with nil where no manifest names
-// the file.
+// each visits all places that the store knows; the place is nil if no manifest names the
+// file.
 func (c *copies) each(d manifest.Digest, visit func(at store.Located, place *found) error) error {
 	var after store.Located
 	for {
@@ -123,7 +122,7 @@ func (c *copies) each(d manifest.Digest, visit func(at store.Located, place *fou
 	}
 }
 
-// find says where files are of which the store has records.
+// find returns where the files of records are.
 func (c *copies) find(d manifest.Digest, located []store.Located) ([]found, error) {
 	var all []found
 	for _, at := range located {
@@ -138,7 +137,7 @@ func (c *copies) find(d manifest.Digest, located []store.Located) ([]found, erro
 	return all, nil
 }
 
-// findOne says where one is, nil if that cannot be told.
+// findOne returns where the file of a record is, nil if that is unknown.
 func (c *copies) findOne(d manifest.Digest, at store.Located) (*found, error) {
 	l, err := c.manifestOf(at.ID)
 	if err != nil || l.file == nil {
@@ -146,17 +145,17 @@ func (c *copies) findOne(d manifest.Digest, at store.Located) (*found, error) {
 	}
 	e, err := manifest.EntryAt(l.file, at.Offset)
 	if err != nil || e.Digest != d || manifest.CheckPath(e.Path) != nil {
-		return nil, nil // the store's 8 bytes agreed, the whole digest does not
+		return nil, nil // the 8 bytes in the store agreed, the whole digest does not
 	}
 	return &found{at, l.ref, e.Path}, nil
 }
 
-// carryOver takes a file as present, without reading it, when a record under a former
+// carryOver takes a file as present, without reading it, if a record under a former
 // manifest says that this very file was right.
 func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
 	places, err := c.of(e.Digest)
 	if err != nil {
-		return nil // it is hashed instead
+		return nil // hash it instead
 	}
 	for _, at := range places {
 		if at.ref == c.p.ref && at.path == e.Path && tree.Matches(fi, at.Record) {
@@ -166,8 +165,8 @@ func (c *copies) carryOver(e manifest.Entry, fi fs.FileInfo) *committed {
 	return nil
 }
 
-// link takes an entry's file from another place of the mirror: as a hard link,
-// else as a reflink, else as a verified copy. It returns nil when there is none.
+// link takes an entry's file from elsewhere in the mirror: as a hard link, else a reflink,
+// else a verified copy. It returns nil if there is none.
 func (c *copies) link(e manifest.Entry) (*committed, error) {
 	places, err := c.of(e.Digest)
 	if err != nil {
@@ -188,7 +187,7 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 			return &committed{entry: e, how: linked, record: at.Record}, nil
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // pruned meanwhile
+			continue // pruned in the meantime
 		}
 		if !cannotLink(err) {
 			return nil, err
@@ -200,9 +199,9 @@ func (c *copies) link(e manifest.Entry) (*committed, error) {
 	return nil, nil
 }
 
-// cannotLink reports whether a copy may succeed where a link did not: too many
-// links, no links on this file system, or a file of somebody else. Some file systems in
-// user space answer EINVAL.
+// cannotLink reports whether a copy may succeed after a link failed: too many links, a file
+// system without links, or a file of another user. Some file systems in user space return
+// EINVAL.
 func cannotLink(err error) bool {
 	for _, e := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, errors.ErrUnsupported, syscall.EACCES, syscall.EINVAL} {
 		if errors.Is(err, e) {
@@ -212,8 +211,8 @@ func cannotLink(err error) bool {
 	return false
 }
 
-// copy makes a verified partial out of a file of the mirror. What came of the entry
-// before stays until the copy is known to be right.
+// copy makes a verified partial from a file of the mirror. Earlier bytes of the entry stay
+// until the copy is known to be right.
 func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error) {
 	tree := c.p.s.Tree
 	src, err := tree.Open(from)
@@ -245,7 +244,7 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	if err != nil {
 		return nil, err
 	}
-	if err := dst.Close(); err != nil { // Windows does not rename one that is open
+	if err := dst.Close(); err != nil { // Windows doesn't rename open files
 		return nil, err
 	}
 	recorded := false
@@ -260,11 +259,11 @@ func (c *copies) copy(e manifest.Entry, from string) (done *committed, err error
 	}, nil
 }
 
-// cloneOrCopy fills dst with src, and returns the digest of that.
+// cloneOrCopy fills dst with src, and returns its digest.
 func cloneOrCopy(dst, src *os.File) (got manifest.Digest, err error) {
 	to := io.Writer(dst)
 	if durable.Clone(dst, src) == nil {
-		to = io.Discard // the blocks are shared already
+		to = io.Discard // the blocks are already shared
 	}
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(to, sum), src)
@@ -272,9 +271,8 @@ func cloneOrCopy(dst, src *os.File) (got manifest.Digest, err error) {
 	return got, err
 }
 
-// replace makes a copy the partial of its digest, of which something had come, and
-// reports whether the store knows it. A start that another tool had left is moved
-// aside.
+// replace makes a copy the partial of its digest, which had bytes before, and reports
+// whether the store knows it. A start left by another tool goes to quarantine.
 func (c *copies) replace(with *tree.Partial) (recorded bool, err error) {
 	s := c.p.s
 	before, recorded := s.takePartial(with.Digest)
@@ -303,7 +301,7 @@ func (p *pass) disown(d manifest.Digest, wrong fs.FileInfo) error {
 	err := p.copies.each(d, func(at store.Located, place *found) error {
 		if place != nil {
 			if fi, err := p.s.Tree.Stat(place.ref, place.path); err != nil || !os.SameFile(fi, wrong) {
-				return nil // nothing that is wrong here
+				return nil // another file, which isn't wrong
 			}
 		}
 		var err error

@@ -15,24 +15,23 @@ import (
 	"mimicsync/manifest"
 )
 
-// listingTime is how long a person is kept waiting for a listing.
+// listingTime is how long a plan waits for a listing.
 const listingTime = time.Minute
 
-// Plan gets the manifest, compares it with the mirror and says what Pull would
-// do. It fetches no data and leaves the version's folder as it is; the manifest it
-// got stays in .mimicsync, and is in force. Sources that can are asked for a
-// listing.
+// Plan fetches the manifest, compares it with the mirror and says what Pull would do. It
+// fetches no data and leaves the folder of the version alone; the manifest stays in
+// .mimicsync and is in force. Sources that can are asked for a listing.
 func (s *Syncer) Plan(ctx context.Context, ref manifest.Ref, selection manifest.Selection) (*report.Plan, error) {
 	return s.PlanFrom(ctx, nil, ref, selection, new(progress.Progress))
 }
 
-// PlanFrom is Plan for PullFrom. What it waits for meanwhile is in progress.
+// PlanFrom is Plan for PullFrom; progress shows what it waits for.
 func (s *Syncer) PlanFrom(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection, progress *progress.Progress) (*report.Plan, error) {
 	return s.plan(ctx, sources, ref, selection, progress, (*pass).renewManifest)
 }
 
-// PlanAsKnown is PlanFrom by the manifest in force, which makes it safe while a
-// pass over the version runs. The error is ErrNoManifest if there is none.
+// PlanAsKnown is PlanFrom with the manifest in force, and therefore safe while a pass over
+// the version runs. Without a manifest the error is ErrNoManifest.
 func (s *Syncer) PlanAsKnown(ctx context.Context, sources []string, ref manifest.Ref, selection manifest.Selection) (*report.Plan, error) {
 	return s.plan(ctx, sources, ref, selection, new(progress.Progress), (*pass).takeKnown)
 }
@@ -63,7 +62,7 @@ func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, s
 	return &p.plan, err
 }
 
-// takeKnown uses the manifest in force as it is.
+// takeKnown uses the manifest in force.
 func (p *pass) takeKnown(context.Context) (err error) {
 	if p.version, err = p.s.known(p.ref); p.selection.All() {
 		p.published = p.version.Bytes
@@ -71,7 +70,7 @@ func (p *pass) takeKnown(context.Context) (err error) {
 	return err
 }
 
-// estimate says what fetching from a source takes.
+// estimate says what fetching from a source would take.
 func (p *pass) estimate(ctx context.Context, c *candidate) (report.SourcePlan, error) {
 	e := report.SourcePlan{Name: c.Name(), Files: p.plan.Fetch + p.plan.Examine, Price: c.price}
 	e.Bytes, e.Basis = p.bytesToFetch()
@@ -90,7 +89,7 @@ func (p *pass) estimate(ctx context.Context, c *candidate) (report.SourcePlan, e
 	return e, nil
 }
 
-// bytesToFetch is what PhysioNet's size says, -1 when it has not said any.
+// bytesToFetch derives the bytes to fetch from PhysioNet's size; -1 if that is unknown.
 func (p *pass) bytesToFetch() (int64, report.Basis) {
 	missing, all := p.plan.Fetch+p.plan.Examine, p.version.Manifest.Entries
 	size := max(p.version.Bytes-p.version.Manifest.Size, 0) // of the entries
@@ -105,7 +104,7 @@ func (p *pass) bytesToFetch() (int64, report.Basis) {
 	return -1, report.BasisUnknown
 }
 
-// started is how much of the files to fetch has come, where no partial can be of
+// started is how many bytes of the files to fetch have arrived, if no partial can belong to
 // another file.
 func (p *pass) started() int64 {
 	if !p.selection.All() {
@@ -114,8 +113,8 @@ func (p *pass) started() int64 {
 	return p.s.partialBytes(p.ref)
 }
 
-// askSource finds out what a source would give: by its listing, if it has one for
-// us, and by whether we may read.
+// askSource finds out what a source would serve: by its listing, if it has one, and by
+// whether it lets us read.
 func (p *pass) askSource(ctx context.Context, c *candidate, e *report.SourcePlan) error {
 	var refused *source.AccessError
 	lister, lists := c.Source.Source.(source.Lister)
@@ -134,15 +133,15 @@ func (p *pass) askSource(ctx context.Context, c *candidate, e *report.SourcePlan
 			return nil
 		}
 	case c.Name() != p.s.authority().Name() || !errors.As(unheard, &refused):
-		return nil // who gave the manifest gives the rest
+		return nil // the source of the manifest serves the rest
 	}
 	e.Refused, e.Bytes, e.Basis = refused, -1, report.BasisUnknown
 	e.Files, e.Lacks = 0, 0
 	return nil
 }
 
-// mayRead asks a source for the first byte of the manifest: that a listing is
-// refused or given does not say that files are.
+// mayRead requests the first byte of the manifest: permission to list says nothing about
+// permission to read.
 func (p *pass) mayRead(ctx context.Context, c *candidate) error {
 	ctx, stop := context.WithTimeout(ctx, listingTime)
 	defer stop()
@@ -151,15 +150,15 @@ func (p *pass) mayRead(ctx context.Context, c *candidate) error {
 	}
 	object, err := c.Open(ctx, source.Request{Ref: p.ref, Path: manifest.Name, Length: 1})
 	if err == nil {
-		_, _ = io.CopyN(io.Discard, object.Body, 2) // so that the connection can be used again
-		_ = object.Body.Close()                     // that it came is the answer
+		_, _ = io.CopyN(io.Discard, object.Body, 2) // so that the connection can be reused
+		_ = object.Body.Close()                     // that it arrived is the answer
 	}
 	p.s.release(c.Source, err)
 	return err
 }
 
-// askListing takes the sizes from the source's listing. e stays as it is where the
-// listing is refused, or takes too long; trouble is noted in it.
+// askListing takes the sizes from the source's listing. If that is refused or takes too
+// long, e stays unchanged, and notes the trouble.
 func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Lister, e *report.SourcePlan) error {
 	wanted, err := p.wanted()
 	if err != nil {
@@ -168,7 +167,7 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Liste
 	listing, stop := context.WithTimeout(ctx, listingTime)
 	defer stop()
 	if err := c.Budget.Acquire(listing); err != nil {
-		return context.Cause(ctx) // nil if transfers have all connections
+		return context.Cause(ctx) // nil if transfers hold all connections
 	}
 	var listed, files, bytes int64
 	for object, lerr := range lister.List(listing, p.ref) {
@@ -192,7 +191,7 @@ func (p *pass) askListing(ctx context.Context, c *candidate, lister source.Liste
 	p.s.Logger.WarnContext(ctx, "no listing", "dataset", p.ref.String(), "from", c.Name(), "err", err)
 	_, refused := errors.AsType[*source.AccessError](err)
 	switch {
-	case refused, listing.Err() != nil && listed > 0: // it may be long, and nothing be wrong with it
+	case refused, listing.Err() != nil && listed > 0: // a long listing is no error
 	case listing.Err() != nil:
 		e.Unlisted = fmt.Errorf("%w: no listing came in %s", failure.ErrStalled, listingTime)
 	default:

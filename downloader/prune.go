@@ -63,7 +63,7 @@ func (s *Syncer) Prunable(ctx context.Context, want manifest.Ref, kept func(data
 	return refs, nil
 }
 
-// prunable is Prunable for the versions of one dataset, the newest first.
+// prunable is Prunable for the versions of one dataset, newest first.
 func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version string, kept Kept) (refs []manifest.Ref, err error) {
 	complete := len(versions)
 	for i, v := range versions {
@@ -92,9 +92,9 @@ func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version
 	return refs, nil
 }
 
-// isComplete reports whether all files of a version are recorded, and as their
-// records say: a person may have removed them since, or the manifest that lists
-// them. What it reaches through a symlink may be another version's.
+// isComplete reports whether every file of a version has a record and still matches it:
+// someone may have removed files since, or the manifest. A file behind a symlink may belong
+// to another version.
 func (s *Syncer) isComplete(ctx context.Context, v store.Version) (bool, error) {
 	recorded, _, err := s.Store.Totals(v.ID)
 	if err != nil || recorded == 0 || recorded < v.Manifest.Entries {
@@ -136,18 +136,17 @@ func (s *Syncer) PlanPrune(ctx context.Context, ref manifest.Ref) (*report.Prune
 	return &p.result, err
 }
 
-// Prune removes the files of a version that are as their records say, the records
-// first, then what the store knows of the version and manifests that no version
-// has in force. Files without a record stay, and so does quarantine; nothing is
-// removed through a symlink. It may be repeated after it ended early, by whatever
-// cause. No pass over the dataset may run meanwhile.
+// Prune removes the files of a version that match their records: first the records, then
+// the files, then what the store knows of the version, and manifests that no version uses.
+// Files without a record and the quarantine stay; nothing is removed through a symlink. It
+// can be repeated after any early end. No pass over the dataset may run at the same time.
 func (s *Syncer) Prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error) {
 	p, err := s.newPruner(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
 	defer p.pass.cancel(nil)
-	if err := p.remove(p.pass.version.Retiring); err != nil { // by one that did not come to its end
+	if err := p.remove(p.pass.version.Retiring); err != nil { // of a prune that was cut off
 		return &p.result, err
 	}
 	if err := p.removeAll(ctx); err != nil {
@@ -183,8 +182,8 @@ func (s *Syncer) newPruner(ctx context.Context, ref manifest.Ref) (*pruner, erro
 	return &pruner{pass: pass, tree: s.Tree, real: map[string]bool{}, result: report.Pruned{Dataset: ref.Dataset, Version: ref.Version}}, nil
 }
 
-// removable returns what a file is that may be removed: it is still as its record
-// says, and no folder on the way to it is a symlink. Else it returns nil.
+// removable describes a file that may be removed: it still matches its record, and no
+// folder on the way to it is a symlink. Otherwise it returns nil.
 func (p *pruner) removable(name string, r store.Record) fs.FileInfo {
 	fi, err := p.tree.Stat(p.pass.ref, name)
 	if err != nil || !tree.Matches(fi, r) || !p.isReal(path.Dir(p.tree.Name(p.pass.ref, name))) {
@@ -193,10 +192,10 @@ func (p *pruner) removable(name string, r store.Record) fs.FileInfo {
 	return fi
 }
 
-// maxReal bounds what a pruner remembers of folders: entries come folder by folder.
+// maxReal limits how many folders a pruner remembers; entries come folder by folder.
 const maxReal = 8192
 
-// isReal reports whether a folder of the mirror, and each above it, is a folder.
+// isReal reports whether a folder of the mirror, and each above it, is a real folder.
 func (p *pruner) isReal(dir string) bool {
 	if dir == "." {
 		return true
@@ -243,9 +242,8 @@ func (p *pruner) removeAll(ctx context.Context) error {
 	return p.remove(batch)
 }
 
-// remove drops the records of files, then the files, then the folders that are
-// empty after that. A power cut may bring some of them back, as files without a
-// record.
+// remove drops the records of files, then removes the files, then folders that became
+// empty. A power cut may bring some files back, without a record.
 func (p *pruner) remove(files []store.Verified) error {
 	if len(files) == 0 {
 		return nil
@@ -283,12 +281,11 @@ func (p *pruner) remove(files []store.Verified) error {
 	return nil
 }
 
-// removeEmpty removes a folder of the version and those above it, as long as they
-// are empty.
+// removeEmpty removes a folder of the version and its parents while they are empty.
 func (p *pruner) removeEmpty(dir string) {
 	for ; dir != "." && p.isReal(dir); dir = path.Dir(dir) {
 		if p.tree.Remove(dir) != nil {
-			return // it has something, which may be what somebody else wants
+			return // not empty: someone may want the rest
 		}
 		delete(p.real, dir)
 	}
@@ -312,9 +309,9 @@ func (p *pruner) removeManifest() error {
 	return nil
 }
 
-// dropUnusedManifests removes the version's manifests, and those that an earlier
-// end left behind, unless some version uses them. One that has just come may be
-// that of a pass over another dataset.
+// dropUnusedManifests removes the version's manifests, and those left over from an earlier
+// crash, unless a version uses them. One that just arrived may belong to a pass over
+// another dataset.
 func (p *pruner) dropUnusedManifests() error {
 	entries, err := p.tree.KeptManifests()
 	if err != nil {
@@ -337,7 +334,7 @@ func (p *pruner) used(d manifest.Digest) bool {
 	return d == v.Manifest.Digest || slices.ContainsFunc(v.Former, func(f store.Former) bool { return f.Digest == d })
 }
 
-// findLeft looks for files that stay in the version's folder.
+// findLeft looks for files that stay in the folder of the version.
 func (p *pruner) findLeft() error {
 	dir := tree.VersionDir(p.pass.ref)
 	if !p.isReal(dir) {

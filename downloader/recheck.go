@@ -16,32 +16,31 @@ import (
 )
 
 const (
-	// suspicious is how many wrong digests, or files that are not there, in a pass make
-	// it ask whether its manifest is still the published one: authors mend a version in
-	// place, and take files out of it.
+	// suspicious is how many wrong or missing files make a pass ask whether its manifest is
+	// still the published one: authors fix versions in place, and remove files.
 	suspicious = 2
-	// recheckAfter is how long it is believed that it still is. Before an entry is given
-	// up it is asked again, once in lastRecheck for all of them.
+	// recheckAfter is how long the answer is believed. Before an entry is given up the
+	// manifest is asked for again, at most once per lastRecheck for all entries.
 	recheckAfter = time.Minute
 	lastRecheck  = time.Second
-	// maxRenewals is how often a pass begins anew by a manifest that was made anew.
+	// maxRenewals is how often a pass starts over with a renewed manifest.
 	maxRenewals = 5
 )
 
-// errRenewed ends the transfers of a pass whose manifest is not the published one
-// any more. What is verified, and what came of the rest, stays.
+// errRenewed ends the transfers of a pass whose manifest is no longer the published one.
+// Verified files and partials stay.
 var errRenewed = errors.New("the manifest was made anew")
 
-// doubts are those about the manifest of a pass. Safe for concurrent use.
+// doubts are doubts about the manifest of a pass. Safe for concurrent use.
 type doubts struct {
 	mu       sync.Mutex
-	wrong    int           // digests, and files that are not there
-	asked    time.Time     // when the manifest was asked for last, zero if never
-	believed time.Duration // how long the answer is
+	wrong    int           // wrong digests and missing files
+	asked    time.Time     // when the manifest was last asked for; zero if never
+	believed time.Duration // how long that answer is believed
 }
 
-// mayAsk reports whether the manifest is to be asked for after one more wrong
-// digest, or missing file; last means that the entry is to be given up for it.
+// mayAsk reports whether to ask for the manifest after another wrong digest or missing
+// file; last means that the entry would be given up for it.
 func (d *doubts) mayAsk(last bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,18 +56,17 @@ func (d *doubts) mayAsk(last bool) bool {
 	return true
 }
 
-// inherit takes over from a pass whose manifest was made anew for the n-th time. What
-// has just changed may do so again: that is asked soon, and then less and less often,
-// for a server may take minutes to be of one edition. Whatever cast doubt on the former
-// manifest makes the next one be asked for unconditionally.
+// inherit continues from a pass whose manifest was renewed for the n-th time. A manifest
+// that just changed may change again, so it is asked for soon, and then less and less
+// often: a server may take minutes to serve one edition consistently. If the former
+// manifest was in doubt, the next one is requested unconditionally.
 func (d *doubts) inherit(before *doubts, n int) {
 	d.asked, d.believed, d.wrong = time.Now(), time.Second<<(n-1), min(before.wrong, 1)
 }
 
-// doubtManifest is called after a wrong digest, or where a file is not there. Where
-// there are several, or the entry would be given up for it (last), the authority is
-// asked whether the manifest is still the one in force; if it is not, the pass ends
-// with errRenewed, and begins anew.
+// doubtManifest is called after a wrong digest or a missing file. After several, or if the
+// entry would be given up for it (last), it asks the authority whether the manifest is
+// still the one in force; if not, the pass ends with errRenewed, and starts over.
 func (p *pass) doubtManifest(ctx context.Context, last bool) {
 	if !p.doubts.mayAsk(last) {
 		return
@@ -89,8 +87,8 @@ func (p *pass) doubtManifest(ctx context.Context, last bool) {
 	}
 }
 
-// takeOver makes a pass go on where another one ended with errRenewed, as the
-// renewals-th that does.
+// takeOver makes a pass continue where another one ended with errRenewed, as the
+// renewals-th one.
 func (p *pass) takeOver(before *pass, renewals int) {
 	p.start, p.spent = before.start, before.spent
 	p.doubts.inherit(&before.doubts, renewals)
@@ -131,7 +129,7 @@ func (s *Syncer) pullOnce(ctx context.Context, chosen []host.Source, ref manifes
 	}
 }
 
-// run does what a pass does, up to its report.
+// run does the work of a pass, up to its report.
 func (p *pass) run(ctx context.Context) error {
 	err := p.prepare(ctx)
 	if err == nil {
@@ -155,12 +153,12 @@ func (p *pass) run(ctx context.Context) error {
 	return p.spaceError(err, 0)
 }
 
-// freshManifest is how young a manifest must be to be doubted for the size of what
-// it lists: it is made while a version is published.
+// freshManifest is how young a manifest must be to be doubted for the total size it lists:
+// it is written while the version is being published.
 const freshManifest = 6 * time.Hour
 
-// checkFinished compares the size of what a manifest that was just made lists with
-// that of the version: a list that was cut at the end of a line looks whole.
+// checkFinished compares the total size that a fresh manifest lists with the size of the
+// version: a manifest cut at a line end looks complete.
 func (p *pass) checkFinished() error {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
@@ -179,10 +177,10 @@ func (p *pass) checkFinished() error {
 	return &failure.UnfinishedManifestError{Ref: p.ref, Listed: listed, Published: p.published}
 }
 
-// Look asks the named sources, all if there are none, whether they give the manifest
-// of a version, or the newest version if ref has none: one request each, until one
-// does. The error is what the last one said. It changes nothing: a daemon finds out
-// with it that a person has signed an agreement.
+// Look asks the named sources, or all, for the manifest of a version, or for the newest
+// version if ref has none: one request each, until one succeeds. The error is that of the
+// last source. It changes nothing: a daemon uses it to notice that a person has signed an
+// agreement.
 func (s *Syncer) Look(ctx context.Context, sources []string, ref manifest.Ref) error {
 	chosen, err := s.choose(sources)
 	if err != nil {
@@ -218,5 +216,5 @@ func (s *Syncer) lookAt(ctx context.Context, b host.Source, ref manifest.Ref) (e
 	case err != nil:
 		return err
 	}
-	return object.Body.Close() // that it came is the answer
+	return object.Body.Close() // that it arrived is the answer
 }

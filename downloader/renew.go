@@ -17,30 +17,30 @@ import (
 	"mimicsync/store"
 )
 
-// defaultPatience is that of Options: as long as a server's restart takes, and no
-// longer than a person likes to wait for what may be a typo.
+// defaultPatience is that of Options: enough for the restart of a server, and no longer
+// than a person accepts to wait after a possible typo.
 const defaultPatience = time.Minute
 
-// leastKept is how many tenths of the entries of the manifest in force the next
-// one must have to be taken over unasked.
+// leastKept is how many tenths of the entries of the manifest in force a new one must have
+// to be accepted unasked.
 const leastKept = 9
 
-// renewManifest asks the authority whether the manifest in force is still the
-// published one, and takes over a new one if that is whole. Where the authority
-// cannot be heard, what it said last counts; if it never said anything, the
-// sources are asked, and that is said. A manifest that came and is of no use is
-// not replaced by that of a copy. Then p.version is the one in force.
+// renewManifest asks the authority whether the manifest in force is still the published
+// one, and accepts a new one if it is complete. If the authority can't be reached, its last
+// manifest stays in force; if there is none, the other sources are asked, and the report
+// says so. A manifest that arrived and is unusable isn't replaced by that of a copy.
+// Afterwards p.version is the version in force.
 func (p *pass) renewManifest(ctx context.Context) error {
 	v, known, err := p.s.Store.Version(p.ref)
 	if err != nil {
 		return err
 	}
 	if known {
-		p.version = v // for the history, should this fail
+		p.version = v // for the history, if this fails
 	}
 	v.Ref = p.ref
 	p.acceptManifest = p.s.takeAcceptance(p.ref)
-	var former store.Manifest // in force, zero if there is none
+	var former store.Manifest // in force; zero if there is none
 	if known {
 		_, err := p.s.kept(p.ref)
 		_, lost := errors.AsType[*failure.KeptManifestError](err)
@@ -86,30 +86,29 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	return nil
 }
 
-// isDone reports whether the mirror had all of a manifest that is in force still,
-// as far as its last pass selected it: then nobody needs to know the size, and a
-// refresh is one request.
+// isDone reports whether the mirror had everything of the manifest in force, as far as its
+// last pass selected it: then the size is not needed, and a refresh is one request.
 func (p *pass) isDone(former, inForce store.Manifest) bool {
 	last, err := p.s.Store.Passes(p.ref, 1)
 	return err == nil && former.Digest == inForce.Digest && len(last) > 0 && last[0].State == store.Complete
 }
 
-// isUnheard reports whether no manifest came, so that another source may be
-// asked for it.
+// isUnheard reports whether no manifest arrived, so that another source may be asked for
+// it.
 func isUnheard(err error) bool {
 	v, reason := retry.Classify(err)
 	return v != retry.Fatal && reason != failure.ReasonIO && (!errors.Is(err, failure.ErrManifest) || errors.Is(err, source.ErrNotExist))
 }
 
-// manifestElsewhere finds a manifest after the authority was not heard, for the
-// reason err: that is the error if there is none.
+// manifestElsewhere finds a manifest after the authority failed for the reason err, which
+// is the error if there is none.
 func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *store.Version, err error) error {
 	authority := p.s.authority().Name()
 	var others []host.Source
 	for _, c := range p.sources {
 		switch c.Name() {
 		case authority:
-		case former.Source: // another one's may be older
+		case former.Source: // that of another source may be older
 			others = slices.Insert(others, 0, c.Source)
 		default:
 			others = append(others, c.Source)
@@ -123,13 +122,13 @@ func (p *pass) manifestElsewhere(ctx context.Context, former store.Manifest, v *
 		if oerr == nil || ctx.Err() != nil || !isUnheard(oerr) && !errors.Is(oerr, failure.ErrManifest) {
 			return oerr
 		}
-		err = fmt.Errorf("%w\n%s", err, miss{b.Name(), oerr}) // to read: what counts is what the authority said
+		err = fmt.Errorf("%w\n%s", err, miss{b.Name(), oerr}) // for the reader; what counts is the authority's error
 	}
 	return err
 }
 
-// askManifest asks a source for the manifest, with the patience of a person who
-// waits for it. v's changes if it is another one than the former.
+// askManifest asks a source for the manifest, with the patience of a person waiting for it.
+// It changes v if the manifest differs from former.
 func (p *pass) askManifest(ctx context.Context, b host.Source, former store.Manifest, v *store.Version) error {
 	request := p.manifestRequest(b, former)
 	patience := p.s.patienceFor(b, p.ref)
@@ -151,8 +150,8 @@ func (p *pass) askManifest(ctx context.Context, b host.Source, former store.Mani
 	return err
 }
 
-// patienceFor is that for what a pass cannot begin without: it ends by the clock,
-// and not after a number of tries.
+// patienceFor is the patience for what a pass needs to start: it ends by the clock, not
+// after a number of tries.
 func (s *Syncer) patienceFor(b host.Source, ref manifest.Ref) *retry.Patience {
 	patience := retry.NewPatience(b.Budget, b.Health)
 	patience.Outage, patience.ByClock = s.Patience, true
@@ -161,8 +160,8 @@ func (s *Syncer) patienceFor(b host.Source, ref manifest.Ref) *retry.Patience {
 	return patience
 }
 
-// manifestRequest asks for the manifest, if it is another one than known; whatever it
-// is where that is in doubt.
+// manifestRequest asks for the manifest if it differs from known, or unconditionally if
+// known is in doubt.
 func (p *pass) manifestRequest(b host.Source, known store.Manifest) source.Request {
 	r := source.Request{Ref: p.ref, Path: manifest.Name}
 	if known.Source == b.Name() && !p.isDoubted(known) {
@@ -171,8 +170,8 @@ func (p *pass) manifestRequest(b host.Source, known store.Manifest) source.Reque
 	return r
 }
 
-// publishedSize asks for the size of the version, while its manifest comes. A
-// pass goes on without it.
+// publishedSize asks for the size of the version while its manifest arrives. A pass works
+// without it.
 type publishedSize struct {
 	p      *pass
 	from   host.Source
@@ -182,8 +181,8 @@ type publishedSize struct {
 	answer int64
 }
 
-// ask begins to ask, the first time. ctx is that of the step that gets the manifest,
-// and not of the request for it.
+// ask starts the request, the first time. ctx is that of the step that fetches the
+// manifest, not that of the request.
 func (z *publishedSize) ask(ctx context.Context) {
 	z.once.Do(func() {
 		asked, cancel := context.WithCancel(ctx)
@@ -192,14 +191,14 @@ func (z *publishedSize) ask(ctx context.Context) {
 	})
 }
 
-// get returns the size, 0 when unknown.
+// get returns the size; 0 if unknown.
 func (z *publishedSize) get(ctx context.Context) int64 {
 	z.ask(ctx)
 	z.asking.Wait()
 	return z.answer
 }
 
-// end breaks off what was asked for, if anything was.
+// end cancels the request, if there is one.
 func (z *publishedSize) end() {
 	if z.cancel != nil {
 		z.cancel()
@@ -227,8 +226,8 @@ func (z *publishedSize) fetch(step context.Context) int64 {
 	return n
 }
 
-// fetchManifest fetches the manifest into its place among the kept ones and
-// checks it from end to end; v.Manifest is set only when it is whole.
+// fetchManifest fetches the manifest into its place among the kept ones and checks it from
+// end to end; v.Manifest is set only if it is complete.
 func (p *pass) fetchManifest(ctx context.Context, b host.Source, request source.Request, v *store.Version) (err error) {
 	if err := b.Budget.Acquire(ctx); err != nil {
 		return err
@@ -255,11 +254,11 @@ func (p *pass) fetchManifest(ctx context.Context, b host.Source, request source.
 	return p.takeManifest(ctx, received, v, b.Name(), object)
 }
 
-// latest stands for the newest version where a Wait names what it is for.
+// latest stands for the newest version where a Wait names its object.
 const latest = "latest"
 
-// Resolve replaces "latest" by the newest version, which it asks the authority
-// for. What it waits for meanwhile is in progress, which may be nil.
+// Resolve replaces "latest" by the newest version, which it asks the authority for.
+// progress, which may be nil, shows what it waits for.
 func (s *Syncer) Resolve(ctx context.Context, ref manifest.Ref, seen *progress.Progress) (manifest.Ref, error) {
 	b := s.authority()
 	publisher, ok := b.Source.(source.Publisher)

@@ -16,26 +16,25 @@ import (
 	"mimicsync/store"
 )
 
-// maxListed bounds the failures of a report all together, in bytes: names may be long.
+// maxListed limits the failures of a report in bytes, since names may be long.
 const maxListed = 4 << 20
 
-// tally is a Report in the making. Guarded by mu.
+// tally is an unfinished Report. Guarded by mu.
 type tally struct {
 	mu      sync.Mutex
 	report  report.Report
 	listed  int           // bytes of the failures
 	dropped int           // sources
-	wrong   []store.Wrong // to be remembered with the next commit
+	wrong   []store.Wrong // to be recorded with the next commit
 }
 
-// manyDenied is how many files in a row a source may refuse before it is asked
-// for the manifest again: a training that expired in the middle of a pass must
-// not cost the server a request for each of 600,000 files, and a folder that is
-// closed must not cost the person the rest.
+// manyDenied is how many files in a row a source may refuse before it is asked for the
+// manifest again: a training that expires in the middle of a pass must not cost the server
+// a request for each of 600,000 files, and a closed folder must not cost the user the rest.
 const manyDenied = 5
 
-// stillAllowed asks a source for the manifest once more if it refused many files
-// in a row. The error means that it refuses the dataset.
+// stillAllowed asks a source for the manifest again after it refused many files in a row.
+// An error means that it refuses the dataset.
 func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	p.tally.mu.Lock()
 	ask := c.denied >= manyDenied
@@ -51,7 +50,7 @@ func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	object, err := c.Open(ctx, p.manifestRequest(c.Source, p.version.Manifest))
 	p.s.answered(c.Name(), err)
 	if err == nil {
-		_ = object.Body.Close() // that it came is the answer
+		_ = object.Body.Close() // that it arrived is the answer
 	}
 	if _, refused := errors.AsType[*source.AccessError](err); refused {
 		return err
@@ -59,13 +58,12 @@ func (p *pass) stillAllowed(ctx context.Context, c *candidate) error {
 	return nil
 }
 
-// manyAbsent is how many entries in a row a source may lack before it is asked for
-// the manifest: whether it has the version at all.
+// manyAbsent is how many entries in a row a source may lack before it is asked for the
+// manifest, to find out whether it has the version at all.
 const manyAbsent = 4
 
-// stillThere asks a source that has given nothing of a version for its manifest,
-// once, when it lacks several entries in a row. The error means that it does not
-// have that either.
+// stillThere asks a source that has served nothing of a version for its manifest, once,
+// when it lacks several entries in a row. An error means that it lacks the manifest, too.
 func (p *pass) stillThere(ctx context.Context, c *candidate) error {
 	p.tally.mu.Lock()
 	ask := c.absent >= manyAbsent && !c.whole && c.report.Files == 0
@@ -81,7 +79,7 @@ func (p *pass) stillThere(ctx context.Context, c *candidate) error {
 	object, err := c.Open(ctx, source.Request{Ref: p.ref, Path: manifest.Name})
 	p.s.answered(c.Name(), err)
 	if err == nil {
-		_ = object.Body.Close() // that it came is the answer
+		_ = object.Body.Close() // that it arrived is the answer
 	}
 	if errors.Is(err, source.ErrNotExist) {
 		return fmt.Errorf("%s has nothing of %s: %w", c.Name(), p.ref, err)
@@ -118,7 +116,7 @@ func (p *pass) succeed(f *committed) {
 	}
 }
 
-// fail puts an entry into the report.
+// fail adds an entry to the failures of the report.
 func (p *pass) fail(e manifest.Entry, err error) {
 	_, reason := retry.Classify(err)
 	source := p.sources[0].Name()
@@ -132,14 +130,14 @@ func (p *pass) fail(e manifest.Entry, err error) {
 	p.tally.list(store.Failure{Path: e.Path, Reason: string(reason), Source: source, Detail: err.Error()})
 }
 
-// allowed notes that a source gave an entry.
+// allowed notes that a source served an entry.
 func (p *pass) allowed(c *candidate) {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
 	c.denied, c.absent = 0, 0
 }
 
-// credit counts what the sources gave of a file. The caller holds tally.mu.
+// credit counts what the sources served of a file. The caller holds tally.mu.
 func (p *pass) credit(f *committed) {
 	for _, c := range p.sources {
 		name := c.Name()
@@ -155,16 +153,15 @@ func (p *pass) credit(f *committed) {
 	}
 }
 
-// noteWrong is about an entry whose digest a source has wrong, as the object of this
-// validator if that is known. The caller holds
-// mu.
+// noteWrong notes that a source has the wrong bytes of an entry, as the object with this
+// validator, if known. The caller holds mu.
 func (t *tally) noteWrong(c *candidate, ref manifest.Ref, e manifest.Entry, validator string) {
 	if len(t.wrong) < report.MaxFailures {
 		t.wrong = append(t.wrong, store.Wrong{Digest: e.Digest, Source: c.Name(), Ref: ref, At: time.Now(), Validator: validator})
 	}
 }
 
-// takeWrong hands out what is to be remembered.
+// takeWrong returns what is to be recorded.
 func (t *tally) takeWrong() []store.Wrong {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -173,7 +170,7 @@ func (t *tally) takeWrong() []store.Wrong {
 	return taken
 }
 
-// rememberWrong does so where no commit has.
+// rememberWrong records it if no commit has.
 func (p *pass) rememberWrong() error {
 	return p.s.Store.Commit(store.Batch{ID: p.version.ID, Wrong: p.tally.takeWrong()})
 }
@@ -199,7 +196,7 @@ func (p *pass) quarantined(path, to string) {
 	}
 }
 
-// close completes the report when all goroutines of the pass have ended.
+// close completes the report after all goroutines of the pass have ended.
 func (p *pass) close(err error) *report.Report {
 	r := &p.tally.report
 	r.AddEarlier(p.earlier)
@@ -214,7 +211,7 @@ func (p *pass) close(err error) *report.Report {
 	}
 	f := r.Files
 	r.Left = max(f.Total-f.Present-f.Adopted-f.Linked-f.Fetched, 0)
-	if p.published > 0 && r.Left > 0 { // it is rounded, and would leave something of nothing
+	if p.published > 0 && r.Left > 0 { // the published size is rounded, and can't say 0
 		r.LeftBytes = max(p.published-r.Bytes.Present-r.Bytes.Adopted-r.Bytes.Linked-r.Bytes.Fetched-p.s.partialBytes(p.ref), 0)
 	}
 	switch {
@@ -232,8 +229,7 @@ func (p *pass) close(err error) *report.Report {
 	return r
 }
 
-// list adds a failure to those that are listed one by one, if there is room for it.
-// The caller holds mu.
+// list adds a failure to the listed ones if there is room. The caller holds mu.
 func (t *tally) list(f store.Failure) {
 	f.Detail = report.Clip(f.Detail, report.MaxDetail)
 	if t.listed += len(f.Path) + len(f.Detail); len(t.report.Failures) < report.MaxFailures && t.listed <= maxListed {

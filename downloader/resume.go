@@ -16,7 +16,7 @@ import (
 	"mimicsync/store"
 )
 
-// newTransfer opens the entry's partial and finds out how much of it is there.
+// newTransfer opens the entry's partial and finds out how much of it is present.
 func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	t := &transfer{p: p, entry: e, digest: work.digest, started: time.Now()}
 	t.digest.Reset()
@@ -43,9 +43,9 @@ func (p *pass) newTransfer(e manifest.Entry, work *scratch) (*transfer, error) {
 	return t, nil
 }
 
-// resume takes up what an earlier process left in the partial. Its digest is
-// taken while the rest is fetched, of what the disk has: the page cache may have bytes
-// that could not be written, and nobody is told of that twice.
+// resume continues the partial of an earlier process. It hashes the partial, while the rest
+// is fetched, from the disk: the page cache may hold bytes that couldn't be written, an
+// error that is reported only once.
 func (t *transfer) resume() error {
 	if err := t.p.s.Store.Lost(); err != nil { // as in abandon
 		return err
@@ -58,7 +58,7 @@ func (t *transfer) resume() error {
 	length := fi.Size()
 	front := length
 	if t.meta.Split || t.meta.Boot != t.p.s.boot || t.meta.Boot == "" {
-		front = min(length, t.meta.Durable) // the rest has gaps, or was not synced when the machine stopped or the disk failed
+		front = min(length, t.meta.Durable) // the rest has gaps, or wasn't synced when the machine stopped or the disk failed
 	}
 	if front > t.meta.Durable {
 		t.synced = t.meta.Durable
@@ -78,10 +78,10 @@ func (t *transfer) resume() error {
 	return nil
 }
 
-// accept makes the partial ready for an object's body: it decides whether the
-// bytes here still belong to it.
+// accept prepares the partial for the body of an object: it decides whether the present
+// bytes still belong to it.
 func (t *transfer) accept(ctx context.Context, from source.Source, object *source.Object, g *segment.Segment, asked int64) error {
-	complete := object.Size >= 0 && object.Size <= g.At // then what is here has the wrong digest, or too many bytes
+	complete := object.Size >= 0 && object.Size <= g.At // then the present bytes have the wrong digest, or are too many
 	switch {
 	case object.Offset != 0 && object.Offset != asked:
 		return t.strayed(fmt.Errorf("%w: from %d, and not from %d", failure.ErrStray, object.Offset, asked))
@@ -108,9 +108,9 @@ func (t *transfer) accept(ctx context.Context, from source.Source, object *sourc
 	return t.reserve(object)
 }
 
-// forsake leaves the source that gave what is here for another one, which has
-// just answered and whose validator says nothing about those bytes: those ahead
-// of a gap go, the start stays for compare to judge.
+// forsake changes from the source of the present bytes to another one, which has just
+// answered and whose validator says nothing about them: bytes after a gap go, the start
+// stays for compare to judge.
 func (t *transfer) forsake() error {
 	p := t.p
 	if err := p.s.Store.Lost(); err != nil { // as in abandon
@@ -135,8 +135,8 @@ func (t *transfer) forsake() error {
 	return p.record(t)
 }
 
-// compare reads the bytes that were asked for again and checks that they are
-// those that are here.
+// compare reads the bytes that were requested again and checks that they equal the present
+// ones.
 func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment.Segment, asked int64) error {
 	if g.At-asked > overlap {
 		return t.compareLong(body, g, asked)
@@ -161,8 +161,8 @@ func (t *transfer) compare(ctx context.Context, body io.Reader, g *segment.Segme
 	return t.write(g, fresh)
 }
 
-// compareLong is compare for a source that gives the whole only: what is here may
-// be long. If it is not the start of the object, the source is asked once more.
+// compareLong is compare for a source that serves only whole objects: the present bytes may
+// be many. If they are not the start of the object, the source is asked again.
 func (t *transfer) compareLong(body io.Reader, g *segment.Segment, asked int64) error {
 	fresh, here := make([]byte, overlap), make([]byte, overlap)
 	for at := asked; at < g.At; {
@@ -181,8 +181,8 @@ func (t *transfer) compareLong(body io.Reader, g *segment.Segment, asked int64) 
 	return nil
 }
 
-// discard empties the partial, while nobody else is at work on it. Bytes that
-// another tool had put there go to quarantine instead: they were not ours.
+// discard empties the partial, while nobody else works on it. Bytes that another tool left
+// there go to quarantine instead, since they aren't ours.
 func (t *transfer) discard(ctx context.Context, why string) error {
 	p := t.p
 	if err := p.s.Store.Lost(); err != nil { // as in abandon
@@ -218,8 +218,8 @@ func (t *transfer) discard(ctx context.Context, why string) error {
 	return t.file.Truncate(0)
 }
 
-// misfit revokes what is here because its bytes are not the object's. It may be that
-// only those are wrong that an earlier process had not synced.
+// misfit revokes the present bytes because they are not the object's. Perhaps only those
+// are wrong that an earlier process hadn't synced.
 func (t *transfer) misfit(why string) error {
 	t.mu.Lock()
 	t.tail = true
@@ -227,8 +227,8 @@ func (t *transfer) misfit(why string) error {
 	return t.revoke(why)
 }
 
-// giveUp drops what is here after a misfit: first what had not been synced when it
-// was found, for a disk may have lost that, and only the next time all.
+// giveUp drops bytes after a misfit: first those that weren't synced when they were found,
+// since a disk may have lost them; everything only the next time.
 func (t *transfer) giveUp(ctx context.Context, why string) (all bool, err error) {
 	t.mu.Lock()
 	tail := t.tail
@@ -250,7 +250,7 @@ func (t *transfer) giveUp(ctx context.Context, why string) (all bool, err error)
 	t.mu.Unlock()
 	t.digest.Reset()
 	t.segs.Reset(t.synced)
-	t.synced = 0 // the next time all goes
+	t.synced = 0 // next time everything goes
 	t.digest.Follow(t.file.File, t.segs.Front)
 	if err := t.file.Truncate(t.segs.Last()); err != nil || !t.recorded {
 		return false, err
@@ -258,8 +258,8 @@ func (t *transfer) giveUp(ctx context.Context, why string) (all bool, err error)
 	return false, p.record(t)
 }
 
-// cannotRead revokes what is here where an error of reading it says that the disk
-// lost it. The whole is moved aside: what is written next must not lie there.
+// cannotRead revokes the present bytes if a read error says that the disk lost them. The
+// file moves to quarantine as a whole, so that nothing new is written to the same place.
 func (t *transfer) cannotRead(err error) error {
 	if !durable.IsUnreadable(err) {
 		return err
@@ -270,8 +270,8 @@ func (t *transfer) cannotRead(err error) error {
 	return t.revoke("it cannot be read: " + err.Error())
 }
 
-// setAside moves the first seed bytes of the partial to quarantine and opens a
-// new one. They are there for good before the record goes that says whose they are.
+// setAside moves the first seed bytes of the partial to quarantine and opens a new partial.
+// They are durable there before the record that says whose they are is removed.
 func (t *transfer) setAside(seed int64) error {
 	p := t.p
 	if err := t.file.Truncate(seed); err != nil {

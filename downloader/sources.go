@@ -16,14 +16,13 @@ import (
 	"mimicsync/manifest"
 )
 
-// release gives a connection back, and tells the budget and the observer how it
-// went.
+// release returns a connection, and tells the budget and the observer how it went.
 func (s *Syncer) release(b host.Source, err error) {
 	s.answered(b.Name(), err)
 	b.Release(err)
 }
 
-// authority is the source whose word on manifests and versions counts.
+// authority is the source that decides about manifests and versions.
 func (s *Syncer) authority() host.Source {
 	if s.Authority != nil {
 		return *s.Authority
@@ -31,8 +30,8 @@ func (s *Syncer) authority() host.Source {
 	return s.Sources[0]
 }
 
-// choose returns the sources of these names, in their order; all if there are
-// none.
+// choose returns the sources of these names, in their order; all sources if there are no
+// names.
 func (s *Syncer) choose(names []string) ([]host.Source, error) {
 	if len(names) == 0 {
 		return s.Sources, nil
@@ -59,8 +58,8 @@ func (s *Syncer) sourceNames() string {
 	return strings.Join(names, ", ")
 }
 
-// connections is how many workers have something to do: those of the host that
-// allows most. While one source gives everything, more of them would idle.
+// connections is the number of workers: as many as the host with the largest budget can
+// use. As long as one source serves everything, more would be idle.
 func (p *pass) connections() (n int) {
 	for _, c := range p.sources {
 		_, _, ceiling := c.Budget.Connections()
@@ -69,26 +68,26 @@ func (p *pass) connections() (n int) {
 	return n
 }
 
-// candidate is a source as one pass sees it.
+// candidate is a source in one pass.
 type candidate struct {
 	host.Source
 
-	// asking has the requests, and the waits for one, that end when the source is
+	// asking holds the requests, and waits for requests, that end when the source is
 	// dropped. Guarded by mu.
 	mu      sync.Mutex
 	asking  map[*asking]struct{}
-	dropped error // why it is asked no more, nil while it is
+	dropped error // why it is no longer asked; nil while it is
 
 	price cost.Price // of the pass's version
 	bill  cost.Bill  // of this pass
 
-	deciding chan struct{} // full while it is asked whether it gives the version at all
+	deciding chan struct{} // held while it is asked whether it serves the version at all
 
 	// Guarded by tally.mu.
 	report report.SourceReport
 	denied int  // refusals in a row
-	absent int  // entries in a row that it does not have
-	whole  bool // it was asked whether it has the version, and does
+	absent int  // entries in a row that it lacks
+	whole  bool // it was asked for the version, and has it
 }
 
 func newCandidates(sources []host.Source, ref manifest.Ref) []*candidate {
@@ -99,11 +98,11 @@ func newCandidates(sources []host.Source, ref manifest.Ref) []*candidate {
 	return all
 }
 
-// asking is somebody who asks a source.
+// asking is someone who asks a source.
 type asking struct{ cancel context.CancelCauseFunc }
 
-// ask derives a context that ends with the reason when the source is dropped. Call end
-// when the source is asked no more.
+// ask returns a context that ends, with the reason, when the source is dropped. Call end
+// when done with the source.
 func (c *candidate) ask(ctx context.Context) (asked context.Context, end func()) {
 	asked, cancel := context.WithCancelCause(ctx)
 	a := &asking{cancel}
@@ -122,7 +121,7 @@ func (c *candidate) ask(ctx context.Context) (asked context.Context, end func())
 	}
 }
 
-// sendAway ends what ask has derived, for the reason err.
+// sendAway ends the contexts that ask returned, for the reason err.
 func (c *candidate) sendAway(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,15 +131,15 @@ func (c *candidate) sendAway(err error) {
 	}
 }
 
-// isDropped reports whether the source is asked no more.
+// isDropped reports whether the source is no longer asked.
 func (c *candidate) isDropped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.dropped != nil
 }
 
-// order is the order in which to ask for an entry: that of preference, with
-// those that had its digest wrong behind the others.
+// order is the order in which to ask for an entry: by preference, with sources that had its
+// digest wrong at the end.
 func (p *pass) order(d manifest.Digest) ([]*candidate, error) {
 	if len(p.sources) == 1 {
 		return p.sources, nil
@@ -160,8 +159,8 @@ func (p *pass) order(d manifest.Digest) ([]*candidate, error) {
 	return append(order, last...), nil
 }
 
-// drop ends the use of a source in this pass, and says so: in the log, unless
-// it is the last one, whose err is that of the pass, and in the report.
+// drop ends the use of a source in this pass. It says so in the report and in the log,
+// unless this is the last source, whose err ends the pass.
 func (p *pass) drop(c *candidate, err error) {
 	p.tally.mu.Lock()
 	first := c.report.Err == nil
@@ -180,14 +179,14 @@ func (p *pass) drop(c *candidate, err error) {
 	}
 }
 
-// droppedFor returns why a source is asked no more, nil while it is.
+// droppedFor returns why a source is no longer asked; nil while it is.
 func (p *pass) droppedFor(c *candidate) error {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
 	return c.report.Err
 }
 
-// noneLeft returns what the pass ends with when all sources are dropped.
+// noneLeft returns the error of a pass whose sources are all dropped.
 func (p *pass) noneLeft() error {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
@@ -201,14 +200,14 @@ func (p *pass) noneLeft() error {
 	return misses
 }
 
-// missed judges why a source couldn't serve an entry, and reports
-// whether another one may be asked for it: not when the trouble is here.
+// missed judges why a source couldn't serve an entry, and reports whether another source
+// may be asked: not if the trouble is local.
 func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err error, alone bool) (next bool) {
 	v, reason := retry.Classify(err)
 	switch {
 	case v == retry.Fatal, reason == failure.ReasonIO, reason == failure.ReasonUnsafePath:
 		return false
-	case p.droppedFor(c) != nil: // it is no longer about this entry
+	case p.droppedFor(c) != nil: // no longer about this entry
 		return true
 	case v == retry.Barred:
 		p.drop(c, err)
@@ -230,8 +229,8 @@ func (p *pass) missed(ctx context.Context, c *candidate, e manifest.Entry, err e
 	return true
 }
 
-// decide drops a source that refuses, or lacks, the whole version. While it is asked
-// about that, nobody asks it for another entry.
+// decide drops a source that refuses or lacks the whole version. Meanwhile nobody asks it
+// for other entries.
 func (p *pass) decide(ctx context.Context, c *candidate) {
 	if !c.awaitDecision(ctx) {
 		return
@@ -245,8 +244,8 @@ func (p *pass) decide(ctx context.Context, c *candidate) {
 	}
 }
 
-// awaitDecision waits until it is known whether a source is asked for more entries, and
-// takes deciding; it reports false when ctx has ended before.
+// awaitDecision waits until it is known whether a source stays, and takes deciding; false
+// if ctx ends first.
 func (c *candidate) awaitDecision(ctx context.Context) bool {
 	select {
 	case c.deciding <- struct{}{}:
@@ -256,7 +255,7 @@ func (c *candidate) awaitDecision(ctx context.Context) bool {
 	}
 }
 
-// unservedError means that no source gave an entry, and why, source by source.
+// unservedError means that no source served an entry, and why, source by source.
 type unservedError []miss
 
 // miss is why a source couldn't serve an entry.
@@ -265,7 +264,7 @@ type miss struct {
 	err    error
 }
 
-// String is one line, which begins with the source's name.
+// String is one line that begins with the source's name.
 func (m miss) String() string {
 	text := oneLine(m.err.Error())
 	if strings.HasPrefix(text, m.source+" ") || strings.HasPrefix(text, m.source+": ") {
@@ -274,7 +273,7 @@ func (m miss) String() string {
 	return m.source + ": " + text
 }
 
-// Error is one line, unless it is what a single source said.
+// Error is one line, unless a single source said more.
 func (e unservedError) Error() string {
 	if len(e) == 1 {
 		return e[0].err.Error()
@@ -286,12 +285,12 @@ func (e unservedError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// Unwrap returns what a person can do most about.
+// Unwrap returns the reason that is easiest to cure.
 func (e unservedError) Unwrap() error { return e.foremost().err }
 
-// byCure are the reasons why a source does not give an entry, those first that
-// a person or another pass can cure. A wrong digest is the reason only if all
-// who have the entry have it wrong.
+// byCure lists the reasons why a source doesn't serve an entry, first those that a person
+// or another pass can cure. A wrong digest is the reason only if every source that has the
+// entry has it wrong.
 var byCure = []failure.Reason{failure.ReasonUnauthorized, failure.ReasonDenied, failure.ReasonNetwork, failure.ReasonSize, failure.ReasonNoSpace, failure.ReasonChecksum, failure.ReasonNotFound}
 
 func (e unservedError) foremost() miss {

@@ -11,20 +11,19 @@ import (
 	"mimicsync/downloader/segment"
 )
 
-// stragglers finds connections that are far slower than others of the same source:
-// what goes wrong with one of them, on the way or at the host, may go on for as long
-// as a byte comes now and then. Such a connection is broken off, what it has brought
-// stays, and the rest is asked for anew. A host that is slow to everybody is left
-// alone, and so is one that turns out to be as slow when asked again: the next try
-// then is further away each time. Guarded by its crowd.
+// stragglers finds connections that are far slower than others to the same source: a fault
+// on one of them, on the way or at the host, can last as long as a byte arrives now and
+// then. Such a connection is closed, its bytes stay, and the rest is requested again. A
+// host that is slow for everyone is left alone, and so is one that is as slow when asked
+// again: then the next try is further away each time. Guarded by its crowd.
 type stragglers struct {
 	running map[*running]struct{}
 	seen    map[*candidate]*rates
 
-	// The last one that was broken off, until it is known what came of that.
+	// The last one closed, until its effect is known.
 	last     *transfer
 	lastRate float64
-	next     time.Time // not before is another one broken off, or that judged
+	next     time.Time // before then no other is closed, and this one isn't judged
 	wait     time.Duration
 	marked   time.Time // when marks were last set
 }
@@ -37,22 +36,21 @@ type running struct {
 	stop context.CancelCauseFunc
 
 	begun time.Time
-	from  int64 // bytes of the object that were before, then
-	// Its bytes at a time at least stragglerAge ago, and since then: the same time
-	// for all that run.
+	from  int64 // bytes of the object that were present at the start
+	// Its bytes at a time at least stragglerAge ago, and since then; the same time for all
+	// that run.
 	then, since mark
-	slow        time.Time // since when it has been far slower than others, zero if it is not
+	slow        time.Time // since when it has been far slower than others; zero if it isn't
 }
 
-// mark is how many bytes there were at a time.
+// mark is a number of bytes at a time.
 type mark struct {
 	time time.Time
 	at   int64
 }
 
-// rates are what the last requests to a source brought that succeeded. Those that
-// took long count for more: they tell what a connection brings in the long run, and
-// whether the line has become slow.
+// rates are those of the last successful requests to a source. Long ones count more: they
+// show what a connection delivers in the long run, and whether the line became slow.
 type rates struct {
 	last [5]struct {
 		bytes int64
@@ -62,20 +60,21 @@ type rates struct {
 }
 
 const (
-	// stragglerAge is the least time over which a connection's rate is taken, and
-	// at most twice as much.
+	// stragglerAge is the least time over which a connection's rate is measured; the most
+	// is twice that.
 	stragglerAge = 5 * time.Second
-	// stragglerLasts is how long it must be slower than others, so that what they
-	// brought before the line became slow is not held against it.
+	// stragglerLasts is how long it must be slower than others, so that their bytes from
+	// before the line became slow don't count against it.
 	stragglerLasts = 2 * stragglerAge
-	// stragglerPart of its peers' rate is what makes a straggler. Hosts that slow
-	// connections down after a burst do so by less.
+	// stragglerPart of its peers' rate makes a straggler. Hosts that throttle connections
+	// after a burst do so by less.
 	stragglerPart = 0.1
-	// stragglerLeft is how long it must still take to be worth it.
+	// stragglerLeft is how long it must still take to be worth closing.
 	stragglerLeft = 20 * time.Second
-	// stragglerPeers is how many others it takes to know what is usual.
+	// stragglerPeers is how many others are needed to know what is usual.
 	stragglerPeers = 2
-	// stragglerBetter is how many times faster the rest must come, or it was no use.
+	// stragglerBetter is how much faster the rest must arrive for the closing to count as
+	// useful.
 	stragglerBetter  = 4
 	minStragglerWait = 20 * time.Second
 	maxStragglerWait = time.Hour
@@ -88,7 +87,7 @@ func newStragglers() stragglers {
 	return stragglers{running: map[*running]struct{}{}, seen: map[*candidate]*rates{}}
 }
 
-// begin notes that a connection is at work; stop breaks it off.
+// begin registers a working connection; stop closes it.
 func (c *crowd) begin(t *transfer, g *segment.Segment, from *candidate, stop context.CancelCauseFunc) *running {
 	at, _ := t.segs.Progress(g)
 	now := mark{time.Now(), at}
@@ -99,7 +98,7 @@ func (c *crowd) begin(t *transfer, g *segment.Segment, from *candidate, stop con
 	return r
 }
 
-// end notes how a connection has ended.
+// end notes how a connection ended.
 func (c *crowd) end(r *running, err error) {
 	at, _ := r.t.segs.Progress(r.g)
 	elapsed := time.Since(r.begun)
@@ -122,7 +121,7 @@ func (r *rates) add(bytes int64, took time.Duration) {
 	r.n++
 }
 
-// perSecond is the rate of all of them together; it is not known of few.
+// perSecond is the rate of all of them together; unknown if they are few.
 func (r *rates) perSecond() (rate float64, known bool) {
 	if r == nil || r.n < stragglerPeers {
 		return 0, false
@@ -140,8 +139,8 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-// rates returns those of all connections, but for those that are too young to
-// tell, or have brought nothing yet: their answer is waited for.
+// rates returns the rates of all connections, except those that are too young to tell, or
+// have received nothing yet.
 func (s *stragglers) rates(now time.Time) map[*running]float64 {
 	known := map[*running]float64{}
 	due := now.Sub(s.marked) >= stragglerAge
@@ -160,8 +159,8 @@ func (s *stragglers) rates(now time.Time) map[*running]float64 {
 	return known
 }
 
-// straggler looks for a connection to break off, and returns it with its rate and
-// that of its peers, nil if there is none.
+// straggler looks for a connection to close, and returns it with its rate and that of its
+// peers; nil if there is none.
 func (c *crowd) straggler(now time.Time) (found *running, own, peers float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,12 +187,12 @@ func (c *crowd) straggler(now time.Time) (found *running, own, peers float64) {
 	return found, own, peers
 }
 
-// learn judges what came of breaking off the last one.
+// learn judges the effect of closing the last one.
 func (s *stragglers) learn(now time.Time, known map[*running]float64) {
 	if s.last == nil {
 		return
 	}
-	better := true // it is over
+	better := true // it has ended
 	for r := range s.running {
 		if r.t == s.last {
 			rate, ok := known[r]
@@ -209,9 +208,9 @@ func (s *stragglers) learn(now time.Time, known map[*running]float64) {
 	s.next = now.Add(s.wait)
 }
 
-// usual is the rate of a connection's peers, 0 if it is not known: of those that
-// ended lately, or of those that run beside it if that is less. Then the line has
-// become slow, and not the connection.
+// usual is the rate of a connection's peers, 0 if unknown: of those that ended lately, or
+// of those that run beside it, if that is less, since then the line has become slow and not
+// the connection.
 func (s *stragglers) usual(r *running, known map[*running]float64) float64 {
 	var beside []float64
 	for other, rate := range known {
@@ -231,16 +230,15 @@ func (s *stragglers) usual(r *running, known map[*running]float64) float64 {
 	return min(ended, median(beside))
 }
 
-// resumable reports whether what is here can stay if a connection is broken off:
-// there is a validator to go on under, or what is here is not worth one.
+// resumable reports whether the present bytes stay useful after the connection is closed:
+// there is a validator to continue under, or they aren't worth one.
 func (t *transfer) resumable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.stray == 0 && t.void == "" && (t.meta.Validator != "" || t.segs.Have() <= overlap)
 }
 
-// runStragglers breaks off connections that are far slower than others, until
-// stop is closed.
+// runStragglers closes connections that are far slower than others, until stop is closed.
 func (p *pass) runStragglers(ctx context.Context, stop <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -15,18 +15,17 @@ import (
 	"mimicsync/store"
 )
 
-// What a manifest may be, whoever sends it. The largest has 1.6 million entries and
-// 200 MB; what is beyond these has no end, or comes as from somebody who wants to
-// keep a pass waiting.
+// Limits on a manifest, whoever sends it. The largest known one has 1.6 million entries and
+// 200 MB; a larger one would be endless, or an attempt to keep a pass waiting.
 const (
 	mostEntries      = 20_000_000
 	mostManifest     = 4 << 30 // bytes
-	leastManifest    = 64      // bytes a second, on the average
+	leastManifest    = 64      // bytes per second, on average
 	slowManifestTime = 2 * time.Minute
 )
 
-// takeManifest copies a manifest into its place among the kept ones. It is read as
-// it comes, and given up at the first line that is none.
+// takeManifest copies a manifest into its place among the kept ones. It is parsed as it
+// arrives, and given up at the first invalid line.
 func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Version, source string, object *source.Object) error {
 	f, drop, err := p.s.Tree.NewManifest()
 	if err != nil {
@@ -52,17 +51,17 @@ func (p *pass) takeManifest(ctx context.Context, body io.Reader, v *store.Versio
 	if v.Manifest.Digest == m.Digest {
 		m.Confirmed = m.Fetched
 	} else {
-		v.Bytes = 0 // was that of the former one
+		v.Bytes = 0 // that was the size of the previous one
 	}
 	v.Manifest = m
 	return nil
 }
 
-// manifestBounds are what a manifest may have, and the size that its source tells, -1
-// when unknown.
+// manifestBounds are the limits of a manifest, and the size that its source states, -1 if
+// unknown.
 type manifestBounds struct{ entries, bytes, announced int64 }
 
-// readManifest reads a manifest from end to end, and counts. What it has read is in f.
+// readManifest parses a manifest from end to end, and counts. f receives what it read.
 func (p *pass) readManifest(ctx context.Context, body io.Reader, f io.Seeker, b manifestBounds, m *store.Manifest) error {
 	r := manifest.NewReader(&boundedReader{body, b.bytes})
 	var err error
@@ -97,13 +96,13 @@ func (p *pass) readManifest(ctx context.Context, body io.Reader, f io.Seeker, b 
 	return nil
 }
 
-// boundedReader is a reader of at most left bytes.
+// boundedReader reads at most left bytes.
 type boundedReader struct {
 	r    io.Reader
 	left int64
 }
 
-// Read returns errLongManifest where there would be more.
+// Read returns errLongManifest if there is more.
 func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, failure.ErrLongManifest
@@ -118,10 +117,10 @@ type heardReader struct {
 	r     io.Reader
 	dog   *host.Watchdog
 	n     int64     // bytes read
-	begun time.Time // zero: it may be as slow as it likes
+	begun time.Time // zero: no least rate
 }
 
-// Read returns ErrStalled where so little comes that there is no end to see.
+// Read returns ErrStalled if the data comes too slowly to ever end.
 func (h *heardReader) Read(b []byte) (int, error) {
 	n, err := h.r.Read(b)
 	h.n += int64(n)

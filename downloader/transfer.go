@@ -20,7 +20,7 @@ import (
 	"mimicsync/store"
 )
 
-// scratch is what a worker uses for one transfer after the other.
+// scratch is what a worker reuses from transfer to transfer.
 type scratch struct {
 	buf    []byte
 	digest *segment.Digest
@@ -30,9 +30,9 @@ func newScratch() *scratch {
 	return &scratch{buf: make([]byte, segment.BufferSize), digest: segment.NewDigest()}
 }
 
-// transfer is one object on its way into its partial. The worker that obtains
-// its entry owns it; workers that have nothing else to do help, each with a
-// segment of its own, once the object is known to be large and to stay the same.
+// transfer is one object on its way into its partial. The worker that took its entry owns
+// it; idle workers help, each with a segment of its own, once the object is known to be
+// large and not to change.
 type transfer struct {
 	p      *pass
 	entry  manifest.Entry
@@ -40,39 +40,39 @@ type transfer struct {
 	segs   segment.List
 	digest *segment.Digest
 
-	begun  time.Time     // when the owner's last request was made
-	outage time.Duration // how long the source that is asked may be in trouble
+	begun  time.Time     // when the owner made its last request
+	outage time.Duration // how long the current source may have trouble
 
-	mu     sync.Mutex    // guards what follows
-	from   *candidate    // the source that is asked
+	mu     sync.Mutex    // guards the fields below
+	from   *candidate    // the current source
 	meta   store.Partial // as it will be recorded next
-	void   string        // why all that is here must go; empty while it need not
-	tail   bool          // it may be enough that goes what had not been synced
-	stray  int           // answers with other bytes than were asked for
+	void   string        // why all bytes must go; empty if they may stay
+	tail   bool          // it may be enough to drop what wasn't synced
+	stray  int           // answers with other bytes than requested
 	ranges ranges
 	quiet  time.Time // no help before: a helper failed
 	fails  int       // of helpers, in a row
-	over   bool      // whoever is still helping is sent off
+	over   bool      // the remaining helpers are being sent away
 
-	// What the owner alone knows: how many bytes were here before those of the
-	// source that gave the last ones, what other sources gave of them in this
-	// pass, and whether the bytes of the last verdict were all from one source.
+	// Known to the owner alone: how many bytes were present before those of the current
+	// source, what other sources served of them in this pass, and whether the bytes of the
+	// last verdict all came from one source.
 	before  int64
-	synced  int64 // of the bytes found here so many had been synced, and more are trusted; 0 if not so
+	synced  int64 // how many of the bytes found were synced; more than these are trusted; 0 if not
 	earlier []share
 	pure    bool
 	doubt   suspicion
-	asks    bool // its digest is to tell whether the host is well
+	asks    bool // its digest is to tell whether the host is healthy
 
-	unanswered atomic.Int32 // requests that were given up because no answer began
+	unanswered atomic.Int32 // requests given up before an answer began
 
-	recorded bool        // the store knows the partial; guarded by p.checkpoints
-	listed   atomic.Bool // the checkpointer knows it
+	recorded bool        // the store has a record of the partial; guarded by p.checkpoints
+	listed   atomic.Bool // the checkpointer has it
 	started  time.Time
 }
 
-// fetch brings an entry's bytes into its partial and verifies them. On success
-// the partial is whole and its digest is right; its bytes are not durable yet.
+// fetch brings an entry's bytes into its partial and verifies them. On success the partial
+// is complete with the right digest; its bytes are not durable yet.
 func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done *committed, err error) {
 	t, err := p.newTransfer(e, work)
 	if err != nil {
@@ -94,7 +94,7 @@ func (p *pass) fetch(ctx context.Context, e manifest.Entry, work *scratch) (done
 	return t.finish()
 }
 
-// wasWhole reports whether an earlier process had fetched the object to its end.
+// wasWhole reports whether an earlier process had fetched the whole object.
 func (t *transfer) wasWhole() (bool, error) {
 	front := t.segs.Front()
 	if front == 0 || t.meta.Size > front {
@@ -102,13 +102,13 @@ func (t *transfer) wasWhole() (bool, error) {
 	}
 	got, err := t.digest.Of(t.file.File, front)
 	if err != nil && durable.IsUnreadable(err) {
-		_ = t.cannotRead(err) // run begins anew
+		_ = t.cannotRead(err) // run starts over
 		return false, nil
 	}
 	return got == t.entry.Digest, err
 }
 
-// run brings in what is missing, from the first source that has it.
+// run fetches the missing bytes, from the first source that has them.
 func (t *transfer) run(ctx context.Context, buf []byte) error {
 	p := t.p
 	order, err := p.order(t.entry.Digest)
@@ -142,9 +142,8 @@ func (t *transfer) run(ctx context.Context, buf []byte) error {
 	return misses
 }
 
-// turnTo makes a source the one that is asked, after those who were at work with
-// another one have ended. What is here stays: whether it is of any use shows when
-// the source answers, see exchange.
+// turnTo changes the current source, after the workers of the previous one have ended. The
+// bytes stay: the answer of the source will show whether they are of use, see exchange.
 func (t *transfer) turnTo(c *candidate) {
 	if t.source() != nil {
 		t.sendOff(errTurned)
@@ -154,18 +153,18 @@ func (t *transfer) turnTo(c *candidate) {
 	t.from, t.stray, t.ranges, t.fails, t.quiet = c, 0, ranges{}, 0, time.Time{}
 }
 
-// errTurned ends the connections to a source that another one follows.
+// errTurned ends the connections to a source when another one takes over.
 var errTurned = fmt.Errorf("%w: another source is asked", failure.ErrVoid)
 
-// source is the one that is asked.
+// source returns the current source.
 func (t *transfer) source() *candidate {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.from
 }
 
-// insist brings in what is missing from one source, with as much patience as it
-// deserves: less if there is another one.
+// insist fetches the missing bytes from one source, with the patience that it deserves:
+// less if there is another source.
 func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error {
 	p, c := t.p, t.source()
 	patience := retry.NewPatience(c.Budget, c.Health)
@@ -207,17 +206,17 @@ func (t *transfer) insist(ctx context.Context, buf []byte, elsewhere bool) error
 	return err
 }
 
-// try goes on until the object is here and its digest is right, or something
-// goes wrong on this worker's connection. When what was here turns out to be of
-// no use, it starts over at once, the first time.
+// try continues until the object is complete with the right digest, or something fails on
+// this worker's connection. If the present bytes prove useless, it starts over immediately,
+// once.
 func (t *transfer) try(ctx context.Context, buf []byte) error {
 	restarted := false
-	defer t.answerAsked(failure.ErrVoid) // where it has not come to its digest
+	defer t.answerAsked(failure.ErrVoid) // if it never got to its digest
 	for {
 		busy, changed := t.segs.Busy()
 		switch why := t.voided(); {
 		case why != "" && busy:
-			// Those who are still at work have been told to stop.
+			// The other workers have been told to stop.
 		case why != "":
 			all, err := t.giveUp(ctx, why)
 			if err != nil {
@@ -244,8 +243,8 @@ func (t *transfer) try(ctx context.Context, buf []byte) error {
 	}
 }
 
-// help takes a part of a transfer that another worker owns. What goes wrong is
-// for the owner to judge, who finds the segment left; help stays away for a while.
+// help fetches a part of a transfer that another worker owns. The owner judges failures,
+// since it finds the segment unfinished; help stays away for a while.
 func (t *transfer) help(ctx context.Context, buf []byte) error {
 	err := t.attempt(ctx, buf, true)
 	if ctx.Err() != nil {
@@ -268,8 +267,8 @@ func (t *transfer) help(ctx context.Context, buf []byte) error {
 	return nil
 }
 
-// wantsHelp reports whether another connection would speed the transfer up, and
-// how much is missing.
+// wantsHelp reports whether another connection would speed up the transfer, and how much is
+// missing.
 func (t *transfer) wantsHelp() (left int64, ok bool) {
 	t.mu.Lock()
 	size, quiet := t.meta.Size, t.quiet
@@ -280,7 +279,7 @@ func (t *transfer) wantsHelp() (left int64, ok bool) {
 	return size - t.segs.Have(), true
 }
 
-// verify judges the whole.
+// verify judges the complete object.
 func (t *transfer) verify(ctx context.Context) error {
 	size := t.segs.Front()
 	t.digest.Unfollow()
@@ -312,8 +311,8 @@ func (t *transfer) verify(ctx context.Context) error {
 	return errors.Join(err, derr)
 }
 
-// revoke says that what is here must go, and ends all work on it. It returns
-// the error for the connection that found out.
+// revoke says that the present bytes must go, and ends all work on them. It returns the
+// error for the connection that found out.
 func (t *transfer) revoke(why string) error {
 	t.mu.Lock()
 	t.void = why
@@ -329,7 +328,7 @@ func (t *transfer) voided() string {
 	return t.void
 }
 
-// settle sees all helpers off.
+// settle waits for all helpers to leave.
 func (t *transfer) settle() {
 	t.mu.Lock()
 	t.over = true
@@ -339,7 +338,7 @@ func (t *transfer) settle() {
 	t.digest.Unfollow()
 }
 
-// sendOff ends all connections, lets no other in and waits until they are gone.
+// sendOff ends all connections, admits no other and waits until they are gone.
 func (t *transfer) sendOff(cause error) {
 	t.segs.Interrupt(cause)
 	for {
@@ -375,20 +374,19 @@ func (t *transfer) finish() (*committed, error) {
 	}, nil
 }
 
-// abandon closes the partial of a transfer that did not succeed, and keeps
-// what has come of it for the next pass.
+// abandon closes the partial of a failed transfer, and keeps its bytes for the next pass.
 func (t *transfer) abandon() error {
 	t.p.leave(t)
-	if t.p.s.Store.Lost() != nil { // the file may be what the other one has verified, under its final name
+	if t.p.s.Store.Lost() != nil { // the new owner may have verified the same file under its final name
 		return t.file.Close()
 	}
 	if t.segs.Have() == 0 {
 		return t.p.s.Tree.DropPartial(t.file)
 	}
-	// What was reserved for the rest is given back.
+	// Frees what was preallocated for the rest.
 	err := errors.Join(t.file.Truncate(t.segs.Last()), t.p.checkpointOne(t))
 	if errors.Is(err, syscall.ENOSPC) {
-		err = nil // said already, and a big partial has had its record since its first byte
+		err = nil // already reported, and a large partial has had its record since its first byte
 	}
 	if t.recorded {
 		t.p.s.keepPartial(t.meta)

@@ -12,33 +12,33 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// An object is asked for as a whole after clearRefusals clear refusals of a range in
-// a row; after doubtfulRefusals that may mean anything, or fewDoubtful that would end
-// the tries, it is tried out whether the whole comes.
+// An object is requested as a whole after clearRefusals clear refusals of a range in a row.
+// After doubtfulRefusals ambiguous ones, or fewDoubtful that would end the tries, a request
+// finds out whether the whole object comes.
 const (
 	clearRefusals    = 3
 	doubtfulRefusals = 4
 	fewDoubtful      = 2
 )
 
-// ranges is what an object's source makes of requests for a part of it, since there was
+// ranges is how an object's source has answered requests for parts of it, since the last
 // progress. Guarded by its transfer.
 type ranges struct {
 	came              int  // bytes
 	refused, doubtful int  // requests
-	trial             bool // it is to be tried out whether the whole comes
-	comes             bool // it does: the next failure is that of ranges
-	whole             bool // it is asked for as a whole
+	trial             bool // find out whether the whole object comes
+	comes             bool // it does: the next failure is due to ranges
+	whole             bool // it is requested as a whole
 }
 
-// ask makes a request for an entry and notes what its answer says of ranges.
+// ask makes a request for an entry and notes what the answer says about ranges.
 func (t *transfer) ask(ctx context.Context, c *candidate, r source.Request) (*source.Object, error) {
 	part := r.Offset > 0 || r.Length > 0
 	if part {
 		t.tryWhole(ctx, c)
 	}
 	object, err := t.p.open(ctx, c, r, t.unanswered.Load())
-	if errors.Is(err, source.ErrNotModified) && r.NoneMatch == "" { // classify takes that for the answer about a manifest
+	if errors.Is(err, source.ErrNotModified) && r.NoneMatch == "" { // classify would take it for the answer about a manifest
 		err = fmt.Errorf("%s answers that %s has not changed, which nobody asked", c.Name(), t.entry.Path)
 	}
 	if part && err != nil {
@@ -47,9 +47,8 @@ func (t *transfer) ask(ctx context.Context, c *candidate, r source.Request) (*so
 	return object, err
 }
 
-// tryWhole finds out whether the whole comes, if ranges have failed that often. What is
-// here would have to come again, so that it comes is not reason enough: ranges must
-// fail once more.
+// tryWhole finds out whether the whole object comes, after that many ranges failed. That
+// alone is no reason to fetch the present bytes again: ranges must fail once more.
 func (t *transfer) tryWhole(ctx context.Context, c *candidate) {
 	t.mu.Lock()
 	trial := t.ranges.trial
@@ -60,19 +59,19 @@ func (t *transfer) tryWhole(ctx context.Context, c *candidate) {
 	}
 	whole, err := t.p.open(ctx, c, source.Request{Ref: t.p.ref, Path: t.entry.Path}, t.unanswered.Load())
 	if err == nil {
-		_ = whole.Body.Close() // that it comes is the answer
+		_ = whole.Body.Close() // that it arrives is the answer
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ranges.comes = err == nil; !t.ranges.comes {
-		t.ranges.doubtful = 0 // it is not about ranges
+		t.ranges.doubtful = 0 // the trouble is not about ranges
 	}
 }
 
 // judgeRange notes that a request for a part was answered by an error, and returns the
-// one to go on with: it says no more of the entry where ranges are doubted. A server, or
-// a cache or a firewall before it, may refuse ranges alone: with 400 or 403, with a 206
-// that says nothing of its range, or with the same error each time.
+// error to continue with, which says nothing about the entry if ranges are in doubt. A
+// server, cache or firewall may refuse ranges alone: with 400 or 403, with a 206 that
+// doesn't state its range, or with the same error each time.
 func (t *transfer) judgeRange(err error, r source.Request) error {
 	status, isStatus := errors.AsType[*source.StatusError](err)
 	_, denied := errors.AsType[*source.AccessError](err)
@@ -82,7 +81,7 @@ func (t *transfer) judgeRange(err error, r source.Request) error {
 	switch {
 	case !retry.IsTrouble(err) && !errors.Is(err, source.ErrNotExist) || retry.IsUnreachable(err):
 		return err
-	case isStatus && (retry.AnswerOfStatus(status) == pace.TooFast || retry.AnswerOfStatus(status) == pace.Busy && r.Length > 0): // so many parts at once may be too many
+	case isStatus && (retry.AnswerOfStatus(status) == pace.TooFast || retry.AnswerOfStatus(status) == pace.Busy && r.Length > 0): // perhaps too many parts at once
 		return err
 	case errors.Is(err, source.ErrNoRange), isStatus && status.Code/100 == 4:
 		t.ranges.refused++
@@ -91,11 +90,11 @@ func (t *transfer) judgeRange(err error, r source.Request) error {
 	case !t.doubtRange(few):
 		return err
 	}
-	return fmt.Errorf("%w: %s", source.ErrNoRange, err.Error()) // what it says of the entry may not be so
+	return fmt.Errorf("%w: %s", source.ErrNoRange, err.Error()) // what it says about the entry may be wrong
 }
 
-// doubtRange counts a request for a part that failed or brought nothing, and reports
-// whether ranges are doubted. The caller holds mu.
+// doubtRange counts a request for a part that failed or delivered nothing, and reports
+// whether ranges are in doubt. The caller holds mu.
 func (t *transfer) doubtRange(few bool) bool {
 	r := &t.ranges
 	r.doubtful++
@@ -110,7 +109,7 @@ func (t *transfer) doubtRange(few bool) bool {
 	return true
 }
 
-// judgePart notes how an answer with a part of the object has ended.
+// judgePart notes how an answer with a part of the object ended.
 func (t *transfer) judgePart(err error) {
 	if !retry.IsTrouble(err) || errors.Is(err, errStraggler) {
 		return
@@ -120,8 +119,8 @@ func (t *transfer) judgePart(err error) {
 	t.doubtRange(false)
 }
 
-// noteProgress ends what is held against ranges, when more has come than a range that
-// is cut at once brings.
+// noteProgress clears ranges of doubt after more bytes arrived than a range that is cut
+// immediately delivers.
 func (t *transfer) noteProgress(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,20 +129,20 @@ func (t *transfer) noteProgress(n int) {
 	}
 }
 
-// refusesRange reports whether an error is about the range that was asked for, and
-// says nothing of the host.
+// refusesRange reports whether an error is about the requested range, and says nothing
+// about the host.
 func refusesRange(err error) bool { return errors.Is(err, source.ErrNoRange) }
 
-// wantsWhole reports whether the object is asked for without a range.
+// wantsWhole reports whether the object is requested without a range.
 func (t *transfer) wantsWhole() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.ranges.whole
 }
 
-// isAll reports whether what came is the entry, although its end came sooner than
-// the source had announced: the digest decides, not a Content-Length. Then nothing
-// is wanted any more.
+// isAll reports whether the received bytes are the entry, although they ended sooner than
+// the source announced: the digest decides, not a Content-Length. Then nothing else is
+// missing.
 func (t *transfer) isAll(err error) bool {
 	size, short := errors.AsType[*failure.SizeError](err)
 	if (!short || size.Got >= size.Want) && !errors.Is(err, io.ErrUnexpectedEOF) || !t.segs.Alone() {
@@ -154,7 +153,7 @@ func (t *transfer) isAll(err error) bool {
 	if derr != nil || got != t.entry.Digest {
 		return false
 	}
-	if t.file.Truncate(front) != nil { // what was reserved for the rest
+	if t.file.Truncate(front) != nil { // free what was preallocated for the rest
 		return false
 	}
 	t.segs.SetSize(front)

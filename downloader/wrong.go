@@ -9,19 +9,18 @@ import (
 	"mimicsync/manifest"
 )
 
-// suspicion is what a transfer holds against the object of the source that it asks.
+// suspicion is what a transfer knows against the object of its current source.
 type suspicion struct {
-	// known is the object that was wrong in an earlier pass, and when; empty if none
-	// was.
+	// known is the object that was wrong in an earlier pass, and when; empty if none was.
 	known string
 	at    time.Time
 
-	fixed     bool            // the validator of the object on its way changes with its bytes
-	validator string          // of the last one that was wrong, empty if there was none
-	got       manifest.Digest // of that one
+	fixed     bool            // the validator of the current object changes with its bytes
+	validator string          // of the last wrong object; empty if none
+	got       manifest.Digest // of that object
 }
 
-// suspect remembers what is known of the source's object.
+// suspect loads what is known of the source's object.
 func (t *transfer) suspect(c *candidate) error {
 	t.doubt = suspicion{}
 	all, err := t.p.s.Store.WrongOf(t.entry.Digest)
@@ -33,8 +32,8 @@ func (t *transfer) suspect(c *candidate) error {
 	return err
 }
 
-// noneMatch is the validator of the object that is not wanted, if this source has it
-// still; empty where the request is about the rest of that one.
+// noneMatch is the validator of the unwanted object, if this source still has it; empty if
+// the request is for the rest of that object.
 func (t *transfer) noneMatch(validator string) string {
 	if validator == t.doubt.known {
 		return ""
@@ -42,8 +41,8 @@ func (t *transfer) noneMatch(validator string) string {
 	return t.doubt.known
 }
 
-// recognise returns an error if an answer, or the lack of one, says that the object
-// is the one that was wrong before.
+// recognise returns an error if an answer, or the lack of one, shows that the object is the
+// one that was wrong before.
 func (t *transfer) recognise(object *source.Object, err error) error {
 	known := t.doubt.known
 	if known == "" || err == nil && object.Validator != known || err != nil && !errors.Is(err, source.ErrNotModified) {
@@ -52,8 +51,8 @@ func (t *transfer) recognise(object *source.Object, err error) error {
 	return &failure.DifferentError{Path: t.entry.Path, Validator: known, At: t.doubt.at}
 }
 
-// convict judges a mismatch: the same wrong bytes twice under a validator that
-// changes with them are the object's own.
+// convict judges a mismatch: the same wrong bytes twice, under a validator that changes
+// with them, are the object's own.
 func (t *transfer) convict(mismatch *failure.MismatchError, validator string) error {
 	doubt := &t.doubt
 	if t.pure && doubt.fixed && validator != "" && doubt.validator == validator && doubt.got == mismatch.Got {
