@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"mimicsync/downloader/pace"
 	"mimicsync/downloader/segment"
 )
 
@@ -18,7 +19,7 @@ import (
 // again: then the next try is further away each time. Guarded by its crowd.
 type stragglers struct {
 	running map[*running]struct{}
-	seen    map[*candidate]*rates
+	seen    map[*candidate]*pace.Recent
 
 	// The last one closed, until its effect is known.
 	last     *transfer
@@ -49,16 +50,6 @@ type mark struct {
 	at   int64
 }
 
-// rates are those of the last successful requests to a source. Long ones count more: they
-// show what a connection delivers in the long run, and whether the line became slow.
-type rates struct {
-	last [5]struct {
-		bytes int64
-		took  time.Duration
-	}
-	n int
-}
-
 const (
 	// stragglerAge is the least time over which a connection's rate is measured; the most
 	// is twice that.
@@ -84,7 +75,7 @@ const (
 var errStraggler = errors.New("the connection is far slower than others")
 
 func newStragglers() stragglers {
-	return stragglers{running: map[*running]struct{}{}, seen: map[*candidate]*rates{}}
+	return stragglers{running: map[*running]struct{}{}, seen: map[*candidate]*pace.Recent{}}
 }
 
 // begin registers a working connection; stop closes it.
@@ -110,28 +101,9 @@ func (c *crowd) end(r *running, err error) {
 		return
 	}
 	if s.seen[r.c] == nil {
-		s.seen[r.c] = new(rates)
+		s.seen[r.c] = new(pace.Recent)
 	}
-	s.seen[r.c].add(at-r.from, elapsed)
-}
-
-func (r *rates) add(bytes int64, took time.Duration) {
-	last := &r.last[r.n%len(r.last)]
-	last.bytes, last.took = bytes, took
-	r.n++
-}
-
-// perSecond is the rate of all of them together; unknown if they are few.
-func (r *rates) perSecond() (rate float64, known bool) {
-	if r == nil || r.n < stragglerPeers {
-		return 0, false
-	}
-	var bytes int64
-	var took time.Duration
-	for _, last := range r.last {
-		bytes, took = bytes+last.bytes, took+last.took
-	}
-	return float64(bytes) / took.Seconds(), true
+	s.seen[r.c].Add(at-r.from, elapsed)
 }
 
 func median(list []float64) float64 {
@@ -218,7 +190,7 @@ func (s *stragglers) usual(r *running, known map[*running]float64) float64 {
 			beside = append(beside, rate)
 		}
 	}
-	ended, some := s.seen[r.c].perSecond()
+	ended, some := s.seen[r.c].PerSecond(stragglerPeers)
 	switch {
 	case !some && len(beside) < stragglerPeers:
 		return 0
