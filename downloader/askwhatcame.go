@@ -18,7 +18,7 @@ import (
 func (p *pass) askForWhatCame(ctx context.Context, c *candidate) (known bool, err error) {
 	h := c.Health
 	for {
-		came, ok := h.Touchstone(c.Name(), p.ref)
+		came, ok := h.Probe(c.Name(), p.ref)
 		if !ok {
 			return false, nil
 		}

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// DifferentError means that a source has another object than the manifest says, for
-// as long as its Validator is this one: all bytes came twice, and were the same
-// wrong ones. It is not fetched again until it changes.
+// DifferentError means that a source has another object than the manifest lists, as long as
+// its Validator is this one: all bytes arrived twice, and were the same wrong ones both
+// times. The object is not fetched again until it changes.
 type DifferentError struct {
 	Path      string
 	Validator string
-	// Mismatch is what came, nil where that was in an earlier pass, which ended At.
+	// Mismatch is what arrived; nil if that was in an earlier pass, which ended At.
 	Mismatch *MismatchError
 	At       time.Time
 }
@@ -34,8 +34,8 @@ func (e *DifferentError) Unwrap() error {
 	return e.Mismatch
 }
 
-// SeenUnder is the validator that a source's wrong object is known by, empty if it
-// may have been the way here that was wrong.
+// SeenUnder is the validator of a source's wrong object; empty if the bytes may have been
+// damaged in transit.
 func SeenUnder(err error) string {
 	if e, ok := errors.AsType[*DifferentError](err); ok {
 		return e.Validator
@@ -43,11 +43,11 @@ func SeenUnder(err error) string {
 	return ""
 }
 
-// BoundlessError means that a body whose size its source does not tell brought more
-// than its file can have. All of it is dropped.
+// BoundlessError means that a body of unknown size delivered more than its file can have.
+// All of it is dropped.
 type BoundlessError struct {
-	Got  int64 // bytes that came
-	Most int64 // that the file may have, 0 where it ended with the room on the disk
+	Got  int64 // bytes received
+	Most int64 // that the file may have; 0 if the disk was full first
 }
 
 // Error names both sizes.

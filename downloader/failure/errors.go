@@ -1,6 +1,6 @@
-// Package failure is what can go wrong in a pass: the errors that a caller tells apart,
-// and the word that a report has for each. What they mean for another attempt is
-// decided in package retry; what a source refuses is in package source.
+// Package failure defines what can go wrong in a pass: the errors that callers distinguish,
+// and the reason that a report gives for each. Package retry decides what they mean for
+// another attempt; package source has the refusals of sources.
 package failure
 
 import (
@@ -19,47 +19,46 @@ import (
 var (
 	// ErrNoSpace means that the disk is full, or will be before the pass ends.
 	ErrNoSpace = errors.New("no space left on the mirror's disk")
-	// ErrUnreachable means that a host could not be connected to for so long
-	// that the pass gave up.
+	// ErrUnreachable means that the pass gave up on a host that couldn't be reached for
+	// long.
 	ErrUnreachable = errors.New("the server cannot be reached")
-	// ErrInterrupted is the cause to cancel a pass with when a person stops it.
+	// ErrInterrupted is the cause with which a person cancels a pass.
 	ErrInterrupted = errors.New("interrupted")
-	// ErrLimit means that the pass came to a limit that a person set: on bytes,
-	// or on time. It is the cause to cancel a pass with for the latter. The pass
-	// ends as if interrupted, but is incomplete.
+	// ErrLimit means that the pass reached a limit on bytes, time or cost. It is also the
+	// cause with which a time limit cancels a pass. The pass ends as if interrupted, but is
+	// incomplete.
 	ErrLimit = errors.New("the limit is reached")
 	// ErrSpent is the ErrLimit of Options.MaxCost.
 	ErrSpent = fmt.Errorf("%w", ErrLimit)
-	// ErrManifest means that what the source serves as SHA256SUMS.txt cannot be
-	// used. The one in force before stays.
+	// ErrManifest means that what the source serves as SHA256SUMS.txt can't be used. The
+	// manifest in force stays.
 	ErrManifest = errors.New("the manifest cannot be used")
-	// ErrManifestChanges means that the manifest was made anew again and again while
-	// a pass went by it.
+	// ErrManifestChanges means that the manifest was renewed again and again during a pass.
 	ErrManifestChanges = errors.New("the manifest changes faster than it can be followed")
-	// ErrSources means that the sources that a pass was to ask are not usable.
+	// ErrSources means that the requested sources can't be used.
 	ErrSources = errors.New("the sources cannot be used")
-	// ErrNothingSelected means that a selection has none of a manifest's entries,
-	// as by a typo: that is nothing to be called complete.
+	// ErrNothingSelected means that a selection matches no entry of a manifest, for example
+	// because of a typo. Such a pass must not be called complete.
 	ErrNothingSelected = errors.New("nothing is selected")
 )
 
-// ErrStalled means that no byte came for the idle time-out. What waited for it is
-// tried again.
+// ErrStalled means that no byte arrived within the idle time-out. What waited for it is
+// retried.
 var ErrStalled = errors.New("no data came")
 
-// Why a version is not verified or pruned.
+// Why a version can't be verified or pruned.
 var (
-	// ErrKept means that a version is not for pruning.
+	// ErrKept means that a version is not to be pruned.
 	ErrKept = errors.New("not an old version")
 	// ErrNoManifest means that the mirror has no manifest of the version yet.
 	ErrNoManifest = errors.New("the mirror has no manifest of this version")
 )
 
-// MismatchError means that all bytes of an object came and are not the entry's.
+// MismatchError means that all bytes of an object arrived and are not the entry's.
 type MismatchError struct {
 	Path      string
 	Want, Got manifest.Digest
-	Size      int64 // bytes that came
+	Size      int64 // bytes received
 }
 
 // Error names both digests.
@@ -67,9 +66,8 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("its %d bytes have the SHA-256 %s, the manifest says %s", e.Size, e.Got, e.Want)
 }
 
-// ShrunkError means that a published manifest has far fewer entries than the
-// one in force that a person must say whether that is meant: a server in trouble
-// publishes half a list, too.
+// ShrunkError means that a published manifest has so many fewer entries than the one in
+// force that a person must confirm it: a failing server also publishes half a list.
 type ShrunkError struct {
 	Ref     manifest.Ref
 	Was, Is int64 // entries
@@ -83,9 +81,9 @@ func (e *ShrunkError) Error() string {
 // Unwrap makes errors.Is(err, ErrManifest) true.
 func (e *ShrunkError) Unwrap() error { return ErrManifest }
 
-// KeptManifestError means that the mirror's own copy of the manifest in force is
-// damaged or gone, so that nothing can be said of the version's files. A pull of
-// the version fetches it again.
+// KeptManifestError means that the mirror's copy of the manifest in force is damaged or
+// missing, so that nothing is known about the version's files. A pull of the version
+// fetches it again.
 type KeptManifestError struct {
 	Ref manifest.Ref
 }
@@ -98,7 +96,7 @@ func (e *KeptManifestError) Error() string {
 // Unwrap makes errors.Is(err, ErrManifest) true.
 func (e *KeptManifestError) Unwrap() error { return ErrManifest }
 
-// SizeError means that an object ended early, or is longer than it can be.
+// SizeError means that an object ended early, or is longer than possible.
 type SizeError struct {
 	Want, Got int64
 }
@@ -111,19 +109,19 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("the object ended after %d of %d bytes", e.Got, e.Want)
 }
 
-// SpaceError says how much room is missing.
+// SpaceError says how much space is missing.
 type SpaceError struct {
-	Need, Free int64 // bytes; Need is 0 when unknown
-	Inodes     bool  // it is the number of files that is exhausted
-	Disk       int64 // bytes of the whole disk where a single object is said to have more, else 0
-	Published  int64 // size of the whole version, by which Need was reckoned, else 0
-	Err        error // what the file system said, nil when it was asked beforehand
+	Need, Free int64 // bytes; Need is 0 if unknown
+	Inodes     bool  // the file system is out of inodes, not of bytes
+	Disk       int64 // size of the whole disk if a single object claims to be larger, otherwise 0
+	Published  int64 // size of the whole version, from which Need was derived; otherwise 0
+	Err        error // the error of the file system; nil if found beforehand
 }
 
 // Error names both sizes.
 func (e *SpaceError) Error() string {
 	switch {
-	case errors.Is(e.Err, syscall.EDQUOT): // what is free on the disk says nothing then
+	case errors.Is(e.Err, syscall.EDQUOT): // free space on the disk doesn't matter then
 		return fmt.Sprintf("%v: your quota there is used up, though %s are free on it", ErrNoSpace, size(e.Free))
 	case e.Inodes:
 		return "the mirror's file system has no inode left for another file"
@@ -143,12 +141,12 @@ func (e *SpaceError) Unwrap() []error { return []error{ErrNoSpace, e.Err} }
 
 func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 
-// UnfinishedManifestError means that a version has more than its manifest lists, by
-// what the source says of its size: the manifest was cut short, or is still being
-// made.
+// UnfinishedManifestError means that a version is larger than the files that its manifest
+// lists, by the size that the source states: the manifest was cut short, or is still being
+// written.
 type UnfinishedManifestError struct {
 	Ref               manifest.Ref
-	Listed, Published int64 // bytes: of all files that are listed, of the version
+	Listed, Published int64 // bytes: of all listed files, of the version
 }
 
 // Error names both sizes.
@@ -159,21 +157,20 @@ func (e *UnfinishedManifestError) Error() string {
 // Unwrap makes errors.Is(err, ErrNotPublished) true.
 func (e *UnfinishedManifestError) Unwrap() error { return source.ErrNotPublished }
 
-// ErrNoService means that a host answered, but gave nothing that is of use, for
-// so long that the pass gave up.
+// ErrNoService means that the pass gave up on a host that answered, but served nothing
+// useful for long.
 var ErrNoService = errors.New("the server has given no good answer")
 
-// ErrLongManifest means that a manifest goes on behind what one may be.
+// ErrLongManifest means that a manifest exceeds its limits.
 var ErrLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
 
-// ErrStray is an answer that begins elsewhere than it should.
+// ErrStray means that an answer starts at another byte than requested.
 var ErrStray = errors.New("the source does not send the bytes that it is asked for")
 
 // ErrVoid ends the connections of a transfer whose bytes must go.
 var ErrVoid = errors.New("what is here is of no use")
 
-// IsOutOfFiles reports whether this machine lets the process, or all together,
-// open no more files.
+// IsOutOfFiles reports whether the process, or the machine, can't open more files.
 func IsOutOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
@@ -181,13 +178,13 @@ func IsOutOfFiles(err error) bool {
 // UnansweredError means that a request was given up because no answer began.
 type UnansweredError struct {
 	After time.Duration
-	// Reused says that an earlier request on the connection had been answered.
+	// Reused says that an earlier request on the connection was answered.
 	Reused bool
-	// Silent says that nobody was answered by the host in that time.
+	// Silent says that the host answered nobody in that time.
 	Silent bool
 }
 
-// Error says how long nothing came.
+// Error says how long nothing arrived.
 func (e *UnansweredError) Error() string {
 	on := "a new connection"
 	if e.Reused {

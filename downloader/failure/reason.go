@@ -1,6 +1,6 @@
 package failure
 
-// Reason says in one word why an entry failed; reports carry it.
+// Reason says in one word why an entry failed; reports contain it.
 type Reason string
 
 // The reasons. They are a contract with programs that read reports.

@@ -13,15 +13,15 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// Open asks the source, as Source.Open does, for one who has acquired a
-// connection of its budget. It lets the budget know what answers take, and gives
-// up a connection on which no answer begins in many times what others take: a host
-// may accept more connections than it serves. That is an *failure.UnansweredError.
+// Open is Source.Open for a caller who holds a connection of the source's budget. It tells
+// the budget how long answers take, and closes a connection on which no answer begins in
+// many times the usual time, because a host may accept more connections than it serves. The
+// error is then an *failure.UnansweredError.
 func (b Source) Open(ctx context.Context, r source.Request) (*source.Object, error) {
 	return b.OpenAgain(ctx, r, 0)
 }
 
-// OpenAgain is Open, with twice as much time for an answer for each time that it was
+// OpenAgain is Open with twice as much time for an answer for each time that the entry was
 // given up before: it may be one that takes long.
 func (b Source) OpenAgain(ctx context.Context, r source.Request, unanswered int) (*source.Object, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -48,7 +48,7 @@ func (b Source) OpenAgain(ctx context.Context, r source.Request, unanswered int)
 	return object, nil
 }
 
-// answer is a body on its way.
+// answer is a body being received.
 type answer struct {
 	io.ReadCloser
 	once sync.Once
@@ -62,19 +62,19 @@ func (a *answer) Close() error {
 	return err
 }
 
-// ask is a request whose answer has not begun. One Open may make several, one
-// after the other.
+// ask is a request whose answer has not begun. One Open may make several, one after the
+// other.
 type ask struct {
 	b      *pace.Budget
 	cancel context.CancelCauseFunc
-	beside int           // others that were waited for when it began
+	beside int           // others that were waiting when it began
 	limit  time.Duration // for the first byte of its answer
 
-	mu     sync.Mutex // guards what follows: net/http calls from goroutines of its own
-	begun  time.Time  // when a connection was asked for
+	mu     sync.Mutex // guards the fields below: net/http calls from its own goroutines
+	begun  time.Time  // when it asked for a connection
 	sent   time.Time
 	reused bool
-	wholly bool // all of the request is sent
+	wholly bool // the whole request is sent
 	timer  *time.Timer
 }
 
@@ -91,12 +91,12 @@ func (a *ask) begin() {
 	a.timer = time.AfterFunc(a.limit, func() { a.cancel(errUnanswered) })
 }
 
-// errUnanswered is the cause of what explain makes an *failure.UnansweredError of.
+// errUnanswered is the cause that explain turns into an *failure.UnansweredError.
 var errUnanswered = errors.New("no answer began")
 
 // errHungUp ends a request that net/http would repeat by itself, as it does on another
-// connection when one that was kept is closed in place of an answer. Where that befalls
-// several at once it is no chance, and a host in trouble would get everything twice.
+// connection when a kept one is closed instead of answered. If that happens to several at
+// once it is no coincidence, and a failing host would get every request twice.
 var errHungUp = errors.New("the server hung up without an answer, and so on other connections")
 
 func (a *ask) connected(reused bool) {
@@ -119,7 +119,7 @@ func (a *ask) answered() {
 	}
 	if now := time.Now(); !a.begun.IsZero() {
 		sent := a.sent
-		if sent.IsZero() { // an answer that came before the request was out
+		if sent.IsZero() { // the answer came before the request was sent
 			sent = now
 		}
 		a.b.Replied(now, now.Sub(a.begun), now.Sub(sent), a.beside, a.reused)
@@ -135,7 +135,7 @@ func (a *ask) end() {
 	}
 }
 
-// explain says what an Open ended with whose cause is that nothing came.
+// explain returns the error of an Open that ended because nothing arrived.
 func (a *ask) explain(err, cause error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package host is a source as passes use it: with the connections that its host gives
-// (pace.Budget), what is known of the host (retry.Health) and what its reader pays. It
-// opens one object for one who has a connection, and gives up a connection on which no
-// answer begins, or no byte comes.
+// Package host is a source as passes use it: with the connections to its host
+// (pace.Budget), the health of the host (retry.Health) and its price. It opens one object
+// for a caller who holds a connection, and closes connections on which no answer begins or
+// no byte arrives.
 package host
 
 import (
@@ -16,22 +16,21 @@ import (
 	"mimicsync/manifest"
 )
 
-// Source is a Source with the connections that its host may be asked over.
+// Source is a source.Source with its host.
 type Source struct {
 	source.Source
 
-	Budget *pace.Budget // of the source's host, shared by all that talk to it
-	// Price is what its reader pays for a version; nothing if nil.
+	Budget *pace.Budget // of the source's host, shared by all its users
+	// Price is what the reader pays for a version; nil: nothing.
 	Price func(manifest.Ref) cost.Price
 
-	Health *retry.Health // of the source's host, as Budget; set by New
+	Health *retry.Health // of the source's host, shared like Budget; set by New
 }
 
-// Paused says why a request to the source's host would have to wait, see
-// pace.Budget.Paused.
+// Paused says why a request to the host would have to wait, see pace.Budget.Paused.
 func (b Source) Paused() (until time.Time, why string) { return b.Budget.Paused() }
 
-// Hosts are sources as those of a Progress.
+// Hosts are sources as a Progress shows them.
 func Hosts(sources []Source) []progress.Host {
 	all := make([]progress.Host, len(sources))
 	for i, b := range sources {
@@ -40,8 +39,8 @@ func Hosts(sources []Source) []progress.Host {
 	return all
 }
 
-// WithHealth returns sources that know how their hosts are: those that share a budget
-// share that, too.
+// WithHealth returns the sources with the health of their hosts; sources that share a
+// budget share the health, too.
 func WithHealth(sources []Source, authority *Source) ([]Source, *Source) {
 	hosts := map[*pace.Budget]*retry.Health{}
 	of := func(b Source) Source {
@@ -62,7 +61,7 @@ func WithHealth(sources []Source, authority *Source) ([]Source, *Source) {
 	return all, authority
 }
 
-// Release gives a connection back and tells the budget how it went.
+// Release returns a connection and tells the budget how it went.
 func (b Source) Release(err error) {
 	wait := time.Duration(0)
 	if status, ok := errors.AsType[*source.StatusError](err); ok {
@@ -71,7 +70,7 @@ func (b Source) Release(err error) {
 	b.Budget.Release(retry.AnswerOf(err), wait)
 }
 
-// PriceOf is what reading a version from the source costs.
+// PriceOf is the price of reading a version from the source.
 func (b Source) PriceOf(ref manifest.Ref) cost.Price {
 	if b.Price == nil {
 		return cost.Price{}
@@ -79,8 +78,8 @@ func (b Source) PriceOf(ref manifest.Ref) cost.Price {
 	return b.Price(ref)
 }
 
-// Tolerance is how many refusals in a row are no more than what the budget sees to:
-// each connection may hear one.
+// Tolerance is how many refusals in a row the budget already handles: each connection may
+// get one.
 func (b Source) Tolerance(err error) int {
 	switch retry.AnswerOf(err) {
 	case pace.Busy, pace.TooFast, pace.Closed:

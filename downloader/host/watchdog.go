@@ -8,22 +8,23 @@ import (
 	"mimicsync/downloader/progress"
 )
 
-// enough bytes say that an object comes: a page, or what is cut at once, is less.
+// enough is how many bytes show that an object is arriving: a web page, or an answer that
+// is cut, has fewer.
 const enough = 64 << 10
 
-// Watchdog cancels a context when nothing was heard for the idle time-out. It
-// limits silence, not time: 40 KB/s for a day is fine.
+// Watchdog cancels a context if nothing arrives within the idle time-out. It limits
+// silence, not time: 40 KB/s for a day is fine.
 type Watchdog struct {
 	timer  *time.Timer
 	idle   time.Duration
 	Cancel context.CancelCauseFunc
-	First  func()            // called once, when enough has come to say that it does; nil: nobody wants to know
-	bytes  int               // that came, while somebody wants to know
-	Source *progress.Silence // is broken by what comes; nil: nobody wants to know
+	First  func()            // called once, when enough bytes have arrived; may be nil
+	bytes  int               // received, while First isn't nil
+	Source *progress.Silence // ended by what arrives; may be nil
 }
 
-// Watch derives a context that ends with ErrStalled when heard was not called
-// for idle. End it.
+// Watch returns a context that ends with ErrStalled if Heard isn't called within idle. Call
+// End on the watchdog.
 func Watch(ctx context.Context, idle time.Duration) (context.Context, *Watchdog) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &Watchdog{idle: idle, Cancel: cancel}
@@ -31,13 +32,13 @@ func Watch(ctx context.Context, idle time.Duration) (context.Context, *Watchdog)
 	return ctx, w
 }
 
-// Heard tells the watchdog that bytes came.
+// Heard tells the watchdog that bytes arrived.
 func (w *Watchdog) Heard() {
 	w.timer.Reset(w.idle)
 	w.Source.Spoke()
 }
 
-// Brought tells the watchdog how many bytes came.
+// Brought tells the watchdog how many bytes arrived.
 func (w *Watchdog) Brought(n int) {
 	w.Heard()
 	if w.First == nil {

@@ -1,5 +1,5 @@
 // Package progress is what a pass tells while it runs: how far it is, and what it waits
-// for. The pass writes, anybody reads, and nothing waits for a reader.
+// for. The pass writes, anyone reads, and nothing waits for a reader.
 package progress
 
 import (
@@ -8,38 +8,38 @@ import (
 	"sync/atomic"
 )
 
-// Progress is what a pass has done so far, for whoever wants to show it. The
-// pass adds to it; anybody may read it at any time. Nothing waits for a reader.
+// Progress is what a pass has done so far. The pass adds to it; anyone may read it at any
+// time.
 type Progress struct {
 	Phase atomic.Int32 // a Phase
 
 	Total    atomic.Int64 // selected entries; 0 until they are counted
-	Done     atomic.Int64 // entries that are in the mirror and recorded
+	Done     atomic.Int64 // entries in the mirror, with a record
 	Failed   atomic.Int64 // entries given up
-	Examined atomic.Int64 // bytes of the mirror read to see whether they are right
+	Examined atomic.Int64 // bytes of the mirror read to check them
 
-	// Expected is about how many bytes this pass will fetch, 0 when unknown.
+	// Expected is about how many bytes this pass will fetch, 0 if unknown.
 	Expected atomic.Int64
-	Fetched  atomic.Int64 // body bytes that arrived, used or not
+	Fetched  atomic.Int64 // body bytes received, used or not
 	Retries  atomic.Int64
-	// Connections is how many requests run.
+	// Connections is the number of running requests.
 	Connections atomic.Int64
 
 	waits    waits // see Waits
 	silences silences
 	holds    holds
 	sources  atomic.Pointer[askedSources]
-	told     atomic.Pointer[[]Wait] // by another process, in the place of those above
+	told     atomic.Pointer[[]Wait] // of another process, instead of those above
 }
 
-// Phase is what a pass is busy with.
+// Phase is the current activity of a pass.
 type Phase int32
 
 // The phases of a pass, in order.
 const (
-	PhaseManifest Phase = iota // it fetches the manifest
-	PhaseSurvey                // it compares the manifest with the mirror
-	PhaseTransfer              // it fetches, examines and commits
+	PhaseManifest Phase = iota // fetching the manifest
+	PhaseSurvey                // comparing it with the mirror
+	PhaseTransfer              // fetching, examining and committing
 	PhaseEnd
 )
 
@@ -51,7 +51,7 @@ func (p *Progress) Enter(phase Phase) {
 
 var phaseNames = []string{"manifest", "survey", "transfer", "end"}
 
-// String returns the phase's word, as in "transfer".
+// String returns the name of the phase, such as "transfer".
 func (p Phase) String() string {
 	if p >= 0 && int(p) < len(phaseNames) {
 		return phaseNames[p]
@@ -68,6 +68,6 @@ func (p *Phase) UnmarshalText(text []byte) error {
 	if i < 0 {
 		return fmt.Errorf("unknown phase %q", text)
 	}
-	*p = Phase(i) //nolint:gosec // one of four
+	*p = Phase(i) // one of a few
 	return nil
 }

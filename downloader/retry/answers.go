@@ -12,7 +12,7 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// AnswerOf is what the end of a request says of the number of connections.
+// AnswerOf is what the end of a request says about the number of connections.
 func AnswerOf(err error) pace.Answer {
 	var status *source.StatusError
 	var access *source.AccessError
@@ -31,8 +31,8 @@ func AnswerOf(err error) pace.Answer {
 	return pace.NoAnswer
 }
 
-// isTurnedAway reports whether a host did not take a connection, did not answer on
-// it, or did not keep it.
+// isTurnedAway reports whether a host didn't accept a connection, didn't answer on it, or
+// didn't keep it.
 func isTurnedAway(err error) bool {
 	var unanswered *failure.UnansweredError
 	var timeout interface{ Timeout() bool }
@@ -42,12 +42,13 @@ func isTurnedAway(err error) bool {
 	case errors.Is(err, io.EOF): // it hung up without an answer
 		return true
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return IsUnreachable(err) || !errors.Is(err, context.DeadlineExceeded) // of the handshake, and not of the pass
+		return IsUnreachable(err) || !errors.Is(err, context.DeadlineExceeded) // the handshake timed out, not the pass
 	}
 	return false
 }
 
-// AnswerOfStatus is what a status says about how many connections its host can bear.
+// AnswerOfStatus is what a status says about the number of connections that the host can
+// serve.
 func AnswerOfStatus(e *source.StatusError) pace.Answer {
 	switch {
 	case e.Code == http.StatusTooManyRequests:
@@ -57,5 +58,5 @@ func AnswerOfStatus(e *source.StatusError) pace.Answer {
 	case e.Code >= 500:
 		return pace.Sick
 	}
-	return pace.Bare // it brought nothing, and says nothing about the number of connections
+	return pace.Bare // it delivered nothing, and says nothing about connections
 }

@@ -15,65 +15,63 @@ import (
 )
 
 const (
-	// manyFailures is how many requests in a row must fail before the host is
-	// looked into.
+	// manyFailures is how many requests in a row must fail before the host is probed.
 	manyFailures = 3
-	// accessOutage is how long a host may refuse everybody whom it served before,
-	// until the refusal is believed, and accessElsewhere the same where another
-	// source may have the entry: short, as each request with a wrong password costs
-	// the server a hash.
+	// accessOutage is how long a host may refuse everyone whom it served before, until the
+	// refusal is believed; accessElsewhere is that time if another source may have the
+	// entry. They are short because each request with a wrong password costs the server a
+	// hash.
 	accessOutage    = 2 * time.Minute
 	accessElsewhere = 20 * time.Second
-	// unknownOutage is how long a host that gave the manifest, and has given nothing
-	// else that it could be compared by, may refuse or lack everything, or give what is
-	// wrong. Then that is believed of each entry.
+	// unknownOutage is how long a host that served the manifest, and nothing else to
+	// compare with, may refuse, lack or damage everything. Then that is believed of each
+	// entry.
 	unknownOutage = 30 * time.Second
-	// provenTimes is how often failures must have been the entries' own, with nothing
-	// in between, until the next ones are believed sooner: as in a folder that is closed.
+	// provenTimes is how often failures must have been the entries' own, with nothing in
+	// between, until the next ones are believed sooner: as in a closed folder.
 	provenTimes = 2
 	// lastAsk is how long before the end of its patience a pass asks once more.
 	lastAsk = 5 * time.Second
 )
 
-// Health is what all passes know of one host: whether what fails is the entry's
-// fault or the host's. Where several requests in a row fail, whatever the answers
-// (a deployment, a portal or a firewall disguises itself as content, as a wrong
-// digest, as a refusal), something is asked for that came before. If that fails as
-// well, the host is in trouble: all wait and one asks, less and less often, until
-// it is well or the patience of those who wait is at its end. Meanwhile no failure
-// counts as an entry's. If it comes, the failures are those of the entries. Where
-// nothing came before, one entry after the other is asked for in its place, and what
-// may be the entries' own is believed after half a minute.
+// Health is what all passes know about a host: whether failures are due to the entries or
+// to the host. If several requests in a row fail, whatever the answers (a deployment, a
+// portal or a firewall disguises itself as content, as a wrong digest, as a refusal),
+// something that arrived before is requested. If that fails too, the host has trouble:
+// everyone waits and one asks, less and less often, until the host is well or their
+// patience ends; meanwhile no failure counts against an entry. If it arrives, the failures
+// are due to the entries. If nothing arrived before, one entry after the other is requested
+// in its place, and failures that may be the entries' own are believed after half a minute.
 //
-// Safe for concurrent use. The zero value is that of a host that is well.
+// Safe for concurrent use. The zero value is a healthy host.
 type Health struct {
 	mu     sync.Mutex
 	failed int // requests in a row
-	wrong  int // wrong digests, since a right one
-	// wrongPath is the entry of the last of them.
+	wrong  int // wrong digests since a right one
+	// wrongPath is the entry of the last one.
 	wrongPath string
-	cleared   int       // how often failures were the entries' own, since one came
-	believed  bool      // what may be the entries' own is theirs, until one comes
-	trouble   error     // the last failure, nil while the host is well
-	unknown   bool      // there is nothing that came before, to compare by
+	cleared   int       // how often failures were the entries' own, since one arrived
+	believed  bool      // failures that may be the entries' own are theirs, until one arrives
+	trouble   error     // the last failure; nil while the host is well
+	unknown   bool      // nothing arrived before to compare with
 	since     time.Time // when the trouble began
 	next      time.Time // when the host is asked again
-	asking    bool      // somebody asks it now
+	asking    bool      // someone is asking it now
 	waits     *backoff.ExponentialBackOff
-	changed   chan struct{} // closed, and made anew, when those who wait are to look again
+	changed   chan struct{} // closed and replaced when the waiting ones should look again
 	came      map[manifest.Ref][]Reference
-	listed    map[manifest.Ref]string // the source that gave the manifest
+	listed    map[manifest.Ref]string // the source that served the manifest
 }
 
-// IsWell reports whether nothing is known against the host.
+// IsWell reports whether the host has no known trouble.
 func (h *Health) IsWell() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.trouble == nil
 }
 
-// Verified notes an entry that came from a source, and was right, by a request that
-// was made at the time begun.
+// Verified notes an entry that arrived from a source with the right digest, by a request
+// made at the time begun.
 func (h *Health) Verified(source string, ref manifest.Ref, e manifest.Entry, size int64, begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -86,22 +84,22 @@ func (h *Health) Verified(source string, ref manifest.Ref, e manifest.Entry, siz
 	}
 }
 
-// isLate reports whether a request that succeeded was made before the trouble began:
-// it says nothing of it. The caller holds mu.
+// isLate reports whether a successful request was made before the trouble began, and thus
+// says nothing about it. The caller holds mu.
 func (h *Health) isLate(begun time.Time) bool { return h.trouble != nil && begun.Before(h.since) }
 
-// Answered notes how a request for an entry ended. tolerance is how many failures
-// in a row are no more than what a busy host says to so many connections.
+// Answered notes how a request for an entry ended. tolerance is how many failures in a row
+// a busy host may answer to that many connections.
 func (h *Health) Answered(src string, ref manifest.Ref, err error, tolerance int, begun time.Time) {
 	_, refused := errors.AsType[*source.AccessError](err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch letIn := h.letsIn(src, ref); {
-	case refused && !letIn: // it never gave anything: that is no hiccup
+	case refused && !letIn: // it never served anything, so this is no hiccup
 	case err == nil && h.isLate(begun):
 	case err == nil:
 		h.failed = 0
-		if h.wrong < manyFailures { // else a right digest is waited for
+		if h.wrong < manyFailures { // otherwise wait for a right digest
 			h.mend()
 		}
 	case IsTrouble(err), errors.Is(err, source.ErrNotExist) && letIn:
@@ -112,12 +110,12 @@ func (h *Health) Answered(src string, ref manifest.Ref, err error, tolerance int
 	}
 }
 
-// many is how many failures in a row make it worth a look: more each time that they
-// were the entries' own, as in a folder that is closed. The caller holds mu.
+// many is how many failures in a row start a probe: more each time that they were the
+// entries' own, as in a closed folder. The caller holds mu.
 func (h *Health) many() int { return manyFailures << min(h.cleared, 5) }
 
-// Mismatched notes a wrong digest. An entry that is wrong again and again says
-// nothing of its host.
+// Mismatched notes a wrong digest. An entry that is wrong again and again says nothing
+// about its host.
 func (h *Health) Mismatched(source string, ref manifest.Ref, err *failure.MismatchError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,8 +127,8 @@ func (h *Health) Mismatched(source string, ref manifest.Ref, err *failure.Mismat
 	}
 }
 
-// fall begins the trouble, or notes the next failure in it. Who comes first asks
-// at once whether it is trouble at all. The caller holds mu.
+// fall starts the trouble, or notes the next failure in it. The first one probes
+// immediately whether it is trouble at all. The caller holds mu.
 func (h *Health) fall(source string, ref manifest.Ref, err error) {
 	_, known := h.compare(source, ref, err)
 	if !known && h.believed && mayBeItsOwn(err) {
@@ -144,14 +142,13 @@ func (h *Health) fall(source string, ref manifest.Ref, err error) {
 	h.trouble = err
 }
 
-// recover ends the trouble, and what is held against the digests. The caller holds mu.
+// recover ends the trouble, and the doubts about digests. The caller holds mu.
 func (h *Health) recover() {
 	h.wrong = 0
 	h.mend()
 }
 
-// mend ends the trouble by an answer whose digest is not known yet. The caller holds
-// mu.
+// mend ends the trouble after an answer whose digest is not known yet. The caller holds mu.
 func (h *Health) mend() {
 	h.failed = 0
 	if h.trouble == nil {
@@ -168,11 +165,10 @@ func (h *Health) announce() {
 	}
 }
 
-// Enter lets a request pass while the host is well. While it is not, the caller
-// waits: until it is (ask is false), or until it is the caller who asks, and then
-// calls asked. waiting is told what is waited for. The error is that of ctx, or
-// says that the trouble has lasted longer than limit, for a caller who came at the
-// time began.
+// Enter lets a request pass while the host is well. Otherwise the caller waits until it is
+// (ask is false), or until the caller is the one to ask, and then must call Asked. waiting
+// is told what the wait is for. The error is that of ctx, or says that the trouble has
+// lasted longer than limit, for a caller that started at the time began.
 func (h *Health) Enter(ctx context.Context, began time.Time, limit time.Duration, waiting func(why error, since, until time.Time)) (ask bool, err error) {
 	for {
 		h.mu.Lock()
@@ -218,13 +214,13 @@ func (h *Health) Enter(ctx context.Context, began time.Time, limit time.Duration
 	}
 }
 
-// Asked says what became of asking.
+// Asked reports the outcome of asking.
 func (h *Health) Asked(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asking = false
 	switch {
-	case h.trouble == nil, err != nil && OutcomeOf(err) == "": // over, or broken off: another one asks
+	case h.trouble == nil, err != nil && OutcomeOf(err) == "": // over, or canceled: another one asks
 	case IsTrouble(err), errors.Is(err, source.ErrNotExist):
 		h.trouble, h.cleared = err, 0
 		now := time.Now()
@@ -233,7 +229,7 @@ func (h *Health) Asked(err error) {
 			h.next = last
 		}
 		h.next = later(h.next, now.Add(retryAfter(err)))
-	default: // it came, or the source says what is wrong: then each entry hears it
+	default: // it arrived, or the source says what is wrong: then each entry learns it
 		h.cleared++
 		h.recover()
 	}
@@ -247,8 +243,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// limitOf is how long the trouble may last for who has that much patience. The
-// caller holds mu.
+// limitOf is how long the trouble may last for a caller with that patience. The caller
+// holds mu.
 func (h *Health) limitOf(limit time.Duration) time.Duration {
 	_, access := errors.AsType[*source.AccessError](h.trouble)
 	switch {
@@ -262,16 +258,16 @@ func (h *Health) limitOf(limit time.Duration) time.Duration {
 	return limit
 }
 
-// mayBeItsOwn reports whether a failure may well be that of an entry, or of the folder
-// that it is in: nobody waits long for that where there is nothing to compare by.
+// mayBeItsOwn reports whether a failure may be due to an entry, or its folder: with nothing
+// to compare with, nobody waits long for that.
 func mayBeItsOwn(err error) bool {
 	_, access := errors.AsType[*source.AccessError](err)
 	_, wrong := errors.AsType[*failure.MismatchError](err)
 	return access || wrong || errors.Is(err, source.ErrNotExist)
 }
 
-// believe ends a trouble without anything to compare by: what fails from here on is
-// the entries' own. The caller holds mu.
+// believe ends a trouble with nothing to compare with: from here on failures are the
+// entries' own. The caller holds mu.
 func (h *Health) believe() {
 	h.believed, h.cleared = true, max(h.cleared, provenTimes)
 	h.recover()
@@ -302,9 +298,9 @@ func endless(trouble error, lasted time.Duration) error {
 	return fmt.Errorf("%w for %s: %w", why, lasted.Round(time.Second), trouble)
 }
 
-// IsTrouble reports whether an error may be the host's, and not only an entry's. A
-// refusal may be that of a firewall or a proxy, unless the source itself says in
-// detail what is wrong.
+// IsTrouble reports whether an error may be due to the host, and not only to an entry. A
+// refusal may come from a firewall or a proxy, unless the source itself says in detail what
+// is wrong.
 func IsTrouble(err error) bool {
 	if err == nil || errors.Is(err, failure.ErrUnreachable) || errors.Is(err, failure.ErrNoService) || failure.IsOutOfFiles(err) {
 		return false
@@ -320,7 +316,7 @@ func IsTrouble(err error) bool {
 	return (v == transient || v == unreachable || v == early || v == wrong) && OutcomeOf(err) != "" && !errors.Is(err, failure.ErrStray)
 }
 
-// retryAfter is how long the host asks not to be asked.
+// retryAfter is how long the host asks to be left alone.
 func retryAfter(err error) time.Duration {
 	if status, ok := errors.AsType[*source.StatusError](err); ok {
 		return status.RetryAfter

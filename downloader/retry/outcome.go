@@ -9,8 +9,8 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// OutcomeOf is an Observer's word for the end of a request, empty for one that
-// was broken off, or never made.
+// OutcomeOf is an Observer's word for the end of a request; empty for one that was canceled
+// or never made.
 func OutcomeOf(err error) string {
 	var access *source.AccessError
 	var status *source.StatusError

@@ -8,15 +8,15 @@ import (
 	"mimicsync/manifest"
 )
 
-// WholeReference is the size up to which an entry is fetched whole, to see
-// whether the host is well: then its digest tells, too.
+// WholeReference is the size up to which an entry is fetched whole to probe a host, because
+// then its digest tells, too.
 const WholeReference = 1 << 20
 
-// keptReferences is how many of a version are kept: authors take files out of one, and
-// what is gone says nothing of the host.
+// keptReferences is how many are kept per version: authors remove files from a version, and
+// a missing file says nothing about the host.
 const keptReferences = 3
 
-// Reference is an entry that came.
+// Reference is an entry that arrived.
 type Reference struct {
 	source string
 	Ref    manifest.Ref
@@ -24,8 +24,8 @@ type Reference struct {
 	Size   int64
 }
 
-// Present notes an entry that the mirror has, as one that a source must have which
-// gave the manifest.
+// Present notes an entry of the mirror as one that a source must have if it served the
+// manifest.
 func (h *Health) Present(source string, ref manifest.Ref, e manifest.Entry, size int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -34,8 +34,8 @@ func (h *Health) Present(source string, ref manifest.Ref, e manifest.Entry, size
 	})
 }
 
-// keep adds a reference to those of its version, or puts it in the place of one that it
-// is better than. The caller holds mu.
+// keep adds a reference to those of its version, or replaces a worse one. The caller holds
+// mu.
 func (h *Health) keep(r Reference, better func(than Reference) bool) {
 	if h.came == nil {
 		h.came = map[manifest.Ref][]Reference{}
@@ -54,8 +54,8 @@ func (h *Health) keep(r Reference, better func(than Reference) bool) {
 	all[at] = r
 }
 
-// Gone forgets a reference that the source has not any more, and reports whether it did:
-// the last one stays, for then it may as well be the source that is in trouble.
+// Gone forgets a reference that the source no longer has, and reports whether it did: the
+// last one stays, because then the source may have trouble.
 func (h *Health) Gone(r Reference) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -67,7 +67,7 @@ func (h *Health) Gone(r Reference) bool {
 	return false
 }
 
-// Forget forgets what came: it came to another account.
+// Forget forgets what arrived, because it came to another account.
 func (h *Health) Forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -75,8 +75,8 @@ func (h *Health) Forget() {
 	clear(h.listed)
 }
 
-// List notes that a source gave the manifest of a version, or said that it is still
-// the same: it knows the account.
+// List notes that a source served the manifest of a version, or said that it hasn't
+// changed: it knows the account.
 func (h *Health) List(source string, ref manifest.Ref) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -86,23 +86,23 @@ func (h *Health) List(source string, ref manifest.Ref) {
 	h.listed[ref] = source
 }
 
-// LetIn reports whether a source gave anything of a version, be it the manifest:
-// then a refusal may be a hiccup.
+// LetIn reports whether a source served anything of a version, even only the manifest: then
+// a refusal may be a hiccup.
 func (h *Health) LetIn(source string, ref manifest.Ref) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.letsIn(source, ref)
 }
 
-// letsIn is letIn for a caller who holds mu.
+// letsIn is LetIn for a caller who holds mu.
 func (h *Health) letsIn(source string, ref manifest.Ref) bool {
 	_, came := h.find(source, ref)
 	return came || h.listed[ref] == source
 }
 
-// Renewed notes that a version has another manifest: what came by the one before is
-// no measure any more, and what was wrong or not there may have been so by that one
-// alone.
+// Renewed notes that a version has a new manifest: entries that arrived under the old one
+// no longer serve as a reference, and entries that were wrong or missing may have been so
+// by the old one alone.
 func (h *Health) Renewed(ref manifest.Ref) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -113,15 +113,15 @@ func (h *Health) Renewed(ref manifest.Ref) {
 	}
 }
 
-// Served returns what came from a source before: of this version or, as the same
-// people may read it, of another one of its dataset.
+// Served returns what arrived from a source before: of this version or, since the same
+// people may read it, of another version of its dataset.
 func (h *Health) Served(source string, ref manifest.Ref) (Reference, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.find(source, ref)
 }
 
-// find is served for a caller who holds mu.
+// find is Served for a caller who holds mu.
 func (h *Health) find(source string, ref manifest.Ref) (Reference, bool) {
 	if r, ok := h.smallest(func(r Reference) bool { return r.source == source && r.Ref == ref }); ok {
 		return r, true
@@ -129,7 +129,7 @@ func (h *Health) find(source string, ref manifest.Ref) (Reference, bool) {
 	return h.smallest(func(r Reference) bool { return r.source == source && r.Ref.Dataset == ref.Dataset })
 }
 
-// smallest returns the reference that costs least. The caller holds mu.
+// smallest returns the cheapest reference. The caller holds mu.
 func (h *Health) smallest(of func(Reference) bool) (least Reference, ok bool) {
 	for _, all := range h.came {
 		for _, r := range all {
@@ -141,15 +141,15 @@ func (h *Health) smallest(of func(Reference) bool) (least Reference, ok bool) {
 	return least, ok
 }
 
-// Touchstone returns what to ask a source for, to see whether the host is well: what
-// came before of this dataset or, unless it is about who may read what, of any.
-func (h *Health) Touchstone(source string, ref manifest.Ref) (Reference, bool) {
+// Probe returns what to request from a source to probe whether the host is well: what
+// arrived before of this dataset or, unless the trouble is about access, of any.
+func (h *Health) Probe(source string, ref manifest.Ref) (Reference, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.compare(source, ref, h.trouble)
 }
 
-// compare is touchstone for one kind of trouble, and a caller who holds mu.
+// compare is Probe for one kind of trouble. The caller holds mu.
 func (h *Health) compare(src string, ref manifest.Ref, trouble error) (Reference, bool) {
 	r, ok := h.find(src, ref)
 	if _, access := errors.AsType[*source.AccessError](trouble); ok || access {

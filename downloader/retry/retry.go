@@ -1,7 +1,7 @@
-// Package retry decides what a failure means: whether the same source is asked again,
-// when, and for how long. Patience does so for one entry at one source, Health for a
-// host that all passes share. This is the only place that knows backoff; sources make
-// one attempt and return a plain error.
+// Package retry decides what a failure means: whether the same source is asked again, when,
+// and for how long. Patience decides it for one entry at one source, Health for a host that
+// all passes share. Only this package uses backoff; sources make one attempt and return a
+// plain error.
 package retry
 
 import (
@@ -41,21 +41,21 @@ const (
 	Fatal                      // the pass can't go on
 )
 
-// Tries of one entry at one source, counted since it last made progress.
+// Tries of one entry at one source, counted since its last progress.
 const (
 	maxTransient = 8
 	// MaxWrong is lower because wrong digests come from caches and proxies, which don't recover
 	// because they are asked more often.
 	MaxWrong    = 4
 	maxDoubtful = 3
-	// manifestDoubt is how long a manifest is asked for again that came, and is none: a
-	// person waits for what may well stay so.
+	// manifestDoubt is how long an invalid manifest is requested again: a person is
+	// waiting, and it may well stay so.
 	manifestDoubt = 30 * time.Second
-	// outageLimit is how long a host may be away before the pass gives up: long
-	// enough for a server's restart or a line that comes back by itself.
+	// outageLimit is how long a host may be away before the pass gives up: long enough for
+	// the restart of a server or a line that recovers.
 	outageLimit = 30 * time.Minute
-	// ElsewhereWrong and elsewhereOutage are the same where another source may
-	// have the entry.
+	// ElsewhereWrong and ElsewhereOutage are those limits if another source may have the
+	// entry.
 	ElsewhereWrong  = 2
 	ElsewhereOutage = 2 * time.Minute
 )
@@ -73,21 +73,21 @@ func Classify(err error) (Verdict, failure.Reason) {
 		return Barred, reasonOfOutage(err)
 	case errors.As(err, &access):
 		if access.Denial == source.Forbidden {
-			return Permanent, failure.ReasonDenied // of one file; that it is all of them shows soon, see stillAllowed
+			return Permanent, failure.ReasonDenied // this file only; a refusal of all files shows soon, see stillAllowed
 		}
 		return Barred, failure.ReasonUnauthorized
 	case failure.IsOutOfFiles(err):
-		return Permanent, failure.ReasonIO // with its partial closed it is tried again, see withFiles
+		return Permanent, failure.ReasonIO // retried after its partial is closed, see withFiles
 	case errors.Is(err, failure.ErrManifest):
 		return Permanent, failure.ReasonChecksum
 	case errors.Is(err, source.ErrNotExist):
 		return Permanent, failure.ReasonNotFound
 	case errors.Is(err, source.ErrNotModified):
-		return Permanent, failure.ReasonNetwork // an answer to a question about the manifest
+		return Permanent, failure.ReasonNetwork // it answers a question about the manifest
 	case errors.As(err, new(*failure.BoundlessError)):
-		return Permanent, failure.ReasonSize // it would take as long again
+		return Permanent, failure.ReasonSize // another try would take as long
 	case errors.As(err, &space) && space.Disk > 0:
-		return Permanent, failure.ReasonNoSpace // for this object there is no hope, and for others there is
+		return Permanent, failure.ReasonNoSpace // this object will not fit, others may
 	case errors.Is(err, failure.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return Fatal, failure.ReasonNoSpace
 	case errors.As(err, &state), errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrClosed), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
@@ -97,13 +97,13 @@ func Classify(err error) (Verdict, failure.Reason) {
 	case failure.SeenUnder(err) != "":
 		return Permanent, failure.ReasonChecksum // until it changes
 	case errors.As(err, new(*source.EncodingError)):
-		return Permanent, failure.ReasonNetwork // nobody can say what its bytes are
+		return Permanent, failure.ReasonNetwork // its bytes are unknown
 	case errors.As(err, &mismatch):
 		return wrong, failure.ReasonChecksum
 	case errors.Is(err, source.ErrNotPublished):
 		return Permanent, failure.ReasonNotFound
 	case errors.Is(err, source.ErrWebPage):
-		return wrong, failure.ReasonNetwork // it says nothing of the entry
+		return wrong, failure.ReasonNetwork // it says nothing about the entry
 	case errors.As(err, &size) && size.Got > size.Want:
 		return wrong, failure.ReasonSize
 	case errors.As(err, &size):
@@ -120,7 +120,7 @@ func Classify(err error) (Verdict, failure.Reason) {
 	return transient, failure.ReasonNetwork
 }
 
-// reasonOfOutage is what a host said that was in trouble for too long.
+// reasonOfOutage is the reason of a host that had trouble for too long.
 func reasonOfOutage(err error) failure.Reason {
 	access, refused := errors.AsType[*source.AccessError](err)
 	switch {
@@ -141,8 +141,8 @@ func isCertificate(err error) bool {
 	return errors.As(err, &cert) || errors.As(err, &authority) || errors.As(err, &host)
 }
 
-// IsUnreachable reports whether no connection came about: the host does not take
-// it, its name is unknown, or a proxy in between refuses.
+// IsUnreachable reports whether no connection was made: the host doesn't accept it, its
+// name is unknown, or a proxy refuses.
 func IsUnreachable(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
@@ -157,32 +157,32 @@ func isLocal(err error) bool {
 	return errors.As(err, &p) || errors.As(err, &l)
 }
 
-// Patience is the backoff.BackOff of one entry at one source: exponential with
-// jitter from half a second to a minute, or as long as the server asked for.
-// An attempt that brought bytes forward starts it anew.
+// Patience is the backoff.BackOff of one entry at one source: exponential with jitter from
+// half a second to a minute, or as long as the server asks. An attempt that made progress
+// starts it over.
 type Patience struct {
 	*backoff.ExponentialBackOff
 	budget *pace.Budget
 	health *Health
 	Outage time.Duration
-	// ByClock means that no trouble counts but by the time that it lasts.
+	// ByClock means that only the duration of trouble counts.
 	ByClock bool
-	granted time.Duration // what the host asked for of it
-	Served  func() bool   // whether the source gave anything else to the same account; nil: it did not
+	granted time.Duration // that the host asked for
+	Served  func() bool   // whether the source served anything else to the same account; nil: no
 	Sole    bool          // no other source may have it
-	doubts  int           // refusals in doubt
-	tries   int           // that failed, since there was progress
-	Wrong   int           // wrong digests; progress does not excuse them
+	doubts  int           // ambiguous refusals
+	tries   int           // failed ones since the last progress
+	Wrong   int           // wrong digests; progress doesn't reset them
 	pause   time.Duration
-	// resting means that the host is in trouble: where its health is asked, the next
-	// attempt waits there.
+	// resting means that the host has trouble, and that the next attempt waits at its
+	// health.
 	resting bool
 	early   int       // refusals in a row for being too fast
 	since   time.Time // of the first of them
-	down    time.Time // the host has been away since, zero while it is not
+	down    time.Time // since when the host can't be reached; zero while it can
 }
 
-// NewPatience returns the patience of one request with a host.
+// NewPatience returns the patience with a host for one entry.
 func NewPatience(b *pace.Budget, h *Health) *Patience {
 	return &Patience{
 		ExponentialBackOff: newWaits(500 * time.Millisecond),
@@ -192,14 +192,13 @@ func NewPatience(b *pace.Budget, h *Health) *Patience {
 	}
 }
 
-// newWaits are the waits between attempts: twice as long each time, with jitter, up
-// to a minute.
+// newWaits are the waits between attempts: doubling, with jitter, up to a minute.
 func newWaits(first time.Duration) *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(first),
 		backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(time.Minute),
-		backoff.WithMaxElapsedTime(0), // it would count the attempts' own time, and some take days
+		backoff.WithMaxElapsedTime(0), // it would include the time of the attempts, and some take days
 	)
 }
 
@@ -214,7 +213,7 @@ func (p *Patience) judge(err error, progress bool) error {
 	}
 	v := p.Verdict(err)
 	p.pause = retryAfter(err)
-	if !p.ByClock && (IsTrouble(err) || v == doubtful) && !p.health.IsWell() { // it is the host's failure, and it is waited for there
+	if !p.ByClock && (IsTrouble(err) || v == doubtful) && !p.health.IsWell() { // the host failed, and is waited for
 		p.Reset()
 		p.pause, p.resting = 0, true
 		return err
@@ -234,10 +233,10 @@ func (p *Patience) judge(err error, progress bool) error {
 	case unreachable:
 		now := time.Now()
 		if p.down.IsZero() || !p.ByClock && p.budget.Contact().After(p.down) {
-			p.down = now // others may have got through since
+			p.down = now // others may have reached it since
 		}
 		if lasted := now.Sub(p.down); lasted > p.Outage+p.granted {
-			if _, refused := errors.AsType[*source.AccessError](err); !refused && !errors.Is(err, failure.ErrManifest) { // those say it all
+			if _, refused := errors.AsType[*source.AccessError](err); !refused && !errors.Is(err, failure.ErrManifest) { // those errors say everything
 				err = endless(err, lasted)
 			}
 			return backoff.Permanent(err)
@@ -245,12 +244,12 @@ func (p *Patience) judge(err error, progress bool) error {
 		p.granted = min(p.granted+p.pause, outageLimit)
 	case wrong:
 		p.Wrong++
-		if p.health.isProven() { // once more is enough
+		if p.health.isProven() { // one more try is enough
 			p.Wrong++
 		}
 	case doubtful:
 		p.doubts++
-		if errors.Is(err, source.ErrNotExist) { // once more is enough
+		if errors.Is(err, source.ErrNotExist) { // one more try is enough
 			p.doubts++
 		}
 	case transient:
@@ -259,7 +258,7 @@ func (p *Patience) judge(err error, progress bool) error {
 	return err
 }
 
-// Verdict is that of classify, in the light of what the source did for others.
+// Verdict is that of Classify, considering what the source did for others.
 func (p *Patience) Verdict(err error) Verdict {
 	v, _ := Classify(err)
 	access, refused := errors.AsType[*source.AccessError](err)
@@ -268,20 +267,20 @@ func (p *Patience) Verdict(err error) Verdict {
 		v = doubtful
 	}
 	if v == Permanent && !p.ByClock && p.Sole && errors.Is(err, source.ErrNotExist) {
-		v = doubtful // in every case, also before anything came
+		v = doubtful // in every case, even before anything arrived
 	}
 	if !p.ByClock && (v == doubtful || errors.Is(err, source.ErrWebPage)) && p.health.isProven() {
 		return Permanent
 	}
 	switch {
 	case !p.ByClock:
-	case v == doubtful && refused: // whoever was served before waits for a moment
+	case v == doubtful && refused: // if it served us before, wait a moment
 		p.Outage = min(p.Outage, accessElsewhere)
 		return unreachable
 	case asksForPassword(err) && (p.Served == nil || !p.Served()):
 		return Barred
 	case errors.Is(err, failure.ErrManifest) && !errors.Is(err, source.ErrNotExist) && !errors.Is(err, failure.ErrLongManifest) && !isShrunk(err):
-		p.Outage = min(p.Outage, manifestDoubt) // half of it, or something else: a server in trouble, or its authors at work
+		p.Outage = min(p.Outage, manifestDoubt) // half a manifest, or something else: the server has trouble, or its authors are at work
 		return unreachable
 	case IsTrouble(err) && v != Permanent && v != Barred:
 		return unreachable
@@ -289,8 +288,8 @@ func (p *Patience) Verdict(err error) Verdict {
 	return v
 }
 
-// asksForPassword reports whether a proxy wants to know who we are: that is a
-// setting which a person has to mend, unless it let others through before.
+// asksForPassword reports whether a proxy asks for a login: a setting that a person has to
+// fix, unless the proxy let others through before.
 func asksForPassword(err error) bool {
 	proxy, ok := errors.AsType[*source.ProxyError](err)
 	return ok && proxy.Code == http.StatusProxyAuthRequired
@@ -310,13 +309,13 @@ func (p *Patience) NextBackOff() time.Duration {
 		return backoff.Stop
 	}
 	if p.early > 0 && p.pause > 0 {
-		return p.pause + rand.N(min(p.pause/4, time.Second)+1) //nolint:gosec // the host knows best, and jitter is no secret
+		return p.pause + rand.N(min(p.pause/4, time.Second)+1) // the host knows best, and jitter is no secret
 	}
 	return max(p.ExponentialBackOff.NextBackOff(), p.pause)
 }
 
-// Persist repeats an attempt until it succeeds or there is no sense in it.
-// attempt reports whether it brought bytes forward.
+// Persist repeats an attempt until it succeeds or another one makes no sense. attempt
+// reports whether it made progress.
 func (p *Patience) Persist(ctx context.Context, attempt func() (progress bool, err error), notify func(error, time.Duration)) error {
 	progress, err := attempt()
 	if err == nil {
