@@ -1,4 +1,4 @@
-// Package cost is the money that reading from a source costs: amounts, prices and bills.
+// Package cost is what reading from a source costs: amounts, prices and bills.
 package cost
 
 import (
@@ -17,8 +17,8 @@ type Money int64
 
 const dollar Money = 1_000_000
 
-// ParseMoney reads dollars, as in "20", "$20" or "0.0004". What is less than a
-// millionth of a dollar is an error, and so is what is below zero.
+// ParseMoney reads dollars, such as "20", "$20" or "0.0004". A fraction of a millionth of a
+// dollar is an error, and so is a negative amount.
 func ParseMoney(s string) (Money, error) {
 	bad := fmt.Errorf("%q is no amount of US dollars; write it as in 20 or 0.12", s)
 	whole, part, fraction := strings.Cut(strings.TrimPrefix(s, "$"), ".")
@@ -36,8 +36,8 @@ func ParseMoney(s string) (Money, error) {
 	return m, nil
 }
 
-// String is the amount in dollars and cents, as in "$1,234.50"; one below a cent
-// is not rounded to nothing.
+// String is the amount in dollars and cents, such as "$1,234.50"; one below a cent is not
+// rounded to nothing.
 func (m Money) String() string {
 	if m > 0 && m < dollar/100 {
 		return "<$0.01"
@@ -46,7 +46,7 @@ func (m Money) String() string {
 	return fmt.Sprintf("$%s.%02d", humanize.Comma(int64(cents/100)), cents%100)
 }
 
-// MarshalJSON writes dollars as a number, with all digits that there are.
+// MarshalJSON writes dollars as a number, with all digits.
 func (m Money) MarshalJSON() ([]byte, error) {
 	text := fmt.Sprintf("%d.%06d", m/dollar, m%dollar)
 	return []byte(strings.TrimSuffix(strings.TrimRight(text, "0"), ".")), nil
@@ -58,8 +58,8 @@ func (m *Money) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// Price is what its reader pays for a source, zero if nothing. A GB has 10⁹
-// bytes: stores that count 2³⁰ to one bill a little less.
+// Price is what the reader of a source pays; zero: nothing. A GB has 10⁹ bytes: stores that
+// count 2³⁰ bill slightly less.
 type Price struct {
 	PerGB            Money
 	Per10000Requests Money
@@ -68,8 +68,7 @@ type Price struct {
 // IsFree reports whether the reader pays nothing.
 func (p Price) IsFree() bool { return p == Price{} }
 
-// Cost is what some bytes and requests cost, rounded up, and no more than there
-// is in Money.
+// Cost is the price of some bytes and requests, rounded up, at most the largest Money.
 func (p Price) Cost(bytes, requests int64) Money {
 	traffic, asking := portion(bytes, p.PerGB, 1e9), portion(requests, p.Per10000Requests, 1e4)
 	if traffic > math.MaxInt64-asking {
@@ -89,8 +88,8 @@ func portion(n int64, m Money, per uint64) Money {
 	return Money(min(quotient, math.MaxInt64))
 }
 
-// Bill adds up what was read at each price, and so what it cost. The zero bill
-// is ready to use, by several goroutines at once.
+// Bill adds up what was read at each price, and its cost. The zero bill is ready to use.
+// Safe for concurrent use.
 type Bill struct {
 	mu   sync.Mutex
 	read map[Price]usage // guarded by mu
@@ -98,7 +97,7 @@ type Bill struct {
 
 type usage struct{ bytes, requests int64 }
 
-// TakeOver makes it what another bill has added up.
+// TakeOver replaces it by what another bill has added up.
 func (b *Bill) TakeOver(from *Bill) {
 	from.mu.Lock()
 	read := maps.Clone(from.read)
@@ -108,7 +107,7 @@ func (b *Bill) TakeOver(from *Bill) {
 	b.read = read
 }
 
-// Add notes what was read, and returns the sum of the bill.
+// Add notes what was read, and returns the total of the bill.
 func (b *Bill) Add(p Price, bytes, requests int64) Money {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,45 +11,43 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Bandwidth limits what all connections that it has dialed receive together:
-// bytes on the wire, with TLS and headers. Each gets its share: what a
-// connection receives at once shrinks with the limit and with their number, so
-// that each gets something several times a second, however low the limit is.
-// Without a limit, reads go straight through. Its methods may be called from
-// several goroutines.
+// Bandwidth limits what all connections that it has dialed receive together: bytes on the
+// wire, including TLS and headers. Each gets its share: what a connection receives at once
+// shrinks with the limit and with their number, so that each gets something several times a
+// second, however low the limit is. Without a limit, reads pass straight through. Safe for
+// concurrent use.
 type Bandwidth struct {
 	dialer net.Dialer
 	open   atomic.Int64                 // connections
 	limit  atomic.Pointer[rate.Limiter] // nil: none
 	varies atomic.Bool                  // the limit depends on the time
-	second atomic.Int64                 // of the wall clock at which the timetable was last consulted
+	second atomic.Int64                 // wall clock second at which the timetable was last consulted
 
-	mu        sync.Mutex // held to change any of the above but open
+	mu        sync.Mutex // held to change any of the above except open
 	timetable Timetable
 }
 
 const (
-	// Turn is the time in which each of the connections that wait receives
-	// something. It bounds the wait of a read, and with it how late a change of
-	// the limit shows and how long a closed connection lingers; it is also the
-	// length of a burst after silence.
+	// Turn is the time in which each waiting connection receives something. It limits the
+	// wait of a read, and with it how late a change of the limit takes effect and how long
+	// a closed connection lingers; it is also the length of a burst after silence.
 	Turn = time.Second / 4
-	// maxPiece bounds what one read receives under a high limit.
+	// maxPiece limits what one read receives under a high limit.
 	maxPiece = 64 << 10
-	// recordSize is that of a full TLS record, none of whose bytes can be used
-	// before the last one came.
+	// recordSize is the size of a full TLS record, which can't be used before its last byte
+	// arrived.
 	recordSize = 16 << 10
 )
 
-// NewBandwidth returns a Bandwidth that keeps to a timetable.
+// NewBandwidth returns a Bandwidth with a timetable.
 func NewBandwidth(t Timetable) *Bandwidth {
 	b := &Bandwidth{dialer: net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}}
 	b.Set(t)
 	return b
 }
 
-// Set changes the timetable, for open connections too; reads that wait do so
-// for at most a quarter of a second more.
+// Set changes the timetable, for open connections too; reads that are waiting continue to
+// do so for at most a quarter of a second.
 func (b *Bandwidth) Set(t Timetable) {
 	b.mu.Lock()
 	b.timetable = slices.Clone(t)
@@ -58,9 +56,9 @@ func (b *Bandwidth) Set(t Timetable) {
 	b.consult(time.Now())
 }
 
-// Connections returns how many of n connections the timetable, where it is
-// lowest, can keep from looking stalled to somebody who waits idle for bytes:
-// over TLS these come 16 KiB at a time. It is at least 1.
+// Connections returns how many of n connections the timetable, at its lowest, can keep from
+// looking stalled to a reader with the time-out idle: over TLS, bytes arrive 16 KiB at a
+// time. It is at least 1.
 func (b *Bandwidth) Connections(n int, idle time.Duration) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,11 +85,11 @@ func (b *Bandwidth) meter(conn net.Conn) net.Conn {
 	return &meteredConn{Conn: conn, b: b, leave: sync.OnceFunc(func() { b.open.Add(-1) })}
 }
 
-// limiter returns the limit that holds at this time, nil if none does.
+// limiter returns the current limit, nil if there is none.
 func (b *Bandwidth) limiter() *rate.Limiter {
 	if b.varies.Load() {
-		// The clock may have been set, or the machine have slept: a timer to the
-		// next slot would be wrong then.
+		// A timer to the next slot would be wrong if the clock was set, or the machine
+		// slept.
 		if now := time.Now(); now.Unix() != b.second.Load() {
 			b.consult(now)
 		}
@@ -117,8 +115,7 @@ func (b *Bandwidth) consult(now time.Time) {
 	}
 }
 
-// piece is the most that one read may receive, so that every connection has
-// its turn.
+// piece is the most that one read may receive, so that every connection has its turn.
 func (b *Bandwidth) piece(limit *rate.Limiter) int {
 	share := Turn.Seconds() * float64(limit.Limit()) / float64(max(b.open.Load(), 1))
 	return int(min(max(share, 1), maxPiece))
@@ -131,8 +128,7 @@ type meteredConn struct {
 	leave func()
 }
 
-// Read receives a piece and then waits until its bytes are allowed: all that
-// wait are served in order of arrival.
+// Read receives a piece and then waits until its bytes are allowed, in order of arrival.
 func (c *meteredConn) Read(p []byte) (int, error) {
 	limit := c.b.limiter()
 	if limit == nil {
@@ -143,7 +139,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection, which then no longer has a share.
+// Close closes the connection, which then has no share.
 func (c *meteredConn) Close() error {
 	c.leave()
 	return c.Conn.Close()

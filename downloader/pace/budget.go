@@ -1,7 +1,7 @@
-// Package pace decides how many connections one host gets, when a request may start
-// and how fast bytes flow, for all passes of the process together: the Budget of a
-// host learns the first two from what the host answers, Bandwidth limits the last by a
-// Timetable. It knows no source and makes no request.
+// Package pace decides how many connections one host gets, when a request may start and how
+// fast bytes flow, for all passes of the process together: the Budget of a host learns the
+// first two from the host's answers, Bandwidth limits the last by a Timetable. It knows no
+// source and makes no request.
 package pace
 
 import (
@@ -11,56 +11,56 @@ import (
 	"time"
 )
 
-// Budget limits the connections to one host, over all passes of the process,
-// and finds out how many of them help. It starts at 2, grows by one with every
-// answer that brought bytes up to 8, doubles from there while that brings more,
-// then tries more from time to time, see growth.go; where a person named a number,
-// it starts at that. It never grows while nobody waits for a connection.
+// Budget limits the connections to one host, over all passes of the process, and finds out
+// how many of them help. It starts at 2, grows by one with every answer that brought bytes
+// up to 8, doubles from there while that brings more, then tries more from time to time,
+// see growth.go; if a person set a number, it starts at that number. It never grows while
+// nobody waits for a connection.
 //
-// Each answer of "too busy" takes one connection away, and so does each connection
-// that the host leaves without an answer, so that those stay which the host has
-// not refused: halving would leave a sixth of what a server gives that refuses past
-// 12. Where a single one is still too many, requests are spaced out in time.
+// Each answer of "too busy" takes one connection away, and so does each connection that the
+// host leaves unanswered, so that the connections stay which the host has accepted: halving
+// would leave a sixth of what a server serves that refuses past 12. If even one is too
+// many, requests are spaced out in time.
 //
-// Of those that may be open, fewer wait for an answer at once where answers take
-// longer the more are waited for, see manners.go.
+// If answers take longer the more of them are awaited, fewer are awaited at once, see
+// manners.go.
 //
-// The ceiling is 8 for physionet.org, whose server is small and whose users
-// saw connect time-outs at 24.
+// The ceiling is 8 for physionet.org, whose server is small and whose users saw connect
+// time-outs at 24.
 type Budget struct {
 	mu       sync.Mutex
 	ceiling  int
 	limit    int // connections allowed, 1 to ceiling
 	used     int
-	waiting  []chan struct{} // each closed when its turn comes; in order of arrival
-	contact  time.Time       // the host last answered
+	waiting  []chan struct{} // closed one by one, in order of arrival
+	contact  time.Time       // when the host last answered
 	pace     pace
 	manners  manners
 	replies  replies
 	surplus  surplus
 	refusals refusals
-	alarm    *time.Timer // set while only the time keeps somebody waiting
+	alarm    *time.Timer // set while only the time keeps someone waiting
 
 	growth    growth // how the limit grows at present
 	window    window
-	probeAt   time.Time     // not before then are more tried
+	probeAt   time.Time     // no more are tried before
 	probeWait time.Duration // grows while trying more brings nothing
-	probeStep int           // how many more are tried at a time: grows while that brings more
+	probeStep int           // how many more are tried at a time; grows while that brings more
 }
 
-// refusals is what a Budget remembers of answers of "too busy".
+// refusals is what a Budget remembers of "too busy" answers.
 type refusals struct {
 	inRow    int           // since the last good answer
 	open     int           // connections when the row began: each of them may hear it once
 	resume   time.Time     // nobody starts before: the host asked for a pause
 	wall     int           // the limit that was too much, 0 if none was yet
-	wallTill time.Time     // before then, the wall is not tried again
+	wallTill time.Time     // the wall is not tried again before
 	patience time.Duration // how long that was, last time
 }
 
 const (
 	startConnections  = 2
-	modestConnections = 8                // as many as one person may well open to any host
+	modestConnections = 8                // as many as one person may reasonably open to any host
 	wallPatience      = 15 * time.Second // before the limit that was too much is tried again, the first time
 	maxWallPatience   = 5 * time.Minute
 	// RepeatedBusy is how many refusals, beyond those of one burst, pause the whole host.
@@ -68,8 +68,8 @@ const (
 	repeatedSick = 3 // errors of the host in a row that are taken for too many connections
 )
 
-// NewBudget returns a budget that starts at 2 connections and never has more
-// than ceiling, at least 1.
+// NewBudget returns a budget that starts at 2 connections and never exceeds ceiling, at
+// least 1.
 func NewBudget(ceiling int) *Budget {
 	ceiling = max(ceiling, 1)
 	b := &Budget{ceiling: ceiling, limit: min(startConnections, ceiling), contact: time.Now()}
@@ -78,8 +78,8 @@ func NewBudget(ceiling int) *Budget {
 	return b
 }
 
-// NewBudgetAt returns a budget that starts at its ceiling: somebody who knows
-// the host has named the number.
+// NewBudgetAt returns a budget that starts at its ceiling, because a person who knows the
+// host set it.
 func NewBudgetAt(ceiling int) *Budget {
 	b := NewBudget(ceiling)
 	b.limit, b.growth = b.ceiling, probing
@@ -93,7 +93,7 @@ func (b *Budget) Connections() (used, limit, ceiling int) {
 	return b.used, b.limit, b.ceiling
 }
 
-// Acquire waits for a connection. Release gives it back.
+// Acquire waits for a connection. Release returns it.
 func (b *Budget) Acquire(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -118,8 +118,8 @@ func (b *Budget) Acquire(ctx context.Context) error {
 	}
 }
 
-// leave takes a waiter out of the queue, or gives back the connection that it
-// was handed meanwhile.
+// leave removes a waiter from the queue, or returns the connection that it got in the
+// meantime.
 func (b *Budget) leave(turn chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -134,23 +134,23 @@ func (b *Budget) leave(turn chan struct{}) {
 	b.admit()
 }
 
-// Answer is what a host said to a request, as far as it concerns a Budget.
+// Answer is what a host's answer says to a Budget.
 type Answer int
 
-// What a host may say.
+// The answers of a host.
 const (
-	NoAnswer Answer = iota // or none that says anything about the host
+	NoAnswer Answer = iota // none, or none that says anything about the host
 	Good                   // it brought bytes
-	Bare                   // it brought none, as 304, 404 and a refusal of access do: no reason for more connections, nor for fewer
+	Bare                   // it brought none, as 304, 404 and denied access do: no reason for more connections, nor for fewer
 	Sick                   // something went wrong at the host: 500, 502, 504
-	Busy                   // it has too much to do, or too many connections: 503
-	TooFast                // too many requests in a time: 429
-	Closed                 // it did not take, did not keep or did not answer the connection: too many of them look like this
-	NoFile                 // this machine has no open file left for another connection
+	Busy                   // too much to do, or too many connections: 503
+	TooFast                // too many requests per time: 429
+	Closed                 // the host didn't accept, keep or answer the connection, as if there were too many
+	NoFile                 // this process can't open another file for a connection
 )
 
-// Paused says why a request to the host would have to wait at this moment, and
-// until when if that is known. The reason is empty where one may start.
+// Paused says why a request to the host would have to wait now, and until when if known.
+// The reason is empty if one may start.
 func (b *Budget) Paused() (until time.Time, why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,8 +163,8 @@ func (b *Budget) Paused() (until time.Time, why string) {
 	return time.Time{}, ""
 }
 
-// Release gives back a connection, and says how it went and for how long the
-// host wants to be left alone by this request.
+// Release returns a connection, with how it went and how long the host wants to be left
+// alone by this request.
 func (b *Budget) Release(a Answer, retryAfter time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -203,15 +203,15 @@ func (b *Budget) Progress(n int) {
 	b.admit()
 }
 
-// Contact returns when the host last answered anybody.
+// Contact returns when the host last answered anyone.
 func (b *Budget) Contact() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.contact
 }
 
-// sicken judges an error of the host. One among good answers is about the file;
-// where nothing else comes, it may be about the number of connections.
+// sicken judges an error of the host. One among good answers is due to the file; if nothing
+// else arrives, it may be due to the number of connections.
 func (b *Budget) sicken(now time.Time, retryAfter time.Duration) {
 	if b.growth == byAnswer {
 		b.growth = probing
@@ -224,8 +224,8 @@ func (b *Budget) sicken(now time.Time, retryAfter time.Duration) {
 	b.refuse(now, Sick, retryAfter)
 }
 
-// refuse takes the connection away that was refused. One that was the last is
-// kept, and spaced out, as is where the host counts requests.
+// refuse takes away the connection that was refused. The last one is kept, and requests are
+// spaced out, as for a host that counts requests.
 func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
 	r := &b.refusals
 	if r.inRow == 0 {
@@ -240,7 +240,7 @@ func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
 	case a == TooFast, a == Busy && b.limit == 1:
 		b.pace.slower(now)
 		return
-	case b.limit == 1: // it is no matter of how fast requests come
+	case b.limit == 1: // then it is not about how fast requests come
 		return
 	}
 	if b.limit != r.wall {
@@ -251,7 +251,7 @@ func (b *Budget) refuse(now time.Time, a Answer, retryAfter time.Duration) {
 	b.setLimit(now, b.limit-1)
 }
 
-// admit lets those in that there is room for.
+// admit lets waiters in while there is room.
 func (b *Budget) admit() {
 	for len(b.waiting) > 0 && b.free() {
 		close(b.waiting[0])
@@ -261,8 +261,8 @@ func (b *Budget) admit() {
 	}
 }
 
-// free reports whether a request may start. If it is only too early for it, the
-// time is set when those who wait are let in.
+// free reports whether a request may start. If it is only too early, it sets when waiters
+// are let in.
 func (b *Budget) free() bool {
 	if b.used >= b.limit {
 		return false
@@ -287,7 +287,7 @@ func (b *Budget) free() bool {
 	return true
 }
 
-// wake lets in those for whom it was too early.
+// wake lets in those who were too early.
 func (b *Budget) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -5,48 +5,48 @@ import (
 	"time"
 )
 
-// growth is the way in which a Budget's limit grows.
+// growth is how a Budget's limit grows.
 type growth int
 
 const (
-	byAnswer growth = iota // one more with each answer that brought bytes
+	byAnswer growth = iota // by one with each answer that brought bytes
 	doubling
-	probing // some more, and back if they bring nothing
+	probing // by some, and back if they bring nothing
 )
 
 const (
-	rampWindow     = 250 * time.Millisecond // while doubling: some round trips, at the least
-	rampAnswers    = 2                      // or as many times as a new connection needs for its first byte
+	rampWindow     = 250 * time.Millisecond // while doubling: at least a few round trips
+	rampAnswers    = 2                      // or as many times as long as a new connection needs for its first byte
 	steadyWindow   = 2 * time.Second        // while probing
-	maxProbeWait   = time.Minute            // between tries of more that brought nothing
-	worthwhile     = 0.5                    // of their share is what more connections must bring to be kept
-	worthDouble    = 0.15                   // of what came before is what twice as many must bring on top of it
-	fewAnswers     = 16                     // in a window: fewer say nothing about the number of connections,
-	severalAnswers = 2                      // nor do fewer for each connection
-	probePart      = 8                      // a part of the limit is tried on top of it at first
+	maxProbeWait   = time.Minute            // between probes that brought nothing
+	worthwhile     = 0.5                    // of their share, which more connections must bring to be kept
+	worthDouble    = 0.15                   // of the flow before, which twice as many must bring in addition
+	fewAnswers     = 16                     // in a window; fewer say nothing about the number of connections,
+	severalAnswers = 2                      // nor do fewer per connection
+	probePart      = 8                      // a part of the limit that is tried on top of it at first
 )
 
-// window is a time over which a Budget counts what comes, to compare it with the
-// one before the limit last changed.
+// window is a time in which a Budget counts what arrives, to compare it with the window
+// before the limit last changed.
 type window struct {
 	start    time.Time
 	bytes    int64
 	answers  int64
-	starved  bool // somebody waited for a connection
-	held     bool // somebody waited for the pace, or for other answers
+	starved  bool // someone waited for a connection
+	held     bool // someone waited for the pace, or for other answers
 	previous flow
 	probed   int // how much higher than before the limit is in this window
 }
 
-// flow is what a host gives in a second.
+// flow is what a host delivers per second.
 type flow struct {
 	bytes   float64
-	answers float64 // 0 where they were too few to say anything
-	chance  float64 // by which part answers differ from window to window anyway
+	answers float64 // 0 if too few to mean anything
+	chance  float64 // the part by which answers differ from window to window by chance
 }
 
-// flow returns that of a window under a limit. Answers count where each connection
-// has had several: else it is chance how many ended within the window.
+// flow returns the flow of a window under a limit. Answers count if each connection had
+// several: otherwise it is chance how many ended within the window.
 func (w *window) flow(elapsed time.Duration, limit int) flow {
 	f := flow{bytes: float64(w.bytes) / elapsed.Seconds()}
 	if w.answers >= fewAnswers && w.answers >= severalAnswers*int64(limit) {
@@ -56,10 +56,10 @@ func (w *window) flow(elapsed time.Duration, limit int) flow {
 	return f
 }
 
-// exceeds reports whether a flow is greater than another by some part: more bytes
-// come, or more answers do. Where small files come beside a big one, the bytes are
-// those of the big one, and the answers those of the small ones; the one may fall
-// because a file ends, just when more connections bring more of the other.
+// exceeds reports whether a flow exceeds another by some part, in bytes or in answers. If
+// small files arrive beside a big one, the bytes are those of the big file and the answers
+// those of the small ones; one of them may fall because a file ended, just when more
+// connections bring more of the other.
 func (f flow) exceeds(other flow, part float64) bool {
 	if f.bytes > 0 && f.bytes >= other.bytes*(1+part) {
 		return true
@@ -81,8 +81,8 @@ func (b *Budget) grow(now time.Time) {
 	b.limit = min(b.limit+1, b.ceiling)
 }
 
-// windowLength is how long the limit stays before what it brings is judged: while
-// doubling, long enough for new connections to have brought something.
+// windowLength is how long a limit stays before its flow is judged: while doubling, long
+// enough for new connections to deliver something.
 func (b *Budget) windowLength() time.Duration {
 	if b.growth != doubling {
 		return steadyWindow
@@ -100,14 +100,14 @@ func (b *Budget) count(now time.Time, n int) {
 	}
 	came := w.flow(elapsed, b.limit)
 	switch {
-	case !w.starved && len(b.waiting) == 0: // the queue is short: more connections would idle
+	case !w.starved && len(b.waiting) == 0: // the queue is short, so more connections would be idle
 		b.setLimit(now, b.limit)
 		w.previous = came
 	case b.growth == byAnswer: // few answers yet: the files are big
 		b.setLimit(now, b.limit)
 		b.grow(now)
 	case b.growth == doubling && came.exceeds(w.previous, worthDouble):
-		if came.answers == 0 { // too few, as when new connections are still being made
+		if came.answers == 0 { // too few, as while new connections are being made
 			came.answers = w.previous.answers
 		}
 		w.previous = came
@@ -115,8 +115,8 @@ func (b *Budget) count(now time.Time, n int) {
 			b.growth = probing
 		}
 	case b.growth == doubling && came.answers == 0 && w.answers > 0 && elapsed < steadyWindow:
-		// The answers may show what the bytes do not, and are too few yet.
-	case b.growth == doubling: // the last doubling brought nothing: a few at a time from before it
+		// The answers may show what the bytes don't, and are too few yet.
+	case b.growth == doubling: // the last doubling brought nothing: continue from before it, a few at a time
 		b.growth = probing
 		b.setLimit(now, b.limit-w.probed)
 	case w.probed > 0 && !came.exceeds(w.previous, worthwhile*float64(w.probed)/float64(b.limit)):
@@ -133,8 +133,8 @@ func (b *Budget) count(now time.Time, n int) {
 	}
 }
 
-// probe tries more connections, unless that is known to be too much, or it is not
-// the limit that keeps requests waiting.
+// probe tries more connections, unless that is known to be too much, or something else
+// keeps requests waiting.
 func (b *Budget) probe(now time.Time) {
 	step := max(b.probeStep, b.limit/probePart, 1)
 	if r := &b.refusals; r.wall > 0 && now.Before(r.wallTill) {

@@ -5,27 +5,26 @@ import (
 	"time"
 )
 
-// manners leave a busy host to its readers: where answers take longer the more are
-// waited for, requests stand in a queue there, and everybody else's behind them.
-// Then fewer wait for their answer at once. Bodies that are on their way do not
-// count: a host that sends them slowly on purpose is not busy. Guarded by its
-// Budget.
+// manners leave a busy host to its readers: if answers take longer the more of them are
+// awaited, requests queue there, and everyone else's behind them. Then fewer answers are
+// awaited at once. Bodies being received don't count: a host that throttles them is not
+// busy. Guarded by its Budget.
 //
-// What an answer takes at the least, the floor, is what it takes while one or two
-// are waited for. It is looked for again after some minutes, and where it is not
-// known, which takes the time of a few answers.
+// The floor is the least time for an answer, measured while one or two are awaited. It is
+// measured again after some minutes, and while unknown, which takes the time of a few
+// answers.
 type manners struct {
-	limit   int // answers that may be waited for at once, 0 for any number
+	limit   int // answers that may be awaited at once, 0 for any number
 	floor   time.Duration
-	floorAt time.Time // zero while it is not known
+	floorAt time.Time // zero while unknown
 
 	waits  []time.Duration // for the answers of this window
 	since  time.Time
-	most   int       // answers that were waited for at once in this window
+	most   int       // answers awaited at once in this window
 	slow   int       // windows in a row in which answers took too long
-	bottom time.Time // since when they have taken too long though only few are waited for; zero if they do not
+	bottom time.Time // since when answers have taken too long though only few are awaited; zero if they don't
 
-	// While the floor is looked for, what it is to go on with.
+	// While the floor is measured: the values to return to.
 	seeking bool
 	former  int           // the limit
 	median  time.Duration // what answers took then
@@ -34,28 +33,28 @@ type manners struct {
 const (
 	mannersWindow  = 200 * time.Millisecond
 	mannersAnswers = 5
-	// mannersHigh is how many times its floor an answer may take before fewer are
-	// waited for, and mannersLow from which on more are. A reader's page then takes
-	// less than twice its time.
+	// mannersHigh is how many times its floor an answer may take before fewer are awaited,
+	// and mannersLow from which on more are. Then the page of a reader takes less than
+	// twice its time.
 	mannersHigh = 1.6
 	mannersLow  = 1.3
-	// mannersSlack is what answers may take in any case beyond their floor: on a near
-	// host, milliseconds say more about the machines' schedulers than about queues.
+	// mannersSlack is what answers may take beyond their floor in any case: on a near host,
+	// milliseconds say more about schedulers than about queues.
 	mannersSlack = 20 * time.Millisecond
-	// mannersFew is how many answers are waited for where the floor is looked for.
+	// mannersFew is how many answers are awaited while the floor is measured.
 	mannersFew = 2
-	// floorLasts is how long a floor is believed: the route may be another one.
+	// floorLasts is how long a floor is believed, since the route may change.
 	floorLasts = 4 * time.Minute
-	// bottomLasts is how long so few are waited for, while that makes no answer
-	// faster, before that is taken for the floor: the line may be full of bodies.
+	// bottomLasts is how long so few are awaited, without faster answers, before that is
+	// taken for the floor: the line may be full of bodies.
 	bottomLasts = 10 * time.Second
 )
 
-// permit reports whether one more answer may be waited for beside some others.
+// permit reports whether one more answer may be awaited beside some others.
 func (m *manners) permit(others int) bool { return m.limit == 0 || others < m.limit }
 
-// answered notes how long an answer took from its request to its first byte, while
-// so many others were waited for.
+// answered notes how long an answer took from its request to its first byte, while so many
+// others were awaited.
 func (m *manners) answered(now time.Time, took time.Duration, others, most int) {
 	if m.since.IsZero() {
 		m.since = now
@@ -75,7 +74,7 @@ func (m *manners) judge(now time.Time, median time.Duration, most int) {
 	few := m.most <= mannersFew
 	known := !m.floorAt.IsZero() && now.Sub(m.floorAt) < floorLasts
 	switch {
-	case m.seeking && !few: // answers of requests from before
+	case m.seeking && !few: // answers to earlier requests
 		return
 	case m.seeking:
 		m.found(now, median)
@@ -94,13 +93,13 @@ func (m *manners) judge(now time.Time, median time.Duration, most int) {
 	m.steer(now, median, most)
 }
 
-// found ends the search for the floor.
+// found ends the measurement of the floor.
 func (m *manners) found(now time.Time, median time.Duration) {
 	m.seeking, m.limit = false, m.former
 	m.floor, m.floorAt, m.slow = median, now, 0
 }
 
-// above and below are what answers take where fewer, or more, are to be waited for.
+// above and below are the times from which on fewer, or more, answers are awaited.
 func (m *manners) above() time.Duration {
 	return max(time.Duration(mannersHigh*float64(m.floor)), m.floor+mannersSlack)
 }
@@ -109,8 +108,7 @@ func (m *manners) below() time.Duration {
 	return max(time.Duration(mannersLow*float64(m.floor)), m.floor+mannersSlack*3/4)
 }
 
-// steer sets the limit by what answers take; most is how many may be waited for
-// without one.
+// steer sets the limit by the time of answers; most is how many may be awaited without one.
 func (m *manners) steer(now time.Time, median time.Duration, most int) {
 	switch high := m.above(); {
 	case median > high:
@@ -122,7 +120,7 @@ func (m *manners) steer(now time.Time, median time.Duration, most int) {
 		m.rest(now)
 	case median < m.below() && m.limit > 0:
 		m.slow, m.bottom = 0, time.Time{}
-		if m.most < m.limit { // it is not what holds them back
+		if m.most < m.limit { // the limit isn't what holds them back
 			return
 		}
 		if m.limit += max(m.limit/4, 1); m.limit >= most {
@@ -133,8 +131,7 @@ func (m *manners) steer(now time.Time, median time.Duration, most int) {
 	}
 }
 
-// rest is for a limit that has been set low: where that helps nobody for a while,
-// answers take that long.
+// rest is for a low limit: if it helps nobody for a while, answers simply take that long.
 func (m *manners) rest(now time.Time) {
 	switch {
 	case m.limit > mannersFew:

@@ -2,27 +2,27 @@ package pace
 
 import "time"
 
-// pace spaces requests out in time, for a host that counts them and not the
-// connections. It is off until the host refuses a request for being too fast.
-// Then it is a little less than what the host answers to, and rises, slowly at
-// first and faster the longer nothing is refused. Guarded by its Budget.
+// pace spaces requests out in time, for a host that counts requests and not connections. It
+// is off until the host refuses a request for being too fast. Then it is slightly below the
+// rate that the host answers, and rises, slowly at first and faster the longer nothing is
+// refused. Guarded by its Budget.
 type pace struct {
-	rate float64   // requests per second, 0 while it is off
-	rise float64   // by which part it rises next
+	rate float64   // requests per second; 0 while off
+	rise float64   // the part by which it rises next
 	due  time.Time // of the next request
-	cut  time.Time // when it was last made slower
+	cut  time.Time // when it was last lowered
 
-	// Good answers, by which it is known what the host stands.
+	// Good answers, which show what the host can stand.
 	since   time.Time
 	answers int
-	seen    float64 // of them per second, in the time before since
+	seen    float64 // good answers per second, in the time before since
 }
 
 const (
-	paceWindow = 250 * time.Millisecond // over which answers are counted
+	paceWindow = 250 * time.Millisecond // in which answers are counted
 	paceCut    = 0.95
-	paceStart  = 50   // requests per second, where nothing is known yet
-	paceGuess  = 0.5  // of the rate it rises after the first window, when it is a guess
+	paceStart  = 50   // requests per second, if nothing is known yet
+	paceGuess  = 0.5  // of the rate, after the first window, when it is a guess
 	paceRise   = 0.01 // or when it is known
 	paceLift   = 1.5  // times as much after each further window without a refusal
 	paceTop    = 1e4  // requests per second: as good as no limit
@@ -30,11 +30,11 @@ const (
 
 func (p *pace) on() bool { return p.rate > 0 }
 
-// start is a request's.
+// start starts a request.
 func (p *pace) start(now time.Time) {
 	if p.rate > 0 {
 		between := time.Duration(float64(time.Second) / p.rate)
-		// What a timer was late is made good.
+		// Makes up for the lateness of a timer.
 		if late := now.Sub(p.due); late > 4*between {
 			p.due = now
 		}
@@ -55,8 +55,8 @@ func (p *pace) answered(now time.Time) {
 	}
 }
 
-// measured ends a window of answers, if it is time. One that took much longer
-// had a pause in it, and says nothing.
+// measured ends a window of answers, if it is time. One that took much longer contained a
+// pause, and says nothing.
 func (p *pace) measured(now time.Time) bool {
 	elapsed := now.Sub(p.since)
 	if elapsed < paceWindow {
@@ -69,7 +69,7 @@ func (p *pace) measured(now time.Time) bool {
 	return true
 }
 
-// slower is what a refusal does. Refusals come in bursts: one counts.
+// slower lowers the pace after a refusal. Refusals come in bursts, so a burst counts once.
 func (p *pace) slower(now time.Time) {
 	if p.rate > 0 && now.Sub(p.cut) < paceWindow {
 		return
@@ -83,7 +83,7 @@ func (p *pace) slower(now time.Time) {
 		p.rise = paceGuess / 2
 	case p.seen > paceStart:
 		p.rate = p.seen
-	default: // it has just begun to be busy
+	default: // the host just became busy
 		p.rate = max(float64(p.answers)/max(elapsed, paceWindow/5).Seconds(), paceStart)
 		p.rise = paceGuess
 	}

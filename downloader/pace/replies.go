@@ -6,19 +6,20 @@ import (
 
 // replies is what a Budget knows of answers before their bodies. Guarded by it.
 type replies struct {
-	bodies  int              // requests that are answered, with a body on its way
-	slowest [2]time.Duration // first byte of the time since turned, and of that before it
+	bodies  int              // requests answered, with a body being received
+	slowest [2]time.Duration // first byte since turned, and in the time before it
 	turned  time.Time
-	first   time.Duration // that of a new connection, lately
-	at      time.Time     // of the last
-	silent  int           // requests in a row that were not answered
-	// repeated is how many in a row were to be repeated as their connection was closed.
+	first   time.Duration // of a new connection, lately
+	at      time.Time     // when that was
+	silent  int           // requests in a row without an answer
+	// repeated is how many in a row were to be repeated because their connection was
+	// closed.
 	repeated int
 }
 
 const (
-	// leastReply is the least time that is left for the first byte of an answer,
-	// and replyTimes how many times the slowest of the last minutes.
+	// leastReply is the least time to wait for the first byte of an answer, and replyTimes
+	// how many times the slowest of the last minutes.
 	leastReply = 5 * time.Second
 	replyTimes = 4
 	// unknownReply is that time for a host that has answered nobody yet.
@@ -26,8 +27,8 @@ const (
 	replyWindow  = time.Minute
 )
 
-// Asks returns how many others are waited for, and how long to wait for an answer
-// that was given up so many times before.
+// Asks returns how many other answers are awaited, and how long to wait for an answer that
+// was given up so many times before.
 func (b *Budget) Asks(idler Idler, before int) (beside int, limit time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,8 +53,8 @@ func (r *replies) turn(now time.Time) {
 	}
 }
 
-// Replied notes that an answer began: how long after its connection was asked
-// for, and after the request was sent.
+// Replied notes that an answer began: how long after its connection was requested, and
+// after the request was sent.
 func (b *Budget) Replied(now time.Time, begun, sent time.Duration, beside int, reused bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,8 +74,8 @@ func (b *Budget) Replied(now time.Time, begun, sent time.Duration, beside int, r
 	b.admit()
 }
 
-// MayRepeat reports whether a request may be repeated at once whose connection was
-// closed in place of an answer: one, until something is answered.
+// MayRepeat reports whether a request may be repeated immediately after its connection was
+// closed instead of answered: one may, until something is answered.
 func (b *Budget) MayRepeat() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,8 +83,8 @@ func (b *Budget) MayRepeat() bool {
 	return b.replies.repeated <= 1
 }
 
-// Unanswered notes that a request was not answered, and reports whether no other
-// was since it began.
+// Unanswered notes that a request was not answered, and reports whether no other was since
+// it began.
 func (b *Budget) Unanswered(begun time.Time) (silent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,7 +92,7 @@ func (b *Budget) Unanswered(begun time.Time) (silent bool) {
 	return !b.replies.at.After(begun)
 }
 
-// Bodies counts answers whose body is on its way.
+// Bodies counts answers whose body is being received.
 func (b *Budget) Bodies(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,11 +100,11 @@ func (b *Budget) Bodies(n int) {
 	b.admit()
 }
 
-// Idler keeps connections for requests to come, as source.Idler does.
+// Idler keeps connections for later requests, as source.Idler does.
 type Idler interface{ CloseIdleConnections() }
 
-// surplus closes connections that lie idle: a host that serves only so many may
-// have others to serve. Guarded by its Budget.
+// surplus closes idle connections: a host that serves only so many may have others to
+// serve. Guarded by its Budget.
 type surplus struct {
 	idler Idler
 	open  int // about how many connections there are
@@ -111,11 +112,11 @@ type surplus struct {
 	timer *time.Timer
 }
 
-// surplusAfter is how long a connection lies idle before it is closed. Another one
-// costs a few round trips.
+// surplusAfter is how long a connection is idle before it is closed. Opening another costs
+// a few round trips.
 const surplusAfter = 3 * time.Second
 
-// note keeps the count, where a connection was taken or given back.
+// note updates the count when a connection is taken or returned.
 func (b *Budget) note() {
 	s := &b.surplus
 	s.open, s.most = max(s.open, b.used), max(s.most, b.used)
@@ -125,8 +126,7 @@ func (b *Budget) note() {
 	}
 }
 
-// closeSurplus closes the idle connections if all that is done could have been
-// done with fewer.
+// closeSurplus closes the idle connections if fewer would have been enough.
 func (b *Budget) closeSurplus() {
 	b.mu.Lock()
 	s := &b.surplus
@@ -143,7 +143,7 @@ func (b *Budget) closeSurplus() {
 	}
 }
 
-// OutOfFiles closes connections that lie idle, and takes one from the limit.
+// OutOfFiles closes idle connections, and takes one from the limit.
 func (b *Budget) OutOfFiles() {
 	b.mu.Lock()
 	b.refuse(time.Now(), NoFile, 0)

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Room is for workers of a pass that have a partial open, any number while there
-// are files enough. Safe for concurrent use.
+// Room limits how many workers of a pass have a partial open, while the process runs out of
+// file descriptors. Safe for concurrent use.
 type Room struct {
 	mu      sync.Mutex
 	inside  int
 	allowed int           // 0: any number
 	done    int           // since allowed was set
-	shrunk  time.Time     // last
-	changed chan struct{} // closed when there may be room for another one, nil while nobody waits
+	shrunk  time.Time     // the last time
+	changed chan struct{} // closed when there may be room for another; nil while nobody waits
 }
 
-// Enter waits for room. It fails when ctx ends before.
+// Enter waits for room; false if ctx ends first.
 func (r *Room) Enter(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
@@ -39,7 +39,7 @@ func (r *Room) Enter(ctx context.Context) bool {
 	}
 }
 
-// Leave ends enter. After some time without trouble there is room for one more.
+// Leave ends Enter. After some time without trouble there is room for one more.
 func (r *Room) Leave(well bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,11 +54,10 @@ func (r *Room) Leave(well bool) {
 	}
 }
 
-// roomBurst is how long trouble counts as one: it comes in bursts.
+// roomBurst is how long trouble counts as one, since it comes in bursts.
 const roomBurst = 400 * time.Millisecond
 
-// Shrink has room for half of those that are inside. Trouble comes in bursts: one
-// counts.
+// Shrink leaves room for half of those inside. A burst of trouble counts once.
 func (r *Room) Shrink(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// Timetable says how much may be received in a second, by the time of the week.
-// An empty one sets no limit.
+// Timetable says how much may be received per second, by the time of the week. An empty one
+// sets no limit.
 type Timetable []Slot
 
-// Slot is a rate and when it begins. It holds until the next one begins; the
-// last one of a week holds until the first one of the next.
+// Slot is a rate and when it begins. It lasts until the next one begins; the last one of a
+// week lasts until the first one of the next.
 type Slot struct {
-	Minute int   // of the week, from Sunday 00:00, by the local clock
-	Rate   int64 // bytes a second, 0: no limit
+	Minute int   // of the week, from Sunday 00:00 local time
+	Rate   int64 // bytes per second, 0: no limit
 }
 
 const (
 	minutesPerDay = 24 * 60
-	// minRate is the least a person can set: below it a TLS handshake takes
-	// longer than a server that is away.
+	// minRate is the least rate: below it a TLS handshake takes longer than the time-out
+	// for a dead server.
 	minRate = 1 << 10
 )
 
-// ParseTimetable reads a rate, as in "10M", "512k", "1.5G" or "off", or rates
-// with the times at which they begin, as in "08:00,2M 19:00,off" for each day or
-// "Mon-08:00,512k Sat-00:00,off" for some. It is the syntax of rclone, without
-// its pairs of an upload and a download rate. The error names the wrong word.
+// ParseTimetable reads a rate, such as "10M", "512k", "1.5G" or "off", or rates with the
+// times at which they begin, such as "08:00,2M 19:00,off" for every day or "Mon-08:00,512k
+// Sat-00:00,off" for some. It is the syntax of rclone, without its pairs of upload and
+// download rates. The error names the wrong word.
 func ParseTimetable(s string) (Timetable, error) {
 	words := strings.Fields(s)
 	if len(words) == 1 && !strings.Contains(s, ",") {
@@ -97,9 +97,8 @@ func parseWhen(s string) (days []time.Weekday, minute int, err error) {
 	return days, t.Hour()*60 + t.Minute(), nil
 }
 
-// Rate returns how many bytes a second are allowed at a time, 0 for no limit.
-// It goes by the clock on the wall: where that is set, or skips an hour in
-// spring, so does the timetable.
+// Rate returns how many bytes per second are allowed at a time, 0 for no limit. It follows
+// the wall clock: if that is set, or skips an hour in spring, so does the timetable.
 func (t Timetable) Rate(now time.Time) int64 {
 	if len(t) == 0 {
 		return 0
@@ -114,7 +113,7 @@ func (t Timetable) Rate(now time.Time) int64 {
 	return rate
 }
 
-// lowest is the least that the timetable ever allows, 0 where it sets no limit.
+// lowest is the lowest limit of the timetable, 0 if it sets none.
 func (t Timetable) lowest() int64 {
 	var rate int64
 	for _, s := range t {
@@ -125,7 +124,7 @@ func (t Timetable) lowest() int64 {
 	return rate
 }
 
-// sizeUnits are rclone's: binary, and KiB where nothing is said.
+// sizeUnits are rclone's: binary, and KiB by default.
 var sizeUnits = map[string]float64{
 	"": 1 << 10, "b": 1,
 	"k": 1 << 10, "ki": 1 << 10, "kib": 1 << 10,
@@ -135,8 +134,8 @@ var sizeUnits = map[string]float64{
 	"p": 1 << 50, "pi": 1 << 50, "pib": 1 << 50,
 }
 
-// ParseSize reads a number of bytes as rclone does: "512k", "1.5G", "100B"; a
-// bare number counts KiB. "off" is 0.
+// ParseSize reads a number of bytes as rclone does: "512k", "1.5G", "100B"; a number
+// without a unit is KiB. "off" is 0.
 func ParseSize(s string) (int64, error) {
 	if strings.EqualFold(s, "off") {
 		return 0, nil
@@ -145,7 +144,7 @@ func ParseSize(s string) (int64, error) {
 	digits := strings.TrimRight(lower, "bikmgtp")
 	unit, known := sizeUnits[lower[len(digits):]]
 	n, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !known || !(n >= 0 && n*unit < 1<<62) { // not a number fails too
+	if err != nil || !known || !(n >= 0 && n*unit < 1<<62) { // NaN fails too
 		return 0, fmt.Errorf("%q is no amount; write it as in 512k, 10M, 1.5G or off", s)
 	}
 	return int64(n * unit), nil

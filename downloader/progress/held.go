@@ -9,42 +9,41 @@ import (
 	"time"
 )
 
-// Host is the host of a source as its waits concern a pass.
+// Host is the host of a source, as far as its waits concern a pass.
 type Host interface {
 	Name() string // of the source
-	// Paused says why a request would have to wait at this moment, and until when if
-	// that is known. The reason is empty where one may start.
+	// Paused says why a request would have to wait now, and until when if known. The reason
+	// is empty if one may start.
 	Paused() (until time.Time, why string)
 }
 
-// askedSources are those that a pass asks for its manifest, and for the rest.
+// askedSources are the sources that a pass asks for its manifest, and for the rest.
 type askedSources struct {
 	authority Host
 	others    []Host
 }
 
-// holds are the waits for the budgets of a pass, which nobody reports: since when
-// each was seen. Safe for concurrent use.
+// holds are waits for the budgets of a pass, which nobody reports, and since when each was
+// seen. Safe for concurrent use.
 type holds struct {
 	mu    sync.Mutex
 	since map[string]time.Time // by the name of the source
 }
 
-// Asks notes which sources the pass will ask. It may be called on a nil Progress.
+// Asks notes which sources the pass will ask. Safe on a nil Progress.
 func (p *Progress) Asks(authority Host, others []Host) {
 	if p != nil {
 		p.sources.Store(&askedSources{authority, others})
 	}
 }
 
-// itsTurn is how long a connection may be waited for before that is told: passes
-// that share a few take turns.
+// itsTurn is how long a wait for a connection stays untold: passes that share a few take
+// turns.
 const itsTurn = time.Second
 
-// held returns what keeps the next request of a pass from being made, though none
-// of its own was refused: a pause that the host asked somebody else for, or the
-// connections of other passes. A pass that has another source to ask, or that has
-// requests on their way, is not held.
+// held returns what blocks the next request of a pass, although no request of its own was
+// refused: a pause that the host asked of another pass, or the connections of other passes.
+// A pass with another source to ask, or with requests in flight, is not blocked.
 func (p *Progress) held() []Wait {
 	asked := p.sources.Load()
 	var sources []Host
@@ -81,14 +80,13 @@ func (p *Progress) held() []Wait {
 	return all
 }
 
-// Tell makes Waits return what another process says its pass waits for.
+// Tell makes Waits return what another process says that its pass waits for.
 func (p *Progress) Tell(waits []Wait) { p.told.Store(&waits) }
 
-// Foremost returns the wait that is worth the place of the numbers of a pass: one of
-// all requests to a source, unless bytes flow all the same, from another source, on
-// a connection that was open before, or in turn with other passes; or else, where the pass has no request on
-// its way, the single object that is tried again first. Waits are as Progress.Waits
-// returns them.
+// Foremost returns the wait that deserves the place of a pass's numbers: a wait of all
+// requests to a source, unless bytes still arrive, from another source, on an open
+// connection, or in turn with other passes; or else, if the pass has no request in flight,
+// the object that is retried first. Waits are as Progress.Waits returns them.
 func Foremost(waits []Wait, requests int64, flows bool) (first Wait, ok bool) {
 	for _, w := range waits {
 		switch {
@@ -103,14 +101,14 @@ func Foremost(waits []Wait, requests int64, flows bool) (first Wait, ok bool) {
 	return first, ok
 }
 
-// addresses are what an error says of the request that failed, which a wait says
-// in other words: its method and URL.
+// addresses match what an error says about its request and a wait says in other words:
+// method and URL.
 var addresses = regexp.MustCompile(`(?:[A-Z][a-z]+ "https?://[^"]*"|https?://[^\s"]+?|(?:s3|gs)://[^"]+?): `)
 
-// statuses are those of HTTP that come alone, at the end of an error.
+// statuses match an HTTP status alone at the end of an error.
 var statuses = regexp.MustCompile(`\bstatus (\d{3})$`)
 
-// phrases put into plain words what the network says. The first that fits counts.
+// phrases put the words of the network into plain ones. The first match counts.
 var phrases = []struct {
 	said  *regexp.Regexp
 	words string
@@ -125,8 +123,8 @@ var phrases = []struct {
 	{regexp.MustCompile(`(read tcp \S+->\S+: read: connection reset by peer|(unexpected )?EOF)$`), "the connection was cut"},
 }
 
-// brief is the reason of a wait for a source without what the line around it says
-// already, and with a word for a status.
+// brief is the reason of a wait without what the line around it already says, and with a
+// word for a status.
 func brief(source, why string) string {
 	why = addresses.ReplaceAllString(why, "")
 	if does, ok := strings.CutPrefix(why, source+" "); ok {
@@ -150,8 +148,7 @@ func brief(source, why string) string {
 	})
 }
 
-// Retried counts an attempt that failed and is made again. It may be called on a
-// nil Progress.
+// Retried counts an attempt that failed and is repeated. Safe on a nil Progress.
 func (p *Progress) Retried() {
 	if p != nil {
 		p.Retries.Add(1)

@@ -68,6 +68,6 @@ func (p *Phase) UnmarshalText(text []byte) error {
 	if i < 0 {
 		return fmt.Errorf("unknown phase %q", text)
 	}
-	*p = Phase(i) // one of a few
+	*p = Phase(i) //nolint:gosec // one of a few
 	return nil
 }

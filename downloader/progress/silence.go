@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// firstSilence is how long a source that has not answered yet in a phase of a pass
-	// may take until that is told, and laterSilence the same of one that has: many take
-	// some seconds for an answer now and then.
+	// firstSilence is how long a source that hasn't answered yet in a phase may take before
+	// that is told, and laterSilence is that time for one that has: many take some seconds
+	// for an answer now and then.
 	firstSilence = time.Second
 	laterSilence = 15 * time.Second
 )
 
-// silences are what a pass hears of its sources while it has requests on their way
-// to them. Safe for concurrent use.
+// silences are what a pass hears from its sources while it has requests in flight. Safe for
+// concurrent use.
 type silences struct {
 	mu sync.Mutex
 	of map[string]*Silence // by the name of the source
@@ -23,13 +23,12 @@ type silences struct {
 
 // Silence is how long one source has said nothing.
 type Silence struct {
-	requests atomic.Int64 // on their way
-	heard    atomic.Int64 // when it last said something, or was first asked; in nanoseconds of Unix time
+	requests atomic.Int64 // in flight
+	heard    atomic.Int64 // when it last said something, or was first asked; Unix nanoseconds
 	answered atomic.Bool  // it has said something in this phase
 }
 
-// Request counts a request to a source until its end, which the caller tells by
-// ended. It may be called on a nil Progress.
+// Request counts a request to a source until Ended. Safe on a nil Progress.
 func (p *Progress) Request(source string) *Silence {
 	if p == nil {
 		return nil
@@ -51,7 +50,7 @@ func (p *Progress) Request(source string) *Silence {
 	return s
 }
 
-// Ended ends what request returned, on the same Progress.
+// Ended ends what Request returned, on the same Progress.
 func (p *Progress) Ended(s *Silence) {
 	if p != nil {
 		s.requests.Add(-1)
@@ -59,18 +58,18 @@ func (p *Progress) Ended(s *Silence) {
 	}
 }
 
-// Spoke notes that the source has said something. It may be called on nil.
+// Spoke notes that the source has said something. Safe on nil.
 func (s *Silence) Spoke() {
 	if s == nil {
 		return
 	}
 	s.heard.Store(time.Now().UnixNano())
-	if !s.answered.Load() { // which is read by many, and written once
+	if !s.answered.Load() { // read by many, written once
 		s.answered.Store(true)
 	}
 }
 
-// forget is for a new phase: that a source has given the manifest says little of its
+// forget starts a new phase: a source that served the manifest may still fail to serve
 // files.
 func (s *silences) forget() {
 	s.mu.Lock()

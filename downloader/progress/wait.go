@@ -6,21 +6,19 @@ import (
 	"time"
 )
 
-// Wait is something that a pass waits for: for whom, why, since when, and until
-// when as far as that is known.
+// Wait is something that a pass waits for: for whom, why, since when, and until when if
+// known.
 type Wait struct {
-	For string `json:"for"` // whom: the name of a source
-	// Object is what is asked for when the wait is over: the path of an entry,
-	// manifest.Name, or "latest" for the newest version; empty where all requests
-	// to the source wait.
+	For string `json:"for"` // the name of a source, or what else is awaited
+	// Object is what will be requested after the wait: the path of an entry, manifest.Name,
+	// or "latest" for the newest version; empty if all requests to the source wait.
 	Object string    `json:"object,omitempty"`
-	Why    string    `json:"why"` // one line, in words
+	Why    string    `json:"why"` // one line of text
 	Since  time.Time `json:"since,omitzero"`
-	Until  time.Time `json:"until,omitzero"` // when it is tried again; zero when unknown
+	Until  time.Time `json:"until,omitzero"` // when it is tried again; zero if unknown
 }
 
-// waits are those of one pass, by whom and what they are for. Safe for concurrent
-// use.
+// waits are the waits of one pass, by source and object. Safe for concurrent use.
 type waits struct {
 	mu   sync.Mutex
 	open map[waitKey]Wait
@@ -28,9 +26,8 @@ type waits struct {
 
 type waitKey struct{ source, object string }
 
-// Waits returns what the pass waits for at this moment: first what all its
-// requests to a source wait for, then single objects, the longest wait first. It
-// may be called on a nil Progress.
+// Waits returns what the pass waits for now: first the waits of all requests to a source,
+// then those of single objects, the longest wait first. Safe on a nil Progress.
 func (p *Progress) Waits() []Wait {
 	if p == nil {
 		return nil
@@ -42,7 +39,7 @@ func (p *Progress) Waits() []Wait {
 	p.waits.mu.Lock()
 	defer p.waits.mu.Unlock()
 	for _, w := range silent {
-		if _, known := p.waits.open[waitKey{w.For, ""}]; !known { // else more is known of it
+		if _, known := p.waits.open[waitKey{w.For, ""}]; !known { // otherwise more is known about it
 			all = append(all, w)
 		}
 	}
@@ -62,8 +59,7 @@ func (p *Progress) Waits() []Wait {
 	return all
 }
 
-// Await notes that something waits, until it is met. A wait that goes on keeps the
-// time since when.
+// Await starts a wait, until Met. A wait that continues keeps its start.
 func (p *Progress) Await(w Wait) {
 	if p == nil {
 		return

@@ -9,14 +9,13 @@ import (
 	"mimicsync/store"
 )
 
-// Types without the methods of their namesakes, which make them what they are in
-// JSON.
+// Types without the methods of their namesakes.
 type (
 	plainReport       Report
 	plainVerification Verification
 )
 
-// reportJSON is a Report in JSON: a time in seconds, errors in words.
+// reportJSON is a Report in JSON: durations in seconds, errors as text.
 type reportJSON struct {
 	plainReport
 
@@ -25,14 +24,13 @@ type reportJSON struct {
 	Err          string  `json:"error,omitempty"`
 }
 
-// MarshalJSON adds elapsed_s, and the errors in words.
+// MarshalJSON adds elapsed_s, and the errors as text.
 func (r Report) MarshalJSON() ([]byte, error) {
 	r.Failures = inList(r.Failures)
 	return json.Marshal(reportJSON{plainReport(r), seconds(r.Elapsed), words(r.AuthorityErr), words(r.Err)})
 }
 
-// UnmarshalJSON is the inverse of MarshalJSON, but for what errors wrap: they are
-// words alone.
+// UnmarshalJSON is the inverse of MarshalJSON, except that errors are text alone.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	var in reportJSON
 	if err := json.Unmarshal(data, &in); err != nil {
@@ -69,7 +67,7 @@ func (v *Verification) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// inList is a list in every case, for whoever reads it by program.
+// inList makes a nil list an empty one, for programs.
 func inList(failures []store.Failure) []store.Failure {
 	if failures == nil {
 		return []store.Failure{}

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// MaxDetail bounds what is kept and told of one failure, in bytes: a part of it may
-	// be a server's.
+	// MaxDetail limits the text of one failure, in bytes: a part of it may come from a
+	// server.
 	MaxDetail = 1 << 10
 )
 
-// Clip is the beginning of a text that is too long.
+// Clip shortens a text that is too long.
 func Clip(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -20,7 +20,7 @@ func Clip(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + " ..."
 }
 
-// First are the first failures of a pass: as many as a person reads.
+// First returns the first failures of a pass: as many as a person reads.
 func First(all []store.Failure) []store.Failure {
 	const most, mostBytes = 20, 16 << 10
 	bytes := 0

@@ -309,7 +309,7 @@ func (p *Patience) NextBackOff() time.Duration {
 		return backoff.Stop
 	}
 	if p.early > 0 && p.pause > 0 {
-		return p.pause + rand.N(min(p.pause/4, time.Second)+1) // the host knows best, and jitter is no secret
+		return p.pause + rand.N(min(p.pause/4, time.Second)+1) //nolint:gosec // the host knows best, and jitter is no secret
 	}
 	return max(p.ExponentialBackOff.NextBackOff(), p.pause)
 }

@@ -11,21 +11,19 @@ import (
 	"mimicsync/manifest"
 )
 
-// followStep is how much is read back and hashed at a time, while the lock is
-// held.
+// followStep is how much is read back and hashed at a time, while the lock is held.
 const followStep = 256 << 10
 
-// Digest is the running digest of a partial: over its bytes in order, each
-// once. What is written where it stands is hashed from the writer's buffer;
-// what was written ahead of it is read back, from the page cache as long as it
-// is not far ahead.
+// Digest is the running digest of a partial: over its bytes in order, each once. Bytes
+// written at its position are hashed from the writer's buffer; bytes written ahead are read
+// back, from the page cache unless they are far ahead.
 type Digest struct {
 	mu  sync.Mutex
 	sum hash.Hash
 	n   int64 // bytes hashed
 
 	grown     chan struct{} // holds a token when there may be more to read back
-	buf       []byte        // for reading back, made when first needed
+	buf       []byte        // for reading back, allocated when needed
 	following sync.WaitGroup
 	stop      chan struct{} // nil while nobody follows
 }
@@ -41,9 +39,9 @@ func (d *Digest) Reset() {
 	d.n = 0
 }
 
-// Written is told of bytes that were written at an offset.
+// Written tells the digest of bytes written at an offset.
 func (d *Digest) Written(at int64, b []byte) {
-	if d.mu.TryLock() { // else the follower is at work, and gets here
+	if d.mu.TryLock() { // otherwise the follower is at work, and will get here
 		if d.n == at {
 			d.sum.Write(b)
 			d.n += int64(len(b))
@@ -56,7 +54,7 @@ func (d *Digest) Written(at int64, b []byte) {
 	}
 }
 
-// catchUp hashes what is in the file up to a place.
+// catchUp hashes the bytes in the file up to a position.
 func (d *Digest) catchUp(f *os.File, to int64) error {
 	for {
 		more, err := d.step(f, to)
@@ -88,8 +86,8 @@ func (d *Digest) step(f *os.File, to int64) (more bool, err error) {
 	return true, nil
 }
 
-// Follow hashes in the background what is written, up to where front says. An
-// error ends it: whoever needs the digest meets the error again.
+// Follow hashes in the background what is written, up to front(). An error ends it: the
+// next caller of Of gets the error again.
 func (d *Digest) Follow(f *os.File, front func() int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -119,7 +117,7 @@ func (d *Digest) Follow(f *os.File, front func() int64) {
 	})
 }
 
-// Unfollow ends follow, before the file is closed or cut.
+// Unfollow ends Follow, before the file is closed or truncated.
 func (d *Digest) Unfollow() {
 	d.mu.Lock()
 	stop := d.stop

@@ -1,6 +1,6 @@
 // Package segment divides one object into byte ranges for several connections, and keeps
-// the running digest of its bytes in order. It makes no request and touches no file but
-// to read back what was written ahead of the digest.
+// the running digest of its bytes in order. It makes no request, and touches files only to
+// read back what was written ahead of the digest.
 package segment
 
 import (
@@ -13,44 +13,44 @@ import (
 	"mimicsync/store"
 )
 
-// unknownEnd is where a segment ends whose object's size is unknown.
+// unknownEnd is the end of a segment whose object has an unknown size.
 const unknownEnd = math.MaxInt64
 
-// Segment is a byte range of an object: those before at are in the partial.
-// Guarded by the segments it belongs to; at is written by its worker alone.
+// Segment is a byte range of an object; its bytes before at are in the partial. Guarded by
+// its List; at is written by its worker alone.
 type Segment struct {
 	from, At, end int64
 	busy          bool
 	started       time.Time // when its worker took it
 	startedAt     int64     // at, then
-	marked        int64     // at, when it was last recorded
+	marked        int64     // at, when last recorded
 	stop          context.CancelCauseFunc
 }
 
-// left is how much of it is missing.
+// left is how many bytes it misses.
 func (g *Segment) left() int64 { return g.end - g.At }
 
-// rate is that of its worker in bytes per second; it is not known at once.
+// rate is its worker's, in bytes per second; unknown at first.
 func (g *Segment) rate() (perSecond float64, known bool) {
 	elapsed := time.Since(g.started)
 	return float64(g.At-g.startedAt) / elapsed.Seconds(), elapsed > LeastTime/2
 }
 
-// List is an object cut into ranges: in order, without gaps, from 0 to its
-// end. Safe for concurrent use.
+// List is an object cut into ranges: in order, without gaps, from 0 to its end. Safe for
+// concurrent use.
 type List struct {
 	mu      sync.Mutex
 	list    []*Segment
 	shared  bool          // several connections may work on it
 	moved   bool          // something was written since it was last recorded
-	changed chan struct{} // closed when a segment is released, nil while nobody waits for that
-	rate    float64       // of the last worker that was done, bytes per second
-	first   Segment       // of most objects the only one
-	only    [1]*Segment   // and the list then
+	changed chan struct{} // closed when a segment is released; nil while nobody waits
+	rate    float64       // of the last worker that ended, bytes per second
+	first   Segment       // the only one of most objects
+	only    [1]*Segment   // the list then
 }
 
-// Reset makes it one segment of an object whose first at bytes are here. A
-// worker that is at it, the only one then, has that segment.
+// Reset makes it one segment of an object whose first at bytes are present. A worker that
+// holds it, the only one then, keeps that segment.
 func (s *List) Reset(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *List) Reset(at int64) {
 	s.shared, s.moved = false, false
 }
 
-// Restore makes it what a record says of an object of a known size: front
-// bytes from the start, and ranges ahead of them.
+// Restore makes it what a record says about an object of known size: front bytes from the
+// start, and ranges ahead of them.
 func (s *List) Restore(front, size int64, ahead []store.Range) {
 	s.Reset(front)
 	s.mu.Lock()
@@ -77,7 +77,7 @@ func (s *List) Restore(front, size int64, ahead []store.Range) {
 	last := s.list[0]
 	for _, r := range ahead {
 		if r.From <= last.At || r.From >= r.To || r.To > size {
-			continue // not what this program records
+			continue // not written by this program
 		}
 		last.end = r.From
 		s.list = append(s.list, &Segment{from: r.From, At: r.To, end: r.To, marked: r.To})
@@ -87,7 +87,7 @@ func (s *List) Restore(front, size int64, ahead []store.Range) {
 	last.end = size
 }
 
-// SetSize says where the object ends, unless that is unknown.
+// SetSize sets the end of the object, unless it is unknown.
 func (s *List) SetSize(size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,15 +103,15 @@ func (s *List) Share() {
 	s.shared = true
 }
 
-// Unshare keeps others out who are not in yet.
+// Unshare keeps out connections that aren't in yet.
 func (s *List) Unshare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shared = false
 }
 
-// Alone keeps other connections out. It fails if some are in, or have been:
-// then there are bytes ahead of a gap.
+// Alone keeps other connections out. It fails if some are in, or have been: then there are
+// bytes after a gap.
 func (s *List) Alone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,8 +122,8 @@ func (s *List) Alone() bool {
 	return true
 }
 
-// sequential reports whether all that is here is the object's start, with at
-// most one connection on it.
+// sequential reports whether the present bytes are the start of the object, with at most
+// one connection on it.
 func (s *List) sequential() bool {
 	busy := 0
 	for i, g := range s.list {
@@ -137,7 +137,7 @@ func (s *List) sequential() bool {
 	return busy <= 1
 }
 
-// Front is how many bytes are here from the start without a gap.
+// Front is how many bytes are present from the start without a gap.
 func (s *List) Front() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +153,7 @@ func (s *List) frontLocked() int64 {
 	return s.list[len(s.list)-1].end
 }
 
-// Have is how many bytes are here, wherever.
+// Have is how many bytes are present anywhere.
 func (s *List) Have() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +163,7 @@ func (s *List) Have() (n int64) {
 	return n
 }
 
-// Last is where the last byte ends that is here.
+// Last is the end of the last present byte.
 func (s *List) Last() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,8 +175,8 @@ func (s *List) Last() (n int64) {
 	return n
 }
 
-// Written notes that a segment's worker wrote n bytes, and returns how many it
-// has written since the last checkpoint.
+// Written notes that a segment's worker wrote n bytes, and returns how many it has written
+// since the last checkpoint.
 func (s *List) Written(g *Segment, n int) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,15 +192,14 @@ func (s *List) Limit(g *Segment, n int) int {
 	return int(min(int64(n), g.left()))
 }
 
-// Progress returns where a worker has got to in its segment, and what is left.
+// Progress returns the position of a worker in its segment, and what is left.
 func (s *List) Progress(g *Segment) (at, left int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return g.At, g.left()
 }
 
-// Release ends a worker's hold on a segment. Neighbours that are complete
-// become one.
+// Release ends a worker's hold on a segment. Complete neighbors are merged.
 func (s *List) Release(g *Segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,8 +219,8 @@ func (s *List) Release(g *Segment) {
 	}
 }
 
-// Busy returns whether connections are at work, and if so, a channel that is
-// closed when one of them is done.
+// Busy returns whether connections are at work, and if so, a channel that is closed when
+// one ends.
 func (s *List) Busy() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +233,7 @@ func (s *List) Busy() (bool, <-chan struct{}) {
 	return true, s.changed
 }
 
-// Interrupt breaks off all connections and lets no other in.
+// Interrupt closes all connections and lets no other in.
 func (s *List) Interrupt(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,8 +245,8 @@ func (s *List) Interrupt(cause error) {
 	}
 }
 
-// Record returns what is here for a record: the bytes from the start, and the
-// ranges ahead of them.
+// Record returns what is present, for a record: the bytes from the start, and the ranges
+// ahead of them.
 func (s *List) Record() (front int64, ahead []store.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +265,7 @@ func (s *List) Record() (front int64, ahead []store.Range) {
 	return front, ahead
 }
 
-// HasMoved reports whether a record would be another than the last one.
+// HasMoved reports whether the next record would differ from the last one.
 func (s *List) HasMoved() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,33 +7,31 @@ import (
 )
 
 const (
-	// BufferSize is what a worker collects before it writes: TLS hands out at
-	// most 16 KiB a read, and writing those one by one costs a quarter.
+	// BufferSize is what a worker collects before it writes: TLS delivers at most 16 KiB
+	// per read, and writing those one by one costs a quarter of the speed.
 	BufferSize = 512 << 10
-	// SplitFrom is the size from which an object is fetched over several
-	// connections: below it, setting them up costs more than they bring.
+	// SplitFrom is the size from which an object is fetched over several connections: below
+	// it, setting them up costs more than they bring.
 	SplitFrom = 16 << 20
-	// FirstPiece is the least that a connection takes on at a time.
-	// Pieces go out in order, so that what is written ahead of the running
-	// digest stays in the page cache until the digest gets there.
+	// FirstPiece is the least that a connection takes on at a time. Pieces go out in order,
+	// so that what is written ahead of the running digest is still in the page cache when
+	// the digest gets there.
 	FirstPiece = 8 << 20
 	// LargestPiece is the most that a connection takes on at a time.
 	LargestPiece = 64 << 20
-	// pieceTime is how long a piece should take: long against the round trip
-	// that asking for it costs.
+	// pieceTime is how long a piece should take: long compared with the round trip of its
+	// request.
 	pieceTime = 2 * time.Second
-	// LeastPiece is what both halves of a split segment have at least. It is
-	// more than a worker's buffer holds, so a worker never has read beyond an
-	// end that has moved towards it.
+	// LeastPiece is the least size of both halves of a split segment. It exceeds a worker's
+	// buffer, so a worker has never read beyond an end that moved toward it.
 	LeastPiece = 2 * BufferSize
-	// LeastTime is how long a segment must still take to be worth another
-	// connection.
+	// LeastTime is how long a segment must still take to be worth another connection.
 	LeastTime = 500 * time.Millisecond
 )
 
-// Take gives a segment to a worker: the first that has none, or else the second
-// half of the one with the most left. It returns nil if there is none for it; a
-// helper gets none while the transfer is not shared.
+// Take gives a worker a segment: the first without a worker, or else the second half of the
+// one with the most left. It returns nil if there is none; a helper gets none while the
+// transfer is not shared.
 func (s *List) Take(helper bool, stop context.CancelCauseFunc) *Segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +63,8 @@ func (s *List) free() *Segment {
 	return nil
 }
 
-// piece is how much of a segment without a worker goes out at a time: less
-// towards the end, so that all connections are done at about the same time.
+// piece is how much of a segment without a worker goes out at a time: less toward the end,
+// so that all connections end at about the same time.
 func (s *List) piece(g *Segment) int64 {
 	busy := int64(1)
 	for _, other := range s.list {
@@ -89,8 +87,8 @@ func (s *List) half() *Segment {
 	return s.list[i+1]
 }
 
-// largest is the index of the segment with the most left that is worth another
-// connection, -1 if there is none.
+// largest is the index of the segment with the most left that is worth another connection,
+// -1 if there is none.
 func (s *List) largest() int {
 	best := -1
 	for i, g := range s.list {
@@ -107,7 +105,7 @@ func (s *List) largest() int {
 	return best
 }
 
-// cut ends segment i at a place behind what is here, and makes another one of
+// cut ends segment i at a position after the present bytes, and makes another segment of
 // the rest.
 func (s *List) cut(i int, at int64) {
 	g := s.list[i]
@@ -115,8 +113,8 @@ func (s *List) cut(i int, at int64) {
 	g.end = at
 }
 
-// Extend lets a worker that has reached its segment's end go on, if what comes
-// next has no worker and its answer brings it: up to the byte reach.
+// Extend lets a worker at its segment's end continue, if what follows has no worker and its
+// answer delivers it: up to the byte reach.
 func (s *List) Extend(g *Segment, reach int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +143,7 @@ func (s *List) Trim(g *Segment, piece int64) {
 	}
 }
 
-// Wants reports whether take would find a segment.
+// Wants reports whether Take would find a segment.
 func (s *List) Wants(helper bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
