@@ -47,7 +47,7 @@ var (
 	ErrMirrorGone  = errors.New("the mirror's folder is gone or is another one")
 	ErrBusy        = errors.New("the dataset is in use")
 	ErrUnknown     = errors.New("the daemon does not know this dataset")
-	ErrNotRunning  = errors.New("no pass runs")
+	ErrNotRunning  = errors.New("no pass is running")
 	ErrNoSuchPass  = errors.New("no such pass")
 	ErrBadSettings = errors.New("the configuration is not usable")
 

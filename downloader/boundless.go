@@ -62,5 +62,5 @@ func (t *transfer) makeRoom(ctx context.Context) error {
 	if told || t.segs.Have() == 0 || !errors.Is(context.Cause(ctx), failure.ErrNoSpace) {
 		return nil
 	}
-	return t.discard(ctx, "the disk is full, and nobody says how long the file is")
+	return t.discard(ctx, "the disk is full, and the size of the file is unknown")
 }

@@ -17,6 +17,7 @@ import (
 	"mimicsync/configs"
 	"mimicsync/daemon"
 	"mimicsync/daemon/api"
+	"mimicsync/internal/loopback"
 	"mimicsync/manifest"
 )
 
@@ -131,7 +132,7 @@ func (a *app) checkSurroundings(s daemon.Settings) {
 	for _, address := range listen {
 		host, _, _ := net.SplitHostPort(address) // which is right
 		a.ui.Printf("page      http://%s/\n", address)
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if !loopback.Is(host) {
 			a.ui.Notef("%s can be reached from other machines without TLS: put a proxy in front of it, or listen on %s", address, configs.DefaultListen)
 		}
 	}

@@ -1,29 +1,22 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
+	"mimicsync/daemon/sse"
 	"mimicsync/internal/plainjson"
 	"mimicsync/store"
 )
 
-// keepAlive is how often a stream says something, so that whoever is between does
-// not take it for dead.
-const keepAlive = 15 * time.Second
-
 var errBusy = errors.New("too many streams of events are open")
 
-// events streams what happens, as Server-Sent Events: "status" with a
-// daemon.Status at once and soon after each change, "pass" with a
-// daemon.PassStatus and its result when a pass ends. One who reads slowly gets
-// fewer of the former, and is cut off when a write takes longer than writeWait:
-// the daemon never waits for anybody.
+// events streams Server-Sent Events: "status" with a daemon.Status, immediately and soon
+// after each change, and "pass" with a daemon.PassStatus and its result when a pass ends. A
+// slow reader gets fewer of the former.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	select {
 	case s.streams <- struct{}{}:
@@ -33,13 +26,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	changed, stop := s.daemon.Watch()
 	defer stop()
-	stream := &stream{s: s, w: w, rc: http.NewResponseController(w)}
-	_ = stream.rc.SetReadDeadline(time.Time{}) // else ReadTimeout would end it
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
+	stream := &stream{s: s, out: sse.Start(w, writeWait)}
 	stream.begin()
-	tick := time.NewTicker(keepAlive)
+	tick := time.NewTicker(sse.KeepAlive)
 	defer tick.Stop()
 	for err := stream.update(); err == nil; {
 		select {
@@ -48,28 +37,26 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		case <-changed:
 			err = stream.update()
 		case <-tick.C:
-			err = stream.write([]byte(":\n\n"))
+			err = stream.out.Comment()
 		}
 	}
-	return nil // the reader is gone, or as good as that
+	return nil // the reader is gone, or too slow
 }
 
-// stream is one reader of events.
+// stream is the stream of one reader.
 type stream struct {
-	s  *Server
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	s   *Server
+	out *sse.Writer
 
-	open []int64 // passes that have not ended, as far as it knows
-	last int64   // the last one that it knows of
+	open []int64 // passes that have not ended, as far as known
+	last int64   // the last known pass
 }
 
-// begin takes note of what is there already.
+// begin notes which passes exist already.
 func (t *stream) begin() { t.open, t.last = t.s.daemon.Open() }
 
-// update sends what is, and the passes that have ended. It finds them by their
-// numbers, which follow each other: a pass may begin and end between two changes
-// that the stream hears of.
+// update sends the status, and the passes that have ended. It finds them by their
+// consecutive numbers: a pass may begin and end between two changes.
 func (t *stream) update() error {
 	for _, last := t.s.daemon.Open(); t.last < last; {
 		t.last++
@@ -97,17 +84,5 @@ func (t *stream) send(event string, v any) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", event, plainjson.Escape(data))
-	return t.write(b.Bytes())
-}
-
-func (t *stream) write(b []byte) error {
-	if err := t.rc.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
-		return err
-	}
-	if _, err := t.w.Write(b); err != nil {
-		return err
-	}
-	return t.rc.Flush()
+	return t.out.Event(event, plainjson.Escape(data))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mimicsync/daemon"
+	"mimicsync/daemon/sse"
 	"mimicsync/downloader/lookalike"
 	"mimicsync/manifest"
 )
@@ -92,7 +93,7 @@ func TestEventsAfterMorePassesThanAreKept(t *testing.T) {
 	t.Parallel()
 	d := idleDaemon(t)
 	w := patientWriter{httptest.NewRecorder()}
-	stream := &stream{s: &Server{daemon: d}, w: w, rc: http.NewResponseController(w)}
+	stream := &stream{s: &Server{daemon: d}, out: sse.Start(w, writeWait)}
 	stream.begin()
 	ends := func(times int) {
 		t.Helper()

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mimicsync/internal/loopback"
 )
 
 const (
@@ -147,7 +149,7 @@ func (g *Guard) wrong(r *http.Request) {
 // knows reports whether a request names a host that is this one.
 func (g *Guard) knows(r *http.Request) bool {
 	host := hostname(r.Host)
-	if g.hosts[host] || isLoopback(host) {
+	if g.hosts[host] || loopback.Is(host) {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
@@ -172,7 +174,7 @@ var proxied = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host"
 // can tell: some proxies pass requests of the whole world on to localhost by that
 // name.
 func fromHere(r *http.Request) bool {
-	return localIP(r).IsLoopback() && isLoopback(hostname(r.Host)) &&
+	return localIP(r).IsLoopback() && loopback.Is(hostname(r.Host)) &&
 		!slices.ContainsFunc(proxied, func(name string) bool { return len(r.Header[name]) > 0 })
 }
 
@@ -182,11 +184,6 @@ func localIP(r *http.Request) netip.Addr {
 		return a.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // hostname is an address without its port, as hosts are compared.

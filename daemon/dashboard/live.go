@@ -3,28 +3,26 @@ package dashboard
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
+
+	"mimicsync/daemon/sse"
 )
 
 const (
-	// livePulse is how often the page is looked at although nothing was said to
-	// have changed: days pass, and whoever is between must see life.
-	livePulse = 15 * time.Second
-	// liveWait is how long an event may take to leave. Who reads more slowly is
-	// cut off, and comes back by itself.
+	// liveWait is how long an event may take to leave. A slower reader is cut off, and
+	// reconnects by itself.
 	liveWait = 30 * time.Second
-	// maxLive is how many pages are kept live: each change is rendered for each.
+	// maxLive is how many pages are live at once: each change is rendered for each.
 	maxLive = 32
 )
 
-// fragments are the ids of the elements that change, which are the names of their
-// templates too.
+// fragments are the ids of the elements that change, which are also the names of their
+// templates.
 var fragments = []string{"headline", "attention", "now", "controls", "datasets", "hour", "days", "hosts", "history"}
 
-// live sends what has changed of the page, as Server-Sent Events: JSON objects of
-// ids and HTML. The first one has everything, for a reader that was away.
+// live sends changes of the page as Server-Sent Events: JSON objects of ids and HTML. The
+// first one has everything, for a reader that was away.
 func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
 	select {
 	case d.readers <- struct{}{}:
@@ -35,26 +33,23 @@ func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
 	}
 	changed, stop := d.watch()
 	defer stop()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Time{}) // else the server's would end the stream
-	pulse := time.NewTicker(livePulse)
+	out := sse.Start(w, liveWait)
+	pulse := time.NewTicker(sse.KeepAlive) // also because days pass without a change
 	defer pulse.Stop()
 	sent := map[string][]byte{}
 	for {
-		event, err := d.news(r, sent)
+		news, err := d.news(r, sent)
 		if err != nil {
 			d.Logger.ErrorContext(r.Context(), "read what the page shows", "err", err)
 			return
 		}
-		_ = rc.SetWriteDeadline(time.Now().Add(liveWait)) // a writer without deadlines is one of a test
-		if _, err := w.Write(event); err != nil {
-			return // the reader is gone
+		if news == nil {
+			err = out.Comment()
+		} else {
+			err = out.Event("", news)
 		}
-		if err := rc.Flush(); err != nil {
-			return
+		if err != nil {
+			return // the reader is gone, or too slow
 		}
 		select {
 		case <-r.Context().Done():
@@ -65,8 +60,7 @@ func (d *dashboard) live(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// news is an event with the fragments that are not as sent has them, and a comment
-// if all are.
+// news is the JSON of the fragments that differ from sent, nil if none do.
 func (d *dashboard) news(r *http.Request, sent map[string][]byte) ([]byte, error) {
 	s, err := d.look()
 	if err != nil {
@@ -81,11 +75,7 @@ func (d *dashboard) news(r *http.Request, sent map[string][]byte) ([]byte, error
 		}
 	}
 	if len(changed) == 0 {
-		return []byte(":\n\n"), nil
+		return nil, nil
 	}
-	b, err := json.Marshal(changed)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "data: %s\n\n", b), nil
+	return json.Marshal(changed)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail"
+
+	"mimicsync/internal/loopback"
 )
 
 // mailTimeout is for all of a delivery.
@@ -56,7 +58,7 @@ func NewMail(o MailOptions) (*Mail, error) {
 		port = mail.DefaultPortSSL
 	case Plain:
 		port = mail.DefaultPort
-		if !loopback(o.Host) {
+		if !loopback.Is(o.Host) {
 			return nil, fmt.Errorf("mail by %s: without encryption only a server on this machine is used", o.Host)
 		}
 	default:

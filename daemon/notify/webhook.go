@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"mimicsync/internal/loopback"
 	"mimicsync/internal/plainjson"
 )
 
@@ -55,19 +55,13 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 		return nil, errors.New("the address of a webhook must be complete, as in https://chat.example.org/hooks/name")
 	}
 	host := u.Scheme + "://" + u.Host
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())) {
 		return nil, fmt.Errorf("webhook %s: it must be https; http is for this machine only", host)
 	}
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
 	}
 	return &Webhook{wanted: o.Kinds, url: u, host: host, transport: o.Transport}, nil
-}
-
-// loopback reports whether a host is this machine, whatever DNS says.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Name names the host.

@@ -20,9 +20,9 @@ type DifferentError struct {
 // Error says since when that is known.
 func (e *DifferentError) Error() string {
 	if e.Mismatch != nil {
-		return "the source has another object, which came twice: " + e.Mismatch.Error()
+		return "the source has a different object, received twice: " + e.Mismatch.Error()
 	}
-	return fmt.Sprintf("the source still has the object that was wrong on %s (%s), which is not fetched again until it changes",
+	return fmt.Sprintf("the source still has the object that was wrong on %s (%s); it is not fetched again until it changes",
 		e.At.Local().Format(time.DateOnly), e.Validator)
 }
 
@@ -53,7 +53,7 @@ type BoundlessError struct {
 // Error names both sizes.
 func (e *BoundlessError) Error() string {
 	if e.Most == 0 {
-		return fmt.Sprintf("the source does not say how long the file is, and sent %s, until the disk was full; they are dropped", size(e.Got))
+		return fmt.Sprintf("the source doesn't state the size of the file, and sent %s until the disk was full; it was dropped", size(e.Got))
 	}
-	return fmt.Sprintf("the source does not say how long the file is, and sent %s, where at most %s are likely; they are dropped", size(e.Got), size(e.Most))
+	return fmt.Sprintf("the source doesn't state the size of the file, and sent %s, more than the likely maximum of %s; it was dropped", size(e.Got), size(e.Most))
 }

@@ -44,7 +44,7 @@ var (
 
 // ErrStalled means that no byte arrived within the idle time-out. What waited for it is
 // retried.
-var ErrStalled = errors.New("no data came")
+var ErrStalled = errors.New("no data arrived")
 
 // Why a version can't be verified or pruned.
 var (
@@ -122,18 +122,18 @@ type SpaceError struct {
 func (e *SpaceError) Error() string {
 	switch {
 	case errors.Is(e.Err, syscall.EDQUOT): // free space on the disk doesn't matter then
-		return fmt.Sprintf("%v: your quota there is used up, though %s are free on it", ErrNoSpace, size(e.Free))
+		return fmt.Sprintf("%v: your quota is used up, although the disk has %s free", ErrNoSpace, size(e.Free))
 	case e.Inodes:
-		return "the mirror's file system has no inode left for another file"
+		return "the mirror's file system has no free inode left"
 	case e.Disk > 0:
-		return fmt.Sprintf("%v: this file is said to need %s more, and the whole disk has %s", ErrNoSpace, size(e.Need), size(e.Disk))
+		return fmt.Sprintf("%v: this file claims to need %s more, but the whole disk has %s", ErrNoSpace, size(e.Need), size(e.Disk))
 	case e.Published > 0:
-		return fmt.Sprintf("%v: the version has %s as published, of which %s more are needed, and %s are free", ErrNoSpace, size(e.Published), size(e.Need), size(e.Free))
+		return fmt.Sprintf("%v: of the %s published for the version, %s is still needed, and %s is free", ErrNoSpace, size(e.Published), size(e.Need), size(e.Free))
 	case e.Need > e.Free:
-		return fmt.Sprintf("%v: %s more are needed and %s are free, so %s are missing", ErrNoSpace,
+		return fmt.Sprintf("%v: %s more is needed and %s is free, so %s is missing", ErrNoSpace,
 			size(e.Need), size(e.Free), size(e.Need-e.Free))
 	}
-	return fmt.Sprintf("%v: %s are free", ErrNoSpace, size(e.Free))
+	return fmt.Sprintf("%v: %s is free", ErrNoSpace, size(e.Free))
 }
 
 // Unwrap makes errors.Is(err, ErrNoSpace) true.
@@ -151,7 +151,7 @@ type UnfinishedManifestError struct {
 
 // Error names both sizes.
 func (e *UnfinishedManifestError) Error() string {
-	return fmt.Sprintf("the files that %s of %s lists have %s, and the version has %s: the list is not finished", manifest.Name, e.Ref, size(e.Listed), size(e.Published))
+	return fmt.Sprintf("the files listed in %s of %s have %s, but the version has %s: the list is incomplete", manifest.Name, e.Ref, size(e.Listed), size(e.Published))
 }
 
 // Unwrap makes errors.Is(err, ErrNotPublished) true.
@@ -159,16 +159,16 @@ func (e *UnfinishedManifestError) Unwrap() error { return source.ErrNotPublished
 
 // ErrNoService means that the pass gave up on a host that answered, but served nothing
 // useful for long.
-var ErrNoService = errors.New("the server has given no good answer")
+var ErrNoService = errors.New("the server has sent no usable answer")
 
 // ErrLongManifest means that a manifest exceeds its limits.
-var ErrLongManifest = fmt.Errorf("%w: it goes on and on", ErrManifest)
+var ErrLongManifest = fmt.Errorf("%w: it is too long", ErrManifest)
 
 // ErrStray means that an answer starts at another byte than requested.
-var ErrStray = errors.New("the source does not send the bytes that it is asked for")
+var ErrStray = errors.New("the source sent other bytes than requested")
 
 // ErrVoid ends the connections of a transfer whose bytes must go.
-var ErrVoid = errors.New("what is here is of no use")
+var ErrVoid = errors.New("the partial is of no use")
 
 // IsOutOfFiles reports whether the process, or the machine, can't open more files.
 func IsOutOfFiles(err error) bool {

@@ -317,16 +317,8 @@ func (p *Patience) NextBackOff() time.Duration {
 // Persist repeats an attempt until it succeeds or another one makes no sense. attempt
 // reports whether it made progress.
 func (p *Patience) Persist(ctx context.Context, attempt func() (progress bool, err error), notify func(error, time.Duration)) error {
-	progress, err := attempt()
-	if err == nil {
-		return nil
-	}
-	first := true
-	err = backoff.RetryNotify(func() error {
-		if !first {
-			progress, err = attempt()
-		}
-		first = false
+	err := backoff.RetryNotify(func() error {
+		progress, err := attempt()
 		if ctx.Err() != nil && err != nil {
 			return backoff.Permanent(context.Cause(ctx))
 		}

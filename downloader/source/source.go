@@ -11,10 +11,10 @@ import (
 	"context"
 	"io"
 	"iter"
-	"net"
 	"net/url"
 	"time"
 
+	"mimicsync/internal/loopback"
 	"mimicsync/manifest"
 )
 
@@ -93,9 +93,7 @@ type Listed struct {
 // MayCarrySecrets reports whether a Source may send a password or a token to a
 // URL: over https, or to this machine itself.
 func MayCarrySecrets(u *url.URL) bool {
-	ip := net.ParseIP(u.Hostname())
-	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	return u.Scheme == "https" || u.Scheme == "http" && local
+	return u.Scheme == "https" || u.Scheme == "http" && loopback.Is(u.Hostname())
 }
 
 // Idler is a Source that keeps connections for requests to come.

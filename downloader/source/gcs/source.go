@@ -43,6 +43,7 @@ import (
 
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
+	"mimicsync/downloader/source/transport"
 	"mimicsync/manifest"
 )
 
@@ -117,9 +118,9 @@ func New(o Options) (*Source, error) {
 	if o.Bucket == nil {
 		o.Bucket = DefaultBucket
 	}
-	data := httpheader.NewGuard(transport(o))
+	data := httpheader.NewGuard(transport.New(transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 90 * time.Second}))
 	// Bodies may use all connections there may be, and a login must not wait for them.
-	tokens := httpheader.NewGuard(transport(o))
+	tokens := httpheader.NewGuard(transport.New(transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 90 * time.Second}))
 	tokens.MaxConnsPerHost = 0
 	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
 	s.login = newLogin(o.Anonymous, &http.Client{Transport: listening{tokens}, Timeout: tokenTimeout})
@@ -148,27 +149,6 @@ func (s *Source) CloseIdleConnections() {
 // Renew implements source.Renewer: the application default credentials are
 // looked for again with the next request.
 func (s *Source) Renew() { s.login.renew() }
-
-func transport(o Options) *http.Transport {
-	if o.DialContext == nil {
-		o.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	}
-	var http1 http.Protocols // HTTP/2 would put all requests on one connection
-	http1.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         o.DialContext,
-		TLSHandshakeTimeout: 15 * time.Second,
-		Protocols:           &http1,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: max(o.Connections, 2),
-		MaxConnsPerHost:     max(o.Connections, 2), // else a request dials while the last one's connection goes back to the pool
-		IdleConnTimeout:     90 * time.Second,
-		ReadBufferSize:      64 << 10,
-
-		OnProxyConnectResponse: source.RefusedByProxy,
-	}
-}
 
 // Name implements source.Source.
 func (s *Source) Name() string { return Name }

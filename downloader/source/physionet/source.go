@@ -40,6 +40,7 @@ import (
 
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
+	"mimicsync/downloader/source/transport"
 )
 
 // DefaultURL is where PhysioNet is.
@@ -100,7 +101,7 @@ func New(o Options) (*Source, error) {
 	if !source.MayCarrySecrets(base) {
 		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
 	}
-	s := &Source{base: base, find: finder(o), transport: httpheader.NewGuard(transport(o))}
+	s := &Source{base: base, find: finder(o), transport: httpheader.NewGuard(transport.New(transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 50 * time.Second}))}
 	// Basic is honoured for agents that start with Wget/; the rest says who we
 	// are, as the server's authors ask.
 	s.agent = "Wget/1.21 (compatible; mimicsync/" + o.Version + ")"
@@ -121,28 +122,6 @@ func finder(o Options) func(context.Context) (*Credentials, error) {
 			return nil, err
 		}
 		return &found, nil
-	}
-}
-
-func transport(o Options) *http.Transport {
-	if o.DialContext == nil {
-		o.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	}
-	var http1 http.Protocols
-	http1.SetHTTP1(true)
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
-
-		OnProxyConnectResponse: source.RefusedByProxy,
-
-		DialContext:         o.DialContext,
-		TLSHandshakeTimeout: 15 * time.Second,
-		Protocols:           &http1,
-		DisableCompression:  true, // a .csv.gz must arrive as it is
-		MaxIdleConnsPerHost: max(o.Connections, 2),
-		MaxConnsPerHost:     max(o.Connections, 2), // else a request dials while the last one's connection goes back to the pool
-		IdleConnTimeout:     50 * time.Second,      // below the 75 s after which nginx hangs up
-		ReadBufferSize:      64 << 10,
 	}
 }
 

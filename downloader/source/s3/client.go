@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -25,6 +24,7 @@ import (
 
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/source/httpheader"
+	"mimicsync/downloader/source/transport"
 	"mimicsync/manifest"
 )
 
@@ -123,22 +123,7 @@ func (e *profileError) Error() string {
 func (e *profileError) Unwrap() error { return e.err }
 
 func tune(t *http.Transport, o Options) {
-	var http1 http.Protocols
-	http1.SetHTTP1(true)
-	t.Protocols = &http1
-	t.ForceAttemptHTTP2 = false
-	t.DisableCompression = true // a .csv.gz must arrive as it is
-	t.MaxIdleConns = 0          // the budget is per host
-	t.MaxIdleConnsPerHost = max(o.Connections, 2)
-	t.MaxConnsPerHost = max(o.Connections, 2) // else a request dials while the last one's connection goes back to the pool
-	t.IdleConnTimeout = 50 * time.Second
-	t.TLSHandshakeTimeout = 15 * time.Second
-	t.OnProxyConnectResponse = source.RefusedByProxy
-	t.ReadBufferSize = 64 << 10
-	t.DialContext = o.DialContext
-	if t.DialContext == nil {
-		t.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	}
+	transport.Tune(t, transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 50 * time.Second})
 }
 
 // newPlace makes the client of a Location.

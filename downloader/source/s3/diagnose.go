@@ -33,7 +33,7 @@ func (s *Source) Reach(ctx context.Context, ref manifest.Ref) (source.Reached, e
 	if err != nil {
 		return source.Reached{}, err
 	}
-	return source.Reach(transport{p.client.Options().HTTPClient}, request)
+	return source.Reach(roundTripper{p.client.Options().HTTPClient}, request)
 }
 
 // Identify implements source.Diagnoser: it asks Amazon whose credentials
@@ -113,7 +113,7 @@ func (p *place) endpoint(ctx context.Context, bucket *string) (string, error) {
 }
 
 // transport is the HTTP client of the SDK, which follows no redirect.
-type transport struct{ aws.HTTPClient }
+type roundTripper struct{ aws.HTTPClient }
 
 // RoundTrip implements http.RoundTripper.
-func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t.Do(r) }
+func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return t.Do(r) }

@@ -297,7 +297,7 @@ func networkAilments() []ailment {
 			},
 		},
 		{
-			name: "silence", check: "network", says: "no data came for 100ms", cures: []string{"HTTPS_PROXY"},
+			name: "silence", check: "network", says: "no data arrived for 100ms", cures: []string{"HTTPS_PROXY"},
 			patient: func(t *testing.T) patient {
 				t.Helper()
 				s := site(lookalike.Version{})
