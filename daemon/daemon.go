@@ -51,8 +51,8 @@ var (
 	ErrNoSuchPass  = errors.New("no such pass")
 	ErrBadSettings = errors.New("the configuration is not usable")
 
-	// ErrErrand is an ErrBusy that no pass is the cause of.
-	ErrErrand = fmt.Errorf("%w: another command is planning or pruning it", ErrBusy)
+	// ErrOtherJob is an ErrBusy that no pass is the cause of.
+	ErrOtherJob = fmt.Errorf("%w: another command is planning or pruning it", ErrBusy)
 )
 
 // Options is what a Daemon works with.
@@ -82,7 +82,7 @@ type Daemon struct {
 	wake    chan struct{}  // holds a value when there is something to decide
 	told    chan struct{}  // the same for events to deliver
 	ending  chan struct{}  // is closed when Run ends
-	passes  sync.WaitGroup // their goroutines, and errands
+	passes  sync.WaitGroup // their goroutines, and jobs
 	// free asks for the room on the mirror's disk. Tests have another one.
 	free func(path string) (durable.Space, error)
 
@@ -210,7 +210,7 @@ func (d *Daemon) decide(ctx context.Context) error {
 		case <-d.wake:
 		case <-timer.C:
 		}
-		wait, err := d.plan(ctx)
+		wait, err := d.decideOnce(ctx)
 		if err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (d *Daemon) setRunning(running bool) {
 	d.change()
 }
 
-// stopAll breaks off every pass and errand, and lets no errand begin any more.
+// stopAll breaks off every pass and job, and lets no job begin any more.
 func (d *Daemon) stopAll(why *stop) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -16,19 +16,19 @@ type dataset struct {
 	agenda   agenda
 	versions []version // that the mirror has, the newest first
 
-	running     *pass
-	errand      bool // something else is done with it, and passes wait
-	errandSince time.Time
-	planning    *progress.Progress // of a plan, nil if none is made
-	queue       []*pass            // asked for by people, in order
-	last        *PassStatus
-	success     time.Time // end of the last complete pass
-	complete    bool      // as in DatasetStatus
-	retries     int       // in a row
-	needs       int64     // bytes of room that a refresh was not begun without, 0 if none
-	failing     failing
-	look        look
-	retryAt     time.Time // not before then is a refresh tried again that did not come to its end
+	running  *pass
+	job      bool // something else is done with it, and passes wait
+	jobSince time.Time
+	planning *progress.Progress // of a plan, nil if none is made
+	queue    []*pass            // asked for by people, in order
+	last     *PassStatus
+	success  time.Time // end of the last complete pass
+	complete bool      // as in DatasetStatus
+	retries  int       // in a row
+	needs    int64     // bytes of room that a refresh was not begun without, 0 if none
+	failing  failing
+	look     look
+	retryAt  time.Time // not before then is a refresh tried again that did not come to its end
 }
 
 // version is one that the mirror has.

@@ -81,7 +81,7 @@ func (d *Daemon) looks(ctx context.Context, now time.Time) []func() {
 		if s.look.at.IsZero() && t != nil && t.Condition == string(Parked) && s.look.ref == (manifest.Ref{}) && s.scheduled() {
 			s.look.at, s.look.ref = now, s.shown().ref // in the daemon's life before this one
 		}
-		if !isDue(s.look.at, now) || s.look.runs || s.running != nil || s.errand || !open || !d.mayGoOn(s) || !s.scheduled() {
+		if !isDue(s.look.at, now) || s.look.runs || s.running != nil || s.job || !open || !d.mayGoOn(s) || !s.scheduled() {
 			continue
 		}
 		s.look.runs = true

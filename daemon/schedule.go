@@ -42,15 +42,15 @@ func ParseSchedule(expression, zone string, jitter time.Duration, key string) (*
 	if jitter < 0 {
 		return nil, fmt.Errorf("a jitter cannot be negative, as %s is", jitter)
 	}
-	s := &Schedule{text: expression, spec: spec, zone: location, offset: share(jitter, key)}
+	s := &Schedule{text: expression, spec: spec, zone: location, offset: offsetOf(jitter, key)}
 	if s.Next(time.Now()).IsZero() {
 		return nil, fmt.Errorf("%q is never due: no month has that day", expression)
 	}
 	return s, nil
 }
 
-// share returns a time from 0 to less than jitter.
-func share(jitter time.Duration, key string) time.Duration {
+// offsetOf returns a time from 0 to less than jitter.
+func offsetOf(jitter time.Duration, key string) time.Duration {
 	seconds := jitter / time.Second
 	if seconds == 0 {
 		return 0

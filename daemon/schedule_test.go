@@ -91,14 +91,14 @@ func TestJitterPutsOffByTheKeysShare(t *testing.T) {
 	}
 	const jitter = 150 * time.Minute // more than the time between two due times
 	start := at(t, "2026-01-05 00:00 +0000")
-	shares := map[time.Duration]bool{}
+	offsets := map[time.Duration]bool{}
 	for _, key := range []string{"mimiciv", "mimic-cxr", "mimic-cxr-jpg", "mimic-iv-demo", "mimiciii"} {
 		s, err := daemon.ParseSchedule("0 * * * *", "UTC", jitter, key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		next := s.Next(start)
-		share := next.Add(-jitter).Sub(exact.Next(next.Add(-jitter).Add(-time.Nanosecond))) // from the full hour before
+		offset := next.Add(-jitter).Sub(exact.Next(next.Add(-jitter).Add(-time.Nanosecond))) // from the full hour before
 		if wait := next.Sub(start); wait <= 0 || wait > time.Hour {
 			t.Errorf("%s: the first due time after %s is %s", key, start, next)
 		}
@@ -108,14 +108,14 @@ func TestJitterPutsOffByTheKeysShare(t *testing.T) {
 				t.Errorf("%s: %s follows %s", key, next, after)
 			}
 		}
-		shares[share] = true
+		offsets[offset] = true
 		again, _ := daemon.ParseSchedule("0 * * * *", "UTC", jitter, key)
 		if got := again.Next(start); !got.Equal(s.Next(start)) || got.Nanosecond() != 0 {
 			t.Errorf("%s: %s, and %s when parsed again", key, s.Next(start), got)
 		}
 	}
-	if len(shares) < 4 {
-		t.Errorf("5 keys share %d shares", len(shares))
+	if len(offsets) < 4 {
+		t.Errorf("5 keys have %d offsets", len(offsets))
 	}
 }
 
@@ -127,9 +127,9 @@ func TestJitterIsNotMoreThanAllowed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			share := s.Next(midnight.Add(-time.Nanosecond)).Sub(midnight)
-			if share < 0 || share > 0 && share >= jitter {
-				t.Errorf("jitter %s, key %q: put off by %s", jitter, key, share)
+			offset := s.Next(midnight.Add(-time.Nanosecond)).Sub(midnight)
+			if offset < 0 || offset > 0 && offset >= jitter {
+				t.Errorf("jitter %s, key %q: put off by %s", jitter, key, offset)
 			}
 		}
 	}

@@ -113,7 +113,7 @@ func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure st
 		return NoSpace, d.all.Trouble.Why, d.all.Trouble.Cure
 	case t != nil && (t.Condition == string(Parked) || t.Condition == string(NoSpace)):
 		return Condition(t.Condition), t.Why, t.Cure
-	case s.errand && s.hasAsked():
+	case s.job && s.hasAsked():
 		return Queued, "a plan or a prune is being made for it", ""
 	case waits && !open:
 		return Closed, "the run window is closed", ""

@@ -44,8 +44,8 @@ func needed(err error) int64 {
 	return 0
 }
 
-// retryWhatFits begins the refreshes again that there is room for by now.
-func (d *Daemon) retryWhatFits() {
+// retryAfterRoom begins the refreshes again that there is room for by now.
+func (d *Daemon) retryAfterRoom() {
 	for _, s := range d.datasets {
 		if s.needs > 0 && s.scheduled() && d.space.Bytes >= s.needs {
 			s.needs, s.retryAt, s.agenda.Refreshing, s.agenda.unsaved = 0, time.Time{}, true, true

@@ -18,7 +18,7 @@ const (
 	forResume = "a person to resume it"
 	forPerson = "a person to act"
 	forPass   = "the pass before it"
-	forErrand = "another command"
+	forJob    = "another command"
 	forRetry  = "the next try"
 	forStart  = "the next refresh"
 )
@@ -121,8 +121,8 @@ func (d *Daemon) queuedBehind(p *pass, now time.Time) []progress.Wait {
 	case s.running != nil:
 		w.For = forPass
 		w.Why = fmt.Sprintf("a %s of %s has been running since %s", s.running.kind.inWords(), s.name, atClock(s.running.start, now))
-	case s.errand:
-		w.For, w.Why = forErrand, "a plan or a prune of "+s.name+" has been at work since "+atClock(s.errandSince, now)
+	case s.job:
+		w.For, w.Why = forJob, "a plan or a prune of "+s.name+" has been at work since "+atClock(s.jobSince, now)
 	case at > 0:
 		w.For, w.Why = forPass, english.Plural(at, "pass", "passes")+" of "+s.name+" will run first"
 	default:

@@ -26,10 +26,10 @@ type committed struct {
 	entry  manifest.Entry
 	record store.Record
 	how    origin
-	// share is what the source of the last bytes served in this pass, and earlier is what
+	// portion is what the source of the last bytes served in this pass, and earlier is what
 	// others served before.
-	share   share
-	earlier []share
+	portion portion
+	earlier []portion
 	// partial is the file if it isn't in its place yet, otherwise nil. A partial without a
 	// name is open.
 	partial *tree.Partial
@@ -41,8 +41,8 @@ type committed struct {
 	claimed bool
 }
 
-// share is how much of a file came from a source.
-type share struct {
+// portion is how much of a file came from a source.
+type portion struct {
 	source string
 	bytes  int64
 }
@@ -192,7 +192,7 @@ func (c *committer) step(batch []*committed) error {
 				if v, _ := retry.Classify(err); v == retry.Fatal {
 					return c.p.spaceError(err, 0)
 				}
-				if err := c.keep(f); err != nil {
+				if err := c.keepPartial(f); err != nil {
 					return err
 				}
 				c.p.fail(f.entry, err)
@@ -207,10 +207,9 @@ func (c *committer) step(batch []*committed) error {
 	return nil
 }
 
-// keep records a verified partial that can't get its name, so that its bytes aren't fetched
-// again when the obstacle is gone. A copy of a file in the mirror is of no use to a later
-// pass.
-func (c *committer) keep(f *committed) error {
+// keepPartial keeps a verified partial that can't get its name: its bytes need not be fetched
+// again when the obstacle is gone. A copy of a file in the mirror is of no use to a later pass.
+func (c *committer) keepPartial(f *committed) error {
 	s := c.p.s
 	if f.partial.IsCopy() {
 		return s.Tree.DropPartial(f.partial)
@@ -229,7 +228,7 @@ func (c *committer) keep(f *committed) error {
 // partial describes a complete file that has no place yet.
 func (c *committer) partial(f *committed) store.Partial {
 	return store.Partial{
-		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.share.source, Size: f.record.Size,
+		Digest: f.entry.Digest, Ref: c.p.ref, Path: f.entry.Path, Source: f.portion.source, Size: f.record.Size,
 		Modified: f.record.ModTime, Durable: f.record.Size, Boot: c.p.s.boot, Updated: time.Now(),
 	}
 }

@@ -20,7 +20,7 @@ import (
 // looker is a rig that only looks at a mirror.
 func looker(t *testing.T, dir string, s *site) *downloader.Syncer {
 	t.Helper()
-	state, err := store.Look(dir, "")
+	state, err := store.OpenCopy(dir, "")
 	must(t, err)
 	tree, err := tree.Open(dir, tree.Options{ReadOnly: true})
 	must(t, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -23,38 +24,47 @@ const (
 	maxLeft    = 20
 )
 
-// Kept says which old versions of a dataset to keep.
-type Kept struct {
+// Retention says which old versions of a dataset to keep.
+type Retention struct {
 	Old     int    // how many, the newest first
 	Version string // and this one, unless empty
+}
+
+// Retentions are the rules of all datasets.
+type Retentions struct {
+	Datasets map[string]Retention // by dataset; a dataset without one keeps no old version
+	Old      *int                 // unless nil, how many old versions every dataset keeps instead
+}
+
+func (r Retentions) of(dataset string) Retention {
+	rule := r.Datasets[dataset]
+	if r.Old != nil {
+		rule.Old = *r.Old
+	}
+	return rule
 }
 
 // Prunable returns the versions that pruning may remove, oldest first: for each dataset,
 // the versions older than the newest complete one, except those to keep. An empty dataset
 // or version in want selects all. If want names a version that is the newest, the newest
-// complete, or Kept.Version, the error wraps ErrKept. A version is complete if every entry
+// complete, or Retention.Version, the error wraps ErrKept. A version is complete if every entry
 // has a record and its file is still in the mirror.
-func (s *Syncer) Prunable(ctx context.Context, want manifest.Ref, kept func(dataset string) Kept) ([]manifest.Ref, error) {
+func (s *Syncer) Prunable(ctx context.Context, want manifest.Ref, rules Retentions) ([]manifest.Ref, error) {
 	all, err := s.Store.Versions()
 	if err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b store.Version) int { return manifest.CompareVersions(b.Ref.Version, a.Ref.Version) })
 	of := map[string][]store.Version{} // the newest first
-	var datasets []string
 	for _, v := range all {
 		if want.Dataset != "" && want.Dataset != v.Ref.Dataset {
 			continue
 		}
-		if of[v.Ref.Dataset] == nil {
-			datasets = append(datasets, v.Ref.Dataset)
-		}
 		of[v.Ref.Dataset] = append(of[v.Ref.Dataset], v)
 	}
-	slices.Sort(datasets)
 	var refs []manifest.Ref
-	for _, dataset := range datasets {
-		old, err := s.prunable(ctx, of[dataset], want.Version, kept(dataset))
+	for _, dataset := range slices.Sorted(maps.Keys(of)) {
+		old, err := s.prunable(ctx, of[dataset], want.Version, rules.of(dataset))
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +74,7 @@ func (s *Syncer) Prunable(ctx context.Context, want manifest.Ref, kept func(data
 }
 
 // prunable is Prunable for the versions of one dataset, newest first.
-func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version string, kept Kept) (refs []manifest.Ref, err error) {
+func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version string, rule Retention) (refs []manifest.Ref, err error) {
 	complete := len(versions)
 	for i, v := range versions {
 		all, err := s.isComplete(ctx, v)
@@ -78,10 +88,10 @@ func (s *Syncer) prunable(ctx context.Context, versions []store.Version, version
 	}
 	for i, v := range slices.Backward(versions) {
 		switch {
-		case v.Ref.Version == kept.Version && version == "":
-		case v.Ref.Version == kept.Version && version == kept.Version:
+		case v.Ref.Version == rule.Version && version == "":
+		case v.Ref.Version == rule.Version && version == rule.Version:
 			return nil, fmt.Errorf("%w: %s is the version that the configuration names", failure.ErrKept, v.Ref)
-		case version == "" && i > complete+max(kept.Old, 0), version == v.Ref.Version && i > 0 && i != complete:
+		case version == "" && i > complete+max(rule.Old, 0), version == v.Ref.Version && i > 0 && i != complete:
 			refs = append(refs, v.Ref)
 		case version == v.Ref.Version && i == complete:
 			return nil, fmt.Errorf("%w: %s is the newest version that is complete here", failure.ErrKept, v.Ref)

@@ -38,7 +38,7 @@ func twoVersions(t *testing.T) (r *rig, s *site, old, shared []lookalike.Generat
 
 func (r *rig) prunable(want manifest.Ref, keep int) []manifest.Ref {
 	r.t.Helper()
-	refs, err := r.syncer.Prunable(r.t.Context(), want, func(string) downloader.Kept { return downloader.Kept{Old: keep} })
+	refs, err := r.syncer.Prunable(r.t.Context(), want, downloader.Retentions{Old: &keep})
 	must(r.t, err)
 	return refs
 }
@@ -231,7 +231,7 @@ func TestWhatMayBePruned(t *testing.T) {
 		{want: ref("4.0"), err: failure.ErrKept},
 		{want: manifest.Ref{Dataset: "other"}},
 	} {
-		got, err := r.syncer.Prunable(t.Context(), tt.want, func(string) downloader.Kept { return downloader.Kept{Old: tt.keep, Version: tt.kept} })
+		got, err := r.syncer.Prunable(t.Context(), tt.want, downloader.Retentions{Datasets: map[string]downloader.Retention{demo.Dataset: {Old: tt.keep, Version: tt.kept}}})
 		if !slices.Equal(got, tt.refs) || !errors.Is(err, tt.err) {
 			t.Errorf("Prunable(%v, %d, %s) = %v, %v, want %v, %v", tt.want, tt.keep, tt.kept, got, err, tt.refs, tt.err)
 		}
@@ -311,7 +311,7 @@ func TestPruneKeepsTheOnlyCopy(t *testing.T) {
 	if got := r.prunable(manifest.Ref{}, 0); len(got) != 0 {
 		t.Errorf("Prunable = %v without 2.0, want none", got)
 	}
-	if _, err := r.syncer.Prunable(t.Context(), demo, func(string) downloader.Kept { return downloader.Kept{} }); !errors.Is(err, failure.ErrKept) {
+	if _, err := r.syncer.Prunable(t.Context(), demo, downloader.Retentions{}); !errors.Is(err, failure.ErrKept) {
 		t.Errorf("Prunable(%v) = %v, want %v", demo, err, failure.ErrKept)
 	}
 	_, err := r.syncer.Verify(t.Context(), demo2, selectAll, new(progress.Progress))

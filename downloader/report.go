@@ -141,9 +141,9 @@ func (p *pass) allowed(c *candidate) {
 func (p *pass) credit(f *committed) {
 	for _, c := range p.sources {
 		name := c.Name()
-		if name == f.share.source {
+		if name == f.portion.source {
 			c.report.Files++
-			c.report.Bytes += f.share.bytes
+			c.report.Bytes += f.portion.bytes
 		}
 		for _, s := range f.earlier {
 			if name == s.source {

@@ -120,7 +120,7 @@ func (t *transfer) forsake() error {
 	defer p.checkpoints.Unlock()
 	front, have := t.segs.Front(), t.segs.Have()
 	t.mu.Lock()
-	t.earlier = append(t.earlier, share{t.meta.Source, max(front-t.before, 0)})
+	t.earlier = append(t.earlier, portion{t.meta.Source, max(front-t.before, 0)})
 	t.before = front
 	t.meta.Validator, t.meta.Ahead = "", nil
 	t.mu.Unlock()

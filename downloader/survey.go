@@ -149,10 +149,10 @@ func (s *surveyor) merge() error {
 // the metadata isn't cached.
 func (s *surveyor) look() {
 	workers := 2 * runtime.GOMAXPROCS(0)
-	share := (len(s.chunk) + workers - 1) / workers
+	size := (len(s.chunk) + workers - 1) / workers
 	var wg sync.WaitGroup
-	for lo := 0; lo < len(s.chunk); lo += share {
-		part := s.chunk[lo:min(lo+share, len(s.chunk))]
+	for lo := 0; lo < len(s.chunk); lo += size {
+		part := s.chunk[lo:min(lo+size, len(s.chunk))]
 		wg.Go(func() {
 			for i := range part {
 				s.stand(&part[i])

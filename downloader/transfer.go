@@ -59,7 +59,7 @@ type transfer struct {
 	// last verdict all came from one source.
 	before  int64
 	synced  int64 // how many of the bytes found were synced; more than these are trusted; 0 if not
-	earlier []share
+	earlier []portion
 	pure    bool
 	doubt   suspicion
 	asks    bool // its digest is to tell whether the host is healthy
@@ -370,7 +370,7 @@ func (t *transfer) finish() (*committed, error) {
 		entry:  t.entry,
 		record: store.Record{Size: fi.Size(), ModTime: fi.ModTime(), Verified: time.Now()},
 		how:    fetched, partial: t.file, recorded: t.recorded, durable: t.meta.Durable,
-		share: share{t.meta.Source, fi.Size() - t.before}, earlier: t.earlier,
+		portion: portion{t.meta.Source, fi.Size() - t.before}, earlier: t.earlier,
 	}, nil
 }
 

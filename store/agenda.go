@@ -13,35 +13,35 @@ import (
 	"mimicsync/manifest"
 )
 
-// Agenda is what a daemon remembers of a dataset from one life to the next.
+// Agenda is what a daemon remembers of a dataset across restarts.
 type Agenda struct {
-	// Ref is what the last refresh was of; without a version, of the newest.
+	// Ref is what the last refresh fetched; without a version, the newest.
 	Ref manifest.Ref
-	// Refreshed and Scrubbed are when the last refresh and the last scrub began,
-	// Refreshing and Scrubbing whether they have yet to come to their end.
+	// Refreshed and Scrubbed are when the last refresh and scrub began; Refreshing and
+	// Scrubbing say whether they have yet to finish.
 	Refreshed  time.Time
 	Refreshing bool
 	Scrubbed   time.Time
 	Scrubbing  bool
 	Paused     bool // by a person
-	// Trouble is why the last refresh did not succeed, nil if it did.
+	// Trouble is why the last refresh failed, nil if it succeeded.
 	Trouble *Trouble `json:",omitempty"`
 }
 
-// Trouble is what keeps a dataset from being refreshed.
+// Trouble is a problem that keeps a dataset from being refreshed.
 type Trouble struct {
-	Condition string // the daemon's word for it
+	Condition string // in the daemon's word
 	Why, Cure string // for a person
 	Since     time.Time
-	// Told is what people were told of since a refresh last succeeded, so that
-	// they hear of each thing once.
+	// Told are the notifications sent since a refresh last succeeded, so that each is sent
+	// once.
 	Told []string `json:",omitempty"`
 }
 
-// AllDatasets is the name of the Agenda of all datasets together.
+// AllDatasets is the name of the Agenda that covers all datasets.
 const AllDatasets = "*"
 
-// Agendas returns what is remembered, by dataset.
+// Agendas returns all agendas, by dataset.
 func (s *Store) Agendas() (map[string]Agenda, error) {
 	all := map[string]Agenda{}
 	err := s.view(func(tx *bolt.Tx) error {
@@ -55,7 +55,7 @@ func (s *Store) Agendas() (map[string]Agenda, error) {
 	return all, err
 }
 
-// PutAgendas remembers agendas, by dataset.
+// PutAgendas stores agendas, by dataset.
 func (s *Store) PutAgendas(agendas map[string]Agenda) error {
 	return s.update(func(tx *bolt.Tx) error {
 		for dataset, a := range agendas {
@@ -71,11 +71,11 @@ func (s *Store) PutAgendas(agendas map[string]Agenda) error {
 	})
 }
 
-// keptDays is for how many days it is remembered what was received.
+// keptDays is for how many days the received bytes are remembered.
 const keptDays = 30
 
-// PutReceived remembers how many bytes came on days, written as time.DateOnly
-// does, and forgets all but the last 30.
+// PutReceived stores how many bytes arrived on days, written like time.DateOnly, and
+// removes all but the last 30 days.
 func (s *Store) PutReceived(days map[string]int64) error {
 	return s.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketReceived)
@@ -98,7 +98,7 @@ func (s *Store) PutReceived(days map[string]int64) error {
 	})
 }
 
-// Received returns how many bytes came on the last days, by day.
+// Received returns how many bytes arrived on the last days, by day.
 func (s *Store) Received() (days map[string]int64, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		days, err = received(tx.Bucket(bucketReceived))

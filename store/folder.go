@@ -14,15 +14,15 @@ import (
 	"mimicsync/internal/durable"
 )
 
-// Folder is mimicsync's own folder in a mirror, .mimicsync, or one below it, open.
+// Folder is mimicsync's own folder in a mirror, .mimicsync or a folder below it, open.
 //
-// In a mirror that others may write to, it is hostile ground: what lies in it may have
-// been replaced by a link, a FIFO, a device or somebody's folder. So a Folder is opened
-// only where it is a folder, and belongs to somebody who is believed: root, the user of
-// this process, or whom the mirror's folder belongs to, who has all of it anyway. The
-// same goes for each file that is opened in it. No symlink is followed on the way, and
-// no open blocks. Once open, it stays the folder that was looked at, whatever is put in
-// its place. An error that wraps a *ForeignError says what stands there instead.
+// In a mirror that others can write to, it may be hostile: anyone may have replaced a file
+// or folder in it by a link, a FIFO, a device or a folder of their own. So a Folder opens
+// only a real folder whose owner is trusted: root, the user of this process, or the owner
+// of the mirror's folder, who can change everything anyway. The same rule holds for each
+// file that is opened in it. It follows no symlink on the way, and no open blocks. Once
+// open, it remains the folder that was checked, whatever replaces its name. An error that
+// wraps a *ForeignError says what stands there instead.
 //
 // Its methods may be called from several goroutines.
 type Folder struct {
@@ -31,21 +31,21 @@ type Folder struct {
 	believed
 }
 
-// believed are the users whose files are taken for mimicsync's, beside root: the owner
-// of the mirror's folder, and the user of this process. Where users have no numbers,
-// the rights of the mirror's folder have to do.
+// believed are the users, besides root, whose files are trusted as mimicsync's: the owner
+// of the mirror's folder and the user of this process. Where users have no numbers, the
+// permissions of the mirror's folder must do.
 type believed struct{ owner, us int }
 
-// Believes reports whether a user is one of them; -1 stands for one that is not known.
+// Believes reports whether a user is trusted; -1 stands for an unknown user.
 func (b believed) Believes(uid int) bool { return uid <= 0 || uid == b.us || uid == b.owner }
 
-// OpenFolder opens the .mimicsync of a mirror. The error is fs.ErrNotExist where there is
-// none, and one that wraps a *ForeignError where it is not mimicsync's. Close it.
+// OpenFolder opens the .mimicsync of a mirror. The error is fs.ErrNotExist if there is
+// none, and wraps a *ForeignError if it isn't mimicsync's. The caller closes it.
 func OpenFolder(mirror string) (*Folder, error) { return openFolder(mirror, (*Folder).Sub) }
 
-// MakeFolder is OpenFolder, and makes the mirror's folder and .mimicsync first. One that is
-// open to others for writing, as after `chmod -R g+w` on a mirror, is closed to them: what
-// they could put into it would have to be refused.
+// MakeFolder is OpenFolder, but first creates the mirror's folder and .mimicsync. It takes
+// others' write permission from a .mimicsync that has it, as after `chmod -R g+w` on a
+// mirror: anything that they put into it would have to be refused.
 func MakeFolder(mirror string) (*Folder, error) {
 	if err := os.MkdirAll(mirror, 0o700); err != nil {
 		return nil, err
@@ -76,10 +76,9 @@ func openFolder(mirror string, open func(*Folder, string) (*Folder, error)) (*Fo
 	return f, err
 }
 
-// openTop opens a folder that a person has named, by way of links or not. Its owner is
-// believed.
+// openTop opens a folder that a person named, through links or not. Its owner is trusted.
 func openTop(path string) (*Folder, error) {
-	root, err := os.OpenRoot(path + string(filepath.Separator) + ".") // which no FIFO is
+	root, err := os.OpenRoot(path + string(filepath.Separator) + ".") // a FIFO fails here instead of blocking
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +89,9 @@ func openTop(path string) (*Folder, error) {
 	return &Folder{root: root, path: path, believed: believed{owner: durable.Owner(fi), us: os.Geteuid()}}, nil
 }
 
-// servedAs is the user that this process is on a file server, which may be another one
-// than here: "root_squash" and "all_squash" in exports(5). It is -1 for who cannot write.
+// servedAs is the user that a file server takes this process for, which may be another than
+// here; see "root_squash" and "all_squash" in exports(5). It is -1 if the process can't
+// write.
 func servedAs(dir *os.Root) int {
 	f, name, err := durable.CreateTempIn(dir, ".mimicsync-user-")
 	if err != nil {
@@ -108,7 +108,7 @@ func servedAs(dir *os.Root) int {
 // Close closes the folder.
 func (f *Folder) Close() error { return f.root.Close() }
 
-// Root is the folder, for what neither opens a file nor follows a link: Lstat, Link,
+// Root is the folder, for calls that neither open a file nor follow a link: Lstat, Link,
 // Rename and Remove of a name in it.
 func (f *Folder) Root() *os.Root { return f.root }
 
@@ -122,7 +122,7 @@ func (f *Folder) CreateFile(name string, data []byte) error {
 	return f.named(durable.CreateFileIn(f.root, name, data))
 }
 
-// named gives an error of an os.Root the whole path of what it is about.
+// named gives an error of an os.Root the whole path.
 func (f *Folder) named(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok && !filepath.IsAbs(failed.Path) {
 		return &fs.PathError{Op: strings.TrimSuffix(failed.Op, "at"), Path: filepath.Join(f.path, failed.Path), Err: failed.Err}
@@ -130,7 +130,7 @@ func (f *Folder) named(err error) error {
 	return err
 }
 
-// Path is the folder's path, as it was when it was opened.
+// Path is the folder's path at the time when it was opened.
 func (f *Folder) Path() string { return f.path }
 
 // Sub opens a folder in the folder.
@@ -142,7 +142,7 @@ func (f *Folder) Sub(name string) (*Folder, error) {
 	if err := f.Check(name, fi, fs.ModeDir); err != nil {
 		return nil, err
 	}
-	root, err := f.root.OpenRoot(name + "/.") // which no FIFO is that has come meanwhile
+	root, err := f.root.OpenRoot(name + "/.") // a FIFO that replaced it meanwhile fails here
 	if err != nil {
 		return nil, f.named(err)
 	}
@@ -153,10 +153,10 @@ func (f *Folder) Sub(name string) (*Folder, error) {
 	return sub, nil
 }
 
-// MakeSub is Sub, and makes the folder if there is none.
+// MakeSub is Sub, but creates the folder if there is none.
 func (f *Folder) MakeSub(name string) (*Folder, error) {
 	if err := f.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		if _, lerr := f.root.Lstat(name); lerr != nil { // who may not write finds one that is there
+		if _, lerr := f.root.Lstat(name); lerr != nil { // without write permission, an existing folder will do
 			return nil, f.named(err)
 		}
 	}
@@ -166,11 +166,11 @@ func (f *Folder) MakeSub(name string) (*Folder, error) {
 // Open opens a file for reading.
 func (f *Folder) Open(name string) (*os.File, error) { return f.OpenFile(name, os.O_RDONLY, 0) }
 
-// openTries is how often a file is opened that is replaced meanwhile, as the name of an
-// owner is by its heir's.
+// openTries is how often a file that is replaced meanwhile is opened again, as the owner
+// file is by a successor's.
 const openTries = 100
 
-// OpenFile opens a file, or makes it, as os.OpenFile does.
+// OpenFile opens or creates a file, like os.OpenFile.
 func (f *Folder) OpenFile(name string, flag int, perm fs.FileMode) (file *os.File, err error) {
 	for range openTries {
 		if file, err = f.openFile(name, flag, perm); !errors.Is(err, errReplaced) {
@@ -180,7 +180,7 @@ func (f *Folder) OpenFile(name string, flag int, perm fs.FileMode) (file *os.Fil
 	return nil, f.foreign(name, "it is another one from one moment to the next", "")
 }
 
-// errReplaced means that a name was made, removed or replaced while it was opened.
+// errReplaced means that a file was created, removed or replaced while it was opened.
 var errReplaced = errors.New("replaced meanwhile")
 
 func (f *Folder) openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
@@ -214,7 +214,7 @@ func (f *Folder) openFile(name string, flag int, perm fs.FileMode) (*os.File, er
 	return file, err
 }
 
-// ReadFile reads a small file; one that is longer than limit, in bytes, is an error.
+// ReadFile reads a small file; if it is longer than limit bytes, that is an error.
 func (f *Folder) ReadFile(name string, limit int64) ([]byte, error) {
 	file, err := f.Open(name)
 	if err != nil {
@@ -228,8 +228,8 @@ func (f *Folder) ReadFile(name string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// Check says what is wrong with what stands at a name in the folder, or below, where
-// something of one type should be that is mimicsync's.
+// Check says what is wrong with the file at a name in or below the folder, which should be
+// of one type and mimicsync's.
 func (f *Folder) Check(name string, fi fs.FileInfo, want fs.FileMode) error {
 	if got := fi.Mode().Type(); got != want {
 		return f.foreign(name, "it is "+typeName(got)+", which mimicsync did not make", "")
@@ -237,7 +237,7 @@ func (f *Folder) Check(name string, fi fs.FileInfo, want fs.FileMode) error {
 	return f.CheckOwner(name, durable.Owner(fi))
 }
 
-// CheckOwner says so of who has what stands there.
+// CheckOwner does so for the owner.
 func (f *Folder) CheckOwner(name string, uid int) error {
 	if f.Believes(uid) {
 		return nil
@@ -276,8 +276,8 @@ func userName(uid int) string {
 	return "user " + id
 }
 
-// Foreign says what is not mimicsync's of the names that it makes in .mimicsync, or is
-// nil. What nobody opens does no harm, and yet somebody should know of it.
+// Foreign returns an error about names in .mimicsync that mimicsync uses and that aren't
+// its own, or nil. If nobody opens them they do no harm, but somebody should know.
 func (f *Folder) Foreign() (all []error) {
 	for _, of := range []struct {
 		want  fs.FileMode

@@ -4,8 +4,8 @@ package store
 
 import "os"
 
-// lock trusts that a file which another process has open cannot be renamed.
+// lock trusts that a file that another process has open can't be renamed.
 func lock(*os.File) bool { return true }
 
-// unlock does nothing where closing a file gives its lock back.
+// unlock does nothing where closing a file unlocks it.
 func unlock(*os.File) {}

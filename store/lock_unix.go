@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// lock takes a file's lock, as bbolt does, and reports whether it could within a second.
+// lock locks a file, as bbolt does, and reports whether it could within a second.
 func lock(f *os.File) bool {
 	for end := time.Now().Add(time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
@@ -20,8 +20,8 @@ func lock(f *os.File) bool {
 	}
 }
 
-// unlock gives a file's lock back. Closing it is not enough while it is mapped,
-// which it stays where bbolt panicked: the map holds the lock, see flock(2).
+// unlock unlocks a file. Closing it isn't enough while it is mapped, and it stays mapped
+// after a panic of bbolt: the map holds the lock, see flock(2).
 func unlock(f *os.File) {
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // one that is closed has no lock of ours
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // a closed file holds no lock of ours
 }

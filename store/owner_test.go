@@ -266,7 +266,7 @@ func TestOneOfSeveralOwnsAMirror(t *testing.T) {
 }
 
 // While one takes over from a dead owner, others are told who it is.
-func TestALivingHeir(t *testing.T) {
+func TestALivingSuccessor(t *testing.T) {
 	dir := t.TempDir()
 	place := locate(t, dir, "")
 	elsewhere(t, dir, 0)
@@ -372,7 +372,7 @@ func TestAnOwnerThatSlept(t *testing.T) {
 // A machine is cut off from the file server, and meanwhile another one takes the mirror
 // and gives it back. Nobody owns it, and the former owner knows yet that its time is over:
 // if the mirror was away for no more than two minutes, nobody can have had it.
-func TestAnOwnerWhoseHeirCameAndWent(t *testing.T) {
+func TestAnOwnerWhoseSuccessorCameAndWent(t *testing.T) {
 	for away, lost := range map[time.Duration]bool{time.Minute: false, 3 * time.Minute: true} {
 		dir := t.TempDir()
 		places := []store.Place{locate(t, dir, t.TempDir()), locate(t, dir, t.TempDir())}

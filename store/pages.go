@@ -12,10 +12,10 @@ import (
 	"slices"
 )
 
-// bbolt trusts its pages: one pointer that leads back makes it walk for ever, or
-// until the memory is full, and a page that is both free and in use is written over.
-// So all of them are looked at before bbolt is let near the file. The layout is that
-// of package common in go.etcd.io/bbolt/internal, version 2:
+// bbolt trusts its pages: one pointer that leads back makes it walk forever or until memory
+// is full, and a page that is both free and in use is overwritten. So this package checks
+// all pages before bbolt opens the file. The layout is that of package common in
+// go.etcd.io/bbolt/internal, version 2:
 //
 //	page     id uint64, flags uint16, count uint16, overflow uint32; then count elements
 //	meta     magic, version, page size, flags uint32; root, sequence, free list, end, transaction, checksum uint64
@@ -24,7 +24,7 @@ import (
 //	         the root is 0, a leaf page
 //	free     page uint64 each; where count is 0xFFFF, the first is the count
 //
-// in the byte order of the machine; positions count from their element.
+// in the byte order of the machine. Positions count from their element.
 const (
 	pageHeader   = 16
 	pageElement  = 16
@@ -46,21 +46,21 @@ const (
 
 var native = binary.NativeEndian
 
-// pageMeta is what a meta page says.
+// pageMeta is the content of a meta page.
 type pageMeta struct {
 	pageSize                   int64
 	root, freeList, end, write uint64
 }
 
-// pageRef is a page that another one points to, and where its keys must lie: from low
-// on, and before high unless that is nil.
+// pageRef points to a page whose keys must lie from low on, and before high unless that is
+// nil.
 type pageRef struct {
 	id        uint64
 	low, high []byte
 }
 
-// pageWalk is one walk over all pages in use. Each is visited once, so that it ends
-// whatever they say, and level by level in the order in which they lie on the disk.
+// pageWalk is one walk over all pages in use. It visits each page once, so that it always
+// ends, and level by level in the order of the pages on the disk.
 type pageWalk struct {
 	f     io.ReaderAt
 	meta  pageMeta
@@ -76,8 +76,8 @@ type bitmap []uint64
 func (b bitmap) has(i uint64) bool { return b[i/64]&(1<<(i%64)) != 0 }
 func (b bitmap) set(i uint64)      { b[i/64] |= 1 << (i % 64) }
 
-// checkFile looks at the pages of a state file that nobody writes to. The error is
-// ErrDamaged, or what the disk says.
+// checkFile checks the pages of a state file that nobody writes to. The error is ErrDamaged
+// or an error of the disk.
 func checkFile(f *os.File) error {
 	fi, err := f.Stat()
 	if err != nil {
@@ -90,9 +90,9 @@ func checkFile(f *os.File) error {
 	return err
 }
 
-// checkPages looks at every page of a bbolt file of size bytes: whether each is what
-// the one that points to it takes it for, is pointed to once, and has its keys in
-// order, and whether the free ones are none of them.
+// checkPages checks every page of a bbolt file of size bytes: that each is of the kind that
+// the page above says, has one pointer to it and its keys in order, and isn't in the list
+// of free pages.
 func checkPages(f io.ReaderAt, size int64) error {
 	meta, err := lastMeta(f, size)
 	if err != nil {
@@ -122,11 +122,11 @@ func checkPages(f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// lastMeta is the meta page of the last transaction that was written whole.
+// lastMeta is the meta page of the last complete transaction.
 func lastMeta(f io.ReaderAt, size int64) (pageMeta, error) {
 	first, ok := metaAt(f, 0)
 	pageSizes := []int64{first.pageSize}
-	if !ok { // then its page size counts as little
+	if !ok { // its page size can't be trusted either
 		pageSizes = nil
 		for n := int64(leastPage); n <= mostPage && n < size; n *= 2 {
 			pageSizes = append(pageSizes, n)
@@ -157,7 +157,7 @@ func metaAt(f io.ReaderAt, offset int64) (m pageMeta, ok bool) {
 		m.pageSize >= leastPage && m.pageSize <= mostPage
 }
 
-// point puts a page among those to visit.
+// point adds a page to those to visit.
 func (w *pageWalk) point(ref pageRef) error {
 	switch {
 	case ref.id >= w.meta.end:
@@ -170,7 +170,7 @@ func (w *pageWalk) point(ref pageRef) error {
 	return nil
 }
 
-// read returns the whole of a page. It is valid until the next call.
+// read returns a whole page. It is valid until the next call.
 func (w *pageWalk) read(id uint64) ([]byte, error) {
 	header := make([]byte, pageHeader)
 	if _, err := w.f.ReadAt(header, int64(id)*w.meta.pageSize); err != nil { //nolint:gosec // within the file
@@ -213,7 +213,7 @@ func (w *pageWalk) visit(ref pageRef) error {
 	}
 }
 
-// element cuts the bytes of an element's key, and of its value, out of a page.
+// element cuts an element's key and value out of a page.
 func element(page []byte, i int, position, key, value uint32) (k, v []byte, err error) {
 	at := uint64(pageHeader+i*pageElement) + uint64(position) //nolint:gosec // i is at most 65,535
 	end := at + uint64(key) + uint64(value)
@@ -224,7 +224,7 @@ func element(page []byte, i int, position, key, value uint32) (k, v []byte, err 
 	return k, page[at+uint64(key) : end], nil
 }
 
-// elements returns those of a page, one after the other.
+// elements returns the elements of a page, in order.
 func elements(page []byte) ([]byte, int, error) {
 	count := int(native.Uint16(page[10:]))
 	if pageHeader+count*pageElement > len(page) {
@@ -267,7 +267,7 @@ func inOrder(children []pageRef, ref pageRef) error {
 	return nil
 }
 
-// leaf checks a leaf page, which a bucket's value may be too: then it has no buckets.
+// leaf checks a leaf page. The value of a bucket may be one, too; then it has no buckets.
 func (w *pageWalk) leaf(page []byte, ref pageRef, buckets bool) error {
 	all, count, err := elements(page)
 	if err != nil {
@@ -297,7 +297,7 @@ func (w *pageWalk) leaf(page []byte, ref pageRef, buckets bool) error {
 	return nil
 }
 
-// bucket checks the value that is a bucket.
+// bucket checks a value that is a bucket.
 func (w *pageWalk) bucket(v []byte) error {
 	if len(v) < bucketHeader {
 		return fmt.Errorf("it has %d bytes", len(v))
@@ -312,10 +312,10 @@ func (w *pageWalk) bucket(v []byte) error {
 	return w.leaf(page, pageRef{}, false)
 }
 
-// checkFree checks the list of free pages: who writes would take them.
+// checkFree checks the list of free pages: a writer would use them.
 func (w *pageWalk) checkFree() error {
 	if w.meta.freeList == noFreeList {
-		return nil // bbolt makes one of the pages that are not in use
+		return nil // bbolt makes a list of the pages that aren't in use
 	}
 	if w.meta.freeList >= w.meta.end || w.used.has(w.meta.freeList) {
 		return fmt.Errorf("it cannot be page %d", w.meta.freeList)

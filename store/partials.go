@@ -10,37 +10,37 @@ import (
 	"mimicsync/manifest"
 )
 
-// Partial is the unfinished file of a transfer. Its bytes lie in
-// .mimicsync/partial/ under the name of Digest, each at its place.
+// Partial is the unfinished file of a transfer, in .mimicsync/partial/ under the name of
+// Digest. Each byte is at its final offset.
 type Partial struct {
 	Digest manifest.Digest
 	Ref    manifest.Ref // the version that asked for it
 	Path   string
-	Source string // the source its bytes came from
-	// Validator is the strong ETag or generation that the source served them
-	// under; empty when it gave none, or when another tool fetched them.
+	Source string // the source of its bytes
+	// Validator is the strong ETag or generation that the source sent with them; empty if
+	// it sent none, or if another tool fetched them.
 	Validator string
-	Modified  time.Time // when the source says the object was, zero if it does not
+	Modified  time.Time // of the object, according to the source; zero if unknown
 	Size      int64     // of the whole object, -1 when unknown
-	Durable   int64     // this many bytes were synced when the partial was recorded
-	// Split says that bytes may lie ahead of a gap, so that the file's length
-	// says nothing: Durable bytes from its start and the ranges Ahead are here.
+	Durable   int64     // how many bytes were synced when the partial was recorded
+	// Split says that bytes may follow a gap, so that the file's length says nothing: the
+	// file has the first Durable bytes and the ranges Ahead.
 	Split bool    `json:",omitempty"`
 	Ahead []Range `json:",omitempty"`
-	// Boot names the run of the kernel that wrote them. In the same run the
-	// file's length is the truth; in another one Durable is.
+	// Boot names the run of the kernel that wrote them. During the same run the file's
+	// length is right; in another run, Durable is.
 	Boot string
-	// Seed counts the first bytes, found in the mirror and not fetched by
-	// mimicsync: they may be wrong and must not be deleted.
+	// Seed counts the first bytes that were found in the mirror and not fetched by
+	// mimicsync: they may be wrong, and must not be deleted.
 	Seed    int64
 	Updated time.Time
 }
 
-// Range is the bytes of a partial from From to before To.
+// Range is the bytes of a partial from From up to, not including, To.
 type Range struct{ From, To int64 }
 
-// PutPartials records partials, all in one transaction. Their first Durable
-// bytes must be durable already.
+// PutPartials records partials in one transaction. Their first Durable bytes must be
+// durable already.
 func (s *Store) PutPartials(partials ...Partial) error {
 	if len(partials) == 0 {
 		return nil
@@ -60,7 +60,7 @@ func (s *Store) PutPartials(partials ...Partial) error {
 	})
 }
 
-// Partials returns all partials. There are few: those in flight and those that
+// Partials returns all partials. There are few: those of current transfers and those that
 // an interrupted pass left.
 func (s *Store) Partials() ([]Partial, error) {
 	var all []Partial
@@ -77,7 +77,7 @@ func (s *Store) Partials() ([]Partial, error) {
 	return all, err
 }
 
-// DropPartial forgets the partial of a digest. Its file is not touched.
+// DropPartial removes the record of a partial. Its file stays.
 func (s *Store) DropPartial(d manifest.Digest) error {
 	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketPartials).Delete(d[:]) })
 }

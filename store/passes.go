@@ -16,16 +16,16 @@ import (
 type State uint8
 
 const (
-	// Running passes have not ended, or died without a word.
+	// Running passes haven't ended, or their process died.
 	Running State = iota
 	// Complete means that every selected entry is in the mirror and verified.
 	Complete
-	// Incomplete means that some entries failed, or a limit that a person set
-	// ended the pass early; all others are verified.
+	// Incomplete means that some entries failed, or that a limit that the user set ended
+	// the pass early; all others are verified.
 	Incomplete
-	// Interrupted means that a person ended the pass early.
+	// Interrupted means that the user ended the pass early.
 	Interrupted
-	// Failed means that the pass could not go on: no access, no space, no manifest.
+	// Failed means that the pass couldn't continue: no access, no space, no manifest.
 	Failed
 )
 
@@ -55,32 +55,32 @@ func (s *State) UnmarshalText(text []byte) error {
 
 // Pass is one pass in the history.
 type Pass struct {
-	// Kind is the daemon's word for what the pass did; empty for a plain pull.
+	// Kind is what the pass did, in the daemon's word; empty for a plain pull.
 	Kind    string `json:",omitempty"`
 	Start   time.Time
 	Elapsed time.Duration
 	State   State
 	Files   Files
 	Bytes   Bytes
-	// Error says in one line why the pass ended as it did, empty when complete.
+	// Error says in one line why the pass ended as it did; empty if it was complete.
 	Error string `json:",omitempty"`
-	// Failures are the first of the entries that failed, for a person to read.
+	// Failures are the first entries that failed.
 	Failures []Failure `json:",omitempty"`
 }
 
-// Files counts entries by what became of them.
+// Files counts entries by what happened to them.
 type Files struct {
 	Total   int64 `json:"total"`   // selected entries
-	Present int64 `json:"present"` // had a record, and the file is as it says
+	Present int64 `json:"present"` // had a record, and the file matches it
 	Adopted int64 `json:"adopted"` // found in the tree, hashed, right
-	Linked  int64 `json:"linked"`  // taken from another place of the mirror
+	Linked  int64 `json:"linked"`  // taken from another place in the mirror
 	Fetched int64 `json:"fetched"` // came over the network
 	Failed  int64 `json:"failed"`
 }
 
-// Bytes adds up sizes by what became of the entries.
+// Bytes adds up sizes by what happened to the entries.
 type Bytes struct {
-	Fetched   int64 `json:"fetched"` // of files fetched, with what of them had come in earlier passes
+	Fetched   int64 `json:"fetched"` // of files fetched, including bytes from earlier passes
 	Present   int64 `json:"present"`
 	Adopted   int64 `json:"adopted"`
 	Linked    int64 `json:"linked"`
@@ -95,12 +95,12 @@ type Failure struct {
 	Detail string `json:"detail"`
 }
 
-// keptPasses is how many passes of a version the history holds: a daily
-// refresh for a year.
+// keptPasses is how many passes of a version the history holds: more than a year of daily
+// refreshes.
 const keptPasses = 400
 
-// AddPass adds a pass to the history of a version, or replaces the one with
-// the same Start, and forgets the oldest beyond the last 400.
+// AddPass adds a pass to the history of a version, or replaces the one with the same Start,
+// and removes all but the last 400.
 func (s *Store) AddPass(ref manifest.Ref, p Pass) error {
 	return s.update(func(tx *bolt.Tx) error {
 		b, err := tx.Bucket(bucketPasses).CreateBucketIfNotExists([]byte(ref.String()))
@@ -115,7 +115,7 @@ func (s *Store) AddPass(ref manifest.Ref, p Pass) error {
 		if err := b.Put(key, data); err != nil {
 			return err
 		}
-		// Counted by the cursor: bbolt's bucket statistics would walk every page.
+		// Count with the cursor: bbolt's bucket statistics would walk every page.
 		c, n := b.Cursor(), 0
 		for k, _ := c.Last(); k != nil; k, _ = c.Prev() {
 			if n++; n > keptPasses {
@@ -126,7 +126,7 @@ func (s *Store) AddPass(ref manifest.Ref, p Pass) error {
 	})
 }
 
-// Passes returns the last limit passes of a version, the newest first.
+// Passes returns the last limit passes of a version, newest first.
 func (s *Store) Passes(ref manifest.Ref, limit int) ([]Pass, error) {
 	var all []Pass
 	err := s.view(func(tx *bolt.Tx) error {
@@ -147,14 +147,14 @@ func (s *Store) Passes(ref manifest.Ref, limit int) ([]Pass, error) {
 	return all, err
 }
 
-// Past is a pass of the history, and what it was of.
+// Past is a pass in the history, and its version.
 type Past struct {
-	Ref manifest.Ref // without a version if that was not known
+	Ref manifest.Ref // without a version if that was unknown
 	Pass
 }
 
-// History returns the last limit passes of all versions of a dataset, or of all
-// datasets if it is empty, the newest first.
+// History returns the last limit passes of all versions of a dataset, or of all datasets if
+// it is empty, newest first.
 func (s *Store) History(dataset string, limit int) ([]Past, error) {
 	var refs []manifest.Ref
 	err := s.view(func(tx *bolt.Tx) error {

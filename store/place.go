@@ -21,25 +21,25 @@ const (
 	stateName = "state.db"
 	idName    = "id"
 	ownerName = "owner"
-	nextOwner = ".next" // at the end of the name of the file that an heir takes
+	nextOwner = ".next" // suffix of the file that a successor takes
 )
 
-// Place says where a mirror lies and where its state does: bbolt locks and maps
-// its file, which needs a local disk, while a mirror may be on a file server.
+// Place says where a mirror is and where its state is. bbolt locks and maps its file, which
+// needs a local disk; a mirror may be on a file server.
 type Place struct {
 	Mirror  string // the mirror's root folder
 	State   string // the folder of state.db
-	Network string // name of the network file system the mirror is on, empty when local
+	Network string // name of the mirror's network file system, empty if it is local
 
-	stateID string // names the folder of the state, empty where that is in the mirror
+	stateID string // names the folder of the state, empty if it is in the mirror
 }
 
-// inMirror reports whether the state lies in the mirror.
+// inMirror reports whether the state is in the mirror.
 func (p Place) inMirror() bool { return p.State == filepath.Join(p.Mirror, Dir) }
 
-// Locate finds the place of a mirror's state: dir if it is not empty, else
-// .mimicsync in the mirror, or below $XDG_STATE_HOME/mimicsync where the mirror
-// is on a network file system. It makes the mirror's folder and .mimicsync.
+// Locate finds the place of a mirror's state: dir if it isn't empty, otherwise .mimicsync
+// in the mirror, or a folder in $XDG_STATE_HOME/mimicsync if the mirror is on a network
+// file system. It creates the mirror's folder and .mimicsync.
 func Locate(mirror, dir string) (Place, error) {
 	own, err := MakeFolder(mirror)
 	if err != nil {
@@ -75,12 +75,12 @@ func Locate(mirror, dir string) (Place, error) {
 	return p, err
 }
 
-// folder opens the mirror's .mimicsync. A Place holds no open folder, for the mirror's
+// folder opens the mirror's .mimicsync. A Place holds no open folder, because the mirror's
 // disk may come and go.
 func (p Place) folder() (*Folder, error) { return OpenFolder(p.Mirror) }
 
-// stateFolder opens the folder of the state file, and makes it if need be. One outside of
-// the mirror is judged as if it were in it.
+// stateFolder opens the folder of the state file, and creates it if necessary. For a folder
+// outside of the mirror, the same rules of trust hold.
 func (p Place) stateFolder() (*Folder, error) {
 	if err := os.MkdirAll(filepath.Dir(p.State), 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
@@ -89,7 +89,7 @@ func (p Place) stateFolder() (*Folder, error) {
 	return p.stateFolderBeside(own, err, (*Folder).MakeSub)
 }
 
-// stateFolderIfAny is stateFolder that makes nothing; the error is fs.ErrNotExist where
+// stateFolderIfAny is stateFolder, but creates nothing; the error is fs.ErrNotExist if
 // there is none.
 func (p Place) stateFolderIfAny() (*Folder, error) {
 	own, err := p.folder()
@@ -110,8 +110,7 @@ func (p Place) stateFolderBeside(own *Folder, err error, open func(*Folder, stri
 	return open(above, filepath.Base(p.State))
 }
 
-// stateHome is where programs keep state, see the XDG Base Directory
-// Specification.
+// stateHome is where programs keep state, see the XDG Base Directory Specification.
 func stateHome() (string, error) {
 	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
 		return filepath.Join(d, "mimicsync"), nil
@@ -123,8 +122,8 @@ func stateHome() (string, error) {
 	return filepath.Join(home, ".local", "state", "mimicsync"), nil
 }
 
-// idOf names a folder, however it is reached, by a file in it. Of two processes that
-// do so at once, both take the name that was there first.
+// idOf names a folder, whatever path leads to it, by a file in it. If two processes do so
+// at once, both use the name that was first.
 func idOf(own *Folder) (string, error) {
 	for {
 		b, err := own.ReadFile(idName, 4<<10)
@@ -133,7 +132,7 @@ func idOf(own *Folder) (string, error) {
 		}
 		write := own.CreateFile
 		if err == nil {
-			write = own.WriteFile // over one that names nothing
+			write = own.WriteFile // over one that has no name in it
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
@@ -146,8 +145,8 @@ func idOf(own *Folder) (string, error) {
 	}
 }
 
-// isMirrorID reports whether a text is the name of a mirror, and so that of a folder: no
-// other text leads out of where states are kept.
+// isMirrorID reports whether a text is the name of a mirror, and so of a folder: other text
+// might lead out of the folder of states.
 func isMirrorID(id string) bool {
 	raw, err := hex.DecodeString(id)
 	return err == nil && len(raw) == 8

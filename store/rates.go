@@ -7,7 +7,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Rate is how fast a source was in a pass: what it gave, and in what time.
+// Rate is how fast a source was in a pass: how much it sent in what time.
 type Rate struct {
 	Bytes   int64
 	Files   int64
@@ -15,18 +15,17 @@ type Rate struct {
 	At      time.Time     // when the pass ended
 }
 
-// Kind is what a Rate says something about: the time that many small files take
-// is that of their requests, and nothing follows from it for a few large ones.
+// Kind is the kind of files that a Rate describes: the time for many small files is that of
+// their requests, and says nothing about a few large ones.
 type Kind string
 
-// The kinds of what a pass fetches.
+// The kinds of files.
 const (
 	SmallFiles Kind = "small"
 	LargeFiles Kind = "large"
 )
 
-// PutRate remembers the rate that a source had, in place of the last one of the
-// kind.
+// PutRate stores the rate of a source, and replaces the last one of the same kind.
 func (s *Store) PutRate(source string, kind Kind, r Rate) error {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -35,7 +34,7 @@ func (s *Store) PutRate(source string, kind Kind, r Rate) error {
 	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketRates).Put(rateKey(source, kind), data) })
 }
 
-// Rate returns the rate that a source had in the last pass of a kind.
+// Rate returns the rate of a source in the last pass of a kind.
 func (s *Store) Rate(source string, kind Kind) (r Rate, known bool, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		key := rateKey(source, kind)

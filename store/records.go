@@ -15,18 +15,18 @@ import (
 	"mimicsync/manifest"
 )
 
-// Record says that the file of one entry was read whole and had the entry's
-// digest. Size and ModTime are those the file had then. Or else it says that the
-// file was Lost since: it should be in the mirror, and must be fetched again.
+// Record says that the file of one entry was read whole and had the entry's digest, with
+// the Size and ModTime that it had then. Or it says that the file was Lost since: it should
+// be in the mirror, and must be fetched again.
 type Record struct {
 	Lost     bool      // then the other fields are zero
 	Size     int64     // bytes
-	ModTime  time.Time // its UnixNano is kept, which is of another time before 1678 and after 2262
+	ModTime  time.Time // kept as UnixNano, which covers the years 1678 to 2262
 	Verified time.Time // to the second
 }
 
-// Located is a record with its place: the id of a Version and the offset of
-// the entry in that version's manifest.
+// Located is a record with its place: the id of a Version, and the offset of the entry in
+// that version's manifest.
 type Located struct {
 	ID     uint32
 	Offset int64
@@ -40,17 +40,17 @@ type Verified struct {
 	Record Record
 }
 
-// errNoDigest is a mistake of the caller: no file has the digest of zeros.
+// errNoDigest is a mistake of the caller: no file has a digest of zeros.
 var errNoDigest = errors.New("store: a record with a digest that was never computed")
 
-// Batch is what one transaction changes for one Version. A record may be put
-// only after the file's bytes and its name are durable.
+// Batch is one transaction for one Version. Put a record only after the file's bytes and
+// its name are durable.
 type Batch struct {
 	ID   uint32
 	Put  []Verified        // sorted by Commit
-	Lost []Verified        // entries whose file is gone or no longer right; only Offset and Digest count
-	Done []manifest.Digest // partials that became files, or were given up
-	// Wrong is what sources had wrong, of any version.
+	Lost []Verified        // entries whose file is gone or wrong now; only Offset and Digest count
+	Done []manifest.Digest // partials that became files or were given up
+	// Wrong are wrong answers of sources, for any version.
 	Wrong []Wrong
 }
 
@@ -100,7 +100,7 @@ func offsetKey(b []byte, offset int64) []byte {
 }
 
 const (
-	digestPrefix  = 8 // of 32 bytes: enough to find, the manifest's line then proves
+	digestPrefix  = 8 // of 32 bytes: enough to find a candidate, which the manifest's line then proves
 	digestKeySize = digestPrefix + 4 + 8
 )
 
@@ -161,7 +161,7 @@ func putRecords(records, digests *bolt.Bucket, batch Batch) error {
 			return err
 		}
 	}
-	// A second order for the second index: neighbours share a page.
+	// The second index has another order: neighbours share a page.
 	slices.SortFunc(batch.Put, func(a, b Verified) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 	for _, v := range batch.Put {
 		if err := digests.Put(digestKey(v.Digest, batch.ID, v.Offset), nil); err != nil {
@@ -171,9 +171,9 @@ func putRecords(records, digests *bolt.Bucket, batch Batch) error {
 	return nil
 }
 
-// Records appends to buf the records of a Version from offset on, in manifest
-// order, at most limit of them. Calling it again with the last offset plus one
-// walks through all without holding a snapshot.
+// Records appends to buf at most limit records of a Version, in manifest order, from offset
+// on. To walk through all of them without holding a snapshot, call it again with the last
+// offset plus one.
 func (s *Store) Records(id uint32, from int64, limit int, buf []Located) ([]Located, error) {
 	err := s.view(func(tx *bolt.Tx) error {
 		records := tx.Bucket(bucketRecords).Bucket(idKey(id))
@@ -194,11 +194,10 @@ func (s *Store) Records(id uint32, from int64, limit int, buf []Located) ([]Loca
 	return buf, err
 }
 
-// Copies returns records of files that may have this digest, in any version of
-// any dataset, at most limit of them: the first 8 bytes of the digest agree. The
-// line at Offset of the version's manifest has the whole digest and the path.
-// They come after a place that an earlier call returned; after the zero Located
-// are all.
+// Copies returns at most limit records of files that may have this digest, in any version
+// of any dataset: the first 8 bytes of the digest agree. The line at Offset of the
+// version's manifest has the whole digest and the path. It begins after the place that an
+// earlier call returned; the zero Located means the beginning.
 func (s *Store) Copies(d manifest.Digest, after Located, limit int) ([]Located, error) {
 	var found []Located
 	err := s.view(func(tx *bolt.Tx) error {
@@ -246,12 +245,12 @@ func (s *Store) Totals(id uint32) (files, size int64, err error) {
 	return files, size, err
 }
 
-// dropBatch is how many digests one transaction of dropRecords looks at: few
-// enough that a writer beside it hardly waits.
+// dropBatch is how many digests one transaction of dropRecords reads: few enough that other
+// writers hardly wait.
 const dropBatch = 20_000
 
-// dropRecords forgets all records under an id that no Version uses any more.
-// It runs in several transactions and may be repeated after a crash.
+// dropRecords removes all records of an id that no Version uses any more. It runs in
+// several transactions and may be repeated after a crash.
 func (s *Store) dropRecords(id uint32) error {
 	for next := []byte{}; next != nil; {
 		if err := s.update(func(tx *bolt.Tx) (err error) {
@@ -270,8 +269,8 @@ func (s *Store) dropRecords(id uint32) error {
 	})
 }
 
-// dropDigests removes the keys of an id among the next dropBatch, from the key
-// on, and returns the key to go on with, nil at the end.
+// dropDigests removes the keys of an id among the next dropBatch keys from key on, and
+// returns the key to continue with, nil at the end.
 func dropDigests(digests *bolt.Bucket, id uint32, from []byte) ([]byte, error) {
 	want := idKey(id)
 	var keys [][]byte

@@ -11,17 +11,17 @@ import (
 	"mimicsync/manifest"
 )
 
-// Version is one dataset version of the mirror, under the manifest in force.
+// Version is one dataset version of the mirror, with the manifest in force.
 type Version struct {
 	Ref      manifest.Ref // both parts are set
 	ID       uint32       // names the records that belong to Manifest; given by PutVersion
 	Manifest Manifest
 	Bytes    int64 // published size of the whole version in bytes, 0 when unknown
-	// Former are manifests of this version that were in force before, whose
-	// records still tell which files are right. PutVersion adds to them.
+	// Former are earlier manifests of this version, whose records still tell which files
+	// are right. PutVersion adds to them.
 	Former []Former `json:",omitempty"`
-	// Retiring are files whose records Retire has dropped, and which may be in the
-	// mirror yet. PutVersion forgets them: they are files without a record then.
+	// Retiring are files whose records Retire has dropped and which may still be in the
+	// mirror. PutVersion clears them: from then on they are files without a record.
 	Retiring []Verified `json:",omitempty"`
 }
 
@@ -31,7 +31,7 @@ type Former struct {
 	Digest manifest.Digest
 }
 
-// Manifest is what is known of a fetched SHA256SUMS.txt.
+// Manifest describes a fetched SHA256SUMS.txt.
 type Manifest struct {
 	Digest    manifest.Digest // of the manifest's own bytes
 	Entries   int64
@@ -40,10 +40,10 @@ type Manifest struct {
 	Validator string // ETag under which that source served it, for the next conditional request
 	Modified  time.Time
 	Fetched   time.Time
-	// Confirmed is when it was fetched again, whole, and was the same; zero if never.
+	// Confirmed is when the whole manifest was last fetched again and was the same; zero if
+	// never.
 	Confirmed time.Time `json:",omitzero"`
-	// Conflicts are the paths that cannot all exist in one folder; see
-	// manifest.Collisions.
+	// Conflicts are paths that can't all exist in one folder; see manifest.Collisions.
 	Conflicts []manifest.Collision `json:",omitempty"`
 }
 
@@ -63,7 +63,7 @@ func (s *Store) Versions() ([]Version, error) {
 	return all, err
 }
 
-// Version returns what is known of one dataset version, and whether it is known.
+// Version returns a dataset version, and whether the store knows it.
 func (s *Store) Version(ref manifest.Ref) (v Version, ok bool, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		data := tx.Bucket(bucketVersions).Get([]byte(ref.String()))
@@ -76,9 +76,9 @@ func (s *Store) Version(ref manifest.Ref) (v Version, ok bool, err error) {
 	return v, ok, err
 }
 
-// PutVersion stores v under its Ref and returns it. When its manifest is not
-// the one stored so far, it gets a new ID without records; those under the
-// former id stay for the caller to carry over, until DropFormer.
+// PutVersion stores v under its Ref and returns it. If its manifest isn't the stored one, v
+// gets a new ID without records; the records of the former ID stay until DropFormer, so
+// that the caller can carry them over.
 func (s *Store) PutVersion(v Version) (Version, error) {
 	err := s.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketVersions)
@@ -112,8 +112,8 @@ func (s *Store) PutVersion(v Version) (Version, error) {
 	return v, err
 }
 
-// DropFormer forgets the former manifests of a version and their records. It
-// may be repeated after a crash.
+// DropFormer removes the former manifests of a version and their records. It may be
+// repeated after a crash.
 func (s *Store) DropFormer(ref manifest.Ref) error {
 	v, ok, err := s.Version(ref)
 	if err != nil || !ok || len(v.Former) == 0 {
@@ -139,9 +139,9 @@ func (s *Store) DropFormer(ref manifest.Ref) error {
 	})
 }
 
-// Retire drops the records of files that are about to be removed, and remembers
-// these files in place of those of the call before, which are gone. A crash in
-// between leaves them in Version.Retiring, to be retired again.
+// Retire drops the records of files that are about to be removed, and remembers these files
+// instead of those of the previous call, which are gone by now. After a crash in between,
+// they are in Version.Retiring, to be retired again.
 func (s *Store) Retire(ref manifest.Ref, files []Verified) error {
 	return s.update(func(tx *bolt.Tx) error {
 		b, key := tx.Bucket(bucketVersions), []byte(ref.String())
@@ -168,7 +168,7 @@ func (s *Store) Retire(ref manifest.Ref, files []Verified) error {
 	})
 }
 
-// DropVersion forgets a version: its records, its history and at last itself. It
+// DropVersion removes a version: its records, its history, and last the version itself. It
 // may be repeated after a crash.
 func (s *Store) DropVersion(ref manifest.Ref) error {
 	v, ok, err := s.Version(ref)

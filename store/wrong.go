@@ -10,21 +10,20 @@ import (
 	"mimicsync/manifest"
 )
 
-// Wrong says that a source served all bytes of an entry, and that they were
-// others than its digest says.
+// Wrong says that a source served all bytes of an entry, and that they didn't have its
+// digest.
 type Wrong struct {
 	Digest manifest.Digest `json:"-"` // that the entry must have
 	Source string          `json:"-"`
 	Ref    manifest.Ref    // the version that the entry was fetched for
 	At     time.Time
-	// Validator is that of the object which is wrong, where it changes whenever the
-	// bytes do: then the source's answer tells when it is another. Empty where
-	// nothing tells.
+	// Validator is the validator of the wrong object, if it changes whenever the bytes do:
+	// then the source's answer shows when the object is another. Otherwise it is empty.
 	Validator string `json:",omitempty"`
 }
 
-// keptWrong is how long it counts that a source was wrong, where it does not tell
-// when what it serves is mended.
+// keptWrong is how long a wrong answer counts if the source doesn't show when it serves
+// other bytes.
 const keptWrong = 30 * 24 * time.Hour
 
 func (w *Wrong) counts() bool { return w.Validator != "" || time.Since(w.At) < keptWrong }
@@ -44,7 +43,7 @@ func putWrong(b *bolt.Bucket, all []Wrong) error {
 	return nil
 }
 
-// WrongOf returns what sources had wrong of a digest, and which counts still.
+// WrongOf returns the wrong answers for a digest that still count.
 func (s *Store) WrongOf(d manifest.Digest) (all []Wrong, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketWrong).Cursor()
@@ -62,8 +61,7 @@ func (s *Store) WrongOf(d manifest.Digest) (all []Wrong, err error) {
 	return all, err
 }
 
-// WrongAt returns the names of the sources that had a digest wrong, where that
-// counts still.
+// WrongAt returns the names of the sources whose wrong answer for a digest still counts.
 func (s *Store) WrongAt(d manifest.Digest) (sources []string, err error) {
 	all, err := s.WrongOf(d)
 	for _, w := range all {
@@ -72,8 +70,8 @@ func (s *Store) WrongAt(d manifest.Digest) (sources []string, err error) {
 	return sources, err
 }
 
-// DropOldWrong forgets what sources had wrong more than 30 days ago, where they do
-// not tell when it is mended.
+// DropOldWrong removes wrong answers older than 30 days of sources that don't show when
+// they serve other bytes.
 func (s *Store) DropOldWrong() error {
 	old := func(w *Wrong) bool { return !w.counts() }
 	some := false
@@ -89,7 +87,7 @@ func (s *Store) DropOldWrong() error {
 	return s.update(func(tx *bolt.Tx) error { return dropWrong(tx, old) })
 }
 
-// dropWrong forgets the wrong digests that a function chooses.
+// dropWrong removes the wrong answers that a function chooses.
 func dropWrong(tx *bolt.Tx, drop func(*Wrong) bool) error {
 	b := tx.Bucket(bucketWrong)
 	var keys [][]byte

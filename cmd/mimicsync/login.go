@@ -79,7 +79,7 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 	slow := time.AfterFunc(2*time.Second, func() { a.ui.Notef("waiting for the system keyring, which may need unlocking") })
 	defer slow.Stop()
 	accounts := a.accounts()
-	places, err := accounts.Keep(ctx, account)
+	places, err := accounts.Save(ctx, account)
 	if err != nil {
 		return fmt.Errorf("save the password: %w", err)
 	}

@@ -49,21 +49,21 @@ func (a *app) openMirror(ctx context.Context, command string, create bool) (*mir
 	return m, nil
 }
 
-// lookAtMirror opens the mirror for a command that changes nothing of it: for who may
+// openReadOnly opens the mirror for a command that changes nothing of it: for who may
 // only read, beside the owner, and where there is no mirror yet.
-func (a *app) lookAtMirror(ctx context.Context) (*mirror, error) {
+func (a *app) openReadOnly(ctx context.Context) (*mirror, error) {
 	if err := checkMirror(a.mirror, true); err != nil {
 		return nil, err
 	}
-	s, err := store.Look(a.mirror, a.state)
+	s, err := store.OpenCopy(a.mirror, a.state)
 	if err != nil {
 		return nil, err
 	}
-	return a.lookWith(ctx, s)
+	return a.readOnlyWith(ctx, s)
 }
 
-// lookWith is lookAtMirror with a store.
-func (a *app) lookWith(ctx context.Context, s *store.Store) (*mirror, error) {
+// readOnlyWith is openReadOnly with a store.
+func (a *app) readOnlyWith(ctx context.Context, s *store.Store) (*mirror, error) {
 	m := &mirror{store: s}
 	if err := a.equip(ctx, m, tree.Options{ReadOnly: true}); err != nil {
 		return nil, errors.Join(err, m.close())

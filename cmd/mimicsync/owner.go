@@ -133,13 +133,20 @@ func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*report.Report, err
 	return p.Report, err
 }
 
-// verify has the daemon read a version again.
-func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (api.Pass, error) {
+// verify has the daemon read a version again, and repair it in the same pass.
+func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (verified, error) {
 	id, err := o.Verify(context.WithoutCancel(ctx), api.VerifyRequest{Dataset: ref.Dataset, Version: ref.Version, Repair: repair})
 	if err != nil {
-		return api.Pass{}, err
+		return verified{}, err
 	}
-	return o.follow(ctx, id, ref, "verify "+ref.String())
+	p, err := o.follow(ctx, id, ref, "verify "+ref.String())
+	switch {
+	case p.Report != nil && p.Verification != nil:
+		return verified{p.Verification, func() (*report.Report, error) { return p.Report, err }}, nil
+	case err == nil && p.Verification == nil:
+		err = fmt.Errorf("the daemon has no result of the verification of %s", ref)
+	}
+	return verified{found: p.Verification}, err
 }
 
 // follow shows a pass of the daemon until it has ended. The error is why it ended
@@ -232,35 +239,6 @@ func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, er
 		return nil, err
 	}
 	return results[0], err
-}
-
-// verifyAll does for verify what the daemon can.
-func (o *owner) verifyAll(ctx context.Context, args []string, repair bool) ([]*report.Verification, error) {
-	results := []*report.Verification{}
-	refs, err := o.known(ctx, args)
-	if err != nil {
-		return results, err
-	}
-	var unread error // versions that cannot be verified, as in app.verifyAll
-	for _, ref := range refs {
-		p, err := o.verify(ctx, ref, repair)
-		v := p.Verification
-		if ended, ok := errors.AsType[*advice.PassError](err); ok && ended.Code == advice.ExitIntegrity && p.Report == nil {
-			unread = errors.Join(unread, err)
-			continue
-		}
-		if v == nil || err != nil && p.Report == nil {
-			return results, err
-		}
-		results = append(results, v)
-		o.a.tellFound(v, repair)
-		if p.Report != nil { // of what was fetched again
-			o.a.tellRepaired(p.Report, err)
-		} else {
-			o.a.code = advice.Worse(o.a.code, advice.ForVerification(v))
-		}
-	}
-	return results, unread
 }
 
 // leave tells that a pass goes on without this command.

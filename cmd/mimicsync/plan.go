@@ -91,9 +91,9 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 	if o != nil {
 		return o.plan, o.close, nil
 	}
-	m, err := a.lookAtMirror(ctx)
+	m, err := a.openReadOnly(ctx)
 	if errors.Is(err, fs.ErrPermission) { // of the state
-		m, err = a.lookAtTree(ctx)
+		m, err = a.openTreeReadOnly(ctx)
 	}
 	if err != nil {
 		return nil, nil, err

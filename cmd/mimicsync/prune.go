@@ -145,7 +145,7 @@ func (p *localPruner) planPrune(ctx context.Context, args []string, keep *int) (
 	if len(args) > 0 {
 		want, _ = manifest.ParseRef(args[0]) // it is known
 	}
-	old, err := p.syncer.Prunable(ctx, want, func(dataset string) downloader.Kept { return p.a.keptVersions(dataset, keep) })
+	old, err := p.syncer.Prunable(ctx, want, p.a.retentions(keep))
 	if err != nil {
 		return nil, err
 	}
@@ -166,18 +166,15 @@ func (p *localPruner) prune(ctx context.Context, ref manifest.Ref) (*report.Prun
 	return p.syncer.Prune(ctx, ref)
 }
 
-// keptVersions is what the configuration keeps of a dataset, and what --keep does
-// in its place.
-func (a *app) keptVersions(dataset string, keep *int) (kept downloader.Kept) {
+// retentions says which old versions the configuration keeps, and --keep in its place.
+func (a *app) retentions(keep *int) downloader.Retentions {
+	rules := downloader.Retentions{Datasets: map[string]downloader.Retention{}, Old: keep}
 	for _, d := range a.file.Datasets {
-		if ref, err := d.Ref(); err == nil && ref.Dataset == dataset {
-			kept = downloader.Kept{Old: d.KeepOldVersions, Version: ref.Version}
+		if ref, err := d.Ref(); err == nil {
+			rules.Datasets[ref.Dataset] = downloader.Retention{Old: d.KeepOldVersions, Version: ref.Version}
 		}
 	}
-	if keep != nil {
-		kept.Old = *keep
-	}
-	return kept
+	return rules
 }
 
 // emptyQuarantine removes what was moved aside: from the mirror itself, whoever

@@ -16,6 +16,7 @@ import (
 )
 
 func (a *app) pullCommand() *cobra.Command {
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "pull DATASET[@VERSION]...",
 		Short: "Fetch, resume and verify datasets",
@@ -38,10 +39,10 @@ Existing files are hashed and kept if they are right; wrong ones are moved to
   mimicsync pull mimic-cxr --bwlimit '08:00,2M 19:00,off' --max-transfer 50G`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if a.dryRun && a.acceptManifest {
+			if dryRun && a.acceptManifest {
 				return advice.Usagef("--accept-manifest: a dry run accepts nothing; leave it out")
 			}
-			if a.dryRun {
+			if dryRun {
 				return a.plan(cmd.Context(), args)
 			}
 			return a.pull(cmd.Context(), args)
@@ -51,7 +52,7 @@ Existing files are hashed and kept if they are right; wrong ones are moved to
 	a.sourceFlags(cmd.Flags())
 	a.limits.passFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&a.acceptManifest, "accept-manifest", false, "accept a manifest that lists far fewer files than before")
-	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "show what would be done; fetch only the manifest")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done; fetch only the manifest")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the report as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
 	return cmd

@@ -40,12 +40,10 @@ type app struct {
 	exclude     []string
 	connections int
 	idleTimeout time.Duration
-	readRate    int64 // of verify, bytes a second, 0: no limit
 	limits      limits
 
 	billingProject string
 	acceptManifest bool
-	dryRun         bool
 	json           bool
 	progress       string
 	quiet          bool

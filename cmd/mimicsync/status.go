@@ -46,7 +46,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	if err := checkMirror(a.mirror, false); err != nil {
 		return err
 	}
-	m, err := a.lookAtMirror(ctx)
+	m, err := a.openReadOnly(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	}
 	all := []terminal.VersionStatus{}
 	for _, ref := range refs {
-		s, err := m.standing(ref)
+		s, err := m.versionStatus(ref)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (a *app) status(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-func (m *mirror) standing(ref manifest.Ref) (terminal.VersionStatus, error) {
+func (m *mirror) versionStatus(ref manifest.Ref) (terminal.VersionStatus, error) {
 	v, _, err := m.store.Version(ref)
 	if err != nil {
 		return terminal.VersionStatus{}, err

@@ -47,11 +47,11 @@ reads all files, and keeps the old state file beside the new one.`,
 			if rebuild && len(args) > 0 {
 				return advice.Usagef("--rebuild covers all datasets: leave out %s", args[0])
 			}
-			var err error
-			if a.readRate, err = pace.ParseSize(rate); err != nil {
+			limit, err := pace.ParseSize(rate)
+			if err != nil {
 				return advice.Usagef("--rate: %w", err)
 			}
-			return a.verify(cmd.Context(), args, repair, rebuild)
+			return a.verify(cmd.Context(), args, limit, repair, rebuild)
 		},
 	}
 	a.mirrorFlags(cmd.Flags())
@@ -64,7 +64,7 @@ reads all files, and keeps the old state file beside the new one.`,
 	return cmd
 }
 
-func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (err error) {
+func (a *app) verify(ctx context.Context, args []string, rate int64, repair, rebuild bool) (err error) {
 	if err := checkMirror(a.mirror, false); err != nil {
 		return err
 	}
@@ -77,14 +77,14 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 		return err
 	} else if o != nil {
 		defer o.Close()
-		return a.verified(o.verifyAll(ctx, args, repair))
+		return a.printVerified(a.verifyAll(ctx, o, args, repair))
 	}
 	if repair {
 		a.sources, a.billingProject = a.file.Sources, a.file.GCS.BillingProject
 	}
 	m, err := a.openMirror(ctx, "verify", false)
 	if !repair && !rebuild && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		m, err = a.lookToVerify(ctx)
+		m, err = a.openToVerify(ctx)
 	}
 	if err != nil {
 		return err
@@ -92,28 +92,28 @@ func (a *app) verify(ctx context.Context, args []string, repair, rebuild bool) (
 	defer func() { err = errors.Join(err, m.close()) }()
 	ctx, release := m.whileOwned(ctx)
 	defer release()
-	results, err := a.verifyAll(ctx, m, args, repair)
-	return a.verified(results, errors.Join(unread, err))
+	results, err := a.verifyAll(ctx, &localVerifier{m, a, rate}, args, repair)
+	return a.printVerified(results, errors.Join(unread, err))
 }
 
-// lookToVerify opens the mirror for who may only read it: by its state or, where that
+// openToVerify opens the mirror for who may only read it: by its state or, where that
 // may not be read, by the manifests in the folders of its versions.
-func (a *app) lookToVerify(ctx context.Context) (*mirror, error) {
+func (a *app) openToVerify(ctx context.Context) (*mirror, error) {
 	a.ui.Notef("the mirror is read-only: wrong files are reported, but not recorded")
-	m, err := a.lookAtMirror(ctx)
+	m, err := a.openReadOnly(ctx)
 	if errors.Is(err, fs.ErrPermission) {
-		m, err = a.lookAtTree(ctx)
+		m, err = a.openTreeReadOnly(ctx)
 	}
 	return m, err
 }
 
-// lookAtTree is lookAtMirror where the state may not be read.
-func (a *app) lookAtTree(ctx context.Context) (*mirror, error) {
-	s, err := store.LookAtNothing(a.mirror)
+// openTreeReadOnly is openReadOnly where the state may not be read.
+func (a *app) openTreeReadOnly(ctx context.Context) (*mirror, error) {
+	s, err := store.OpenEmptyCopy(a.mirror)
 	if err != nil {
 		return nil, err
 	}
-	m, err := a.lookWith(ctx, s)
+	m, err := a.readOnlyWith(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +123,8 @@ func (a *app) lookAtTree(ctx context.Context) (*mirror, error) {
 	return m, nil
 }
 
-// verified prints the results for programs; people have seen them.
-func (a *app) verified(results []*report.Verification, err error) error {
+// printVerified prints the results with --json; without it they are printed already.
+func (a *app) printVerified(results []*report.Verification, err error) error {
 	if left, ok := errors.AsType[*leftError](err); ok {
 		a.leave(left)
 		err = nil
@@ -135,55 +135,109 @@ func (a *app) verified(results []*report.Verification, err error) error {
 	return errors.Join(err, a.ui.JSONPart("verified", results, err))
 }
 
-func (a *app) verifyAll(ctx context.Context, m *mirror, args []string, repair bool) ([]*report.Verification, error) {
+// verifier verifies versions: of the mirror itself, or through the daemon that owns it.
+type verifier interface {
+	// known returns the versions that the arguments of the command line name, all
+	// versions if there are none.
+	known(ctx context.Context, args []string) ([]manifest.Ref, error)
+	// verify reads a version again. After an error that isUnreadable recognizes, other
+	// versions can still be verified.
+	verify(ctx context.Context, ref manifest.Ref, repair bool) (verified, error)
+}
+
+// verified is a version after verification.
+type verified struct {
+	found *report.Verification
+	// repair fetches again what is wrong or missing, and returns the result, nil if
+	// there is none. It is nil if there is nothing to repair or nobody asked.
+	repair func() (*report.Report, error)
+}
+
+// isUnreadable reports whether a version cannot be verified because its manifest is
+// damaged or lost.
+func isUnreadable(err error) bool {
+	if _, ok := errors.AsType[*failure.KeptManifestError](err); ok {
+		return true
+	}
+	ended, ok := errors.AsType[*advice.PassError](err)
+	return ok && ended.Code == advice.ExitIntegrity
+}
+
+// verifyAll verifies the versions that args name and tells of each what it found.
+func (a *app) verifyAll(ctx context.Context, by verifier, args []string, repair bool) ([]*report.Verification, error) {
 	results := []*report.Verification{}
-	refs, err := m.known(args)
+	refs, err := by.known(ctx, args)
 	if err != nil {
 		return results, err
 	}
-	if len(refs) == 0 {
-		a.ui.Notef("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", a.mirror)
-	}
-	var unread error // versions that cannot be verified, which keeps none of the others from it
+	var unreadable error
 	for _, ref := range refs {
-		v, err := a.verifyOne(ctx, m, ref)
-		if _, ok := errors.AsType[*failure.KeptManifestError](err); ok {
-			unread = errors.Join(unread, err)
+		v, err := by.verify(ctx, ref, repair)
+		if isUnreadable(err) {
+			unreadable = errors.Join(unreadable, err)
 			continue
 		}
 		if err != nil {
 			return results, err
 		}
-		results = append(results, v)
-		a.tellFound(v, repair)
-		if v.Failed() > 0 && repair {
-			r, err := a.repair(ctx, m, ref)
-			if r == nil {
-				return results, err
-			}
-			a.tellRepaired(r, err)
-		} else {
-			a.code = advice.Worse(a.code, advice.ForVerification(v))
+		results = append(results, v.found)
+		a.tellFound(v.found, repair)
+		if v.repair == nil {
+			a.code = advice.Worse(a.code, advice.ForVerification(v.found))
+			continue
 		}
+		r, err := v.repair()
+		if r == nil {
+			return results, err
+		}
+		a.tellRepaired(r, err)
 	}
-	return results, unread
+	return results, unreadable
 }
 
-func (a *app) verifyOne(ctx context.Context, m *mirror, ref manifest.Ref) (*report.Verification, error) {
+// localVerifier verifies versions itself.
+type localVerifier struct {
+	*mirror
+
+	a    *app
+	rate int64 // bytes per second; 0: no limit
+}
+
+func (l *localVerifier) known(_ context.Context, args []string) ([]manifest.Ref, error) {
+	refs, err := l.mirror.known(args)
+	if err == nil && len(refs) == 0 {
+		l.a.ui.Notef("the mirror %s has no dataset yet; if its state file was lost, use --rebuild", l.a.mirror)
+	}
+	return refs, err
+}
+
+func (l *localVerifier) verify(ctx context.Context, ref manifest.Ref, repair bool) (verified, error) {
+	found, err := l.scrub(ctx, ref)
+	if err != nil {
+		return verified{}, err
+	}
+	v := verified{found: found}
+	if found.Failed() > 0 && repair {
+		v.repair = func() (*report.Report, error) { return l.repair(ctx, ref) }
+	}
+	return v, nil
+}
+
+func (l *localVerifier) scrub(ctx context.Context, ref manifest.Ref) (*report.Verification, error) {
 	progress := new(progress.Progress)
-	stop := a.ui.Show(a.progressStyle(), "verify "+ref.String(), progress, m.budgets)
+	stop := l.a.ui.Show(l.a.progressStyle(), "verify "+ref.String(), progress, l.budgets)
 	defer stop()
-	return m.syncer.Scrub(ctx, ref, downloader.ScrubOptions{Rate: a.readRate, Keep: true}, progress)
+	return l.syncer.Scrub(ctx, ref, downloader.ScrubOptions{Rate: l.rate, Keep: true}, progress)
 }
 
-// repair pulls just what was found wrong or missing, so that a mirror of a part
-// of a dataset stays one.
-func (a *app) repair(ctx context.Context, m *mirror, ref manifest.Ref) (*report.Report, error) {
-	lost, err := m.syncer.SelectLost(ref)
+// repair pulls only the wrong and missing files, so that a mirror of a part of a dataset
+// stays one.
+func (l *localVerifier) repair(ctx context.Context, ref manifest.Ref) (*report.Report, error) {
+	lost, err := l.syncer.SelectLost(ref)
 	if err != nil {
 		return nil, err
 	}
-	return a.pullOne(ctx, m, ref, lost)
+	return l.a.pullOne(ctx, l.mirror, ref, lost)
 }
 
 func (a *app) tellFound(v *report.Verification, repair bool) {
@@ -248,7 +302,7 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 		return nil, fmt.Errorf("open the mirror: %w", err)
 	}
 	m := &mirror{}
-	if m.store, err = store.Anew(place, "verify --rebuild"); err != nil {
+	if m.store, err = store.Recreate(place, "verify --rebuild"); err != nil {
 		return nil, err
 	}
 	if err := a.equip(ctx, m, tree.Options{Network: place.Network != "", Inherited: m.store.Inherited()}); err != nil {

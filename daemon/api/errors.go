@@ -61,7 +61,7 @@ func (s *Server) answer(err error) (int, problem) {
 	case errors.Is(err, daemon.ErrNotRunning):
 		p.Hint = "see what runs with: mimicsync status"
 		return http.StatusConflict, p
-	case errors.Is(err, daemon.ErrErrand):
+	case errors.Is(err, daemon.ErrOtherJob):
 		p.Hint = "try again when it has ended"
 		return http.StatusLocked, p
 	case errors.Is(err, daemon.ErrBusy):

@@ -79,7 +79,7 @@ func TestRefusedPlansAndPrunes(t *testing.T) {
 func TestAPruneThatFailsOnTheWay(t *testing.T) {
 	gone := []*report.Pruned{{Dataset: "demo", Version: "1.0", Files: 3}}
 	s := Server{o: Options{Advise: func(error) (int, string) { return 1, "" }}}
-	for err, code := range map[error]int{errors.New("read-only"): http.StatusInternalServerError, daemon.ErrBusy: http.StatusLocked, daemon.ErrErrand: http.StatusLocked} {
+	for err, code := range map[error]int{errors.New("read-only"): http.StatusInternalServerError, daemon.ErrBusy: http.StatusLocked, daemon.ErrOtherJob: http.StatusLocked} {
 		got, p := s.answer(&partError{err, gone})
 		if got != code || p.Error != err.Error() || len(p.Pruned) != 1 || p.Pruned[0].Version != "1.0" {
 			t.Errorf("answer(%v) = %d, %+v, want %d and what is gone", err, got, p, code)

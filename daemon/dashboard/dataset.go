@@ -66,7 +66,7 @@ type failures struct {
 func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool) *dataset {
 	d := &dataset{
 		ID: elementID(s.Dataset), Name: name(s.Dataset), Ref: s.Dataset,
-		percent: percent(share(s)),
+		percent: percent(fraction(s)),
 	}
 	if s.Version != "" {
 		d.Ref += "@" + s.Version
@@ -118,9 +118,9 @@ func complete(s *daemon.DatasetStatus) bool {
 	return s.Entries > 0 && s.Files >= s.Entries || s.Pass == nil && s.Complete
 }
 
-// share is how much of a dataset is downloaded: by bytes where their number is published,
+// fraction is how much of a dataset is downloaded: by bytes where their number is published,
 // counting the parts of unfinished files.
-func share(s *daemon.DatasetStatus) float64 {
+func fraction(s *daemon.DatasetStatus) float64 {
 	p := s.Pass
 	fetches := p != nil && !verifies(p)
 	here, all := s.Files, s.Entries
@@ -194,7 +194,7 @@ func phase(p *daemon.PassStatus) string {
 }
 
 func newBar(s *daemon.DatasetStatus) *bar {
-	done, label, text := share(s), "of "+name(s.Dataset)+" downloaded", ""
+	done, label, text := fraction(s), "of "+name(s.Dataset)+" downloaded", ""
 	if p := s.Pass; p != nil && verifies(p) {
 		if p.Total == 0 {
 			return nil

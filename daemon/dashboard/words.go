@@ -180,12 +180,12 @@ func count(n int64, what string) string {
 	return comma(n) + " " + what + "s"
 }
 
-// percent is a share without decimals. Callers keep it below 1 until everything is there.
-func percent(share float64) string {
-	if share > 0 && share < 0.01 {
+// percent is a fraction without decimals. Callers keep it below 1 until everything is there.
+func percent(fraction float64) string {
+	if fraction > 0 && fraction < 0.01 {
 		return "less than 1%"
 	}
-	return fmt.Sprintf("%d%%", int(share*100))
+	return fmt.Sprintf("%d%%", int(fraction*100))
 }
 
 // sentenceOf turns an error into a sentence.

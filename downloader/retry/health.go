@@ -75,7 +75,7 @@ func (h *Health) IsWell() bool {
 func (h *Health) Verified(source string, ref manifest.Ref, e manifest.Entry, size int64, begun time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.keep(Reference{source, ref, e, size}, func(was Reference) bool {
+	h.remember(Reference{source, ref, e, size}, func(was Reference) bool {
 		return was.source != source || was.Size > WholeReference || size <= WholeReference
 	})
 	h.cleared, h.believed = 0, false

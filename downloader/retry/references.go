@@ -29,14 +29,14 @@ type Reference struct {
 func (h *Health) Present(source string, ref manifest.Ref, e manifest.Entry, size int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.keep(Reference{source, ref, e, size}, func(was Reference) bool {
+	h.remember(Reference{source, ref, e, size}, func(was Reference) bool {
 		return was.source == source && was.Size > WholeReference && size < was.Size
 	})
 }
 
-// keep adds a reference to those of its version, or replaces a worse one. The caller holds
+// remember adds a reference to those of its version, or replaces a worse one. The caller holds
 // mu.
-func (h *Health) keep(r Reference, better func(than Reference) bool) {
+func (h *Health) remember(r Reference, better func(than Reference) bool) {
 	if h.came == nil {
 		h.came = map[manifest.Ref][]Reference{}
 	}

@@ -128,15 +128,15 @@ type Places struct {
 	Keyring error    // why the keyring could not be asked, nil if it could
 }
 
-// Keep keeps an account in the keyring, or in the file if there is none, in
+// Save keeps an account in the keyring, or in the file if there is none, in
 // place of the one that was kept for the server.
-func (a Accounts) Keep(ctx context.Context, c Credentials) (Places, error) {
+func (a Accounts) Save(ctx context.Context, c Credentials) (Places, error) {
 	u, err := parseAddress(a.URL)
 	if err != nil {
 		return Places{}, err
 	}
 	entry := netrcEntry{host: site(u), Credentials: c}
-	err = keepInKeyring(ctx, cmp.Or(a.KeepLimit, 30*time.Second), entry)
+	err = saveInKeyring(ctx, cmp.Or(a.KeepLimit, 30*time.Second), entry)
 	switch {
 	case err == nil:
 		_, err = a.rewrite(entry.host, nil) // what an earlier Keep has put there would be a second copy
@@ -162,7 +162,7 @@ func (a Accounts) Forget(ctx context.Context) (Places, error) {
 		return places, context.Cause(ctx)
 	case err == nil:
 		places.Changed = append(places.Changed, FromKeyring)
-	case !errors.Is(err, errNotKept):
+	case !errors.Is(err, errNoAccount):
 		places.Keyring = err
 	}
 	had, err := a.rewrite(site(u), nil)

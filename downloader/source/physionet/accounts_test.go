@@ -32,7 +32,7 @@ func wantFound(t *testing.T, a Accounts, user, password, from string) {
 
 func keep(t *testing.T, a Accounts, user, password string) Places {
 	t.Helper()
-	places, err := a.Keep(t.Context(), Credentials{User: user, Password: password})
+	places, err := a.Save(t.Context(), Credentials{User: user, Password: password})
 	if err != nil {
 		t.Fatalf("Keep(%s) = %v, want <nil>", user, err)
 	}

@@ -23,7 +23,7 @@ func TestAFIFOInPlaceOfTheAccounts(t *testing.T) {
 	go func() {
 		defer close(done)
 		_, _ = a.Forget(t.Context()) // whatever comes of it
-		_, _ = a.Keep(t.Context(), Credentials{User: "marie", Password: "hunter2"})
+		_, _ = a.Save(t.Context(), Credentials{User: "marie", Password: "hunter2"})
 	}()
 	select {
 	case <-done:

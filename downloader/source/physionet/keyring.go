@@ -18,7 +18,7 @@ import (
 var ErrKeyringSilent = errors.New("the system's keyring does not answer; unlock it")
 
 var (
-	errNotKept   = errors.New("the system's keyring has no such account")
+	errNoAccount = errors.New("the system's keyring has no such account")
 	errNoKeyring = errors.New("there is no session bus to ask for a keyring")
 )
 
@@ -37,13 +37,13 @@ func findInKeyring(ctx context.Context, limit time.Duration, host, user string) 
 		return Credentials{}, err
 	}
 	if found.User == "" {
-		return Credentials{}, errNotKept
+		return Credentials{}, errNoAccount
 	}
 	found.From = FromKeyring
 	return found, nil
 }
 
-func keepInKeyring(ctx context.Context, limit time.Duration, e netrcEntry) error {
+func saveInKeyring(ctx context.Context, limit time.Duration, e netrcEntry) error {
 	_, err := askKeyring(ctx, limit, func() (string, error) { return "", keyring.Set(keyringService, e.host, e.String()) })
 	return err
 }
@@ -76,7 +76,7 @@ func askKeyring(ctx context.Context, limit time.Duration, call func() (string, e
 		return "", context.Cause(ctx)
 	case got := <-answers:
 		if errors.Is(got.err, keyring.ErrNotFound) {
-			return "", errNotKept
+			return "", errNoAccount
 		}
 		return got.text, got.err
 	}

@@ -6,9 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
-	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/downloader/pace"
 	"mimicsync/downloader/progress"
 )
@@ -78,9 +75,9 @@ func (p *plain) draw() {
 	case waits:
 	case waited && amountsOf(p.meter.p) != p.stood:
 		p.told = progress.Wait{}
-		p.advance(now, "continuing: ")
+		p.tellAdvance(now, "continuing: ")
 	case !now.Before(p.due):
-		p.advance(now, "")
+		p.tellAdvance(now, "")
 	}
 }
 
@@ -112,46 +109,33 @@ func (p *plain) tell(w progress.Wait, now time.Time, pause time.Duration) {
 	_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.title, waitLine(w, now))
 }
 
-// advance writes a line about how far the pass has come.
-func (p *plain) advance(now time.Time, lead string) {
+// tellAdvance writes a line about how far the pass has come.
+func (p *plain) tellAdvance(now time.Time, lead string) {
 	p.due = now.Add(plainEvery)
 	watched := p.meter.p
 	rate, files := p.meter.rates()
-	total, done := watched.Total.Load(), watched.Done.Load()
-	if total == 0 {
-		_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, asking(HasVersion(p.title), watched.Connections.Load(), watched.Retries.Load()))
-		return
+	a := advance{
+		hasVersion: HasVersion(p.title), total: watched.Total.Load(), done: watched.Done.Load(), fetched: watched.Fetched.Load(),
+		expected: watched.Expected.Load(), rate: int64(rate), retries: watched.Retries.Load(), failed: watched.Failed.Load(),
 	}
-	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(done), humanize.Comma(total))}
-	fetched, expected := watched.Fetched.Load(), watched.Expected.Load()
-	got := words.Size(fetched)
-	if expected > fetched {
-		got += " of " + words.Size(expected)
+	a.left = timeLeft(a.expected-a.fetched, rate, a.total-a.done, files)
+	if a.total == 0 {
+		a.connections = watched.Connections.Load()
+	} else {
+		a.connections, a.limit = p.connections()
 	}
-	parts = append(parts, got, words.Size(int64(rate))+"/s")
-	if left := timeLeft(expected-fetched, rate, total-done, files); left > 0 {
-		parts = append(parts, "about "+words.Elapsed(left)+" left")
-	}
-	if used, limit := p.connections(); used > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %s", used, words.Plural(int64(limit), "connection", "connections")))
-	}
-	if n := watched.Retries.Load(); n > 0 {
-		parts = append(parts, words.Plural(n, "retry", "retries"))
-	}
-	if n := watched.Failed.Load(); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d failed", n))
-	}
-	if w, ok := progress.Foremost(watched.Waits(), 1, false); ok { // of all at one of several sources
+	parts := a.parts()
+	if w, ok := progress.Foremost(watched.Waits(), 1, false); ok && a.total > 0 { // of all at one of several sources
 		parts = append(parts, waitLine(w, now))
 	}
 	_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, strings.Join(parts, ", "))
 }
 
-// connections are those of all sources.
-func (p *plain) connections() (used, limit int) {
+// connections returns the connections of all sources.
+func (p *plain) connections() (used, limit int64) {
 	for _, b := range p.budgets {
 		u, l, _ := b.Connections()
-		used, limit = used+u, limit+l
+		used, limit = used+int64(u), limit+int64(l)
 	}
 	return used, limit
 }

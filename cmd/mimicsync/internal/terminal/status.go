@@ -77,7 +77,7 @@ func (u *UI) Running(s daemon.Status) {
 		u.Printf("All datasets are paused; resume with: %s\n", u.Adviser.Command("daemon resume"))
 	}
 	for _, d := range s.Datasets {
-		u.Printf("  %s\n", strings.Join(standingNow(d, s.Now), ", "))
+		u.Printf("  %s\n", strings.Join(datasetLine(d, s.Now), ", "))
 		if told := s.Paused && d.Condition == daemon.Paused; d.Cure != "" && !told {
 			u.Lines("hint", d.Dataset+": "+d.Cure)
 		}
@@ -90,8 +90,8 @@ var saysAll = map[daemon.Condition]bool{
 	daemon.Closed: true, daemon.Paused: true, daemon.Parked: true, daemon.Failing: true, daemon.Limited: true,
 }
 
-// standingNow is how a dataset stands in the daemon, in parts of a line.
-func standingNow(d daemon.DatasetStatus, now time.Time) []string {
+// datasetLine is how a dataset stands in the daemon, in parts of a line.
+func datasetLine(d daemon.DatasetStatus, now time.Time) []string {
 	line := d.Dataset + ": " + strings.ReplaceAll(string(d.Condition), "_", " ")
 	var waits []string
 	if d.Waiting != nil && !saysAll[d.Condition] {
@@ -100,7 +100,7 @@ func standingNow(d daemon.DatasetStatus, now time.Time) []string {
 	if p := d.Pass; p != nil {
 		parts := []string{line + ": " + string(p.Kind) + words.After(p.Version)}
 		if p.Total > 0 || len(waits) == 0 {
-			parts = append(parts, progressNow(p, waits)...)
+			parts = append(parts, advanceOf(p, len(waits) > 0).parts()...)
 		}
 		return append(parts, waits...)
 	}
@@ -122,33 +122,17 @@ func standingNow(d daemon.DatasetStatus, now time.Time) []string {
 	return parts
 }
 
-// progressNow is how far a pass has come, in the words of the plain progress. While
-// it waits, nobody knows how long it will take.
-func progressNow(p *daemon.PassStatus, waits []string) []string {
-	if p.Total == 0 {
-		return []string{asking(p.Version != "", p.Connections, p.Retries)}
+// advanceOf returns how far a pass of the daemon has come. While it waits, nobody knows
+// how long it will take.
+func advanceOf(p *daemon.PassStatus, waits bool) advance {
+	a := advance{
+		hasVersion: p.Version != "", total: p.Total, done: p.Done, fetched: p.Fetched, expected: p.Expected, rate: -1,
+		connections: p.Connections, retries: p.Retries, failed: p.Failed,
 	}
-	got := words.Size(p.Fetched)
-	if p.Expected > p.Fetched {
-		got += " of " + words.Size(p.Expected)
+	if !waits {
+		a.rate, a.left = p.Rate, time.Duration(p.Left)*time.Second
 	}
-	parts := []string{fmt.Sprintf("%s of %s files", humanize.Comma(p.Done), humanize.Comma(p.Total)), got}
-	if len(waits) == 0 {
-		parts = append(parts, words.Size(p.Rate)+"/s")
-	}
-	if p.Left > 0 && len(waits) == 0 {
-		parts = append(parts, "about "+words.Elapsed(time.Duration(p.Left)*time.Second)+" left")
-	}
-	if p.Connections > 0 {
-		parts = append(parts, words.Plural(p.Connections, "connection", "connections"))
-	}
-	if p.Retries > 0 {
-		parts = append(parts, words.Plural(p.Retries, "retry", "retries"))
-	}
-	if p.Failed > 0 {
-		parts = append(parts, humanize.Comma(p.Failed)+" failed")
-	}
-	return parts
+	return a
 }
 
 // Quarantine says how much is in quarantine.

@@ -46,12 +46,12 @@ func TestAServersWordsDoNotReachTheTerminal(t *testing.T) {
 // What is paused does not begin when the schedule would have it begin.
 func TestWhatIsPausedHasNothingNext(t *testing.T) {
 	d := daemon.DatasetStatus{Dataset: "demo", Condition: daemon.Paused, Why: "it is paused", Next: time.Now(), NextScrub: time.Now()}
-	if got, want := strings.Join(standingNow(d, time.Now()), ", "), "demo: paused: it is paused"; got != want {
-		t.Errorf("standingNow = %q, want %q", got, want)
+	if got, want := strings.Join(datasetLine(d, time.Now()), ", "), "demo: paused: it is paused"; got != want {
+		t.Errorf("datasetLine = %q, want %q", got, want)
 	}
 	d.Condition = daemon.Idle
-	if got := strings.Join(standingNow(d, time.Now()), ", "); !strings.Contains(got, ", next refresh ") || !strings.Contains(got, ", next verification ") {
-		t.Errorf("standingNow = %q, want what is next", got)
+	if got := strings.Join(datasetLine(d, time.Now()), ", "); !strings.Contains(got, ", next refresh ") || !strings.Contains(got, ", next verification ") {
+		t.Errorf("datasetLine = %q, want what is next", got)
 	}
 }
 
@@ -83,8 +83,8 @@ func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
 		},
 	} {
 		c.d.Dataset = "demo"
-		if got := strings.Join(standingNow(c.d, now), ", "); got != c.want {
-			t.Errorf("standingNow = %q, want %q", got, c.want)
+		if got := strings.Join(datasetLine(c.d, now), ", "); got != c.want {
+			t.Errorf("datasetLine = %q, want %q", got, c.want)
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"mimicsync/manifest"
 )
 
-// plan ends what may not go on, starts what is due, and returns when to do it
-// again at the latest.
-func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
+// decideOnce stops the passes that may not continue, starts those that are due, and
+// returns how long Run may wait before it calls it again.
+func (d *Daemon) decideOnce(ctx context.Context) (time.Duration, error) {
 	if err := d.o.Syncer.Tree.Present(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrMirrorGone, err)
 	}
@@ -32,10 +32,10 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 		d.shortage = nil
 		d.change()
 	}
-	d.retryWhatFits()
+	d.retryAfterRoom()
 	d.correctClocks(now)
-	d.endWhatMust(now)
-	start := append(d.choose(ctx, now), d.looks(ctx, now)...)
+	d.stopPasses(now)
+	start := append(d.choosePasses(ctx, now), d.looks(ctx, now)...)
 	d.measure(now)
 	wait := d.nextLook(now)
 	d.mu.Unlock()
@@ -52,8 +52,8 @@ func (d *Daemon) plan(ctx context.Context) (time.Duration, error) {
 	return wait, nil
 }
 
-// endWhatMust breaks off passes that the schedule started and that may not go on.
-func (d *Daemon) endWhatMust(now time.Time) {
+// stopPasses stops passes that the schedule started and that may not continue now.
+func (d *Daemon) stopPasses(now time.Time) {
 	open, _ := d.settings.Windows.Open(now)
 	for _, s := range d.datasets {
 		switch p := s.running; {
@@ -66,12 +66,12 @@ func (d *Daemon) endWhatMust(now time.Time) {
 	}
 }
 
-// choose returns the passes that begin, one at most for a dataset.
-func (d *Daemon) choose(ctx context.Context, now time.Time) []func() {
+// choosePasses returns the passes to start, at most one for each dataset.
+func (d *Daemon) choosePasses(ctx context.Context, now time.Time) []func() {
 	open, _ := d.settings.Windows.Open(now)
 	var start []func()
 	for _, s := range d.sorted() {
-		if s.running != nil || s.errand {
+		if s.running != nil || s.job {
 			continue
 		}
 		p := s.takeAsked(d.mayGoOn(s))

@@ -31,7 +31,7 @@ func trace(t *testing.T, dir string) map[string]string {
 
 // While another process writes all the time, each look shows a state as it was after
 // one of its transactions, and leaves nothing behind.
-func TestLooksBesideTheOwner(t *testing.T) {
+func TestACopyBesideTheOwner(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := t.TempDir()
 	p := startHelper(t, "write", dir)
@@ -40,7 +40,7 @@ func TestLooksBesideTheOwner(t *testing.T) {
 	}
 	last := int64(0)
 	for range 20 {
-		s, err := store.Look(dir, "")
+		s, err := store.OpenCopy(dir, "")
 		must(t, err)
 		must(t, s.Check())
 		v, _, err := s.Version(demo)
@@ -69,7 +69,7 @@ func TestLooksBesideTheOwner(t *testing.T) {
 }
 
 // A look changes nothing, wherever the state is, and where there is none.
-func TestLooksChangeNothing(t *testing.T) {
+func TestACopyChangesNothing(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	for _, tt := range []struct {
 		name  string
@@ -87,7 +87,7 @@ func TestLooksChangeNothing(t *testing.T) {
 				m.close()
 			}
 			before := trace(t, filepath.Dir(dir))
-			s, err := store.Look(dir, state)
+			s, err := store.OpenCopy(dir, state)
 			must(t, err)
 			_, known, err := s.Version(demo)
 			if known != tt.make || err != nil {
@@ -104,16 +104,16 @@ func TestLooksChangeNothing(t *testing.T) {
 	}
 }
 
-func TestALookAtADamagedState(t *testing.T) {
+func TestACopyOfADamagedState(t *testing.T) {
 	whole := sample(t, 1500)
 	for _, data := range [][]byte{whole[:len(whole)/2], []byte("this is no database, however long one looks at it")} {
 		place := withFile(t, data)
-		s, err := store.Look(place.Mirror, "")
+		s, err := store.OpenCopy(place.Mirror, "")
 		if err == nil {
 			must(t, s.Close())
 		}
 		if !errors.Is(err, store.ErrDamaged) {
-			t.Errorf("Look = %v, want ErrDamaged", err)
+			t.Errorf("OpenCopy = %v, want ErrDamaged", err)
 		}
 	}
 }

@@ -113,8 +113,8 @@ func TestAPassWaitsForAPlan(t *testing.T) {
 		if s := r.dataset("demo"); s.Condition != daemon.Queued || !strings.Contains(s.Why, "a plan or a prune") {
 			t.Errorf("during the plan the dataset is %s: %q, want it queued behind that", s.Condition, s.Why)
 		}
-		if _, err := r.Prune(t.Context(), ref(t, "demo@1.0")); !errors.Is(err, daemon.ErrErrand) || !errors.Is(err, daemon.ErrBusy) {
-			t.Errorf("Prune() during the plan = %v, want %v", err, daemon.ErrErrand)
+		if _, err := r.Prune(t.Context(), ref(t, "demo@1.0")); !errors.Is(err, daemon.ErrOtherJob) || !errors.Is(err, daemon.ErrBusy) {
+			t.Errorf("Prune() during the plan = %v, want %v", err, daemon.ErrOtherJob)
 		}
 		must(t, <-planned)
 		after(time.Second)
@@ -202,7 +202,7 @@ func TestADaemonPrunes(t *testing.T) {
 		r.library.publish(ref(t, "demo@1.3"), large())
 		next := r.pull("demo@1.3")
 		after(time.Minute)
-		if got, err := r.pruned(&none); !errors.Is(err, daemon.ErrBusy) || errors.Is(err, daemon.ErrErrand) || len(got) > 0 {
+		if got, err := r.pruned(&none); !errors.Is(err, daemon.ErrBusy) || errors.Is(err, daemon.ErrOtherJob) || len(got) > 0 {
 			t.Errorf("Prune() under a pass = %v, %v, want %v", got, err, daemon.ErrBusy)
 		}
 		must(t, r.Cancel(next))

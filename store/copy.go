@@ -13,22 +13,22 @@ import (
 	"mimicsync/internal/durable"
 )
 
-// Look opens a copy of a mirror's state that is the caller's own, see Locate for dir:
-// it takes no write access, works beside the owner of the mirror, and where there is
-// no state yet it is an empty one. What is written to the copy is gone with Close.
-// Nothing of the mirror is changed, not even for a moment.
-func Look(mirror, dir string) (*Store, error) {
+// OpenCopy opens a private copy of a mirror's state; see Locate for dir. It needs no write
+// access, works beside the owner of the mirror, and is empty if there is no state yet.
+// Writes to the copy are lost on Close. Nothing in the mirror changes, not even for a
+// moment.
+func OpenCopy(mirror, dir string) (*Store, error) {
 	place, err := find(mirror, dir)
 	if err != nil {
 		return nil, err
 	}
-	return lookBy(place, place.State != "")
+	return openCopy(place, place.State != "")
 }
 
-// LookAtNothing is Look at a mirror whose state the caller may not read.
-func LookAtNothing(mirror string) (*Store, error) { return lookBy(Place{Mirror: mirror}, false) }
+// OpenEmptyCopy is OpenCopy for a mirror whose state the caller can't read.
+func OpenEmptyCopy(mirror string) (*Store, error) { return openCopy(Place{Mirror: mirror}, false) }
 
-func lookBy(place Place, copied bool) (_ *Store, err error) {
+func openCopy(place Place, copied bool) (_ *Store, err error) {
 	temp, err := os.CreateTemp("", "mimicsync-state-*")
 	if err != nil {
 		return nil, err
@@ -48,13 +48,13 @@ func lookBy(place Place, copied bool) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = folder.Close() }() // nothing in it is to last
+	defer func() { _ = folder.Close() }() // nothing in it must survive
 	db, file, err := lockDB(folder, filepath.Base(temp.Name()), place, false)
 	if err != nil {
 		return nil, err
 	}
 	db.NoSync, db.NoGrowSync = true, true
-	_ = os.Remove(temp.Name()) // so that a kill leaves nothing; Windows does it at the end
+	_ = os.Remove(temp.Name()) // so that a kill leaves nothing; on Windows, Close removes it
 	s := &Store{db: db, file: file, place: place, owner: newOwnerFile(place), copied: true}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", place.file(), err), db.Close())
@@ -62,7 +62,7 @@ func lookBy(place Place, copied bool) (_ *Store, err error) {
 	return s, nil
 }
 
-// find is Locate that makes nothing. The state's folder is empty where there is none.
+// find is Locate, but creates nothing. The state's folder is empty if there is none.
 func find(mirror, dir string) (Place, error) {
 	own, err := OpenFolder(mirror)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,18 +92,17 @@ func find(mirror, dir string) (Place, error) {
 }
 
 const (
-	// copyTime is for how long it is tried to copy a state between two transactions
-	// of its owner.
+	// copyTime is how long to try to copy a state between two transactions of its owner.
 	copyTime  = 10 * time.Second
 	copyPause = 20 * time.Millisecond
 )
 
-// errBusy means that the owner wrote while the state was copied.
+// errBusy means that the owner wrote to the state during the copy.
 var errBusy = errors.New("its owner writes to it all the time; try again")
 
-// copyState fills a file with a state as it was between two transactions of its owner,
-// with nothing if there is none: a transaction writes no page that the one before
-// uses, so that the copy is good if the last one is the same before and after.
+// copyState fills a file with a state as it was between two transactions of its owner, or
+// with nothing if there is none. A transaction writes no page that the previous one uses,
+// so the copy is good if the last transaction is the same before and after.
 func copyState(to *os.File, place Place) error {
 	folder, err := place.stateFolderIfAny()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -150,7 +149,7 @@ func copyOnce(to, from *os.File) error {
 	if after, err := lastMeta(from, fi.Size()); err != nil || after.write != meta.write {
 		return errors.Join(err, errBusy)
 	}
-	if err := to.Truncate(size); err != nil { // an earlier try may have been longer
+	if err := to.Truncate(size); err != nil { // an earlier attempt may have been longer
 		return err
 	}
 	return checkFile(to)

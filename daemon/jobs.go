@@ -15,11 +15,11 @@ import (
 	"mimicsync/manifest"
 )
 
-// errand has something done for a person that is no pass, and returns when it is.
+// job has something done for a person that is no pass, and returns when it is.
 // While it is alone with its dataset no pass of that begins; busy says what else
 // is at work there, nil if it is alone. The context that it works under ends with Run,
 // which waits for it.
-func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Context, busy error) error) error {
+func (d *Daemon) job(ctx context.Context, name string, do func(ctx context.Context, busy error) error) error {
 	d.mu.Lock()
 	if d.hasEnded() {
 		d.mu.Unlock()
@@ -30,10 +30,10 @@ func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Co
 	switch {
 	case s.running != nil:
 		busy = ErrBusy
-	case s.errand:
-		busy = ErrErrand
+	case s.job:
+		busy = ErrOtherJob
 	default:
-		s.errand, s.errandSince = true, time.Now().Round(0)
+		s.job, s.jobSince = true, time.Now().Round(0)
 	}
 	known := s.versions
 	d.passes.Add(1)
@@ -50,7 +50,7 @@ func (d *Daemon) errand(ctx context.Context, name string, do func(ctx context.Co
 	}
 	versions, cerr := d.count(name, known)
 	d.mu.Lock()
-	s.errand = false
+	s.job = false
 	if cerr == nil {
 		s.versions = versions
 	}
@@ -96,10 +96,10 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *report.Plan, er
 	d.mu.Lock()
 	r = d.filledIn(r)
 	d.mu.Unlock()
-	err = d.errand(ctx, r.Ref.Dataset, func(ctx context.Context, busy error) error {
+	err = d.job(ctx, r.Ref.Dataset, func(ctx context.Context, busy error) error {
 		progress := new(progress.Progress)
-		d.showErrand(r.Ref.Dataset, progress)
-		defer d.showErrand(r.Ref.Dataset, nil)
+		d.showJob(r.Ref.Dataset, progress)
+		defer d.showJob(r.Ref.Dataset, nil)
 		ref, err := d.o.Syncer.Resolve(ctx, r.Ref, progress)
 		if err != nil {
 			return err
@@ -117,38 +117,31 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *report.Plan, er
 	return plan, err
 }
 
-// showErrand has the status of a dataset say what a plan of it waits for, nil for
+// showJob has the status of a dataset say what a plan of it waits for, nil for
 // nothing. Of several plans it is the one that began last.
-func (d *Daemon) showErrand(name string, progress *progress.Progress) {
+func (d *Daemon) showJob(name string, progress *progress.Progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dataset(name).planning = progress
 	d.change()
 }
 
-// Prunable returns the versions that Prune may remove, see Syncer.Prunable: of
-// what the configuration keeps, keep is in the place of Dataset.KeepOld if it is
-// not nil.
+// Prunable returns the versions that Prune may remove, see Syncer.Prunable. The
+// configuration says which versions to keep; keep replaces Dataset.KeepOld unless it is
+// nil.
 func (d *Daemon) Prunable(ctx context.Context, want manifest.Ref, keep *int) ([]manifest.Ref, error) {
+	rules := downloader.Retentions{Datasets: map[string]downloader.Retention{}, Old: keep}
 	d.mu.Lock()
-	settings := d.settings.Datasets
+	for _, c := range d.settings.Datasets {
+		rules.Datasets[c.Ref.Dataset] = downloader.Retention{Old: c.KeepOld, Version: c.Ref.Version}
+	}
 	d.mu.Unlock()
-	return d.o.Syncer.Prunable(ctx, want, func(dataset string) (kept downloader.Kept) {
-		for _, c := range settings {
-			if c.Ref.Dataset == dataset {
-				kept = downloader.Kept{Old: c.KeepOld, Version: c.Ref.Version}
-			}
-		}
-		if keep != nil {
-			kept.Old = *keep
-		}
-		return kept
-	})
+	return d.o.Syncer.Prunable(ctx, want, rules)
 }
 
 // PlanPrune says what Prune would remove of a version.
 func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *report.Pruned, err error) {
-	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, _ error) error {
+	err = d.job(ctx, ref.Dataset, func(ctx context.Context, _ error) error {
 		plan, err = d.o.Syncer.PlanPrune(ctx, ref)
 		return err
 	})
@@ -156,9 +149,9 @@ func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *report.
 }
 
 // Prune removes a version. The error wraps ErrBusy if a pass over the dataset
-// runs, or one over the version waits, ErrErrand if something else is done there.
+// runs, or one over the version waits, ErrOtherJob if something else is done there.
 func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *report.Pruned, err error) {
-	err = d.errand(ctx, ref.Dataset, func(ctx context.Context, busy error) error {
+	err = d.job(ctx, ref.Dataset, func(ctx context.Context, busy error) error {
 		d.mu.Lock()
 		waits := slices.ContainsFunc(d.dataset(ref.Dataset).queue, func(p *pass) bool { return p.request.Ref == ref })
 		d.mu.Unlock()

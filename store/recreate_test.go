@@ -39,7 +39,7 @@ func TestANewStateTakesThePlaceOfTheFormerOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			place := withFile(t, []byte(data))
-			s, err := store.Anew(place, "test")
+			s, err := store.Recreate(place, "test")
 			must(t, err)
 			must(t, s.Close())
 			if got := stateFiles(t, place); !slices.Equal(got, []string{"state.db"}) || read(t, place.File()) != data {
@@ -47,7 +47,7 @@ func TestANewStateTakesThePlaceOfTheFormerOne(t *testing.T) {
 			}
 			for _, want := range []string{"state.db.old.1", "state.db.old.2"} {
 				was := read(t, place.File())
-				s, err = store.Anew(place, "test")
+				s, err = store.Recreate(place, "test")
 				must(t, err)
 				_, err = s.PutVersion(store.Version{Ref: demo, Manifest: store.Manifest{Digest: digest(want)}})
 				must(t, err)
@@ -69,7 +69,7 @@ func TestANewStateTakesThePlaceOfTheFormerOne(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
 		place := locate(t, t.TempDir(), "")
-		s, err := store.Anew(place, "test")
+		s, err := store.Recreate(place, "test")
 		must(t, err)
 		if aside, err := s.Replace(); aside != "" || err != nil {
 			t.Errorf("Replace = %q, %v, want nothing aside", aside, err)
@@ -86,17 +86,17 @@ func TestANewStateNeedsTheMirror(t *testing.T) {
 	}
 	t.Parallel()
 	m := newMirror(t)
-	if _, err := store.Anew(m.place, "test"); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("Anew beside an open store = %v, want ErrLocked", err)
+	if _, err := store.Recreate(m.place, "test"); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("Recreate beside an open store = %v, want ErrLocked", err)
 	}
 	m.close()
-	s, err := store.Anew(m.place, "test")
+	s, err := store.Recreate(m.place, "test")
 	must(t, err)
 	if _, err := store.Open(m.place, "test"); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("Open beside a new state = %v, want ErrLocked", err)
 	}
-	if _, err := store.Anew(m.place, "test"); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("Anew beside a new state = %v, want ErrLocked", err)
+	if _, err := store.Recreate(m.place, "test"); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("Recreate beside a new state = %v, want ErrLocked", err)
 	}
 	if _, err := s.Replace(); err != nil {
 		t.Errorf("Replace = %v, want <nil>", err)

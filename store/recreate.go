@@ -10,19 +10,19 @@ import (
 	"mimicsync/internal/durable"
 )
 
-// former is the state file that another one is made beside.
+// former is the state file beside which another one is made.
 type former struct {
-	folder *Folder  // of both, which is closed with lock
-	lock   *os.File // nil if there is no former one
+	folder *Folder  // of both files; closed with lock
+	lock   *os.File // nil if there is no former file
 }
 
-// newName is that of a state file which is made beside the former one.
+// newName is the name of a state file that is made beside the former one.
 const newName = stateName + ".new"
 
-// Anew makes a new state file beside the one that a mirror has, which it locks and does
-// not read: it may be damaged in any way. Replace puts the new one in its place; Close
-// instead gives it up.
-func Anew(place Place, command string) (*Store, error) {
+// Recreate makes a new state file beside the mirror's present one, which it locks and
+// doesn't read, because it may be damaged in any way. Replace puts the new file in its
+// place; Close abandons it.
+func Recreate(place Place, command string) (*Store, error) {
 	if err := place.otherOwner(); err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (f *former) take(place Place) error {
 }
 
 func (f *former) begin(place Place, command string) (*Store, error) {
-	if err := f.remove(); err != nil { // of one that did not come to its end
+	if err := f.remove(); err != nil { // of an attempt that didn't finish
 		return nil, err
 	}
 	path := filepath.Join(f.folder.Path(), newName)
@@ -89,10 +89,10 @@ func (f *former) remove() error {
 	return err
 }
 
-// drop removes the new file, and gives the former one back. Both may be gone.
+// drop removes the new file and unlocks the former one. Both may be gone.
 func (f *former) drop() error { return errors.Join(f.remove(), f.free()) }
 
-// free gives the former file back.
+// free unlocks the former file.
 func (f *former) free() error {
 	err := f.folder.Close()
 	if f.lock == nil {
@@ -104,8 +104,8 @@ func (f *former) free() error {
 	return err
 }
 
-// Replace closes a store that Anew made and puts its file in the place of the former
-// one, whose new name it returns, empty if there was none.
+// Replace closes a store that Recreate made and puts its file in the place of the former
+// one. It returns the former file's new name, empty if there was none.
 func (s *Store) Replace() (aside string, err error) {
 	if err := s.db.Close(); err != nil {
 		return "", errors.Join(err, s.Close())
@@ -136,7 +136,7 @@ func (f *former) replace() (aside string, err error) {
 	return aside, durable.SyncRoot(dir)
 }
 
-// freeName is a name for the former file, with the first number that none has.
+// freeName is the first numbered name for the former file that isn't taken.
 func (f *former) freeName() (string, error) {
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s.old.%d", stateName, n)
