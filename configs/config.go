@@ -70,7 +70,7 @@ func Load(path string) (Config, error) {
 	}
 	c, err := Parse(b)
 	if err != nil {
-		return Config{}, fmt.Errorf("%s is not right:\n%w", path, err)
+		return Config{}, fmt.Errorf("%s has errors:\n%w", path, err)
 	}
 	return c, nil
 }
@@ -87,7 +87,7 @@ func Read(path string) ([]byte, error) {
 	defer func() { _ = f.Close() }() // opened for reading only
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s is longer than %d bytes, and so no configuration file", path, maxFile)
+		err = fmt.Errorf("%s is longer than %d bytes: that is no configuration file", path, maxFile)
 	}
 	return b, err
 }
@@ -112,10 +112,10 @@ func Parse(b []byte) (Config, error) {
 
 func (c Config) validate(p *problems) {
 	if c.Connections < 0 || c.Connections > 256 {
-		p.at("connections", "%d is not from 1 to 256", c.Connections)
+		p.at("connections", "%d: it must be from 1 to 256", c.Connections)
 	}
 	if c.IdleTimeout != 0 && time.Duration(c.IdleTimeout) < time.Second {
-		p.at("idle_timeout", "%s would cut off a slow but living connection; at least 1s", time.Duration(c.IdleTimeout))
+		p.at("idle_timeout", "%s would cut off slow but working connections; the minimum is 1s", time.Duration(c.IdleTimeout))
 	}
 	for _, limit := range []struct {
 		field, value string
@@ -135,10 +135,10 @@ func (c Config) validate(p *problems) {
 		}
 	}
 	if c.FileMode != 0 && c.FileMode&0o600 != 0o600 {
-		p.at("file_mode", "%04o does not let mimicsync itself read and write", uint32(c.FileMode))
+		p.at("file_mode", "%04o: mimicsync itself could not read and write; the owner needs both", uint32(c.FileMode))
 	}
 	if c.DirMode != 0 && c.DirMode&0o700 != 0o700 {
-		p.at("dir_mode", "%04o does not let mimicsync itself read and write", uint32(c.DirMode))
+		p.at("dir_mode", "%04o: mimicsync itself could not read and write; the owner needs both", uint32(c.DirMode))
 	}
 	if _, err := manifest.NewSelection(c.Include, nil); err != nil {
 		p.add(p.line("include"), "%w", err)
@@ -165,7 +165,7 @@ func (c Config) validatePaths(p *problems) {
 	}
 	for field, path := range paths {
 		if strings.HasPrefix(path, "~") || strings.HasPrefix(path, "$") {
-			p.at(field, "%q: no shell reads this; write the whole path, as in /home/marie/physionet", path)
+			p.at(field, "%q: ~ and variables aren't expanded here; write the whole path, like /home/marie/physionet", path)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (m Mail) Options() (notify.MailOptions, error) {
 	if host, port, err := net.SplitHostPort(m.SMTP); err == nil {
 		o.Host = host
 		if o.Port, err = strconv.Atoi(port); err != nil {
-			return o, fmt.Errorf("%q is not a mail server such as smtp.example.org or smtp.example.org:587", m.SMTP)
+			return o, fmt.Errorf("%q is not a mail server like smtp.example.org or smtp.example.org:587", m.SMTP)
 		}
 	}
 	return o, nil
@@ -176,7 +176,7 @@ func (c Config) validateDaemon(p *problems) {
 	}
 	for i, host := range c.Hosts {
 		if host == "" || strings.ContainsAny(host, "/: ") {
-			p.at(fmt.Sprintf("hosts[%d]", i), "%q is not the name of a host, which has no https:// and no port", host)
+			p.at(fmt.Sprintf("hosts[%d]", i), "%q is not a host name; leave out https:// and the port", host)
 		}
 	}
 	for i, w := range c.Webhooks {
@@ -185,7 +185,7 @@ func (c Config) validateDaemon(p *problems) {
 	c.Mail.validate(p)
 	for field, argv := range map[string][]string{"hooks.on_complete": c.Hooks.OnComplete, "hooks.on_failure": c.Hooks.OnFailure} {
 		if argv != nil && (len(argv) == 0 || argv[0] == "") {
-			p.at(field, "it must begin with a program, as in [/usr/local/bin/tell-us, --quiet]")
+			p.at(field, "it must begin with a program, like [/usr/local/bin/tell-us, --quiet]")
 		}
 	}
 	p.oneOf("log.format", c.Log.Format, "text", "json")
@@ -195,7 +195,7 @@ func (c Config) validateDaemon(p *problems) {
 // CheckAddress says what is wrong with an address to listen on.
 func CheckAddress(address string) error {
 	if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port) {
-		return fmt.Errorf("%q is not an address such as %s or :8765", address, DefaultListen)
+		return fmt.Errorf("%q is not an address like %s or :8765", address, DefaultListen)
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (d Dataset) validate(p *problems, path string, named map[string]int) {
 		return
 	}
 	if before, twice := named[ref.Dataset]; twice {
-		p.at(path, "%s is there twice, first in line %d", ref.Dataset, before)
+		p.at(path, "%s is listed twice, first in line %d", ref.Dataset, before)
 	} else {
 		named[ref.Dataset] = p.line(path)
 	}
@@ -223,7 +223,7 @@ func (d Dataset) validate(p *problems, path string, named map[string]int) {
 	p.zone(path+".timezone", d.Timezone)
 	p.schedule(path+".schedule", d.Schedule)
 	if d.KeepOldVersions < 0 {
-		p.at(path+".keep_old_versions", "%s: %d is less than none", ref.Dataset, d.KeepOldVersions)
+		p.at(path+".keep_old_versions", "%s: %d must not be negative", ref.Dataset, d.KeepOldVersions)
 	}
 }
 
@@ -262,14 +262,14 @@ func (p *problems) windows(texts []string) {
 
 func (p *problems) oneOf(path, word string, words ...string) {
 	if word != "" && !slices.Contains(words, word) {
-		p.at(path, "%q is none of %s", word, strings.Join(words, ", "))
+		p.at(path, "%q: it must be one of %s", word, strings.Join(words, ", "))
 	}
 }
 
 func (p *problems) events(path string, events []notify.Kind) {
 	for i, kind := range events {
 		if !slices.Contains(notify.Kinds, kind) {
-			p.at(fmt.Sprintf("%s[%d]", path, i), "there is no event %q; there are %v", kind, notify.Kinds)
+			p.at(fmt.Sprintf("%s[%d]", path, i), "unknown event %q; the events are %v", kind, notify.Kinds)
 		}
 	}
 }
@@ -283,7 +283,7 @@ func (w Webhook) validate(p *problems, path string) {
 		}
 	}
 	if ways != 1 {
-		p.at(path, "it needs one of url_file, url_env and url")
+		p.at(path, "it needs url_file, url_env or url")
 		return
 	}
 	if w.URL == "" {
@@ -298,7 +298,7 @@ func (m Mail) validate(p *problems) {
 	p.events("mail.events", m.Events)
 	if m.SMTP == "" {
 		if m.From != "" || len(m.To) > 0 {
-			p.at("mail", "it needs a mail server, as in smtp: smtp.example.org:587")
+			p.at("mail", "it needs a mail server, like smtp: smtp.example.org:587")
 		}
 		return
 	}

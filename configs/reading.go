@@ -85,7 +85,7 @@ func (p *problems) parse(b []byte) *yaml.Node {
 		return nil
 	}
 	if err := loader.Load(&second); !errors.Is(err, io.EOF) {
-		p.add(second.Line, "it holds more than one YAML document")
+		p.add(second.Line, "the file has more than one YAML document")
 	}
 	return document.Content[0]
 }
@@ -170,12 +170,12 @@ func (p *problems) refuse(err error, b []byte) {
 	}
 	line := one.Mark.Line
 	if unquoted(b, line) {
-		p.add(line, "what begins with * or @ must be in quotes, as in \"*.csv\" and \"@weekly\": in YAML they mean something else")
+		p.add(line, "a value that begins with * or @ needs quotes, like \"*.csv\" and \"@weekly\": YAML gives them another meaning")
 		return
 	}
 	message := one.Message
 	if m := misfit.FindStringSubmatch(message); m != nil {
-		message = cmp.Or(m[1], "what is there") + " is not " + wanted(m[2])
+		message = cmp.Or(m[1], "this value") + " is not " + wanted(m[2])
 	}
 	if field := p.fieldAt(line); field != "" {
 		message = field + ": " + message
@@ -228,7 +228,7 @@ func wanted(t string) string {
 	case strings.HasSuffix(t, "int"):
 		return "a whole number"
 	case strings.HasPrefix(t, "[]"):
-		return "a list, as in [a, b]"
+		return "a list like [a, b]"
 	}
 	return "a group of fields"
 }

@@ -20,7 +20,7 @@ func CheckSources(names []string) error {
 	for i, name := range names {
 		switch {
 		case !slices.Contains(SourceNames, name):
-			return fmt.Errorf("there is no source %q; there are %s", name, strings.Join(SourceNames, ", "))
+			return fmt.Errorf("unknown source %q; the sources are %s", name, strings.Join(SourceNames, ", "))
 		case slices.Contains(names[:i], name):
 			return fmt.Errorf("%s is named twice", name)
 		}
@@ -100,7 +100,7 @@ func (c Config) validateSources(p *problems) {
 		"physionet": c.PhysioNet.Connections, "gcs": c.GCS.Connections, "s3": c.S3.Connections,
 	} {
 		if n < 0 || n > 256 {
-			p.at(field+".connections", "%d is not from 1 to 256", n)
+			p.at(field+".connections", "%d: it must be from 1 to 256", n)
 		}
 	}
 	for field, address := range map[string]string{
@@ -109,9 +109,9 @@ func (c Config) validateSources(p *problems) {
 		switch u, err := url.Parse(address); {
 		case address == "":
 		case err != nil || u.Host == "" || u.User != nil:
-			p.at(field, "it must be an address such as https://physionet.org, without user and password")
+			p.at(field, "it must be an address like https://physionet.org, without user and password")
 		case field != "s3.endpoint" && !source.MayCarrySecrets(u): // of S3, only signatures travel, and another setting allows it
-			p.at(field, "it must begin with https:// (http:// is for this machine itself)")
+			p.at(field, "it must begin with https:// (http:// works only to this machine)")
 		}
 	}
 	for field, amount := range map[string]string{
@@ -127,7 +127,7 @@ func (c Config) validateSources(p *problems) {
 			p.at("gcs.buckets."+key, "%w", err)
 		}
 		if bucket == "" || strings.ContainsAny(bucket, "/ ") {
-			p.at("gcs.buckets."+key, "%q is not the name of a bucket, which has no gs:// and no path", bucket)
+			p.at("gcs.buckets."+key, "%q is not the name of a bucket; leave out gs:// and the path", bucket)
 		}
 	}
 	for key, location := range c.S3.Locations {

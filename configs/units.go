@@ -45,7 +45,7 @@ type Service struct {
 func (s Service) Unit(m Manager) (string, error) {
 	for _, path := range []string{s.Binary, s.Mirror, s.Config, s.User, s.Log} {
 		if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return "", fmt.Errorf("%q: a name with control characters cannot be in a unit", path)
+			return "", fmt.Errorf("%q: a unit can't contain a name with control characters", path)
 		}
 	}
 	text, escape := systemUnit, escapeSystemd

@@ -36,7 +36,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	whole, err := strconv.ParseUint(days, 10, 16)
 	part, perr := time.ParseDuration(rest)
 	if err != nil || perr != nil || part < 0 {
-		return 0, fmt.Errorf("%q is not a time such as 90s, 8h or 1d", s)
+		return 0, fmt.Errorf("%q is not a duration like 90s, 8h or 1d", s)
 	}
 	return time.Duration(whole)*24*time.Hour + part, nil
 }
@@ -67,7 +67,7 @@ type Mode fs.FileMode
 func (m *Mode) UnmarshalYAML(n *yaml.Node) error {
 	v, err := strconv.ParseUint(strings.TrimPrefix(n.Value, "0o"), 8, 16)
 	if err != nil || v > 0o777 {
-		return fmt.Errorf("%q is not a file mode such as 0640", n.Value)
+		return fmt.Errorf("%q is not a file mode like 0640", n.Value)
 	}
 	*m = Mode(v)
 	return nil

@@ -1,28 +1,28 @@
-// Package daemon keeps mirrors fresh for years: it starts refreshes and scrubs
-// when they are due, lets people pull, pause and cancel, and says what is going on.
+// Package daemon keeps mirrors up to date for years: it starts refreshes and scrubs when
+// they are due, lets people pull, pause and cancel, and reports its state.
 //
-// # What decides
+// # Decisions
 //
-// One goroutine, Run's, decides what starts and what must end: when something has
-// happened, when something is due, and at least once a minute, because a timer
-// does not run while a machine sleeps, and a clock may be set. Each pass has a
-// goroutine of its own. There is one at a time for a dataset; those of different
-// datasets share the Syncer, and with it the connections.
+// One goroutine, Run's, decides which passes start and stop: when something has happened,
+// when something is due, and at least once a minute, because timers stop while a machine
+// sleeps and clocks may be set. Each pass has its own goroutine. A dataset has at most one
+// pass at a time; passes of different datasets share the Syncer, and with it the
+// connections.
 //
-// A refresh and a scrub are due by the wall clock, from when the last one began
-// (due.go). That, and whether it has come to its end, is in the store before the
-// pass begins: what was missed while the machine slept or the daemon was away is
-// done once, and what was broken off goes on.
+// Refreshes and scrubs are due by the wall clock, counted from when the last one began
+// (due.go). That time, and whether it has finished, are in the store before the pass
+// begins: what was missed while the machine slept or the daemon was stopped is done once,
+// and an interrupted pass continues.
 //
-// # What a pass leaves behind
+// # Results
 //
-// How a pass ended becomes the Condition of its dataset, and an event for people,
-// each told once until it is cured (outcome.go, space.go).
+// The end of a pass sets the Condition of its dataset, and notifies people once of each
+// problem until it is solved (outcome.go, space.go).
 //
-// # What it does not do
+// # Limits
 //
-// It knows nothing of HTTP or of configuration files, and it deletes nothing but
-// what a person wants pruned.
+// The package knows nothing of HTTP or configuration files, and deletes nothing except in
+// Prune.
 package daemon
 
 import (
@@ -42,77 +42,77 @@ import (
 	"mimicsync/store"
 )
 
-// Errors that callers tell apart.
+// Errors that callers distinguish.
 var (
-	ErrMirrorGone  = errors.New("the mirror's folder is gone or is another one")
+	ErrMirrorGone  = errors.New("the mirror's folder is gone or was replaced by another")
 	ErrBusy        = errors.New("the dataset is in use")
-	ErrUnknown     = errors.New("the daemon does not know this dataset")
+	ErrUnknown     = errors.New("the daemon doesn't know this dataset")
 	ErrNotRunning  = errors.New("no pass is running")
 	ErrNoSuchPass  = errors.New("no such pass")
 	ErrBadSettings = errors.New("the configuration is not usable")
 
-	// ErrOtherJob is an ErrBusy that no pass is the cause of.
+	// ErrOtherJob is an ErrBusy whose cause isn't a pass.
 	ErrOtherJob = fmt.Errorf("%w: another command is planning or pruning it", ErrBusy)
 )
 
-// Options is what a Daemon works with.
+// Options configures a Daemon.
 type Options struct {
 	Program   string // the program's version
 	Mirror    string // root folder of the mirror
 	Syncer    *downloader.Syncer
-	Bandwidth *pace.Bandwidth // gets the limit of the Settings; nil: there is none
+	Bandwidth *pace.Bandwidth // gets the limit of the Settings; nil: no limit
 	Settings  Settings
-	// Load reads the settings anew, for Reload. The notes are what changed and
-	// needs a restart, in sentences. It is nil where there is no configuration.
+	// Load reads the settings again, for Reload. The notes say, in sentences, which changes
+	// need a restart. It is nil if there is no configuration file.
 	Load func() (s Settings, notes []string, err error)
-	// CloseIdle closes connections that no request uses. It is called when
-	// passes end. May be nil.
+	// CloseIdle closes unused connections. It is called when the last pass ends. It may be
+	// nil.
 	CloseIdle func()
-	// Explain finds the words for a person, and what to do. It may be nil.
+	// Explain returns an error's text for people, and what to do about it. It may be nil.
 	Explain func(error) (why, cure string)
 	Logger  *slog.Logger // nil: nothing is logged
 }
 
-// Daemon runs passes when they are due. Its methods may be called from any
-// goroutine while Run runs.
+// Daemon runs passes when they are due. While Run runs, its methods may be called from any
+// goroutine.
 type Daemon struct {
 	o       Options
 	host    string
 	started time.Time
 	wake    chan struct{}  // holds a value when there is something to decide
-	told    chan struct{}  // the same for events to deliver
-	ending  chan struct{}  // is closed when Run ends
-	passes  sync.WaitGroup // their goroutines, and jobs
-	// free asks for the room on the mirror's disk. Tests have another one.
+	told    chan struct{}  // holds a value when there are events to deliver
+	ending  chan struct{}  // closed when Run ends
+	passes  sync.WaitGroup // the goroutines of passes and jobs
+	// free returns the free space of the mirror's disk. Tests replace it.
 	free func(path string) (durable.Space, error)
 
-	mu       sync.Mutex // guards all that follows; nobody holds it while they wait for a disk or a network
+	mu       sync.Mutex // guards the fields below; never held while waiting for a disk or network
 	settings Settings
 	limit    limit
-	all      agenda // of all datasets together
+	all      agenda // of all datasets
 	datasets map[string]*dataset
-	recent   []*pass // the last ones asked for, the oldest first
+	recent   []*pass // the last passes asked for, oldest first
 	lastID   int64
 	running  bool
 	fatal    error // ends Run
 	shortage *shortage
-	space    durable.Space // on the mirror's disk, a minute ago at most
+	space    durable.Space // of the mirror's disk, at most a minute old
 	traffic  traffic
 	watchers map[chan struct{}]struct{}
-	lines    map[addressee]*line // events to be delivered
+	lines    map[addressee]*line // events to deliver
 
 	lastDecision time.Time // by the monotonic clock
 }
 
-// agenda is what the store remembers of a dataset.
+// agenda is a dataset's part of the store.
 type agenda struct {
 	store.Agenda
 
 	unsaved bool
 }
 
-// New returns a Daemon that has not begun, and reads from the store what the
-// mirror has. The error is of the store, or ErrBadSettings.
+// New returns a Daemon that isn't running yet, and reads from the store what the mirror
+// has. The error comes from the store or is ErrBadSettings.
 func New(o Options) (*Daemon, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -172,8 +172,8 @@ func (d *Daemon) recall() error {
 	return err
 }
 
-// Run runs until ctx ends, and returns when all that it started has stopped: nil,
-// or an error that wraps ErrMirrorGone, or is of the store.
+// Run runs until ctx ends, and returns when everything that it started has stopped. It
+// returns nil, an error that wraps ErrMirrorGone, or an error of the store.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.setRunning(true)
 	defer d.setRunning(false)
@@ -198,9 +198,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return err
 }
 
-// decide starts and ends passes until ctx ends or something ends the daemon.
+// decide starts and stops passes until ctx ends or an error ends the daemon.
 func (d *Daemon) decide(ctx context.Context) error {
-	d.decided() // to look around
+	d.decided() // the first decision counts from now
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -219,8 +219,8 @@ func (d *Daemon) decide(ctx context.Context) error {
 	}
 }
 
-// save writes what is to be remembered. Only Run's goroutine calls it, so that
-// the latest is written last.
+// save writes the agendas to the store. Only Run's goroutine calls it, so that the latest
+// is written last.
 func (d *Daemon) save() error {
 	agendas, changed := map[string]store.Agenda{}, map[string]*agenda{}
 	d.mu.Lock()
@@ -254,7 +254,7 @@ func (d *Daemon) setRunning(running bool) {
 	d.change()
 }
 
-// stopAll breaks off every pass and job, and lets no job begin any more.
+// stopAll stops every pass and job, and lets no job begin.
 func (d *Daemon) stopAll(why *stop) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

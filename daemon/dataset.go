@@ -9,29 +9,29 @@ import (
 	"mimicsync/store"
 )
 
-// dataset is what the daemon knows of one. Guarded by Daemon.mu.
+// dataset is what the daemon knows of a dataset. Guarded by Daemon.mu.
 type dataset struct {
 	name     string
-	settings *Dataset // nil: the mirror has it, or somebody asked for it
+	settings *Dataset // nil: not configured, but in the mirror or asked for
 	agenda   agenda
-	versions []version // that the mirror has, the newest first
+	versions []version // in the mirror, newest first
 
 	running  *pass
-	job      bool // something else is done with it, and passes wait
+	job      bool // a job works on it, and passes wait
 	jobSince time.Time
-	planning *progress.Progress // of a plan, nil if none is made
+	planning *progress.Progress // of a plan that is being made, otherwise nil
 	queue    []*pass            // asked for by people, in order
 	last     *PassStatus
 	success  time.Time // end of the last complete pass
 	complete bool      // as in DatasetStatus
-	retries  int       // in a row
-	needs    int64     // bytes of room that a refresh was not begun without, 0 if none
+	retries  int       // consecutive
+	needs    int64     // bytes that must be free before a refresh begins, 0 if unknown
 	failing  failing
 	look     look
-	retryAt  time.Time // not before then is a refresh tried again that did not come to its end
+	retryAt  time.Time // when an unfinished refresh is tried again
 }
 
-// version is one that the mirror has.
+// version is a version in the mirror.
 type version struct {
 	ref            manifest.Ref
 	entries        int64
@@ -42,7 +42,7 @@ type version struct {
 	last           *LastPass
 }
 
-// dataset returns what is known of a dataset, and begins to know it.
+// dataset returns the dataset of a name, and adds it if it is new.
 func (d *Daemon) dataset(name string) *dataset {
 	s := d.datasets[name]
 	if s == nil {
@@ -52,16 +52,16 @@ func (d *Daemon) dataset(name string) *dataset {
 	return s
 }
 
-// scheduled reports whether the dataset is refreshed by itself.
+// scheduled reports whether the schedule refreshes the dataset.
 func (s *dataset) scheduled() bool { return s.settings != nil && s.settings.Schedule != nil }
 
-// request is what a refresh asks for.
+// request is the request of a refresh.
 func (s *dataset) request() PullRequest {
 	return PullRequest{Ref: s.settings.Ref, Selection: s.settings.Selection, Sources: s.settings.Sources}
 }
 
-// refreshAt returns when the next refresh begins by the schedule, in the past if
-// that was missed, zero if it never does.
+// refreshAt returns when the schedule's next refresh begins: in the past if it was missed,
+// zero if there is none.
 func (s *dataset) refreshAt(now time.Time) time.Time {
 	if !s.scheduled() {
 		return time.Time{}
@@ -76,7 +76,7 @@ func (s *dataset) refreshAt(now time.Time) time.Time {
 	return nextTime(s.settings.Schedule, s.agenda.Refreshed)
 }
 
-// scrubAt is the same for scrubs.
+// scrubAt does the same for scrubs.
 func (s *dataset) scrubAt(scrub Scrub, now time.Time) time.Time {
 	switch {
 	case scrub.Schedule == nil || len(s.versions) == 0:
@@ -87,7 +87,7 @@ func (s *dataset) scrubAt(scrub Scrub, now time.Time) time.Time {
 	return nextTime(scrub.Schedule, s.agenda.Scrubbed)
 }
 
-// correctClocks is about clocks that were set back.
+// correctClocks corrects times after the clock was set back.
 func (d *Daemon) correctClocks(now time.Time) {
 	if d.shortage != nil && d.shortage.until.Sub(now) > 2*longestRetry {
 		d.shortage.until = now
@@ -100,12 +100,12 @@ func (d *Daemon) correctClocks(now time.Time) {
 			s.retryAt = now
 		}
 		if t := s.agenda.Trouble; t != nil && t.Since.After(now) {
-			t.Since, s.agenda.unsaved = now, true // else nobody hears of it until then
+			t.Since, s.agenda.unsaved = now, true // otherwise nobody hears of it until then
 		}
 		switch schedule := d.settings.Scrub.Schedule; {
 		case schedule == nil:
 		case s.agenda.Scrubbed.IsZero():
-			s.agenda.set(&s.agenda.Scrubbed, now) // the first one is not at once: all was just fetched, or is about to be
+			s.agenda.set(&s.agenda.Scrubbed, now) // the first scrub isn't due at once: everything was just fetched, or is about to be
 		default:
 			s.agenda.set(&s.agenda.Scrubbed, correct(schedule, s.agenda.Scrubbed, now))
 		}
@@ -118,7 +118,7 @@ func (a *agenda) set(t *time.Time, to time.Time) {
 	}
 }
 
-// snapshot returns what is to be saved, and takes it for saved.
+// snapshot returns what to save, and marks it as saved.
 func (a *agenda) snapshot() store.Agenda {
 	a.unsaved = false
 	saved := a.Agenda
@@ -130,13 +130,13 @@ func (a *agenda) snapshot() store.Agenda {
 	return saved
 }
 
-// hasAsked reports whether a pass waits for the one that runs.
+// hasAsked reports whether another pass waits in the queue.
 func (s *dataset) hasAsked() bool {
 	return slices.ContainsFunc(s.queue, func(p *pass) bool { return !p.held })
 }
 
-// takeAsked takes the first pass out of the queue that may begin. Held ones
-// begin when passes may go on by themselves.
+// takeAsked takes the first pass out of the queue that may begin. Held passes begin when
+// passes may continue by themselves.
 func (s *dataset) takeAsked(mayGoOn bool) *pass {
 	i := slices.IndexFunc(s.queue, func(p *pass) bool { return !p.held || mayGoOn })
 	if i < 0 {
@@ -147,8 +147,8 @@ func (s *dataset) takeAsked(mayGoOn bool) *pass {
 	return p
 }
 
-// shown is the version that a dataset's numbers are of: the configured one, or the
-// newest that the mirror has.
+// shown is the version whose numbers the status shows: the configured one, or the newest in
+// the mirror.
 func (s *dataset) shown() version {
 	wanted := ""
 	if s.settings != nil {
@@ -162,9 +162,8 @@ func (s *dataset) shown() version {
 	return version{ref: manifest.Ref{Dataset: s.name, Version: wanted}}
 }
 
-// count reads from the store which versions of a dataset the mirror has, and
-// counts the files of one of them; of the others it takes the counts that are
-// known, or counts them if there are none.
+// count reads from the store which versions of a dataset the mirror has, and how many files
+// each has. It takes over the counts in known.
 func (d *Daemon) count(name string, known []version) ([]version, error) {
 	all, err := d.o.Syncer.Store.Versions()
 	if err != nil {

@@ -21,7 +21,7 @@ func (d *Daemon) decideOnce(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrMirrorGone, err)
 	}
-	now := time.Now().Round(0) // by the wall clock, from here on
+	now := time.Now().Round(0) // by the wall clock from here on
 	d.mu.Lock()
 	if d.fatal != nil {
 		defer d.mu.Unlock()
@@ -43,7 +43,7 @@ func (d *Daemon) decideOnce(ctx context.Context) (time.Duration, error) {
 	if isStoreError(err) {
 		return 0, err
 	}
-	if err != nil { // the disk is full, as a pass will find: it is said there
+	if err != nil { // the disk is full: a pass will report that
 		d.o.Logger.WarnContext(ctx, "state not saved", "err", err)
 	}
 	for _, run := range start {
@@ -92,7 +92,7 @@ func (d *Daemon) choosePasses(ctx context.Context, now time.Time) []func() {
 	return start
 }
 
-// due returns the pass that the schedule wants to begin, nil if none.
+// due returns the pass that the schedule starts now, nil if none.
 func (d *Daemon) due(s *dataset, now time.Time) *pass {
 	switch {
 	case isDue(s.refreshAt(now), now):
@@ -112,8 +112,8 @@ func (d *Daemon) due(s *dataset, now time.Time) *pass {
 	return nil
 }
 
-// mayGoOn reports whether passes of a dataset go on by themselves, but for the
-// run windows.
+// mayGoOn reports whether a dataset's passes may start or continue by themselves, apart
+// from the run windows.
 func (d *Daemon) mayGoOn(s *dataset) bool {
 	return !d.all.Paused && !s.agenda.Paused && d.shortage == nil
 }
@@ -128,7 +128,7 @@ func (d *Daemon) scrubs() bool {
 	return false
 }
 
-// nextLook is how long the daemon may sleep.
+// nextLook is how long the daemon may wait before its next decision.
 func (d *Daemon) nextLook(now time.Time) time.Duration {
 	const most = time.Minute
 	wait := most
@@ -160,11 +160,11 @@ func (d *Daemon) sorted() []*dataset {
 	return all
 }
 
-// decideSoon makes Run look again. Status has changed, too.
+// decideSoon makes Run decide again, and reports that Status has changed.
 func (d *Daemon) decideSoon() {
 	d.change()
 	select {
 	case d.wake <- struct{}{}:
-	default: // it will
+	default: // it will anyway
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"slices"
 )
 
-// keptDetails bounds how many files the passes that have ended name, all together:
-// those that failed, were moved aside, or collide. Of those beyond, the earliest passes
-// first, as many stay as the history has; the counts stay in any case.
+// keptDetails is how many file names all ended passes keep together: of files that failed,
+// were moved aside, or collide. Beyond that, the earliest passes are cut to as many as the
+// history has; the counts stay.
 const keptDetails = 20_000
 
-// trimDetails keeps the memory of ended passes in bounds. The caller holds mu.
+// trimDetails limits the memory of ended passes. The caller holds mu.
 func (d *Daemon) trimDetails() {
 	left := keptDetails
 	for _, p := range slices.Backward(d.recent) {
@@ -23,7 +23,7 @@ func (d *Daemon) trimDetails() {
 	}
 }
 
-// details counts the files that a pass names.
+// details counts the file names of a pass.
 func (p *pass) details() (n int) {
 	if r := p.report; r != nil {
 		n += len(r.Failures) + len(r.Quarantined) + len(r.Collisions)
@@ -34,8 +34,8 @@ func (p *pass) details() (n int) {
 	return n
 }
 
-// trim leaves a pass the first of the files that it names. Others may be reading what
-// it had, so that they get copies.
+// trim keeps only the first file names of a pass, in copies, because others may be reading
+// the old slices.
 func (p *pass) trim() {
 	if r := p.report; r != nil {
 		short := *r

@@ -2,13 +2,13 @@ package daemon
 
 import "time"
 
-// leastGap is how long after a refresh began the schedule's next time counts as
-// missed no more: what began late, or by hand, or before the clock was set, is not
-// done twice in a row. A schedule that is quicker than that itself is kept.
+// leastGap is how long after a refresh began the schedule's next time no longer counts as
+// missed: a refresh that began late, by hand or before the clock was set isn't done twice
+// in a row. A quicker schedule is followed as it is.
 const leastGap = 2 * time.Hour
 
-// nextTime returns when the schedule wants something again that began last; that
-// is in the past if it was missed. All times are of the wall clock.
+// nextTime returns the schedule's next time after something last began, in the past if it
+// was missed. All times are of the wall clock.
 func nextTime(schedule *Schedule, last time.Time) time.Time {
 	next := schedule.Next(last)
 	if next.IsZero() || next.Sub(last) >= leastGap || isQuick(schedule, next) {
@@ -29,10 +29,10 @@ func isQuick(schedule *Schedule, from time.Time) bool {
 	return false
 }
 
-// correct returns the time at which something began last, for a clock that has
-// been set back since: a time to come is taken for now, so that the next one is
-// not as far off as the clock was wrong. Up to one step of the schedule, a day at
-// most, is let stand: what was done at a time is not done when that comes again.
+// correct returns when something last began, corrected for a clock that was set back since:
+// a time in the future becomes now, so that the next one isn't as late as the clock was
+// wrong. A difference of up to one step of the schedule, at most a day, stays: what was
+// done at a time isn't done again when that time comes again.
 func correct(schedule *Schedule, last, now time.Time) time.Time {
 	ahead := last.Sub(now)
 	if ahead <= 0 {
@@ -45,10 +45,10 @@ func correct(schedule *Schedule, last, now time.Time) time.Time {
 	return last
 }
 
-// isDue reports whether a time has come; the zero time never does.
+// isDue reports whether a time has come; the zero time never has.
 func isDue(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
-// earliest returns the first of two times; a zero one does not count.
+// earliest returns the earlier of two times, ignoring zero times.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -9,25 +9,24 @@ import (
 	"mimicsync/daemon/notify"
 )
 
-// lastWords is how long the delivery of events may go on after Run's end was asked
-// for.
+// lastWords is how long events may still be delivered after Run was told to end.
 const lastWords = 5 * time.Second
 
-// errLastWords is why a delivery is cut off then.
+// errLastWords is the cause when a delivery is canceled after that.
 var errLastWords = errors.New("the daemon stopped")
 
-// mostWaiting is how many events wait for one notifier. It misses the oldest ones
-// when there are more: a hook may hang for days.
+// mostWaiting is how many events may wait for one notifier, because a hook may hang for
+// days. Beyond that, the oldest are dropped.
 const mostWaiting = 100
 
-// line is what one notifier is yet to be told, the oldest first. Each has its own:
-// a hook that imports for hours keeps no mail waiting.
+// line is the queue of one notifier's events, oldest first. Each notifier has its own: a
+// hook that imports for hours doesn't delay mail.
 type line struct {
 	events []notify.Event
 	served bool // by a goroutine, until it is empty
 }
 
-// addressee is a notifier across reloads: the n-th one of its name.
+// addressee identifies a notifier across reloads: the n-th of its name.
 type addressee struct {
 	name string
 	nth  int
@@ -45,7 +44,7 @@ func addressees(notifiers []notify.Notifier) map[addressee]notify.Notifier {
 	return all
 }
 
-// tellOf lines up an event about a pass.
+// tellOf queues an event about a pass.
 func (d *Daemon) tellOf(kind notify.Kind, p *pass, text, cure string) {
 	e := notify.Event{
 		Kind: kind, Dataset: p.request.Ref.Dataset, Version: p.version, Text: text, Cure: cure, Elapsed: p.elapsed.Seconds(),
@@ -56,7 +55,7 @@ func (d *Daemon) tellOf(kind notify.Kind, p *pass, text, cure string) {
 	d.tell(e)
 }
 
-// tell lines up an event for all who want it. The caller holds mu.
+// tell queues an event for all notifiers that want it. The caller holds mu.
 func (d *Daemon) tell(e notify.Event) {
 	e.Time, e.Host, e.Mirror = time.Now(), d.host, d.o.Mirror
 	for to, n := range addressees(d.settings.Notifiers) {
@@ -76,12 +75,11 @@ func (d *Daemon) tell(e notify.Event) {
 	}
 	select {
 	case d.told <- struct{}{}:
-	default: // the postman comes anyway
+	default: // a delivery is due anyway
 	}
 }
 
-// deliver tells the notifiers of events until quiet is closed and none is left,
-// or ctx ends.
+// deliver sends events until quiet is closed and all are sent, or ctx ends.
 func (d *Daemon) deliver(ctx context.Context, quiet <-chan struct{}) {
 	var postmen sync.WaitGroup
 	defer postmen.Wait()
@@ -97,7 +95,7 @@ func (d *Daemon) deliver(ctx context.Context, quiet <-chan struct{}) {
 	}
 }
 
-// unserved returns whose lines nobody serves; from then on somebody does.
+// unserved returns the queues that no goroutine serves, and marks them as served.
 func (d *Daemon) unserved() (all []addressee) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,7 +107,7 @@ func (d *Daemon) unserved() (all []addressee) {
 	return all
 }
 
-// serve tells one notifier all that waits for it.
+// serve sends one notifier all its events.
 func (d *Daemon) serve(ctx context.Context, to addressee) {
 	for {
 		n, e := d.next(to)
@@ -126,9 +124,8 @@ func (d *Daemon) serve(ctx context.Context, to addressee) {
 	}
 }
 
-// next takes an event out of a line, and ends the line when it is empty. Whom to
-// tell is a question to the settings in force: a reload may have changed or removed
-// the notifier since.
+// next takes an event from a queue, and removes the queue when it is empty. It looks up the
+// notifier in the current settings: a reload may have changed or removed it.
 func (d *Daemon) next(to addressee) (notify.Notifier, notify.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

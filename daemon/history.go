@@ -9,14 +9,14 @@ import (
 	"mimicsync/store"
 )
 
-// shownFailures is how many failures the history keeps of a pass.
+// shownFailures is how many failures of a pass the history keeps.
 const shownFailures = 20
 
-// record sees that a pass which fetched is in the history, with its kind. The
-// Syncer has written it there if it came as far as to know a manifest.
+// record makes sure that a pass that fetched is in the history, with its kind. The Syncer
+// has added it if it got as far as having a manifest.
 func (d *Daemon) record(s *dataset, p *pass) error {
 	if !p.fetches() {
-		return nil // recordVerification has
+		return nil // recordVerification has done so
 	}
 	d.mu.Lock()
 	if s.mistook(p) {
@@ -40,7 +40,7 @@ func (d *Daemon) record(s *dataset, p *pass) error {
 	return d.o.Syncer.Store.AddPass(ref, entry)
 }
 
-// recordVerification puts what was found in a version into its history.
+// recordVerification adds the result of a verification to the history of its version.
 func (d *Daemon) recordVerification(ref manifest.Ref, start time.Time, kind Kind, v *report.Verification, err error) error {
 	entry := store.Pass{
 		Kind: string(kind), Start: start, Elapsed: time.Since(start), State: rereadState(v, err),
@@ -54,7 +54,7 @@ func (d *Daemon) recordVerification(ref manifest.Ref, start time.Time, kind Kind
 	return d.o.Syncer.Store.AddPass(ref, entry)
 }
 
-// History returns passes, the newest first; of all datasets if it is empty.
+// History returns passes, newest first; of all datasets if dataset is empty.
 func (d *Daemon) History(dataset string, limit int) ([]PassStatus, error) {
 	past, err := d.o.Syncer.Store.History(dataset, limit)
 	if err != nil {
@@ -75,11 +75,11 @@ func (d *Daemon) History(dataset string, limit int) ([]PassStatus, error) {
 	return passes, nil
 }
 
-// pastStatus is what the history has of a pass.
+// pastStatus is a pass of the history as a status.
 func pastStatus(p store.Past) PassStatus {
 	kind := Kind(p.Kind)
 	if kind == "" {
-		kind = PullPass // by the command of that name
+		kind = PullPass // by the command pull
 	}
 	return PassStatus{
 		Kind: kind, Dataset: p.Ref.Dataset, Version: p.Ref.Version, State: p.State, Phase: progress.PhaseEnd,
@@ -89,7 +89,7 @@ func pastStatus(p store.Past) PassStatus {
 	}
 }
 
-// recallPasses learns from the history how a dataset's passes ended.
+// recallPasses reads from the history how a dataset's passes ended.
 func (d *Daemon) recallPasses(s *dataset) error {
 	const enough = 100
 	past, err := d.o.Syncer.Store.History(s.name, enough)
@@ -98,7 +98,7 @@ func (d *Daemon) recallPasses(s *dataset) error {
 	}
 	last := pastStatus(past[0])
 	s.last = &last
-	judged := false // whether it is known if all is here
+	judged := false // whether it is known if everything is here
 	for _, p := range past {
 		kind := pastStatus(p).Kind
 		fetches := kind == PullPass || kind == RefreshPass

@@ -15,10 +15,9 @@ import (
 	"mimicsync/manifest"
 )
 
-// job has something done for a person that is no pass, and returns when it is.
-// While it is alone with its dataset no pass of that begins; busy says what else
-// is at work there, nil if it is alone. The context that it works under ends with Run,
-// which waits for it.
+// job does something for a person that isn't a pass. While it has the dataset to itself, no
+// pass of the dataset begins; otherwise busy says what else uses the dataset. Its context
+// ends with Run, which waits for it.
 func (d *Daemon) job(ctx context.Context, name string, do func(ctx context.Context, busy error) error) error {
 	d.mu.Lock()
 	if d.hasEnded() {
@@ -63,7 +62,7 @@ func (d *Daemon) job(ctx context.Context, name string, do func(ctx context.Conte
 	return errors.Join(err, cerr)
 }
 
-// hasEnded reports whether Run has come to its end, and starts nothing any more.
+// hasEnded reports whether Run is ending and starts nothing more.
 func (d *Daemon) hasEnded() bool {
 	select {
 	case <-d.ending:
@@ -73,7 +72,7 @@ func (d *Daemon) hasEnded() bool {
 	}
 }
 
-// untilEnd returns a context that ends with Run, too, and what releases it.
+// untilEnd returns a context that also ends with Run, and a function that releases it.
 func (d *Daemon) untilEnd(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -90,8 +89,8 @@ func (d *Daemon) untilEnd(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// Plan says what a pass would do. Where one runs over the dataset, it goes by the
-// manifest that it has; the error wraps ErrBusy if that is still on its way.
+// Plan says what a pass would do. During a pass over the dataset it uses the manifest in
+// force; the error wraps ErrBusy if that is still being fetched.
 func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *report.Plan, err error) {
 	d.mu.Lock()
 	r = d.filledIn(r)
@@ -110,15 +109,15 @@ func (d *Daemon) Plan(ctx context.Context, r PullRequest) (plan *report.Plan, er
 		}
 		plan, err = d.o.Syncer.PlanAsKnown(ctx, r.Sources, ref, r.Selection)
 		if errors.Is(err, failure.ErrNoManifest) {
-			return fmt.Errorf("%w: the manifest of %s is on its way", busy, ref)
+			return fmt.Errorf("%w: the manifest of %s is being fetched", busy, ref)
 		}
 		return err
 	})
 	return plan, err
 }
 
-// showJob has the status of a dataset say what a plan of it waits for, nil for
-// nothing. Of several plans it is the one that began last.
+// showJob makes the status of a dataset say what its plan waits for; nil for no plan. Of
+// several plans it shows the one that began last.
 func (d *Daemon) showJob(name string, progress *progress.Progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -148,8 +147,8 @@ func (d *Daemon) PlanPrune(ctx context.Context, ref manifest.Ref) (plan *report.
 	return plan, err
 }
 
-// Prune removes a version. The error wraps ErrBusy if a pass over the dataset
-// runs, or one over the version waits, ErrOtherJob if something else is done there.
+// Prune removes a version. The error wraps ErrBusy if a pass over the dataset runs, or if
+// one over the version waits, and ErrOtherJob if another job uses the dataset.
 func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *report.Pruned, err error) {
 	err = d.job(ctx, ref.Dataset, func(ctx context.Context, busy error) error {
 		d.mu.Lock()
@@ -159,7 +158,7 @@ func (d *Daemon) Prune(ctx context.Context, ref manifest.Ref) (result *report.Pr
 			busy = ErrBusy
 		}
 		if busy != nil {
-			return fmt.Errorf("%w, and %s stays as it is", busy, ref)
+			return fmt.Errorf("%w; nothing of %s was removed", busy, ref)
 		}
 		result, err = d.o.Syncer.Prune(ctx, ref)
 		return err

@@ -110,7 +110,7 @@ func TestAPassWaitsForAPlan(t *testing.T) {
 		if p := r.pass(id); !p.Start.IsZero() {
 			t.Errorf("the pass began at %s, during the plan", p.Start)
 		}
-		if s := r.dataset("demo"); s.Condition != daemon.Queued || !strings.Contains(s.Why, "a plan or a prune") {
+		if s := r.dataset("demo"); s.Condition != daemon.Queued || !strings.Contains(s.Why, "planning or pruning") {
 			t.Errorf("during the plan the dataset is %s: %q, want it queued behind that", s.Condition, s.Why)
 		}
 		if _, err := r.Prune(t.Context(), ref(t, "demo@1.0")); !errors.Is(err, daemon.ErrOtherJob) || !errors.Is(err, daemon.ErrBusy) {

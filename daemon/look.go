@@ -12,32 +12,32 @@ import (
 )
 
 const (
-	// vain is how often a file fails in the same way until it waits for the
-	// schedule, and vainAfter what must lie between two that count.
+	// vain is how often a file must fail in the same way before it waits for the schedule;
+	// vainAfter is the time between two failures that count.
 	vain      = 3
 	vainAfter = time.Hour
-	// lookWait is the wait between two looks at a source that waits for a person:
-	// each is one request. It doubles, up to longestRetry, while passes that a look
-	// begins are refused after all.
+	// lookWait is the time between two looks at a source that waits for a person; each look
+	// is one request. It doubles, up to longestRetry, while passes that a look started are
+	// refused.
 	lookWait = 5 * time.Minute
 )
 
 // failing is how often the files of a dataset have failed, by path.
 type failing map[string]failed
 
-// failed is a file that fails in one way.
+// failed is a file that keeps failing in the same way.
 type failed struct {
 	reason string
 	times  int       // at least vainAfter apart
-	at     time.Time // of the last that counts
+	at     time.Time // of the last failure that counts
 }
 
-// anyHope notes what failed in a pass, and reports whether to try again before the
-// schedule says so: unless all of it has failed in the same way for hours.
+// anyHope notes the failures of a pass, and reports whether to try again before the
+// schedule does: unless all of them have been the same for hours.
 func (f *failing) anyHope(r *report.Report, now time.Time) bool {
 	before := *f
 	*f = failing{}
-	hope := r.Files.Failed > int64(len(r.Failures)) // those that are not listed
+	hope := r.Files.Failed > int64(len(r.Failures)) // failures that aren't listed
 	for _, failure := range r.Failures {
 		is := before[failure.Path]
 		switch {
@@ -52,12 +52,12 @@ func (f *failing) anyHope(r *report.Report, now time.Time) bool {
 	return hope
 }
 
-// look is when a source is asked, by a single request, whether a dataset still
-// waits for a person.
+// look is when to ask a source, in a single request, whether a dataset still waits for a
+// person.
 type look struct {
-	at   time.Time    // zero: not
-	ref  manifest.Ref // of the last refresh in this life of the daemon
-	vain int          // passes in a row that a look began, and that were refused after all
+	at   time.Time    // zero: never
+	ref  manifest.Ref // of the last refresh since the daemon started
+	vain int          // consecutive passes that a look started and that were refused
 	runs bool
 }
 
@@ -79,7 +79,7 @@ func (d *Daemon) looks(ctx context.Context, now time.Time) []func() {
 	for _, s := range d.sorted() {
 		t := s.agenda.Trouble
 		if s.look.at.IsZero() && t != nil && t.Condition == string(Parked) && s.look.ref == (manifest.Ref{}) && s.scheduled() {
-			s.look.at, s.look.ref = now, s.shown().ref // in the daemon's life before this one
+			s.look.at, s.look.ref = now, s.shown().ref // before the daemon was last started
 		}
 		if !isDue(s.look.at, now) || s.look.runs || s.running != nil || s.job || !open || !d.mayGoOn(s) || !s.scheduled() {
 			continue
@@ -91,7 +91,7 @@ func (d *Daemon) looks(ctx context.Context, now time.Time) []func() {
 	return start
 }
 
-// lookAt asks whether a dataset may be had by now, and if so begins a refresh.
+// lookAt asks whether a dataset is accessible by now, and if so starts a refresh.
 func (d *Daemon) lookAt(ctx context.Context, s *dataset, sources []string, ref manifest.Ref) {
 	ctx, cancel := d.untilEnd(ctx)
 	err := d.o.Syncer.Look(ctx, sources, ref)
@@ -108,7 +108,7 @@ func (d *Daemon) lookAt(ctx context.Context, s *dataset, sources []string, ref m
 		s.look.at = time.Time{}
 		s.look.vain++
 		s.agenda.Refreshing, s.agenda.unsaved, s.retryAt = true, true, time.Time{}
-		d.o.Logger.InfoContext(ctx, "nothing is refused any more", "dataset", ref.String())
+		d.o.Logger.InfoContext(ctx, "access is no longer refused", "dataset", ref.String())
 	}
 	d.decideSoon()
 }

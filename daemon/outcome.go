@@ -20,19 +20,19 @@ import (
 	"mimicsync/store"
 )
 
-// outcome is what the end of a refresh means.
+// outcome is the result of a refresh.
 type outcome struct {
 	condition Condition // Idle: it is complete
-	// soon says that it is tried again besides the schedule.
+	// soon says to try again before the schedule does.
 	soon      bool
-	key       string // the same for what people need to be told once
+	key       string // the same for problems that people need to hear of once
 	why, cure string
 }
 
-// outage is the key of all trouble on the way: people do not care which router.
+// outage is the key of all network trouble: people don't care which router failed.
 const outage = "outage"
 
-// judge says what the end of a pass means that was not broken off.
+// judge returns the outcome of a pass that wasn't stopped.
 func judge(p *pass) outcome {
 	refusal, access := errors.AsType[*source.AccessError](p.err)
 	_, cost := errors.AsType[*downloader.CostError](p.err)
@@ -49,13 +49,13 @@ func judge(p *pass) outcome {
 		errors.Is(p.err, failure.ErrNothingSelected):
 		o.condition = Parked
 		if access {
-			o.key = refusal.Error() // and not for how long it was doubted
+			o.key = refusal.Error() // without how long it was doubted
 		}
 	case errors.Is(p.err, failure.ErrLimit):
 		o.condition = Limited
 	case isFull(p.err):
 		o.condition, o.soon, o.key = NoSpace, needed(p.err) == 0, string(NoSpace)
-	case isShrunk(p.err): // a person decides
+	case isShrunk(p.err): // a person must decide
 		o.condition = Failing
 	default:
 		o.condition, o.soon, o.key = Failing, true, outage
@@ -68,13 +68,13 @@ func isShrunk(err error) bool {
 	return shrunk
 }
 
-// isOutage reports whether all that failed did so on the way.
+// isOutage reports whether everything that failed did so on the network.
 func isOutage(r *report.Report) bool {
 	return !slices.ContainsFunc(r.Failures, func(f store.Failure) bool { return f.Reason != string(failure.ReasonNetwork) })
 }
 
-// failuresInWords says how many entries failed, and what became of the first ones,
-// in the same words for the same failures.
+// failuresInWords says how many entries failed and why the first ones did, in the same
+// words for the same failures.
 func failuresInWords(r *report.Report) string {
 	const shown = 3
 	failures := slices.SortedFunc(slices.Values(r.Failures), func(a, b store.Failure) int { return cmp.Compare(a.Path, b.Path) })
@@ -88,7 +88,7 @@ func failuresInWords(r *report.Report) string {
 	return fmt.Sprintf("%d of %d files couldn't be fetched: %s", r.Files.Failed, r.Files.Total, strings.Join(named, "; "))
 }
 
-// settle draws the conclusions from the end of a pass.
+// settle updates the dataset after a pass.
 func (d *Daemon) settle(s *dataset, p *pass, now time.Time) {
 	d.tellRot(s, p)
 	why, broken := errors.AsType[*stop](p.err)
@@ -107,20 +107,20 @@ func (d *Daemon) settle(s *dataset, p *pass, now time.Time) {
 	}
 }
 
-// isRefresh reports whether a pass did what the dataset's refresh does.
+// isRefresh reports whether a pass did the same as the dataset's refresh.
 func (s *dataset) isRefresh(p *pass) bool {
 	request := p.request
-	request.AcceptManifest = false // a person's word, after which all is as usual
+	request.AcceptManifest = false // once accepted, everything is as usual
 	return s.scheduled() && p.fetches() && request.equal(s.request())
 }
 
-// mistook reports whether a person asked for files that the version does not have,
-// in words of their own: that says nothing of the dataset.
+// mistook reports whether a person asked, by their own selection, for files that the
+// version doesn't have: that says nothing about the dataset.
 func (s *dataset) mistook(p *pass) bool {
 	return p.kind == PullPass && errors.Is(p.err, failure.ErrNothingSelected) && !s.isRefresh(p)
 }
 
-// conclude makes the outcome of a refresh the condition of its dataset.
+// conclude sets the condition of a dataset after a refresh.
 func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
 	if o.soon && p.err == nil && o.condition == Failing {
 		o.soon = s.failing.anyHope(p.report, now)
@@ -143,8 +143,8 @@ func (d *Daemon) conclude(s *dataset, p *pass, o outcome, now time.Time) {
 	}
 }
 
-// concludePull is about what a person asked for, and can see by themselves. Only
-// a full disk concerns all.
+// concludePull handles the end of a pull that a person asked for and can see. Only a full
+// disk concerns all datasets.
 func (d *Daemon) concludePull(s *dataset, p *pass, o outcome) {
 	switch {
 	case o.condition == NoSpace && o.soon:
@@ -155,33 +155,33 @@ func (d *Daemon) concludePull(s *dataset, p *pass, o outcome) {
 	}
 }
 
-// hold lines up again what a person asked for and was broken off.
+// hold queues a stopped pass again that a person asked for.
 func (d *Daemon) hold(s *dataset, p *pass) {
 	again := d.newPass(p.kind, p.request)
 	again.repair, again.asked, again.held = p.repair, true, true
 	s.queue = append(s.queue, again)
 }
 
-// retryWaits are the waits before a refresh is tried again that is incomplete,
-// whatever the reasons: a hiccup is over in a minute, and nobody is asked more than
-// once an hour for what does not come.
+// retryWaits are the waits before an incomplete refresh is tried again, whatever the
+// reason: a hiccup is over in a minute, and no server is asked more than once an hour for
+// something that doesn't come.
 var retryWaits = [...]time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, longestRetry}
 
 const (
 	longestRetry = time.Hour
-	// patience is how long it may fail before a person is told: routers restart,
-	// and servers are mended.
+	// patience is how long a refresh may fail before people are notified: routers restart,
+	// and servers get repaired.
 	patience = 6 * time.Hour
 )
 
-// retryWait is the wait before the n-th retry, or up to a quarter less: nobody waits
-// longer than was said.
+// retryWait is the wait before the n-th retry, shortened by up to a quarter, so that nobody
+// waits longer than announced.
 func retryWait(n int) time.Duration {
 	wait := retryWaits[min(n, len(retryWaits)-1)]
 	return wait - rand.N(wait/4) //nolint:gosec // jitter is no secret
 }
 
-// trouble notes why a refresh failed, and tells people once.
+// trouble notes why a refresh failed, and notifies people once.
 func (d *Daemon) trouble(s *dataset, p *pass, o outcome, now time.Time) {
 	t := s.agenda.Trouble
 	if t == nil {
@@ -193,7 +193,7 @@ func (d *Daemon) trouble(s *dataset, p *pass, o outcome, now time.Time) {
 	}
 	t.Why, t.Cure = o.why, o.cure
 	if o.condition == Limited {
-		return // as a person wanted it
+		return // as configured
 	}
 	if o.soon {
 		s.retryAt = now.Add(retryWait(s.retries))
@@ -219,13 +219,13 @@ func (d *Daemon) trouble(s *dataset, p *pass, o outcome, now time.Time) {
 // recover notes that a refresh is complete.
 func (d *Daemon) recover(s *dataset, p *pass) {
 	if t := s.agenda.Trouble; t != nil && len(t.Told) > 0 {
-		d.tellOf(notify.Recovery, p, "it is complete again", "")
+		d.tellOf(notify.Recovery, p, "all files are here again", "")
 	}
 	s.agenda.Trouble = nil
 	d.tellComplete(s, p)
 }
 
-// tellComplete is about a pass that is complete.
+// tellComplete notifies of a complete pass.
 func (d *Daemon) tellComplete(s *dataset, p *pass) {
 	if d.shortage == nil && d.all.Trouble != nil {
 		d.all.Trouble, d.all.unsaved = nil, true // the disk has room again
@@ -235,13 +235,13 @@ func (d *Daemon) tellComplete(s *dataset, p *pass) {
 	}
 }
 
-// filesInWords says how many files a version has, and where they are from.
+// filesInWords says how many files a version has, and where they came from.
 func filesInWords(f store.Files) string {
 	words := []string{humanize.Comma(f.Total) + " files"}
 	for _, part := range []struct {
 		n   int64
 		how string
-	}{{f.Fetched, "fetched"}, {f.Linked, "linked to those of another version"}, {f.Adopted, "found in the mirror"}} {
+	}{{f.Fetched, "fetched"}, {f.Linked, "linked from another version"}, {f.Adopted, "found in the mirror"}} {
 		if part.n > 0 {
 			words = append(words, humanize.Comma(part.n)+" "+part.how)
 		}
@@ -249,7 +249,7 @@ func filesInWords(f store.Files) string {
 	return strings.Join(words, ", ")
 }
 
-// tellRot is about a verification that found files which are no longer right.
+// tellRot notifies of files that a verification found to be wrong.
 func (d *Daemon) tellRot(s *dataset, p *pass) {
 	v := p.verification
 	if v == nil || v.Failed() == 0 {

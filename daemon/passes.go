@@ -15,26 +15,26 @@ import (
 	"mimicsync/store"
 )
 
-// pass is one that was asked for, runs, or has ended. Guarded by Daemon.mu, but
-// for what does not change and for progress.
+// pass is a pass that was asked for, runs, or has ended. Guarded by Daemon.mu, except for
+// constant fields and progress.
 type pass struct {
 	id       int64
 	kind     Kind
-	request  PullRequest // Ref and, of those that fetch, the rest
-	repair   bool        // a verification fetches again what it finds wrong
+	request  PullRequest // Ref and, if the pass fetches, the rest
+	repair   bool        // a verification fetches wrong files again
 	progress *progress.Progress
 
-	asked bool // by a person: it minds no run window
-	held  bool // it was broken off, and begins when passes may go on
+	asked bool // by a person: it ignores run windows
+	held  bool // it was stopped, and begins when passes may continue
 	made  time.Time
-	// start is zero before the pass begins, and cancel nil.
+	// Before the pass begins, start is zero and cancel is nil.
 	start    time.Time
 	cancel   context.CancelCauseFunc
 	stopping bool
 	version  string // empty until it is known
 	samples  samples
 
-	// What follows is of passes that have ended.
+	// The fields below are set when the pass has ended.
 	ended        bool
 	elapsed      time.Duration
 	report       *report.Report
@@ -44,10 +44,10 @@ type pass struct {
 	recorded     time.Time // its Start in the history
 }
 
-// stop is why the daemon breaks off a pass: the cause of its context.
+// stop is why the daemon stops a pass: the cause of its context.
 type stop struct {
 	text string
-	// resumes says that what was broken off goes on as soon as it may.
+	// resumes says that the pass continues as soon as it may.
 	resumes bool
 }
 
@@ -57,19 +57,19 @@ func (s *stop) Error() string { return "interrupted: " + s.text }
 // Unwrap makes the downloader end in good order.
 func (s *stop) Unwrap() error { return failure.ErrInterrupted }
 
-// Why passes are broken off.
+// Reasons to stop a pass.
 var (
 	stopClosed  = &stop{"the run window closed", true}
 	stopPaused  = &stop{"it was paused", true}
 	stopDaemon  = &stop{"the daemon stopped", true}
 	stopSpace   = &stop{"the disk is full", true}
-	stopScrub   = &stop{"the scrub makes way for a refresh", true}
+	stopScrub   = &stop{"a refresh is due", true}
 	stopChanged = &stop{"its configuration changed", true}
 	stopDropped = &stop{"the configuration no longer has the dataset", false}
 	stopByHand  = &stop{"it was canceled", false}
 )
 
-// stop breaks off a pass that runs. The first reason counts.
+// stop stops a running pass. The first reason counts.
 func (p *pass) stop(why *stop) {
 	p.stopping = true
 	p.cancel(why)
@@ -78,10 +78,10 @@ func (p *pass) stop(why *stop) {
 // fetches reports whether it is a pass in the sense of the downloader.
 func (p *pass) fetches() bool { return p.kind == RefreshPass || p.kind == PullPass }
 
-// keptPasses is how many passes a Daemon knows by their id.
+// keptPasses is how many passes a Daemon knows by their ID.
 const keptPasses = 100
 
-// newPass gives a pass its id.
+// newPass makes a pass with a new ID.
 func (d *Daemon) newPass(kind Kind, r PullRequest) *pass {
 	d.lastID++
 	p := &pass{
@@ -99,7 +99,7 @@ func (d *Daemon) newPass(kind Kind, r PullRequest) *pass {
 	return p
 }
 
-// run is a pass from its beginning to its end, in a goroutine of its own.
+// run runs a pass from beginning to end, in its own goroutine.
 func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 	d.mu.Lock()
 	known := s.versions
@@ -110,14 +110,14 @@ func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 	} else {
 		err = d.reread(ctx, p, known)
 	}
-	p.cancel(nil) // releases what the context holds
+	p.cancel(nil) // releases the context's resources
 	why, cure := d.explain(err)
 	d.mu.Lock()
 	p.elapsed, p.err, p.why, p.cure = time.Since(p.start), err, why, cure
 	d.mu.Unlock()
 	unrecorded := d.record(s, p)
 	if isFull(unrecorded) {
-		d.o.Logger.WarnContext(ctx, "pass is not in the history", "dataset", s.name, "pass", p.id, "err", unrecorded)
+		d.o.Logger.WarnContext(ctx, "pass not saved in the history", "dataset", s.name, "pass", p.id, "err", unrecorded)
 		unrecorded = nil
 	}
 	versions, err := d.count(s.name, unchanged(known, p))
@@ -133,7 +133,7 @@ func (d *Daemon) run(ctx context.Context, s *dataset, p *pass) {
 	}
 }
 
-// explain says in words for a person why a pass ended early.
+// explain says why a pass ended early, in words for people.
 func (d *Daemon) explain(err error) (why, cure string) {
 	if err == nil {
 		return "", ""
@@ -144,7 +144,7 @@ func (d *Daemon) explain(err error) (why, cure string) {
 	return d.o.Explain(err)
 }
 
-// unchanged are the versions that a pass has not touched, whose counts hold.
+// unchanged are the versions that a pass hasn't touched: their counts remain valid.
 func unchanged(known []version, p *pass) []version {
 	if !p.fetches() {
 		return nil
@@ -152,7 +152,7 @@ func unchanged(known []version, p *pass) []version {
 	return slices.DeleteFunc(slices.Clone(known), func(v version) bool { return v.ref.Version == p.version })
 }
 
-// pull is a pass that fetches.
+// pull runs a pass that fetches.
 func (d *Daemon) pull(ctx context.Context, p *pass) error {
 	d.mu.Lock()
 	limit := d.settings.MaxDuration
@@ -176,7 +176,7 @@ func (d *Daemon) pull(ctx context.Context, p *pass) error {
 	return err
 }
 
-// failedReport is that of a pass which did not come to the Syncer.
+// failedReport is the report of a pass that failed before the Syncer made one.
 func failedReport(ref manifest.Ref, err error) *report.Report {
 	state := store.Failed
 	if errors.Is(err, failure.ErrInterrupted) {
@@ -198,8 +198,8 @@ func (d *Daemon) setReport(p *pass, r *report.Report) {
 	p.report = r
 }
 
-// end takes note of a pass that has ended, and of what keeps the daemon from going
-// on. It reports whether it was the last one that ran.
+// end notes the end of a pass, and any error that ends the daemon. It reports whether it
+// was the last running pass.
 func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (last bool) {
 	now := time.Now().Round(0)
 	d.mu.Lock()
@@ -214,7 +214,7 @@ func (d *Daemon) end(s *dataset, p *pass, versions []version, broken error) (las
 		s.versions = versions
 		d.settle(s, p, now)
 	} else if d.fatal == nil {
-		d.fatal = broken // and nothing follows for the dataset
+		d.fatal = broken // and the dataset's state stays as it is
 	}
 	shown := d.passStatus(p, now)
 	d.o.Logger.Info("pass ends", "dataset", shown.Dataset, "version", shown.Version, "kind", string(p.kind), "pass", p.id,
@@ -243,8 +243,8 @@ func (d *Daemon) passRuns() bool {
 	return slices.ContainsFunc(d.sorted(), func(s *dataset) bool { return s.running != nil })
 }
 
-// state is how a pass ended. A verification is complete too if all that it found
-// wrong was fetched again.
+// state is how a pass ended. A verification is complete, too, if everything wrong was
+// fetched again.
 func (p *pass) state() store.State {
 	switch {
 	case !p.ended:
@@ -274,8 +274,8 @@ func rereadState(v *report.Verification, err error) store.State {
 	return store.Complete
 }
 
-// isStoreError reports whether the state file cannot be relied on. One whose disk
-// is full can: it has what it had.
+// isStoreError reports whether the state file can't be trusted. If only its disk is full,
+// it can.
 func isStoreError(err error) bool {
 	_, broken := errors.AsType[*store.Error](err)
 	return broken && !isFull(err) || errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrClosed)

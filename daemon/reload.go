@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Reload takes the settings over from Options.Load, and reconsiders. A bad
-// configuration leaves those in force as they are; the error says why.
+// Reload takes over the settings from Options.Load, and calls Reconsider. After a bad
+// configuration the daemon keeps its settings; the error says why.
 func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
 	if d.o.Load == nil {
-		return nil, fmt.Errorf("%w: the daemon was started without one", ErrBadSettings)
+		return nil, fmt.Errorf("%w: the daemon was started without a configuration file", ErrBadSettings)
 	}
 	settings, notes, err := d.o.Load()
 	if err == nil {
 		err = check(settings)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; the one in force stays: %w", ErrBadSettings, err)
+		return nil, fmt.Errorf("%w; the daemon keeps the current one: %w", ErrBadSettings, err)
 	}
 	d.mu.Lock()
 	d.adopt(settings)
@@ -28,8 +28,8 @@ func (d *Daemon) Reload(ctx context.Context) (notes []string, err error) {
 	return notes, nil
 }
 
-// Reconsider forgets who we are to the sources, and what they said of that, and
-// begins what waits for a person. A person who logs in or out expects it.
+// Reconsider forgets the logins and how sources answered them, and starts datasets that
+// wait for a person. People who log in or out expect that.
 func (d *Daemon) Reconsider(ctx context.Context) {
 	d.o.Syncer.Renew()
 	var begun []string
@@ -42,10 +42,10 @@ func (d *Daemon) Reconsider(ctx context.Context) {
 	}
 	d.decideSoon()
 	d.mu.Unlock()
-	d.o.Logger.InfoContext(ctx, "accounts are looked for anew", "parked", begun)
+	d.o.Logger.InfoContext(ctx, "looking for accounts again", "parked", begun)
 }
 
-// check reports what is wrong with settings.
+// check returns what is wrong with settings.
 func check(s Settings) error {
 	if _, err := parseLimit(s.BWLimit); err != nil {
 		return fmt.Errorf("%w: the bandwidth limit %q: %w", ErrBadSettings, s.BWLimit, err)
@@ -53,18 +53,18 @@ func check(s Settings) error {
 	seen := map[string]bool{}
 	for _, c := range s.Datasets {
 		if seen[c.Ref.Dataset] {
-			return fmt.Errorf("%w: the dataset %s is there twice", ErrBadSettings, c.Ref.Dataset)
+			return fmt.Errorf("%w: the dataset %s is listed twice", ErrBadSettings, c.Ref.Dataset)
 		}
 		seen[c.Ref.Dataset] = true
 	}
 	return nil
 }
 
-// adopt puts settings into force that check has nothing against. What runs and is
-// no longer wanted, or is wanted otherwise, ends.
+// adopt puts checked settings into force. It stops running passes that are no longer
+// wanted, or are wanted otherwise.
 func (d *Daemon) adopt(settings Settings) {
 	d.settings = settings
-	l, _ := parseLimit(settings.BWLimit) // checked
+	l, _ := parseLimit(settings.BWLimit) // checked before
 	d.setLimit(l)
 	before := map[string]*Dataset{}
 	for _, s := range d.datasets {
@@ -75,7 +75,7 @@ func (d *Daemon) adopt(settings Settings) {
 		s := d.dataset(c.Ref.Dataset)
 		s.settings = c
 		if old := before[s.name]; old != nil && s.scheduled() && !s.request().equal((&dataset{settings: old}).request()) {
-			s.agenda.Refreshing, s.agenda.unsaved, s.retryAt = true, true, time.Time{} // for it is another refresh
+			s.agenda.Refreshing, s.agenda.unsaved, s.retryAt = true, true, time.Time{} // it is another refresh now
 		}
 	}
 	for _, s := range d.datasets {

@@ -9,14 +9,13 @@ import (
 	"mimicsync/manifest"
 )
 
-var errNotStarted = errors.New("the daemon does not run")
+var errNotStarted = errors.New("the daemon isn't running")
 
-// Pull starts a pass, or joins the one that runs for the same request, and
-// returns its id. It does not wait for windows, nor for an end of pauses; behind
-// another pass of the dataset it is queued.
+// Pull starts a pass, or joins a running one with the same request, and returns its ID. It
+// ignores run windows and pauses; it waits behind another pass of the dataset.
 func (d *Daemon) Pull(r PullRequest) (id int64, err error) {
 	if r.Ref.Dataset == "" {
-		return 0, fmt.Errorf("%w: it has no name", ErrUnknown)
+		return 0, fmt.Errorf("%w: the request names no dataset", ErrUnknown)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -36,7 +35,7 @@ func (d *Daemon) Pull(r PullRequest) (id int64, err error) {
 	return d.enqueue(s, d.newPass(PullPass, r)), nil
 }
 
-// filledIn is a request with what the configuration says about its dataset.
+// filledIn completes a request with the dataset's configuration.
 func (d *Daemon) filledIn(r PullRequest) PullRequest {
 	s := d.datasets[r.Ref.Dataset]
 	if s != nil && s.settings != nil && r.Selection.All() {
@@ -48,7 +47,7 @@ func (d *Daemon) filledIn(r PullRequest) PullRequest {
 	return r
 }
 
-// enqueue lines up a pass that a person asked for. A scrub makes way for it.
+// enqueue queues a pass that a person asked for. A running scrub makes way for it.
 func (d *Daemon) enqueue(s *dataset, p *pass) int64 {
 	p.asked = true
 	s.queue = append(s.queue, p)
@@ -56,14 +55,14 @@ func (d *Daemon) enqueue(s *dataset, p *pass) int64 {
 	return p.id
 }
 
-// Verify reads a version again; without a version all versions of the dataset.
-// With repair it fetches again what is wrong.
+// Verify reads a version again, or without a version all versions of the dataset. With
+// repair it fetches wrong and missing files again.
 func (d *Daemon) Verify(ref manifest.Ref, repair bool) (id int64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.datasets[ref.Dataset]
 	if s == nil || !slices.ContainsFunc(s.versions, func(v version) bool { return ref.Version == "" || v.ref == ref }) {
-		return 0, fmt.Errorf("%w: the mirror has nothing of %s", ErrUnknown, ref)
+		return 0, fmt.Errorf("%w: the mirror has no files of %s", ErrUnknown, ref)
 	}
 	r := PullRequest{Ref: ref}
 	if s.settings != nil {
@@ -74,7 +73,7 @@ func (d *Daemon) Verify(ref manifest.Ref, repair bool) (id int64, err error) {
 	return d.enqueue(s, p), nil
 }
 
-// agendaOf returns the agenda of a dataset, that of all if it is empty.
+// agendaOf returns the agenda of a dataset, or of all datasets if name is empty.
 func (d *Daemon) agendaOf(dataset string) (*agenda, error) {
 	if dataset == "" {
 		return &d.all, nil
@@ -86,8 +85,8 @@ func (d *Daemon) agendaOf(dataset string) (*agenda, error) {
 	return &s.agenda, nil
 }
 
-// Pause ends the passes of a dataset in good order and starts none before
-// Resume; of all datasets if it is empty. It outlives the daemon.
+// Pause ends the passes of a dataset, or of all datasets if name is empty, in good order,
+// and starts none until Resume. It survives a restart.
 func (d *Daemon) Pause(dataset string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,7 +110,7 @@ func (d *Daemon) Pause(dataset string) error {
 	return nil
 }
 
-// Resume undoes Pause, and goes on with what was interrupted.
+// Resume undoes Pause, and continues interrupted passes.
 func (d *Daemon) Resume(dataset string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -124,8 +123,8 @@ func (d *Daemon) Resume(dataset string) error {
 	return nil
 }
 
-// Cancel ends a pass in good order; the next one is that of the schedule. The
-// error is ErrNoSuchPass, or ErrNotRunning for a pass that has ended.
+// Cancel ends a pass in good order; the next one is that of the schedule. The error is
+// ErrNoSuchPass, or ErrNotRunning for a pass that has ended.
 func (d *Daemon) Cancel(id int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,7 +150,7 @@ func (d *Daemon) Cancel(id int64) error {
 	return nil
 }
 
-// limit is how much may be received.
+// limit is the bandwidth limit.
 type limit struct {
 	text      string
 	timetable pace.Timetable
@@ -165,8 +164,7 @@ func parseLimit(text string) (limit, error) {
 	return limit{text, timetable}, err
 }
 
-// SetBWLimit changes the limit until the next Reload. The error says what is wrong
-// with it.
+// SetBWLimit changes the limit until the next Reload. The error says what is wrong with it.
 func (d *Daemon) SetBWLimit(text string) error {
 	l, err := parseLimit(text)
 	if err != nil {

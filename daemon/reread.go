@@ -13,8 +13,8 @@ import (
 	"mimicsync/store"
 )
 
-// reread is a verification or a scrub: of one version, or of all that the mirror
-// has of the dataset, one after the other, whatever is the matter with one.
+// reread runs a verification or a scrub: of one version, or of all versions of the dataset
+// in turn, whatever the result of each.
 func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error {
 	scrub := d.scrubOptions(p)
 	var trouble error
@@ -41,8 +41,8 @@ func (d *Daemon) reread(ctx context.Context, p *pass, versions []version) error 
 	return trouble
 }
 
-// scrubOptions is how a pass reads the mirror: a scrub slowly, and not what was
-// read since it first began; a person's verification all of it at once.
+// scrubOptions says how a pass reads the mirror: a scrub slowly, skipping what was read
+// since it first began; a person's verification everything, at full speed.
 func (d *Daemon) scrubOptions(p *pass) downloader.ScrubOptions {
 	if p.kind == VerifyPass {
 		return downloader.ScrubOptions{Keep: !p.repair}
@@ -62,8 +62,8 @@ func (d *Daemon) beginStep(p *pass, version string) {
 	d.change()
 }
 
-// fetchAgain pulls just what was found wrong or missing, so that a mirror of a
-// part of a dataset stays one.
+// fetchAgain pulls only the wrong and missing files, so that a mirror of a part of a
+// dataset stays one.
 func (d *Daemon) fetchAgain(ctx context.Context, ref manifest.Ref, p *pass) error {
 	d.beginStep(p, ref.Version)
 	lost, err := d.o.Syncer.SelectLost(ref)
@@ -77,7 +77,7 @@ func (d *Daemon) fetchAgain(ctx context.Context, ref manifest.Ref, p *pass) erro
 	return err
 }
 
-// addVerification adds what was found in one version to what was found in others.
+// addVerification adds the result of one version to that of others.
 func (d *Daemon) addVerification(p *pass, found *report.Verification) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,7 +86,7 @@ func (d *Daemon) addVerification(p *pass, found *report.Verification) {
 		return
 	}
 	sum := *p.verification
-	sum.Version = "" // several
+	sum.Version = "" // there are several
 	sum.Total += found.Total
 	sum.Verified += found.Verified
 	sum.Bytes += found.Bytes
@@ -107,7 +107,7 @@ func addReport(sum, r *report.Report) *report.Report {
 		return r
 	}
 	added := *sum
-	added.Version = "" // several
+	added.Version = "" // there are several
 	added.Files.Total += r.Files.Total
 	added.Files.Fetched += r.Files.Fetched
 	added.Files.Linked += r.Files.Linked

@@ -10,37 +10,36 @@ import (
 	"github.com/netresearch/go-cron"
 )
 
-// Schedule says when something is due: a cron expression in a time zone, spread
-// by a jitter. The zero value is never due.
+// Schedule says when something is due: a cron expression in a time zone, spread by a
+// jitter. The zero value is never due.
 //
-// It goes by the clock on the wall. A time that the clock jumps over in spring is
-// due when it has jumped, and one that it shows twice in autumn the first time
-// only: what is due every day at 02:30 is due once on each day of the year, and
-// what is due every hour is not in the hour that comes twice.
+// It follows the wall clock. A time that the clock skips in spring is due right after the
+// skip, and a time that comes twice in autumn is due only the first time: a daily schedule
+// at 02:30 is due exactly once on each day of the year, and an hourly one isn't due in the
+// repeated hour.
 type Schedule struct {
 	text   string
-	spec   *cron.SpecSchedule // reckons in UTC, see clock; nil: never due
+	spec   *cron.SpecSchedule // in UTC, see clock; nil: never due
 	zone   *time.Location
-	offset time.Duration // after each time of spec
+	offset time.Duration // added to each time of spec
 }
 
-// ParseSchedule reads a cron expression of five fields, or a word such as @daily,
-// in a time zone of the tz database (empty: the machine's). If both a day of the
-// month and a day of the week are given, either will do, as in a crontab. Each
-// due time is put off by less than jitter, by a share in whole seconds that key
-// decides, so that the same key always gets the same: not every mirror asks at
-// midnight. What never is due, as on February 30, is an error.
+// ParseSchedule reads a cron expression of five fields, or a word like @daily, in a time
+// zone of the tz database (empty: the machine's). If both a day of the month and a day of
+// the week are given, either matches, as in a crontab. Each due time is delayed by less
+// than jitter, by a number of whole seconds that depends on key only: not every mirror asks
+// at midnight. A time that never comes, like February 30, is an error.
 func ParseSchedule(expression, zone string, jitter time.Duration, key string) (*Schedule, error) {
 	spec, err := parseCron(expression)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not a cron expression such as \"30 3 * * 1\" or @daily: %w", expression, err)
+		return nil, fmt.Errorf("%q is not a cron expression like \"30 3 * * 1\" or @daily: %w", expression, err)
 	}
 	location, err := loadZone(zone)
 	if err != nil {
 		return nil, err
 	}
 	if jitter < 0 {
-		return nil, fmt.Errorf("a jitter cannot be negative, as %s is", jitter)
+		return nil, fmt.Errorf("the jitter %s is negative", jitter)
 	}
 	s := &Schedule{text: expression, spec: spec, zone: location, offset: offsetOf(jitter, key)}
 	if s.Next(time.Now()).IsZero() {
@@ -60,15 +59,15 @@ func offsetOf(jitter time.Duration, key string) time.Duration {
 	return time.Duration(h.Sum32()) % seconds * time.Second
 }
 
-// cronParser reads what crontab(5) describes. Without DowOrDom, "0 3 1 * 1" would
-// be due on those Mondays only that are the first of a month. February 29 may be
-// eight years away, around 2100.
+// cronParser reads what crontab(5) describes. Without DowOrDom, "0 3 1 * 1" would be due
+// only on Mondays that are the first of a month. February 29 may be eight years away,
+// around 2100.
 var cronParser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom).
 	WithMaxSearchYears(8)
 
 func parseCron(expression string) (*cron.SpecSchedule, error) {
 	if strings.Contains(expression, "TZ=") {
-		return nil, errors.New("the time zone has a field of its own")
+		return nil, errors.New("leave out TZ=; the setting timezone names the time zone")
 	}
 	parsed, err := cronParser.Parse(strings.TrimSpace(expression))
 	if err != nil {
@@ -76,7 +75,7 @@ func parseCron(expression string) (*cron.SpecSchedule, error) {
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
-		return nil, errors.New("it does not go by the clock")
+		return nil, errors.New("@every and @reboot don't follow the clock")
 	}
 	spec.Location = time.UTC
 	return spec, nil

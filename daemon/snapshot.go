@@ -11,7 +11,7 @@ import (
 	"mimicsync/downloader/progress"
 )
 
-// Status is what is now. It does not wait for the disk.
+// Status returns the present state. It doesn't wait for the disk.
 func (d *Daemon) Status() Status {
 	now := time.Now().Round(0)
 	d.mu.Lock()
@@ -24,7 +24,7 @@ func (d *Daemon) Status() Status {
 	}
 	for _, ds := range d.sorted() {
 		if ds.settings == nil && len(ds.versions) == 0 && ds.running == nil && len(ds.queue) == 0 && len(ds.planning.Waits()) == 0 {
-			continue // somebody asked for it once, and nothing came
+			continue // it was asked for once, and never came
 		}
 		status := d.datasetStatus(ds, now)
 		if status.Pass != nil {
@@ -35,15 +35,15 @@ func (d *Daemon) Status() Status {
 	return s
 }
 
-// hosts says how many connections there are to the host of each source.
+// hosts returns the connections to the host of each source.
 func (d *Daemon) hosts() []Host {
 	hosts := []Host{}
 	for _, b := range d.o.Syncer.Sources {
 		h := Host{Source: b.Name()}
 		h.Used, h.Limit, h.Ceiling = b.Budget.Connections()
-		h.Why = fmt.Sprintf("%d is the most that is allowed here", h.Ceiling)
+		h.Why = fmt.Sprintf("%d is the limit set for this host", h.Ceiling)
 		if h.Limit < h.Ceiling {
-			h.Why = fmt.Sprintf("more than %d have not helped so far, or were refused", h.Limit)
+			h.Why = fmt.Sprintf("more than %d didn't make it faster, or were refused", h.Limit)
 		}
 		hosts = append(hosts, h)
 	}
@@ -82,7 +82,7 @@ func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
 	return status
 }
 
-// inWindow is when a pass begins that is due at t.
+// inWindow is when a pass that is due at t begins.
 func (d *Daemon) inWindow(t, now time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -96,8 +96,8 @@ func (d *Daemon) inWindow(t, now time.Time) time.Time {
 	return t
 }
 
-// condition says how a dataset stands. Of several that hold, it is the one that a
-// person can do most about.
+// condition returns the condition of a dataset. If several hold, it is the one that people
+// can do most about.
 func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure string) {
 	open, _ := d.settings.Windows.Open(now)
 	waits := len(s.queue) > 0 || isDue(s.refreshAt(now), now) || isDue(s.scrubAt(d.settings.Scrub, now), now)
@@ -114,7 +114,7 @@ func (d *Daemon) condition(s *dataset, now time.Time) (c Condition, why, cure st
 	case t != nil && (t.Condition == string(Parked) || t.Condition == string(NoSpace)):
 		return Condition(t.Condition), t.Why, t.Cure
 	case s.job && s.hasAsked():
-		return Queued, "a plan or a prune is being made for it", ""
+		return Queued, "another command is planning or pruning it", ""
 	case waits && !open:
 		return Closed, "the run window is closed", ""
 	case waits:
@@ -155,8 +155,8 @@ func (d *Daemon) passStatus(p *pass, now time.Time) PassStatus {
 
 func firstOf[T any](all []T) []T { return slices.Clone(all[:min(len(all), shownFailures)]) }
 
-// Pass returns a pass of this daemon, running or ended, with its result. The last
-// 100 are kept.
+// Pass returns a running or ended pass of this daemon, with its result. The last 100 are
+// kept.
 func (d *Daemon) Pass(id int64) (PassStatus, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -168,8 +168,8 @@ func (d *Daemon) Pass(id int64) (PassStatus, error) {
 	return PassStatus{}, fmt.Errorf("%w: %d", ErrNoSuchPass, id)
 }
 
-// Open returns the passes that have not ended, those that wait for another one too,
-// and the last id that was given.
+// Open returns the passes that haven't ended, including queued ones, and the last ID that
+// was given.
 func (d *Daemon) Open() (ids []int64, last int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -181,8 +181,8 @@ func (d *Daemon) Open() (ids []int64, last int64) {
 	return ids, d.lastID
 }
 
-// Ready reports whether the daemon serves its purpose: it runs, the mirror is
-// there, and there is room. The error says why not.
+// Ready reports whether the daemon can work: it runs, the mirror exists, and there is room.
+// The error says why not.
 func (d *Daemon) Ready() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,7 +192,7 @@ func (d *Daemon) Ready() error {
 	case !d.running:
 		return errNotStarted
 	case d.shortage != nil:
-		return fmt.Errorf("%w: passes go on when %s are free, and %s are",
+		return fmt.Errorf("%w: passes continue when %s are free; %s are free now",
 			failure.ErrNoSpace, humanize.Bytes(uint64(max(d.shortage.bytes, 0))), humanize.Bytes(uint64(max(d.space.Bytes, 0))))
 	}
 	return nil

@@ -12,14 +12,14 @@ import (
 	"mimicsync/store"
 )
 
-// shortage is what a full disk lacks before passes go on.
+// shortage is how much a full disk lacks before passes continue.
 type shortage struct {
 	bytes  int64 // that must be free
 	inodes int64
-	until  time.Time // it lasts until then at least
+	until  time.Time // it lasts at least until then
 }
 
-// A disk that was full is used again when it has at least this.
+// A disk that was full is used again when this much is free.
 const (
 	reserveBytes  = 64 << 20
 	reserveInodes = 1000
@@ -30,13 +30,13 @@ func (s *shortage) overIn(space durable.Space, now time.Time) bool {
 	return space.Bytes >= s.bytes && (space.Inodes < 0 || space.Inodes >= s.inodes) && !now.Before(s.until)
 }
 
-// isFull reports whether it is for lack of room that something failed: on the
-// mirror's disk, or on that of the state.
+// isFull reports whether something failed for lack of space: on the mirror's disk, or on
+// the state's.
 func isFull(err error) bool {
 	return errors.Is(err, failure.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// needed is the room that a pass needs which was not begun, 0 for another error.
+// needed is the space that a pass lacked, 0 for other errors.
 func needed(err error) int64 {
 	if e, ok := errors.AsType[*failure.SpaceError](err); ok && e.Err == nil {
 		return e.Need
@@ -44,7 +44,7 @@ func needed(err error) int64 {
 	return 0
 }
 
-// retryAfterRoom begins the refreshes again that there is room for by now.
+// retryAfterRoom starts refreshes again for which there is room by now.
 func (d *Daemon) retryAfterRoom() {
 	for _, s := range d.datasets {
 		if s.needs > 0 && s.scheduled() && d.space.Bytes >= s.needs {
@@ -53,8 +53,7 @@ func (d *Daemon) retryAfterRoom() {
 	}
 }
 
-// runOut makes all passes wait until there is room for what is missing, and
-// tells people once.
+// runOut makes all passes wait until there is room, and notifies people once.
 func (d *Daemon) runOut(s *dataset, p *pass, o outcome, now time.Time) {
 	d.shortage = &shortage{bytes: reserveBytes}
 	unseen := false
@@ -66,8 +65,8 @@ func (d *Daemon) runOut(s *dataset, p *pass, o outcome, now time.Time) {
 		unseen = !e.Inodes && e.Need > 0 && e.Free >= e.Need
 	}
 	if unseen || d.shortage.overIn(d.space, now) {
-		// A quota, which the file system does not speak of, or another disk, which
-		// has the state: ask it by trying.
+		// A quota, which the file system doesn't report, or the state's disk: find out by
+		// trying.
 		d.shortage.until = now.Add(retryWait(s.retries))
 		s.retries++
 	}

@@ -10,20 +10,20 @@ import (
 	"mimicsync/store"
 )
 
-// Condition says in one word how a dataset stands. The page and the API show it.
+// Condition is the state of a dataset in one word. The page and the API show it.
 type Condition string
 
 // The conditions of a dataset.
 const (
 	Idle    Condition = "idle"     // nothing to do before the next refresh
-	Queued  Condition = "queued"   // a pass is due and starts as soon as it may
+	Queued  Condition = "queued"   // a pass is due and starts as soon as it can
 	Running Condition = "running"  // a pass or a verification runs
 	Closed  Condition = "closed"   // a pass is due, and the run window is closed
 	Paused  Condition = "paused"   // by a person, until resumed
 	Parked  Condition = "parked"   // a person must act first, see Why and Cure; tried again on schedule
-	Failing Condition = "failing"  // the last pass failed, and is tried again by itself
-	Limited Condition = "limited"  // the last pass came to its limit on bytes or time; the next refresh goes on
-	NoSpace Condition = "no_space" // a pass is due, and waits for room on the disk
+	Failing Condition = "failing"  // the last pass failed; it is tried again automatically
+	Limited Condition = "limited"  // the last pass reached its limit on bytes or time; the next refresh continues
+	NoSpace Condition = "no_space" // a pass is due, and waits for free disk space
 )
 
 // Kind is what a pass does.
@@ -37,8 +37,7 @@ const (
 	ScrubPass   Kind = "scrub"   // the same, started by the schedule
 )
 
-// Status is what a daemon is, has and does at one moment. Its JSON form is that
-// of the API.
+// Status is the state of a daemon at one moment. Its JSON form is that of the API.
 type Status struct {
 	Program string    `json:"program"` // its version
 	Mirror  string    `json:"mirror"`
@@ -46,20 +45,20 @@ type Status struct {
 	Started time.Time `json:"started"`
 	// Paused says that all datasets are paused.
 	Paused bool `json:"paused"`
-	// Window says whether passes may run by the clock, and until when that holds;
-	// Changes is zero where they may always.
+	// Window says whether passes may run now, and until when that holds; Changes is zero if
+	// it always holds.
 	Window Window `json:"window"`
-	// BWLimit is the limit in force, as a person wrote it, and BytesLimit what
-	// it allows at this moment, 0 for no limit.
+	// BWLimit is the limit in force, as configured; BytesLimit is what it allows now, 0 for
+	// no limit.
 	BWLimit    string          `json:"bwlimit"`
 	BytesLimit int64           `json:"bwlimit_bytes_per_s"`
-	Rate       int64           `json:"bytes_per_s"` // received over the last seconds, of all passes
+	Rate       int64           `json:"bytes_per_s"` // received over the last seconds, by all passes
 	Free       int64           `json:"free_bytes"`  // on the mirror's disk
 	Hosts      []Host          `json:"hosts"`
 	Datasets   []DatasetStatus `json:"datasets"` // sorted by name
 }
 
-// Window is whether passes may run.
+// Window says whether passes may run.
 type Window struct {
 	Open    bool      `json:"open"`
 	Changes time.Time `json:"changes,omitzero"`
@@ -71,56 +70,54 @@ type Host struct {
 	Used    int    `json:"connections"`
 	Limit   int    `json:"limit"`   // as many as help, or as the host allows
 	Ceiling int    `json:"ceiling"` // never more
-	// Why says in words what keeps Limit where it is.
+	// Why says what keeps Limit where it is.
 	Why string `json:"why"`
 }
 
-// DatasetStatus is one dataset: of the configuration, or of the mirror alone.
+// DatasetStatus is a dataset of the configuration or the mirror.
 type DatasetStatus struct {
 	Dataset string `json:"dataset"`
-	// Version is the one that the numbers are of: the configured one, or the
-	// newest that the mirror has.
+	// Version is the version that the numbers describe: the configured one, or the newest
+	// in the mirror.
 	Version   string    `json:"version,omitempty"`
-	Latest    bool      `json:"latest"`    // follows new versions
-	Scheduled bool      `json:"scheduled"` // it is refreshed by itself
+	Latest    bool      `json:"latest"`    // it follows new versions
+	Scheduled bool      `json:"scheduled"` // the schedule refreshes it
 	Condition Condition `json:"condition"`
-	Why       string    `json:"why,omitempty"`  // it is not idle, in a sentence
+	Why       string    `json:"why,omitempty"`  // why it isn't idle, in a sentence
 	Cure      string    `json:"cure,omitempty"` // the page to open or the command to type
-	// Waiting is what keeps it from going on at this moment, nil if nothing does or
-	// nothing is left to do.
+	// Waiting is what it waits for now, nil if nothing.
 	Waiting *progress.Wait `json:"waiting,omitempty"`
 
 	Entries   int64 `json:"entries"`         // of the manifest
 	Files     int64 `json:"files"`           // verified
-	Bytes     int64 `json:"bytes"`           // verified, with what has come in the pass that runs
+	Bytes     int64 `json:"bytes"`           // verified, including what the running pass has received
 	Published int64 `json:"published_bytes"` // of the whole version, 0 when unknown
-	// Complete says that all is here that the last refresh or pull wanted, which
-	// may be less than all entries, and that no verification since found
-	// otherwise.
+	// Complete says that everything that the last refresh or pull selected is here, which
+	// may be less than all entries, and that no verification has found otherwise since.
 	Complete bool `json:"complete"`
 
 	Next        time.Time   `json:"next,omitzero"`         // refresh
 	NextScrub   time.Time   `json:"next_scrub,omitzero"`   //
 	LastSuccess time.Time   `json:"last_success,omitzero"` // end of the last complete pass
-	Pass        *PassStatus `json:"pass,omitempty"`        // the one that runs
-	Last        *PassStatus `json:"last_pass,omitempty"`   // the one that ended last
-	// Versions are all that the mirror has, the newest first.
+	Pass        *PassStatus `json:"pass,omitempty"`        // the running pass
+	Last        *PassStatus `json:"last_pass,omitempty"`   // the last pass that ended
+	// Versions are all versions in the mirror, newest first.
 	Versions []VersionStatus `json:"versions,omitempty"`
 }
 
-// VersionStatus is what the mirror has of one version.
+// VersionStatus is a version in the mirror.
 type VersionStatus struct {
 	Version   string `json:"version"`
 	Entries   int64  `json:"entries"`         // of the manifest
 	Files     int64  `json:"files"`           // verified
 	Bytes     int64  `json:"bytes"`           // verified
 	Published int64  `json:"published_bytes"` // of the whole version, 0 when unknown
-	// Manifest is when it was fetched.
+	// Manifest is when the manifest was fetched.
 	Manifest time.Time `json:"manifest_fetched,omitzero"`
 	Last     *LastPass `json:"last_pass,omitempty"`
 }
 
-// LastPass is the last pass over a version, as the history has it.
+// LastPass is the last pass over a version, from the history.
 type LastPass struct {
 	Kind     string          `json:"kind,omitempty"` // pull, refresh, verify or scrub
 	Start    time.Time       `json:"start"`
@@ -141,10 +138,10 @@ func LastPassOf(s *store.Store, ref manifest.Ref) (*LastPass, error) {
 	return &LastPass{p.Kind, p.Start, p.Elapsed.Seconds(), p.State, p.Files, p.Error, p.Failures}, nil
 }
 
-// PassStatus is a pass, while it runs or after.
+// PassStatus is a pass, during or after its run.
 type PassStatus struct {
-	// ID is unique in the life of the daemon, from 1; 0 for passes before it.
-	// Start is zero while the pass is queued.
+	// ID is unique while the daemon runs, from 1; 0 for earlier passes. Start is zero while
+	// the pass is queued.
 	ID      int64          `json:"id"`
 	Kind    Kind           `json:"kind"`
 	Dataset string         `json:"dataset"`
@@ -153,7 +150,7 @@ type PassStatus struct {
 	Phase   progress.Phase `json:"phase"`
 	Start   time.Time      `json:"start"`
 	Elapsed float64        `json:"elapsed_s"`
-	// What downloader.Progress has.
+	// From progress.Progress.
 	Total       int64 `json:"files_total"`
 	Done        int64 `json:"files_done"`
 	Failed      int64 `json:"files_failed"`
@@ -163,22 +160,22 @@ type PassStatus struct {
 	Retries     int64 `json:"retries"`
 	Connections int64 `json:"connections"`
 	Rate        int64 `json:"bytes_per_s"`
-	Left        int64 `json:"left_s"` // seconds to go at this rate, 0 when unknown
-	// Waits is what it waits for at this moment: requests that are tried again
-	// later, of many the first ones, or what it is queued behind.
+	Left        int64 `json:"left_s"` // seconds left at this rate, 0 when unknown
+	// Waits is what it waits for now: requests that are tried again later (if there are
+	// many, the first ones), or the passes before it.
 	Waits []progress.Wait `json:"waits,omitempty"`
 
 	Err      error           `json:"-"` // why the pass ended early; Error and Cure are for people
 	Error    string          `json:"error,omitempty"`
 	Cure     string          `json:"cure,omitempty"`
 	Failures []store.Failure `json:"failures,omitempty"` // the first ones
-	// Report and Verification are the result, of one kind or the other, once the
-	// pass has ended. They are left out of Status.
+	// Report or Verification is the result, depending on the kind, once the pass has ended.
+	// Status leaves them out.
 	Report       *report.Report       `json:"report,omitempty"`
 	Verification *report.Verification `json:"verification,omitempty"`
 }
 
-// Sample is what was received in a stretch of time, for charts.
+// Sample is what was received in a period of time, for charts.
 type Sample struct {
 	At    time.Time `json:"at"` // its start
 	Bytes int64     `json:"bytes"`
@@ -186,12 +183,12 @@ type Sample struct {
 
 // PullRequest is a pass that a person asks for.
 type PullRequest struct {
-	Ref manifest.Ref // without a version, of the newest
-	// Selection is that of the configuration if it selects all: nobody who presses
-	// a button means the terabytes that the configuration leaves out.
+	Ref manifest.Ref // without a version: the newest
+	// Selection is that of the configuration if it selects everything: a person who presses
+	// a button doesn't want the terabytes that the configuration leaves out.
 	Selection manifest.Selection
 	Sources   []string // in order of preference; those of the configuration if empty
-	// AcceptManifest takes over a manifest that lists far fewer files than before.
+	// AcceptManifest accepts a manifest that lists far fewer files than before.
 	AcceptManifest bool
 }
 

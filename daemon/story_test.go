@@ -170,7 +170,7 @@ func aNewVersion(r *rig) {
 	r.library.served()
 	r.until("04 07:45")
 	r.wantAsked("04 07:30 demo@2.0")
-	if want := "demo@2.0 is complete: 100 files, 1 fetched, 99 linked to those of another version"; r.inbox.last().Text != want {
+	if want := "demo@2.0 is complete: 100 files, 1 fetched, 99 linked from another version"; r.inbox.last().Text != want {
 		r.t.Errorf("people were told %q, want %q", r.inbox.last().Text, want)
 	}
 	r.wantEvents("complete demo")

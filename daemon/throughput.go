@@ -13,13 +13,13 @@ const (
 	shownDays = 30
 )
 
-// traffic counts what was received.
+// traffic counts received bytes.
 type traffic struct {
-	hour    [hourSteps]int64 // bytes in steps of the wall clock, each at its number modulo their count
-	newest  int64            // number of the last step that was counted in
-	days    map[string]int64 // bytes by day, as time.DateOnly writes it
-	changed bool             // days are not what the store has
-	unsaved bool             // and it is time to tell it
+	hour    [hourSteps]int64 // bytes per step of the wall clock, at its number modulo hourSteps
+	newest  int64            // number of the last counted step
+	days    map[string]int64 // bytes per day, written like time.DateOnly
+	changed bool             // days differs from the store
+	unsaved bool             // and should be saved now
 	saved   time.Time
 }
 
@@ -37,8 +37,8 @@ func (t *traffic) add(now time.Time, n int64) {
 	t.changed = true
 }
 
-// turn empties the steps that have passed since the last one. A clock that was set
-// back goes on in the newest one until it is there again, or an hour is off.
+// turn clears the steps since the last one. If the clock was set back by less than an hour,
+// it continues in the newest step until the clock gets there.
 func (t *traffic) turn(now time.Time) {
 	step := now.Unix() / int64(hourStep/time.Second)
 	if step <= t.newest-hourSteps || step >= t.newest+hourSteps {
@@ -50,8 +50,8 @@ func (t *traffic) turn(now time.Time) {
 	}
 }
 
-// Throughput is what was received over the last hour, in steps of ten seconds,
-// and Days in the last 30 days, a day each by the local clock.
+// Throughput returns the bytes received over the last hour, in steps of ten seconds, and in
+// the last 30 days, by local date.
 func (d *Daemon) Throughput() (hour, days []Sample) {
 	now := time.Now().Round(0)
 	d.mu.Lock()
@@ -70,14 +70,14 @@ func (d *Daemon) Throughput() (hour, days []Sample) {
 	return hour, days
 }
 
-// samples tell the rate of a pass over the last seconds.
+// samples give the rate of a pass over the last seconds.
 type samples struct {
 	counted int64 // of Progress.Fetched, in traffic
 	at      []time.Time
 	bytes   []int64
 }
 
-// sampled is the stretch that a rate is of.
+// sampled is the period that a rate describes.
 const sampled = 10 * time.Second
 
 func (s *samples) add(now time.Time, fetched int64) {
@@ -93,7 +93,7 @@ func (s *samples) add(now time.Time, fetched int64) {
 	}
 }
 
-// rate is bytes a second, over the last ten seconds.
+// rate is bytes per second, over the last ten seconds.
 func (s *samples) rate() int64 {
 	n := len(s.at)
 	if n < 2 || !s.at[n-1].After(s.at[0]) {
@@ -102,7 +102,7 @@ func (s *samples) rate() int64 {
 	return int64(float64(s.bytes[n-1]-s.bytes[0]) / s.at[n-1].Sub(s.at[0]).Seconds())
 }
 
-// measure takes note of what the passes have received. The caller holds mu.
+// measure notes what the passes have received. The caller holds mu.
 func (d *Daemon) measure(now time.Time) {
 	running := false
 	for _, s := range d.datasets {
@@ -121,8 +121,7 @@ func (d *Daemon) measure(now time.Time) {
 	}
 }
 
-// saveTrafficNowAndThen writes the days once a minute at most, and when a pass has
-// ended.
+// saveTrafficNowAndThen saves the days at most once a minute, and when a pass has ended.
 func (d *Daemon) saveTrafficNowAndThen(now time.Time) error {
 	d.mu.Lock()
 	due := d.traffic.unsaved || now.Sub(d.traffic.saved).Abs() >= time.Minute
@@ -133,7 +132,7 @@ func (d *Daemon) saveTrafficNowAndThen(now time.Time) error {
 	return d.saveTraffic()
 }
 
-// saveTraffic writes the days if they have changed.
+// saveTraffic saves the days if they have changed.
 func (d *Daemon) saveTraffic() error {
 	d.mu.Lock()
 	changed, days := d.traffic.changed, maps.Clone(d.traffic.days)

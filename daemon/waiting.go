@@ -11,20 +11,20 @@ import (
 	"mimicsync/downloader/progress"
 )
 
-// Whom a dataset may wait for besides its sources, whose names are single words.
+// What a dataset may wait for, besides sources, whose names are single words.
 const (
 	forWindow = "the run window"
-	forRoom   = "room on the disk"
-	forResume = "a person to resume it"
-	forPerson = "a person to act"
+	forRoom   = "free disk space"
+	forResume = "someone to resume it"
+	forPerson = "someone to act"
 	forPass   = "the pass before it"
 	forJob    = "another command"
 	forRetry  = "the next try"
 	forStart  = "the next refresh"
 )
 
-// waiting says what keeps a dataset from going on: what its pass waits for, or its
-// plan, or why no pass begins though there is something to do. The caller holds mu.
+// waiting says what keeps a dataset from continuing: what its pass or plan waits for, or
+// why no pass begins although one is due. The caller holds mu.
 func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *progress.Wait {
 	var w progress.Wait
 	ok := false
@@ -46,7 +46,7 @@ func (d *Daemon) waiting(s *dataset, status *DatasetStatus, now time.Time) *prog
 	return &w
 }
 
-// waitOfCondition is why no pass of a dataset runs, if one is wanted.
+// waitOfCondition is why no pass of a dataset runs, if one is due.
 func (d *Daemon) waitOfCondition(s *dataset, status *DatasetStatus, now time.Time) (w progress.Wait, ok bool) {
 	if t := s.agenda.Trouble; t != nil {
 		w.Since = t.Since
@@ -81,7 +81,7 @@ func (d *Daemon) waitForWindow(now time.Time) progress.Wait {
 	return progress.Wait{For: forWindow, Why: "passes run only while it is open", Until: changes}
 }
 
-// waitForRoom says how much is needed, and how much is there.
+// waitForRoom says how much space is needed, and how much is free.
 func (d *Daemon) waitForRoom() progress.Wait {
 	w := progress.Wait{For: forRoom, Why: d.shortageInWords(), Until: d.shortage.until}
 	if t := d.all.Trouble; t != nil {
@@ -92,17 +92,17 @@ func (d *Daemon) waitForRoom() progress.Wait {
 
 func (d *Daemon) shortageInWords() string {
 	if d.space.Bytes >= d.shortage.bytes { // a quota, or a file system that has no room for more names
-		return fmt.Sprintf("it was full, though %s are free", humanize.Bytes(uint64(max(d.space.Bytes, 0))))
+		return fmt.Sprintf("it was full; %s are free now", humanize.Bytes(uint64(max(d.space.Bytes, 0))))
 	}
 	return mustBeFree(d.shortage.bytes, d.space.Bytes)
 }
 
 func mustBeFree(need, are int64) string {
-	return fmt.Sprintf("%s must be free, and %s are", humanize.Bytes(uint64(max(need, 0))), humanize.Bytes(uint64(max(are, 0))))
+	return fmt.Sprintf("needs %s free, has %s", humanize.Bytes(uint64(max(need, 0))), humanize.Bytes(uint64(max(are, 0))))
 }
 
-// queuedBehind is why a pass that was asked for has not begun: nothing if it is
-// about to. The caller holds mu.
+// queuedBehind is why a requested pass hasn't begun, nil if it is about to. The caller
+// holds mu.
 func (d *Daemon) queuedBehind(p *pass, now time.Time) []progress.Wait {
 	s := d.datasets[p.request.Ref.Dataset]
 	if s == nil {
@@ -122,7 +122,7 @@ func (d *Daemon) queuedBehind(p *pass, now time.Time) []progress.Wait {
 		w.For = forPass
 		w.Why = fmt.Sprintf("a %s of %s has been running since %s", s.running.kind.inWords(), s.name, atClock(s.running.start, now))
 	case s.job:
-		w.For, w.Why = forJob, "a plan or a prune of "+s.name+" has been at work since "+atClock(s.jobSince, now)
+		w.For, w.Why = forJob, "a plan or prune of "+s.name+" has been running since "+atClock(s.jobSince, now)
 	case at > 0:
 		w.For, w.Why = forPass, english.Plural(at, "pass", "passes")+" of "+s.name+" will run first"
 	default:
@@ -131,7 +131,7 @@ func (d *Daemon) queuedBehind(p *pass, now time.Time) []progress.Wait {
 	return []progress.Wait{w}
 }
 
-// inWords is a kind as people say it.
+// inWords is the kind in plain words.
 func (k Kind) inWords() string {
 	if k == VerifyPass {
 		return "verification"
@@ -139,7 +139,7 @@ func (k Kind) inWords() string {
 	return string(k)
 }
 
-// atClock is a time of the past day, or one before that with its date.
+// atClock is a time within the past day, or an earlier one with its date.
 func atClock(t, now time.Time) string {
 	if now.Sub(t) < 18*time.Hour {
 		return t.Local().Format(time.TimeOnly)

@@ -84,7 +84,7 @@ func TestAPlanSaysWhatItWaitsFor(t *testing.T) {
 		r.wantWait("demo", "library", "status 503 (busy)", began.Add(time.Minute))
 		id := r.pull("demo")
 		after(time.Second)
-		r.wantWait("demo", "another command", "a plan or a prune of demo has been at work since "+began.Local().Format(time.TimeOnly), time.Time{})
+		r.wantWait("demo", "another command", "a plan or prune of demo has been running since "+began.Local().Format(time.TimeOnly), time.Time{})
 		wait := r.pass(id).Waits
 		if len(wait) != 1 || wait[0].For != "another command" {
 			t.Errorf("the pass waits for %+v", wait)
@@ -115,7 +115,7 @@ func TestADatasetSaysWhatItWaitsFor(t *testing.T) {
 		must(t, r.Pause(""))
 		after(time.Second)
 		r.want("demo", daemon.Paused)
-		r.wantWait("demo", "a person to resume it", "all datasets are paused", time.Time{})
+		r.wantWait("demo", "someone to resume it", "all datasets are paused", time.Time{})
 		must(t, r.Resume(""))
 		after(time.Second) // what was broken off is the refresh's work, and goes on as that
 		r.wantWait("demo", "the run window", "passes run only while it is open", midnight.Add(2*time.Hour))
@@ -125,7 +125,7 @@ func TestADatasetSaysWhatItWaitsFor(t *testing.T) {
 		r.pull("demo@1.0")
 		after(2 * time.Hour)
 		r.want("demo", daemon.NoSpace)
-		r.wantWait("demo", "room on the disk", "67 MB must be free, and 5.0 MB are", time.Time{})
+		r.wantWait("demo", "free disk space", "needs 67 MB free, has 5.0 MB", time.Time{})
 		r.library.befall(nil)
 		r.free.Store(0)
 		after(20 * time.Hour)
@@ -148,7 +148,7 @@ func TestAFailedRefreshSaysWhatItWaitsFor(t *testing.T) {
 		})
 		after(4 * time.Hour)
 		r.want("demo", daemon.Parked)
-		r.wantWait("demo", "a person to act", "physionet", r.dataset("demo").Next)
+		r.wantWait("demo", "someone to act", "physionet", r.dataset("demo").Next)
 		r.library.befall(nil)
 	})
 }

@@ -1,8 +1,7 @@
 package daemon
 
-// Watch returns a channel that gets a value soon after Status has changed,
-// at most once for all changes in between, and while passes run about once a
-// second. Call stop to end it.
+// Watch returns a channel that receives a value soon after Status has changed, once for all
+// changes in between; while passes run, about once a second. Call stop to end it.
 func (d *Daemon) Watch() (changed <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	d.mu.Lock()
@@ -15,12 +14,12 @@ func (d *Daemon) Watch() (changed <-chan struct{}, stop func()) {
 	}
 }
 
-// change tells whoever watches that Status has changed. The caller holds mu.
+// change tells all watchers that Status has changed. The caller holds mu.
 func (d *Daemon) change() {
 	for ch := range d.watchers {
 		select {
 		case ch <- struct{}{}:
-		default: // it has yet to see the last change
+		default: // it hasn't seen the last change yet
 		}
 	}
 }

@@ -8,17 +8,16 @@ import (
 	"time"
 )
 
-// Windows are the times of a week at which passes may run. The zero value is
-// always. They go by the clock on the wall, as a Schedule does: a window opens
-// when the clock first reaches its beginning, and closes when it first reaches
-// its end.
+// Windows are the times of a week at which passes may run. The zero value means always.
+// Like a Schedule, they follow the wall clock: a window opens when the clock first reaches
+// its beginning, and closes when it first reaches its end.
 type Windows struct {
-	spans []span // in the order in which they begin
+	spans []span // in the order of their beginnings
 	zone  *time.Location
 }
 
-// span is one window on one day: minutes since Monday 00:00, of which until may be
-// in the week after.
+// span is one window on one day, in minutes since Monday 00:00; until may be in the next
+// week.
 type span struct {
 	from, until int
 	text        string
@@ -29,10 +28,9 @@ const (
 	week = 7 * day
 )
 
-// ParseWindows reads windows such as "22:00-06:00", "Sat 00:00-24:00" or
-// "Mon-Fri 19:00-07:00", by the clock of a zone (empty: the machine's). The days
-// are those on which a window begins. Windows that overlap are an error that
-// names both.
+// ParseWindows reads windows like "22:00-06:00", "Sat 00:00-24:00" or "Mon-Fri
+// 19:00-07:00", in a time zone (empty: the machine's). The days are those on which a window
+// begins. If windows overlap, the error names both.
 func ParseWindows(texts []string, zone string) (Windows, error) {
 	location, err := loadZone(zone)
 	if err != nil {
@@ -74,7 +72,7 @@ var windowForm = regexp.MustCompile(`^(?:(\pL{3})(?:-(\pL{3}))? +)?(\d\d?:\d\d)-
 // parseWindow returns the days of a window.
 func parseWindow(text string) ([]span, error) {
 	bad := func(why string) error {
-		return fmt.Errorf("%q is not a window such as \"22:00-06:00\", \"Sat 00:00-24:00\" or \"Mon-Fri 19:00-07:00\"%s", text, why)
+		return fmt.Errorf("%q is not a time window like \"22:00-06:00\", \"Sat 00:00-24:00\" or \"Mon-Fri 19:00-07:00\"%s", text, why)
 	}
 	m := windowForm.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
@@ -95,7 +93,7 @@ func parseWindow(text string) ([]span, error) {
 	case from < 0 || from == day || until < 0:
 		return nil, bad(": the hours are 00:00 to 24:00")
 	case from == until:
-		return nil, bad(": it ends when it begins; a whole day is 00:00-24:00")
+		return nil, bad(": it ends when it begins; for a whole day, write 00:00-24:00")
 	case until < from:
 		until += day
 	}
@@ -114,8 +112,8 @@ func weekday(name string) int {
 	return slices.IndexFunc(weekdays, func(d string) bool { return strings.EqualFold(d, name) })
 }
 
-// minute returns the minutes since midnight of a time such as 19:30, up to 24:00;
-// -1 if there is no such time.
+// minute returns the minutes since midnight of a time like 19:30, up to 24:00; -1 if there
+// is no such time.
 func minute(text string) int {
 	if text == "24:00" {
 		return day
@@ -127,8 +125,7 @@ func minute(text string) int {
 	return t.Hour()*60 + t.Minute()
 }
 
-// Open reports whether passes may run at t, and when that changes next; zero if
-// it never does.
+// Open reports whether passes may run at t, and when that changes next; zero if never.
 func (w Windows) Open(t time.Time) (open bool, changes time.Time) {
 	if len(w.spans) == 0 {
 		return true, time.Time{}
@@ -141,7 +138,7 @@ func (w Windows) Open(t time.Time) (open bool, changes time.Time) {
 			from := reach(monday.Add(time.Duration(minutes+s.from)*time.Minute), w.zone)
 			until := reach(monday.Add(time.Duration(minutes+s.until)*time.Minute), w.zone)
 			switch {
-			case !until.After(t) || !until.After(from): // over, or jumped over
+			case !until.After(t) || !until.After(from): // over, or skipped
 			case !open && from.After(t):
 				return false, from
 			case open && from.After(changes):

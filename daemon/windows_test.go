@@ -119,7 +119,7 @@ func TestParseWindowsRefuses(t *testing.T) {
 		zone    string
 		want    []string
 	}{
-		{"a word", []string{"nights"}, "", []string{`"nights"`, "not a window"}},
+		{"a word", []string{"nights"}, "", []string{`"nights"`, "not a time window"}},
 		{"an hour that is not", []string{"22:00-25:00"}, "", []string{"22:00-25:00", "hours"}},
 		{"a minute that is not", []string{"22:60-23:00"}, "", []string{"22:60", "hours"}},
 		{"a beginning at 24:00", []string{"24:00-06:00"}, "", []string{"hours"}},

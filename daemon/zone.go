@@ -3,7 +3,7 @@ package daemon
 import (
 	"fmt"
 	"time"
-	_ "time/tzdata" // zones have names on machines without a tz database too
+	_ "time/tzdata" // zone names work on machines without a tz database, too
 )
 
 // loadZone returns the time zone of a name, the machine's if it is empty.
@@ -18,18 +18,18 @@ func loadZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// clock is what a clock in the zone shows at t, as if it were UTC: a time with
-// which one can reckon, since days have 24 hours there.
+// clock is what a clock in the zone shows at t, as if it were UTC: good for arithmetic,
+// because days have 24 hours there.
 func clock(t time.Time, zone *time.Location) time.Time {
 	_, offset := t.In(zone).Zone()
 	return t.UTC().Add(time.Duration(offset) * time.Second)
 }
 
-// reach returns the first moment at which a clock in the zone shows what is
-// wanted, or more: spring's clock jumps over an hour, autumn's shows one twice.
-// A later wanted time is never reached earlier.
+// reach returns the first moment at which a clock in the zone shows wanted or later: in
+// spring the clock skips an hour, in autumn it repeats one. A later wanted time is never
+// reached earlier.
 func reach(wanted time.Time, zone *time.Location) time.Time {
-	const farthest = 26 * time.Hour // no zone is as far from UTC
+	const farthest = 26 * time.Hour // no zone is that far from UTC
 	for t := wanted.Add(-farthest).In(zone); ; {
 		_, offset := t.Zone()
 		_, end := t.ZoneBounds()

@@ -94,7 +94,7 @@ func TestASourceIsDroppedInMidPass(t *testing.T) {
 	if report.Sources[0].Files != 40 || report.Sources[1].Files != 80 || report.Sources[0].Failed != 0 {
 		t.Errorf("sources = %+v, want 40 files from the first and 80 from the second", report.Sources)
 	}
-	if got := report.Sources[0].Dropped; !strings.Contains(got, "does not know the access key") {
+	if got := report.Sources[0].Dropped; !strings.Contains(got, "doesn't know the access key") {
 		t.Errorf("dropped = %q, want the reason", got)
 	}
 	if got := strings.Count(log.String(), "source dropped"); got != 1 {

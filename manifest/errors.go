@@ -11,7 +11,7 @@ var (
 	// ErrEmpty means that a manifest has no entry. A published version is never empty, so something cut it short.
 	ErrEmpty = errors.New("the manifest is empty")
 	// ErrHTML means that a web page, most likely a login or error page, came in place of a manifest.
-	ErrHTML = errors.New("a web page came in place of the manifest")
+	ErrHTML = errors.New("the server sent a web page instead of the manifest")
 	// ErrTorn means that a manifest ends in the middle of its last line.
 	ErrTorn = errors.New("the manifest is cut off in its last line")
 )

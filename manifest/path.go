@@ -55,7 +55,7 @@ func unsafeWhy(path string) string {
 		}
 	}
 	if _, err := filepath.Localize(path); err != nil {
-		return "this system cannot name it"
+		return "this system can't have a file of that name"
 	}
 	return ""
 }

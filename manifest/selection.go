@@ -110,7 +110,7 @@ func compilePatterns(role string, globs []string) ([]pattern, error) {
 	size := 0
 	for _, glob := range globs {
 		if size += len(glob); size > maxGlobs {
-			return nil, fmt.Errorf("the %s patterns are longer than %d bytes together; a ** or a {a,b} may stand for many", role, maxGlobs)
+			return nil, fmt.Errorf("the %s patterns are longer than %d bytes in total; each ** or {a,b} counts several times", role, maxGlobs)
 		}
 		p, err := compilePattern(glob)
 		if err != nil {

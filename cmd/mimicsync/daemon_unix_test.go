@@ -115,7 +115,7 @@ func TestTwoDaemonsCannotHaveTheSameMirrorOrAddress(t *testing.T) {
 	}{
 		{nil, advice.ExitOwned, "hint: it is already running; see: mimicsync status --mirror "},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", first.address}, advice.ExitUsage, "hint: another program is listening there"},
-		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, advice.ExitUsage, `"8765" is not an address such as 127.0.0.1:8765`},
+		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "8765"}, advice.ExitUsage, `"8765" is not an address like 127.0.0.1:8765`},
 		{[]string{"--mirror", filepath.Join(s.dir, "other"), "--listen", "192.0.2.1:8765"}, advice.ExitUsage, "hint: this machine does not have that address"},
 	} {
 		second := s.start(test.args...)
@@ -151,7 +151,7 @@ func TestADaemonWaitsForAMirrorWhoseDiskIsNotMounted(t *testing.T) {
 	d.wantGet("/readyz", http.StatusServiceUnavailable, "not be mounted")
 	d.wantGet("/", http.StatusServiceUnavailable, "not be mounted")
 	d.wantGet("/", http.StatusServiceUnavailable, "The daemon has been waiting for its mirror since 20")
-	d.wantGetAs("evil.example", "/metrics", http.StatusForbidden, "not one of this daemon")
+	d.wantGetAs("evil.example", "/metrics", http.StatusForbidden, "doesn't answer for the host")
 	select { // the hook that runs keeps no chat waiting
 	case text := <-told:
 		if !strings.Contains(text, `"event":"mirror"`) || !strings.Contains(text, "not be mounted") {

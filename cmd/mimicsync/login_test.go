@@ -104,7 +104,7 @@ func TestLoginByKeyring(t *testing.T) {
 	if said := wantRun(t, advice.ExitOK, "logout"); !strings.Contains(said, "removed from the system's keyring\n") {
 		t.Errorf("logout said:\n%s", said)
 	}
-	if said := wantRun(t, advice.ExitAccess, "pull", "demo", "-q"); !strings.Contains(said, "none were given") {
+	if said := wantRun(t, advice.ExitAccess, "pull", "demo", "-q"); !strings.Contains(said, "none was found") {
 		t.Errorf("pull after logout said:\n%s", said)
 	}
 }

@@ -266,7 +266,7 @@ func TestControlCommands(t *testing.T) {
 	control(0, "resume demo", "demo: resumed")
 	command(t, 0, "verify demo")
 	command(t, 0, "status", "verify: complete")
-	control(2, "pause other", "does not know", "hint: ")
+	control(2, "pause other", "doesn't know", "hint: ")
 	control(2, "cancel demo", "no pass is running", "hint: see what is running with: mimicsync status")
 	control(0, "bwlimit 2M", "the limit is 2M")
 	command(t, 0, "status", "limited to 2")
@@ -276,7 +276,7 @@ func TestControlCommands(t *testing.T) {
 	try(t, err)
 	control(0, "token", token)
 	o.stop()
-	control(2, "reload", "no daemon answers", "start one with: mimicsync daemon")
+	control(2, "reload", "no daemon is running", "start one with: mimicsync daemon")
 }
 
 // A manifest that shrank waits for a person, who accepts it by way of the daemon.
@@ -288,7 +288,7 @@ func TestShrunkManifestIsAcceptedByWayOfTheDaemon(t *testing.T) {
 	o.Publish(lookalike.Project{Slug: "demo", Title: "Demo", Policy: lookalike.Open, Versions: []lookalike.Version{
 		{Version: "1.0", Files: few, Manifest: few.Manifest(), Bytes: few.Bytes()},
 	}})
-	command(t, 1, "pull demo", "the manifest cannot be used", "mimicsync pull demo@1.0 --accept-manifest")
+	command(t, 1, "pull demo", "the manifest can't be used", "mimicsync pull demo@1.0 --accept-manifest")
 	command(t, 0, "pull demo@1.0 --accept-manifest", "2 of 2 files verified")
 }
 

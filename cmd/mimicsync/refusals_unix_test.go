@@ -52,13 +52,13 @@ func TestPullSaysWhatToDo(t *testing.T) {
 		{
 			"withdrawn, and open", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0].Deprecated = true },
 			advice.ExitAccess, 2,
-			[]string{"any more", "/content/demo/1.0/"},
+			[]string{"no longer offers", "/content/demo/1.0/"},
 			"mimicsync login",
 		},
 		{
 			"downloads switched off", func(_ *lookalike.Server, p *lookalike.Project) { p.Versions[0].DownloadsDisabled = true },
 			advice.ExitAccess, 2,
-			[]string{"research environment alone", "/content/demo/1.0/"},
+			[]string{"only in a research environment", "/content/demo/1.0/"},
 			"mimicsync login",
 		},
 	} {

@@ -42,7 +42,7 @@ type serving struct {
 
 	settings   atomic.Pointer[daemon.Settings] // the last ones that were right
 	configured atomic.Bool                     // by a file that said something
-	daemon     atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is away
+	daemon     atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is gone
 }
 
 func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, error) {
@@ -292,7 +292,7 @@ func (s *serving) untilBack(ctx context.Context) error {
 }
 
 // excuse answers in place of a daemon that has no mirror. A token that lies in
-// the mirror is away too, unless the daemon has read it before.
+// the mirror is gone too, unless the daemon has read it before.
 func (s *serving) excuse(gone error) (*api.Server, error) {
 	since, token := time.Now(), s.token
 	if file := s.app.file.TokenFile; token == "" && file != "" {
@@ -316,7 +316,7 @@ func waitForMirror(gone error, since time.Time, poll time.Duration) string {
 		since.Local().Format(time.DateTime), gone, words.Countdown(poll))
 }
 
-// notify tells somebody that the mirror is away. A daemon does so by itself; here
+// notify tells somebody that the mirror is gone. A daemon does so by itself; here
 // there is none yet.
 func (s *serving) notify(ctx context.Context, n notify.Notifier, away *awayError) {
 	if !n.Wants(notify.Mirror) {

@@ -24,7 +24,7 @@ func decode(body io.Reader, out any) error {
 	limited := &io.LimitedReader{R: body, N: maxAnswer}
 	err := json.NewDecoder(limited).Decode(out)
 	if limited.N == 0 {
-		return errors.New("it is longer than any that a daemon gives")
+		return errors.New("it is too long to come from a daemon")
 	}
 	tame(reflect.ValueOf(out))
 	return err

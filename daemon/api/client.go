@@ -25,11 +25,11 @@ import (
 // Errors that callers tell apart.
 var (
 	// ErrNoDaemon means that nobody answers on a mirror's socket from here.
-	ErrNoDaemon = errors.New("no daemon answers for this mirror on this machine")
+	ErrNoDaemon = errors.New("no daemon is running for this mirror on this machine")
 	// ErrEnded means that somebody did before.
-	ErrEnded = errors.New("the daemon does not answer any more")
+	ErrEnded = errors.New("the daemon stopped answering")
 	// ErrSilent means that somebody listens there and says nothing.
-	ErrSilent = errors.New("whoever listens at the control socket does not answer")
+	ErrSilent = errors.New("the process at the control socket doesn't answer")
 )
 
 // silentAfter is how long the first answer may take, which costs a daemon nothing.

@@ -67,7 +67,7 @@ func connectTo(ctx context.Context, own *store.Folder, in *os.Root, path string)
 		err = own.CheckOwner(filepath.Base(path), uid)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("whoever answers at %s is not to be believed: %w", path, err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("the process at %s can't be trusted: %w", path, err), conn.Close())
 	}
 	return conn, nil
 }

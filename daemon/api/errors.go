@@ -50,33 +50,33 @@ func (s *Server) answer(err error) (int, problem) {
 	var bad *requestError
 	switch {
 	case errors.As(err, &bad), errors.Is(err, manifest.ErrBadRef):
-		p.Hint = "see what the request takes in " + Prefix + "/openapi.json"
+		p.Hint = "see the fields of the request in " + Prefix + "/openapi.json"
 		return http.StatusBadRequest, p
 	case errors.Is(err, daemon.ErrUnknown):
-		p.Hint = "see what the daemon looks after with: mimicsync status"
+		p.Hint = "list the daemon's datasets with: mimicsync status"
 		return http.StatusNotFound, p
 	case errors.Is(err, daemon.ErrNoSuchPass):
-		p.Hint = "see those that ended with: GET " + Prefix + "/history"
+		p.Hint = "list past passes with: GET " + Prefix + "/history"
 		return http.StatusNotFound, p
 	case errors.Is(err, daemon.ErrNotRunning):
-		p.Hint = "see what runs with: mimicsync status"
+		p.Hint = "list running passes with: mimicsync status"
 		return http.StatusConflict, p
 	case errors.Is(err, daemon.ErrOtherJob):
-		p.Hint = "try again when it has ended"
+		p.Hint = "try again when that has ended"
 		return http.StatusLocked, p
 	case errors.Is(err, daemon.ErrBusy):
-		p.Hint = "wait until its pass has ended, see: mimicsync status; or end it with: mimicsync daemon pause DATASET, and go on afterwards with: mimicsync daemon resume DATASET"
+		p.Hint = "wait until its pass has ended (mimicsync status shows it), or stop it with: mimicsync daemon pause DATASET, and later continue with: mimicsync daemon resume DATASET"
 		return http.StatusLocked, p
 	case errors.Is(err, failure.ErrSources):
-		p.Hint = "name others, or add them to the configuration and start the daemon again"
+		p.Hint = "name other sources, or add them to the configuration and restart the daemon"
 		return http.StatusConflict, p
 	case errors.Is(err, failure.ErrKept):
 		return http.StatusConflict, p
 	case errors.Is(err, daemon.ErrBadSettings):
-		p.Hint = "the configuration in force stays; mend the file, try it with: mimicsync config check, and reload again"
+		p.Hint = "the daemon keeps its current configuration; correct the file, check it with: mimicsync config check, and reload again"
 		return http.StatusConflict, p
 	case errors.Is(err, errBusy):
-		p.Hint = "close pages and programs that listen to this daemon, or ask for GET " + Prefix + "/status from time to time"
+		p.Hint = "close pages and programs that follow this daemon's events, or poll GET " + Prefix + "/status instead"
 		return http.StatusServiceUnavailable, p
 	}
 	p.ExitCode, p.Hint = s.o.Advise(err)
@@ -86,7 +86,7 @@ func (s *Server) answer(err error) (int, problem) {
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		code, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON"}`)
+		code, b = http.StatusInternalServerError, []byte(`{"error":"the answer can't be written as JSON"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -102,7 +102,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 		return &requestError{errors.New("the request's body: " + err.Error())}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return &requestError{errors.New("the request's body goes on after its JSON object")}
+		return &requestError{errors.New("the request's body has more than one JSON object")}
 	}
 	return nil
 }

@@ -90,10 +90,10 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 		}
 		switch {
 		case !g.knows(r):
-			refuse(w, r, http.StatusForbidden, "the host "+strconv.Quote(r.Host)+" is not one of this daemon",
-				"open it by an address of this machine, or add the name to the hosts of the daemon's configuration")
+			refuse(w, r, http.StatusForbidden, "this daemon doesn't answer for the host "+strconv.Quote(r.Host),
+				"use an address of this machine, or add the name to hosts in the daemon's configuration")
 		case g.origin.Check(r) != nil || isEmbedded(r):
-			refuse(w, r, http.StatusForbidden, "a page of another site may not ask for this", "use the page of this daemon")
+			refuse(w, r, http.StatusForbidden, "requests from pages of other sites are refused", "use this daemon's own page")
 		default:
 			inner.ServeHTTP(w, r)
 		}
@@ -127,7 +127,7 @@ func (g *Guard) authorize(next http.Handler) http.Handler {
 	})
 }
 
-const hintToken = "print it on the daemon's machine with: mimicsync daemon token; send it as Authorization: Bearer TOKEN, or log in at /login"
+const hintToken = "print the token on the daemon's machine with: mimicsync daemon token; send it as Authorization: Bearer TOKEN, or log in at /login"
 
 // right compares a token in constant time. A wrong one takes a while.
 func (g *Guard) right(r *http.Request, token string) bool {
@@ -198,7 +198,7 @@ func hostname(address string) string {
 func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
 	if !g.right(r, strings.TrimSpace(r.PostFormValue("token"))) {
-		showLogin(w, http.StatusUnauthorized, "That is not the token.")
+		showLogin(w, http.StatusUnauthorized, "Wrong token.")
 		return
 	}
 	until := time.Now().Add(sessionTime).Unix()

@@ -154,7 +154,7 @@ func TestLogin(t *testing.T) {
 			{"GET", "/", "", 401, `action="/login"`},
 			{"POST", "/pause", "", 401, `action="/login"`},
 			{"GET", "/login", "", 200, `name="token"`},
-			{"POST", "/login", "wrong", 401, "That is not the token."},
+			{"POST", "/login", "wrong", 401, "Wrong token."},
 			{"GET", "/", "", 401, `action="/login"`},
 			{"POST", "/login", testToken + "\n", 200, "with buttons"},
 			{"POST", "/pause", "", 200, "with buttons"},

@@ -159,7 +159,7 @@ func TestAnAnswerWithoutEnd(t *testing.T) {
 			_, err = w.Write(line)
 		}
 	})
-	if _, err := client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than any") {
+	if _, err := client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("Status = %v, want that it is too long", err)
 	}
 }

@@ -38,7 +38,7 @@ func dialIn(ctx context.Context, in *os.Root, path string) (net.Conn, error) {
 		return nil, err
 	}
 	if fi.Mode().Type() != fs.ModeSocket {
-		return nil, &fs.PathError{Op: "connect", Path: path, Err: errors.New("it is not a socket")}
+		return nil, &fs.PathError{Op: "connect", Path: path, Err: errors.New("it isn't a socket")}
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 	if errors.Is(err, fs.ErrNotExist) {

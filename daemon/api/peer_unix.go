@@ -11,7 +11,7 @@ import (
 func control(conn net.Conn, call func(fd int) error) error {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {
-		return errors.New("it is no Unix socket")
+		return errors.New("it isn't a Unix socket")
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {

@@ -137,7 +137,7 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if body.Keep != nil && *body.Keep < 0 {
-		return &requestError{fmt.Errorf("keep is %d: it must not be below 0", *body.Keep)}
+		return &requestError{fmt.Errorf("keep is %d: it must not be negative", *body.Keep)}
 	}
 	var want manifest.Ref
 	var err error

@@ -62,11 +62,11 @@ func (s *Server) routes() http.Handler {
 		allow := strings.Join(allowed, ", ")
 		mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", allow)
-			writeJSON(w, http.StatusMethodNotAllowed, problem{Error: r.Method + " is not for " + r.URL.Path, Hint: "use " + allow})
+			writeJSON(w, http.StatusMethodNotAllowed, problem{Error: r.Method + " isn't allowed for " + r.URL.Path, Hint: "use " + allow})
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusNotFound, problem{Error: "there is no " + r.URL.Path, Hint: "see what there is in " + Prefix + "/openapi.json"})
+		writeJSON(w, http.StatusNotFound, problem{Error: "there is no " + r.URL.Path, Hint: "see the list in " + Prefix + "/openapi.json"})
 	})
 	return mux
 }
@@ -189,7 +189,7 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
 func passID(r *http.Request) (int64, error) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
-		return 0, &requestError{fmt.Errorf("%q is not the number of a pass", r.PathValue("id"))}
+		return 0, &requestError{fmt.Errorf("%q isn't the number of a pass", r.PathValue("id"))}
 	}
 	return id, nil
 }

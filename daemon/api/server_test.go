@@ -123,7 +123,7 @@ func TestErrorsAreJSON(t *testing.T) {
 		{"POST /api/v1/pull", "", 400, "body"},
 		{"POST /api/v1/pull", "{", 400, "body"},
 		{"POST /api/v1/pull", `{"dataset":"demo","edition":"1.0"}`, 400, "edition"},
-		{"POST /api/v1/pull", `{"dataset":"demo"} {}`, 400, "goes on"},
+		{"POST /api/v1/pull", `{"dataset":"demo"} {}`, 400, "more than one JSON object"},
 		{"POST /api/v1/pull", `{"dataset":"../demo"}`, 400, "../demo"},
 		{"POST /api/v1/pull", `{"dataset":"demo","include":["a{b"]}`, 400, "a{b"},
 		{"POST /api/v1/pull", `{"dataset":"` + strings.Repeat("x", maxBody) + `"}`, 400, "too large"},
@@ -235,8 +235,8 @@ func TestToken(t *testing.T) {
 	}{
 		{testToken + "\n", 0o600, ""},
 		{testToken, 0o644, "chmod 600"},
-		{"hunter2", 0o600, "16 or more"},
-		{"", 0o600, "16 or more"},
+		{"hunter2", 0o600, "at least 16"},
+		{"", 0o600, "at least 16"},
 		{testToken + "\n" + testToken, 0o600, "one line"},
 	} {
 		if err := errors.Join(os.WriteFile(file, []byte(c.text), 0o600), os.Chmod(file, c.mode)); err != nil {

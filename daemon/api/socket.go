@@ -135,7 +135,7 @@ func makePrivate(own *store.Folder) error {
 		return nil
 	}
 	if err := own.Root().Chmod(".", 0o700); err != nil {
-		return fmt.Errorf("close %s, which has the control socket, to others: %w", own.Path(), err)
+		return fmt.Errorf("take others' write permission from %s, the folder of the control socket: %w", own.Path(), err)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func Token(mirror, file string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		// Who did so a moment before, as `mimicsync daemon token` beside a daemon that starts, was first.
 		if err := own.CreateFile(tokenName, []byte(rand.Text()+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", fmt.Errorf("keep the token of the control API: %w", err)
+			return "", fmt.Errorf("save the token of the control API: %w", err)
 		}
 		f, err = own.Open(tokenName)
 	}
@@ -62,10 +62,10 @@ const maxToken = 4 << 10
 func readToken(f *os.File, file string) (string, error) {
 	defer func() { _ = f.Close() }() // opened for reading only
 	if !secret.IsOurs(f) {
-		return "", fmt.Errorf("token of the control API: %s belongs to somebody else, who knows it: make one of your own", file)
+		return "", fmt.Errorf("token of the control API: %s belongs to another user, who knows the token: make a token file of your own", file)
 	}
 	if !secret.IsPrivate(f) {
-		return "", fmt.Errorf("token of the control API: others may read %s: chmod 600 it, and change the token", file)
+		return "", fmt.Errorf("token of the control API: others can read %s: run chmod 600 on it, and change the token", file)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxToken))
 	if err != nil {
@@ -73,7 +73,7 @@ func readToken(f *os.File, file string) (string, error) {
 	}
 	token := strings.TrimSpace(secret.Line(string(b)))
 	if len(token) < minToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("token of the control API: %s must hold %d or more letters, digits or signs in one line; make one with: openssl rand -hex 32", file, minToken)
+		return "", fmt.Errorf("token of the control API: %s must contain one line of at least %d letters, digits or punctuation; make one with: openssl rand -hex 32", file, minToken)
 	}
 	return token, nil
 }

@@ -46,11 +46,11 @@ func TestThePageSaysWhatIsWaitedFor(t *testing.T) {
 			"Other passes have all the connections that it allows. Waiting for 4 min so far.",
 		}},
 		{"the queue", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Queued, Waiting: &progress.Wait{
-			For: "another command", Why: "a plan or a prune of own has been at work since 15:42:01", Since: in(-time.Second),
-		}}, []string{"A plan or a prune of own has been at work since 15:42:01."}},
+			For: "another command", Why: "a plan or prune of own has been running since 15:42:01", Since: in(-time.Second),
+		}}, []string{"A plan or prune of own has been running since 15:42:01."}},
 		{"a full disk", daemon.DatasetStatus{Dataset: "own", Condition: daemon.NoSpace, Why: "the disk is full", Waiting: &progress.Wait{
-			For: "room on the disk", Why: "300 GB must be free, and 12 GB are", Until: in(10 * time.Minute),
-		}}, []string{"Waiting for disk space", "300 GB must be free, and 12 GB are. Continues at 15:52:10 , in 10 min 00 s.", "The disk is full."}},
+			For: "free disk space", Why: "needs 300 GB free, has 12 GB", Until: in(10 * time.Minute),
+		}}, []string{"Waiting for disk space", "Needs 300 GB free, has 12 GB. Continues at 15:52:10 , in 10 min 00 s.", "The disk is full."}},
 		{"a closed window", daemon.DatasetStatus{Dataset: "own", Condition: daemon.Closed, Why: "the run window is closed", Waiting: &progress.Wait{
 			For: "the run window", Why: "passes run only while it is open", Until: in(15 * time.Hour),
 		}}, []string{"Passes run only while it is open. Continues tomorrow at 06:42 , in 15 h 00 min."}},

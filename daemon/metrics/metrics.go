@@ -45,10 +45,10 @@ func New() *Metrics {
 		received: counter("mimicsync_source_received_bytes_total", "Body bytes received from a source.", "source"),
 		retries:  counter("mimicsync_source_retries_total", "Attempts after the first, by source.", "source"),
 		files: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mimicsync_committed_files_total", Help: "Files that were verified, made durable and recorded.",
+			Name: "mimicsync_committed_files_total", Help: "Files verified, made durable and recorded.",
 		}),
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "mimicsync_commit_duration_seconds", Help: "How long it took to make a batch of verified files durable and to record it.",
+			Name: "mimicsync_commit_duration_seconds", Help: "How long it took to make a batch of verified files durable and record it.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16), // 1 ms on an SSD, up to 33 s on a busy NFS server
 		}),
 	}

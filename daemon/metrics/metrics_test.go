@@ -31,7 +31,7 @@ func busy() daemon.Status {
 			},
 			{
 				Dataset: "mimiciv", Condition: daemon.Parked,
-				Waiting: &progress.Wait{For: "a person to act", Why: "the agreement is not signed", Until: now.Add(time.Hour)},
+				Waiting: &progress.Wait{For: "someone to act", Why: "the agreement is not signed", Until: now.Add(time.Hour)},
 			},
 		},
 	}
@@ -137,7 +137,7 @@ func TestScrapeOfAWait(t *testing.T) {
 	}
 }
 
-// While the mirror is away nobody knows how full its disk is, nor what would run.
+// While the mirror is gone nobody knows how full its disk is, nor what would run.
 func TestScrapeWithoutAMirror(t *testing.T) {
 	body := scrape(t, away)
 	for _, want := range []string{`mimicsync_build_info{version="1.4.0"} 1`, `mimicsync_mirror_present 0`} {

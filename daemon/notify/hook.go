@@ -51,7 +51,7 @@ type Hook struct {
 // NewHook returns a Hook. The error says that there is no program to run.
 func NewHook(o HookOptions) (*Hook, error) {
 	if len(o.Argv) == 0 || o.Argv[0] == "" {
-		return nil, errors.New("a hook needs a program to run")
+		return nil, errors.New("a hook needs a program")
 	}
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
@@ -67,7 +67,7 @@ func (h *Hook) Name() string { return "hook " + h.o.Argv[0] }
 
 // Notify runs the program and waits for its end.
 func (h *Hook) Notify(ctx context.Context, e Event) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, h.o.Timeout, fmt.Errorf("killed: it did not end within %s", h.o.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, h.o.Timeout, fmt.Errorf("killed: it didn't end within %s", h.o.Timeout))
 	defer cancel()
 	input, err := json.Marshal(e)
 	if err != nil {

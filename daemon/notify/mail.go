@@ -59,17 +59,17 @@ func NewMail(o MailOptions) (*Mail, error) {
 	case Plain:
 		port = mail.DefaultPort
 		if !loopback.Is(o.Host) {
-			return nil, fmt.Errorf("mail by %s: without encryption only a server on this machine is used", o.Host)
+			return nil, fmt.Errorf("mail by %s: without encryption, the server must be on this machine", o.Host)
 		}
 	default:
-		return nil, fmt.Errorf("mail by %s: encryption %q is none of %s, %s, %s", o.Host, o.Encryption, STARTTLS, ImplicitTLS, Plain)
+		return nil, fmt.Errorf("mail by %s: unknown encryption %q; choose %s, %s or %s", o.Host, o.Encryption, STARTTLS, ImplicitTLS, Plain)
 	}
 	if o.Port == 0 {
 		o.Port = port
 	}
 	m := &Mail{wanted: o.Kinds, o: o}
 	if o.Host == "" || len(o.To) == 0 {
-		return nil, errors.New("mail needs a server's host and a receiver")
+		return nil, errors.New("mail needs a server and a recipient")
 	}
 	if _, err := m.compose(Event{}); err != nil {
 		return nil, err

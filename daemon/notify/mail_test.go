@@ -164,7 +164,7 @@ func TestAMailIsDelivered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if subject := msg.Header.Get("Subject"); subject != "[mimicsync] mimic-cxr 2.1.0: waits for you" {
+			if subject := msg.Header.Get("Subject"); subject != "[mimicsync] mimic-cxr 2.1.0: needs you" {
 				t.Errorf("its subject is %q", subject)
 			}
 			if kind := msg.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {

@@ -60,13 +60,13 @@ var titles = map[Kind]string{
 	Complete: "complete",
 	Failure:  "failed",
 	Recovery: "complete again",
-	Parked:   "waits for you",
+	Parked:   "needs you",
 	NoSpace:  "no space left",
 	Rot:      "damaged files found",
-	Mirror:   "the mirror is away",
+	Mirror:   "the mirror is gone",
 }
 
-// Subject is the event in a few words, as in "mimic-cxr 2.1.0: waits for you".
+// Subject is the event in a few words, as in "mimic-cxr 2.1.0: needs you".
 func (e Event) Subject() string {
 	about := strings.TrimSpace(e.Dataset + " " + e.Version)
 	if about == "" {

@@ -23,10 +23,10 @@ var signAgain = notify.Event{
 }
 
 func TestAnEventReadsAsAMessage(t *testing.T) {
-	if got, want := signAgain.Subject(), "mimic-cxr 2.1.0: waits for you"; got != want {
+	if got, want := signAgain.Subject(), "mimic-cxr 2.1.0: needs you"; got != want {
 		t.Errorf("Subject = %q, want %q", got, want)
 	}
-	want := `mimic-cxr 2.1.0: waits for you
+	want := `mimic-cxr 2.1.0: needs you
 the agreement of the new version must be signed
 What to do: https://physionet.org/sign-dua/mimic-cxr/2.1.0/
 Sun 2026-11-22 03:30 UTC, mirror /data/physionet on lab1
@@ -34,7 +34,7 @@ Sun 2026-11-22 03:30 UTC, mirror /data/physionet on lab1
 	if got := signAgain.Message(); got != want {
 		t.Errorf("Message = %q, want %q", got, want)
 	}
-	if got, want := (notify.Event{Kind: notify.Mirror}).Subject(), "mimicsync: the mirror is away"; got != want {
+	if got, want := (notify.Event{Kind: notify.Mirror}).Subject(), "mimicsync: the mirror is gone"; got != want {
 		t.Errorf("Subject = %q, want %q", got, want)
 	}
 	for _, k := range notify.Kinds {

@@ -52,11 +52,11 @@ type Webhook struct {
 func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("the address of a webhook must be complete, as in https://chat.example.org/hooks/name")
+		return nil, errors.New("the address of a webhook must be complete, like https://chat.example.org/hooks/name")
 	}
 	host := u.Scheme + "://" + u.Host
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())) {
-		return nil, fmt.Errorf("webhook %s: it must be https; http is for this machine only", host)
+		return nil, fmt.Errorf("webhook %s: it must be https; http works only to this machine", host)
 	}
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
@@ -105,7 +105,7 @@ func (w *Webhook) post(ctx context.Context, body []byte) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return backoff.Permanent(errors.New("the address cannot be used"))
+		return backoff.Permanent(errors.New("the address is invalid"))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if user := w.url.User; user != nil {

@@ -20,7 +20,7 @@ const dollar Money = 1_000_000
 // ParseMoney reads dollars, such as "20", "$20" or "0.0004". A fraction of a millionth of a
 // dollar is an error, and so is a negative amount.
 func ParseMoney(s string) (Money, error) {
-	bad := fmt.Errorf("%q is no amount of US dollars; write it as in 20 or 0.12", s)
+	bad := fmt.Errorf("%q is not an amount of US dollars like 20 or 0.12", s)
 	whole, part, fraction := strings.Cut(strings.TrimPrefix(s, "$"), ".")
 	digits := whole + part
 	if digits == "" || fraction && part == "" || len(part) > 6 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {

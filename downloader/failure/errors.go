@@ -32,11 +32,11 @@ var (
 	ErrSpent = fmt.Errorf("%w", ErrLimit)
 	// ErrManifest means that what the source serves as SHA256SUMS.txt can't be used. The
 	// manifest in force stays.
-	ErrManifest = errors.New("the manifest cannot be used")
+	ErrManifest = errors.New("the manifest can't be used")
 	// ErrManifestChanges means that the manifest was renewed again and again during a pass.
 	ErrManifestChanges = errors.New("the manifest changes faster than it can be followed")
 	// ErrSources means that the requested sources can't be used.
-	ErrSources = errors.New("the sources cannot be used")
+	ErrSources = errors.New("the sources can't be used")
 	// ErrNothingSelected means that a selection matches no entry of a manifest, for example
 	// because of a typo. Such a pass must not be called complete.
 	ErrNothingSelected = errors.New("nothing is selected")

@@ -97,7 +97,7 @@ var errUnanswered = errors.New("no answer began")
 // errHungUp ends a request that net/http would repeat by itself, as it does on another
 // connection when a kept one is closed instead of answered. If that happens to several at
 // once it is no coincidence, and a failing host would get every request twice.
-var errHungUp = errors.New("the server hung up without an answer, and so on other connections")
+var errHungUp = errors.New("the server closed the connection without an answer, on other connections, too")
 
 func (a *ask) connected(reused bool) {
 	a.mu.Lock()

@@ -86,13 +86,13 @@ func parseWhen(s string) (days []time.Weekday, minute int, err error) {
 			return strings.EqualFold(name, d.String()) || strings.EqualFold(name, d.String()[:3])
 		})
 		if i < 0 {
-			return nil, 0, fmt.Errorf("%q is no day; write it as in Mon-08:00", name)
+			return nil, 0, fmt.Errorf("%q is not a day; write Mon-08:00, for example", name)
 		}
 		days, clock = weekdays[i:i+1], rest
 	}
 	t, err := time.Parse("15:04", clock)
 	if err != nil || len(clock) != len("15:04") {
-		return nil, 0, fmt.Errorf("%q is no time from 00:00 to 23:59; write it as in 08:00 or Mon-08:00", s)
+		return nil, 0, fmt.Errorf("%q is not a time like 08:00 or Mon-08:00", s)
 	}
 	return days, t.Hour()*60 + t.Minute(), nil
 }
@@ -145,7 +145,7 @@ func ParseSize(s string) (int64, error) {
 	unit, known := sizeUnits[lower[len(digits):]]
 	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil || !known || !(n >= 0 && n*unit < 1<<62) { // NaN fails too
-		return 0, fmt.Errorf("%q is no amount; write it as in 512k, 10M, 1.5G or off", s)
+		return 0, fmt.Errorf("%q is not an amount like 512k, 10M, 1.5G or off", s)
 	}
 	return int64(n * unit), nil
 }

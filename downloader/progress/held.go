@@ -113,7 +113,7 @@ var phrases = []struct {
 	said  *regexp.Regexp
 	words string
 }{
-	{regexp.MustCompile(`^the server hung up without an answer: .*`), "it hung up without an answer"},
+	{regexp.MustCompile(`^the server closed the connection without an answer: .*`), "it closed the connection without an answer"},
 	{regexp.MustCompile(`proxyconnect tcp: dial tcp (\S+): connect: connection refused`), "the proxy $1 refuses connections"},
 	{regexp.MustCompile(`proxyconnect tcp: dial tcp (\S+): i/o timeout`), "the proxy $1 does not answer"},
 	{regexp.MustCompile(`dial tcp (\S+): connect: connection refused`), "$1 refuses connections"},

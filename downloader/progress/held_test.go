@@ -140,9 +140,9 @@ func TestTheReasonOfAWaitIsBrief(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "physionet.lab", Server: "10.0.0.1:53", IsNotFound: true}}, "no address is known of physionet.lab"},
 		{&net.OpError{Op: "dial", Net: "tcp", Addr: refused.Addr, Err: os.ErrDeadlineExceeded}, "10.0.0.7:443 does not answer"},
 		{&net.OpError{Op: "dial", Net: "tcp", Addr: refused.Addr, Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, "10.0.0.7:443 cannot be reached (no route to host)"},
-		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: fmt.Errorf("the server hung up without an answer: %w", io.EOF)}, "it hung up without an answer"},
+		{&url.Error{Op: "Get", URL: "https://physionet.org/files/", Err: fmt.Errorf("the server closed the connection without an answer: %w", io.EOF)}, "it closed the connection without an answer"},
 		{fmt.Errorf("read the manifest: %w", io.ErrUnexpectedEOF), "read the manifest: the connection was cut"},
-		{&source.ProxyError{Proxy: "http://proxy.lab:3128", Host: "physionet.org:443", Code: 407}, "the proxy http://proxy.lab:3128 does not connect to physionet.org:443: status 407 (Proxy Authentication Required)"},
+		{&source.ProxyError{Proxy: "http://proxy.lab:3128", Host: "physionet.org:443", Code: 407}, "the proxy http://proxy.lab:3128 refuses to connect to physionet.org:443: status 407 (Proxy Authentication Required)"},
 		{errors.New("physionet sends a web page instead of files; it is asked again"), "it sends a web page instead of files; it is asked again"},
 	} {
 		p := new(Progress)

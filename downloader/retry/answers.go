@@ -39,7 +39,7 @@ func isTurnedAway(err error) bool {
 	switch {
 	case errors.As(err, &unanswered), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		return true
-	case errors.Is(err, io.EOF): // it hung up without an answer
+	case errors.Is(err, io.EOF): // the server closed the connection without an answer
 		return true
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return IsUnreachable(err) || !errors.Is(err, context.DeadlineExceeded) // the handshake timed out, not the pass

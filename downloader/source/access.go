@@ -150,20 +150,20 @@ func (e *AccessError) Error() string {
 		if e.Err != nil {
 			return asks + ": " + e.Err.Error()
 		}
-		return asks + ", and none were given"
+		return asks + "; none was found"
 	case BadCredentials:
-		return fmt.Sprintf("%s does not accept the user %q with the password from %s", e.Source, e.User, e.From)
+		return fmt.Sprintf("%s rejects the user %q with the password from %s", e.Source, e.User, e.From)
 	case Forbidden:
 		if e.User == "" {
-			return fmt.Sprintf("%s refuses access to %s", e.Source, e.Ref)
+			return fmt.Sprintf("%s denies access to %s", e.Source, e.Ref)
 		}
-		return fmt.Sprintf("%s knows the user %q, who may not read %s", e.Source, e.User, e.Ref)
+		return fmt.Sprintf("%s denies the user %q access to %s", e.Source, e.User, e.Ref)
 	case UnknownVersion:
 		return fmt.Sprintf("%s has no dataset %s", e.Source, e.Ref)
 	case Moved:
 		return fmt.Sprintf("%s is at another address: %s", e.Source, e.Page)
 	}
-	return fmt.Sprintf("%s refuses access to %s", e.Source, e.Ref)
+	return fmt.Sprintf("%s denies access to %s", e.Source, e.Ref)
 }
 
 // Unwrap returns Err.

@@ -21,7 +21,7 @@ type EncodingError struct {
 
 // Error names the encoding.
 func (e *EncodingError) Error() string {
-	return fmt.Sprintf("it comes with the Content-Encoding %.40q, which was not asked for and cannot be undone here", e.Encoding)
+	return fmt.Sprintf("it has the Content-Encoding %.40q, which mimicsync didn't ask for and can't decode", e.Encoding)
 }
 
 // Packing is what a Content-Encoding says of the bytes of an entry at a store.
@@ -96,9 +96,9 @@ func Judge(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
 	case strings.HasPrefix(contentType, "text/html"), IsPage(head):
 		return nil, ErrWebPage
 	case len(head) == 0:
-		return nil, errors.New("the answer is empty, and not that of a store")
+		return nil, errors.New("the answer is empty; it can't be a store's")
 	case bytes.HasPrefix(head, []byte("<?xml")), bytes.HasPrefix(head, []byte("<error")), bytes.HasPrefix(head, []byte("{")) && bytes.Contains(head, []byte(`"error"`)):
-		return nil, errors.New("the answer is an error and not the object, in spite of its status")
+		return nil, errors.New("the answer is an error message, although its status says success")
 	}
 	return struct {
 		io.Reader

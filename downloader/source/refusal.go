@@ -25,7 +25,7 @@ var (
 	ErrChanged = errors.New("the object has changed at the source")
 	// ErrNoRange means that the source does not answer a request for a part of an
 	// object as it should. It may give the whole.
-	ErrNoRange = errors.New("the source does not give a part of the object")
+	ErrNoRange = errors.New("the source doesn't serve parts of the object")
 	// ErrWebPage means that the source answered with a web page where data was
 	// asked for.
 	ErrWebPage = errors.New("the server sent a web page instead of the file")
@@ -51,7 +51,7 @@ type ProxyError struct {
 
 // Error names the proxy and what it answered.
 func (e *ProxyError) Error() string {
-	return fmt.Sprintf("the proxy %s does not connect to %s: status %d (%s)", e.Proxy, e.Host, e.Code, http.StatusText(e.Code))
+	return fmt.Sprintf("the proxy %s refuses to connect to %s: status %d (%s)", e.Proxy, e.Host, e.Code, http.StatusText(e.Code))
 }
 
 // RefusedByProxy is for http.Transport.OnProxyConnectResponse: it returns a
@@ -66,17 +66,21 @@ func RefusedByProxy(_ context.Context, proxy *url.URL, connect *http.Request, an
 // ErrNotPublished means that a version is announced and has no manifest yet.
 var ErrNotPublished = errors.New("not published yet")
 
-// PortalError is the answer of another server in place of the source: trouble of
-// the network on the way.
+// PortalError means that the source redirects to another server: usually the login page of
+// the network.
 type PortalError struct {
 	Asked string // address, without user, password and query
-	Host  string // that answers, or that one is sent to
-	Why   string // what it did, in words
+	Host  string // that it redirects to
+	Why   string // why that can't be right, as a clause; may be empty
 }
 
 // Error names both.
 func (e *PortalError) Error() string {
-	return fmt.Sprintf("%s: %s %s; a login page of the network may stand in between", e.Asked, e.Host, e.Why)
+	to := e.Host
+	if e.Why != "" {
+		to += ", " + e.Why
+	}
+	return fmt.Sprintf("%s: it redirects to %s; the network may require a login in the browser", e.Asked, to)
 }
 
 // NotPublishedError means that a version is announced and cannot be fetched yet:
@@ -89,7 +93,7 @@ type NotPublishedError struct {
 
 // Error says that this is normal.
 func (e *NotPublishedError) Error() string {
-	return fmt.Sprintf("%s is not published yet: %s has its page, and not its %s; that is normal for some minutes after a publication", e.Ref, e.Source, manifest.Name)
+	return fmt.Sprintf("%s is not published yet: %s has its page but not its %s; that is normal for some minutes after a publication", e.Ref, e.Source, manifest.Name)
 }
 
 // Unwrap makes errors.Is(err, ErrNotExist) true, and so for ErrNotPublished.

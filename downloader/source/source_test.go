@@ -77,7 +77,7 @@ func TestRefusalsSayWhatAPersonNeeds(t *testing.T) {
 		{&source.AccessError{Denial: source.BadCredentials, Ref: demo, Source: "physionet", User: "marie", From: "netrc"}, []string{"marie", "netrc"}},
 		{&source.AccessError{Denial: source.UnknownVersion, Ref: demo, Source: "physionet"}, []string{"demo"}},
 		{&source.NotPublishedError{Ref: demo, Source: "physionet"}, []string{"demo@1.0", "not published yet"}},
-		{&source.PortalError{Asked: "https://physionet.org/", Host: "wifi.example", Why: "answers"}, []string{"https://physionet.org/", "wifi.example"}},
+		{&source.PortalError{Asked: "https://physionet.org/", Host: "wifi.example", Why: "which sends a web page"}, []string{"https://physionet.org/", "wifi.example"}},
 		{&source.EncodingError{Encoding: "br"}, []string{"br"}},
 	} {
 		for _, want := range test.says {

@@ -58,7 +58,7 @@ func TestAccess(t *testing.T) {
 		{
 			name: "a robot", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}}, login: asRobot,
 			denial: source.Forbidden, cause: source.CauseNotGranted,
-			tells: []string{"service account " + robot, "lets people in"},
+			tells: []string{"service account " + robot, "grants access to people"},
 		},
 		{
 			name: "a person without a grant", bucket: lookalike.Bucket{Name: bucketOf, Objects: oneFile, Readers: []string{"somebody"}},
@@ -70,7 +70,7 @@ func TestAccess(t *testing.T) {
 			name: "a person at a lab's own bucket", bucket: lookalike.Bucket{Name: "the-lab-copy", Objects: oneFile, Readers: []string{"somebody"}}, at: "the-lab-copy",
 			login:  func(t *testing.T, _ string) { t.Helper(); logIn(t, person) },
 			denial: source.Forbidden, cause: source.CauseOwner,
-			tells: []string{"alice@example.org", "the-lab-copy", "its owner has to give it the role Storage Object Viewer"},
+			tells: []string{"alice@example.org", "the-lab-copy", "its owner must grant it the role Storage Object Viewer"},
 		},
 		{
 			name: "no bucket", bucket: lookalike.Bucket{Name: "another", Objects: oneFile},

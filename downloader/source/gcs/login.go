@@ -201,7 +201,7 @@ func detect(ctx context.Context, client *http.Client, isMachine bool) (*identity
 	switch {
 	case err != nil && strings.Contains(err.Error(), "could not find default credentials"): // it has no name
 		if isMachine {
-			return nil, &tokenError{errors.New("this machine's metadata service is not reached"), &loginAnswer{status: http.StatusServiceUnavailable, host: "metadata"}}
+			return nil, &tokenError{errors.New("this machine's metadata service can't be reached"), &loginAnswer{status: http.StatusServiceUnavailable, host: "metadata"}}
 		}
 		return &identity{}, nil
 	case err != nil:

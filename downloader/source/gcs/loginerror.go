@@ -37,7 +37,7 @@ func (s *Source) loginError(x *exchange, r source.Request, err error) error {
 	case answer.status == 0 && isExternal(x.who):
 		return s.federation(r, outside(err))
 	case answer.status == 0:
-		return s.badLogin(r, "no request can be made of them") // its errors may quote it
+		return s.badLogin(r, "they are incomplete") // its errors may quote it
 	case strings.Contains(answer.path, ":generate"): // of a token of a service account
 		return s.noRole(r, answer)
 	case isExternal(x.who):
@@ -72,7 +72,7 @@ func wireError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return context.DeadlineExceeded
 	}
-	return errors.New("the answer is not what it should be")
+	return errors.New("the answer has an unexpected form")
 }
 
 // outside says why no token could be obtained from another identity provider.
@@ -81,11 +81,11 @@ func outside(err error) string {
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &file):
-		return fmt.Sprintf("the file with its token, %s, cannot be read: %v", file.Path, file.Err)
+		return fmt.Sprintf("the file with its token, %s, can't be read: %v", file.Path, file.Err)
 	case errors.As(err, &exit):
 		return "the program that gets its token failed: " + exit.String()
 	case strings.Contains(err.Error(), "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"):
-		return "its token comes from a program, which is run if GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1"
+		return "its token comes from a program, which runs only if GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1"
 	}
 	return "its token couldn't be obtained"
 }
@@ -95,7 +95,7 @@ func outside(err error) string {
 func (s *Source) federation(r source.Request, why string) error {
 	e := s.refused(r, source.BadCredentials, source.CauseFederation)
 	e.From, e.Page = applicationWord, aboutFederation
-	e.Detail = fmt.Sprintf("the Google login by another identity provider (workload identity federation) fails: %s; "+
+	e.Detail = fmt.Sprintf("the Google login through another identity provider (workload identity federation) fails: %s; "+
 		"renew that provider's token, and compare the pool and the provider in the credentials file with those at Google", why)
 	return e
 }
@@ -106,7 +106,7 @@ func (s *Source) noRole(r source.Request, answer loginAnswer) error {
 	account, _, _ = strings.Cut(account, ":")
 	e := s.refused(r, source.BadCredentials, source.CauseNoRole)
 	e.From, e.Page = applicationWord, aboutImpersonation
-	e.Detail = fmt.Sprintf("the Google login is good, and may not act for the service account %.100s (%d, %.60q): it needs the role Service Account Token Creator, and the account must exist",
+	e.Detail = fmt.Sprintf("the Google login is valid, but can't act for the service account %.100s (%d, %.60q): it needs the role Service Account Token Creator, and the account must exist",
 		account, answer.status, answer.code)
 	return e
 }
@@ -117,13 +117,13 @@ func (s *Source) expired(r source.Request, who *identity) error {
 	if who != nil {
 		e.User = who.email
 	}
-	e.Detail = "the Google login has expired or was withdrawn: run " + loginCommand
+	e.Detail = "the Google login has expired or was revoked: run " + loginCommand
 	return e
 }
 
 func (s *Source) badLogin(r source.Request, why string) error {
 	e := s.refused(r, source.BadCredentials, source.CauseBadLogin)
 	e.From, e.Command = applicationWord, loginCommand
-	e.Detail = fmt.Sprintf("%s cannot be used (%s): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, why, loginCommand)
+	e.Detail = fmt.Sprintf("%s can't be used (%s): see GOOGLE_APPLICATION_CREDENTIALS, or run %s", applicationWord, why, loginCommand)
 	return e
 }

@@ -166,30 +166,30 @@ func (s *Source) access(x *exchange, r source.Request) error {
 	case x.aboutNoProject():
 		e := s.refused(r, source.NoCredentials, source.CauseNoBillingProject)
 		e.Page = aboutPaying
-		e.Detail = fmt.Sprintf("who reads from the bucket %s pays for it, and no billing project is named: set gcs.billing_project or --billing-project to a Google Cloud project of yours", bucket)
+		e.Detail = fmt.Sprintf("readers of the bucket %s pay for it, and no billing project is set: set gcs.billing_project or --billing-project to a Google Cloud project of yours", bucket)
 		return e
 	case s.billing != "" && x.aboutProject():
 		e := s.refused(r, source.BadCredentials, source.CauseBadBillingProject)
 		e.Page = billingConsole + url.QueryEscape(s.billing)
-		e.Detail = fmt.Sprintf("the billing project %q cannot pay for reading from %s: it must exist, have billing enabled, and give you the role Service Usage Consumer (%s)", s.billing, bucket, x.quote())
+		e.Detail = fmt.Sprintf("the billing project %q can't pay for reading from %s: it must exist, have billing enabled, and give you the role Service Usage Consumer (%s)", s.billing, bucket, x.quote())
 		return e
 	case x.says("cloud kms") || x.says("cryptokey"):
 		e := s.refused(r, source.Forbidden, source.CauseEncrypted)
 		e.User, e.Page, e.Sure = x.account(), contentPage(r), true
-		e.Detail = fmt.Sprintf("%s is encrypted with a key of Cloud KMS that cannot be used for it: its owner has to mend that (%s)", s.name(r), x.quote())
+		e.Detail = fmt.Sprintf("%s is encrypted with a Cloud KMS key that can't be used: only its owner can correct that (%s)", s.name(r), x.quote())
 		return e
 	case x.status == http.StatusBadRequest:
 		return nil
 	case stranger && s.login.anonymous:
 		e := s.refused(r, source.NoCredentials, source.CauseStranger)
 		e.Command = loginCommand
-		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and the configuration says that no Google login is sent: let gcs.anonymous be false, and run %s", bucket, loginCommand)
+		e.Detail = fmt.Sprintf("the bucket %s isn't public, and the configuration says to send no Google login: set gcs.anonymous to false, and run %s", bucket, loginCommand)
 		return e
 	case stranger:
 		s.login.forget(x.who) // perhaps there is a login when somebody asks again
 		e := s.refused(r, source.NoCredentials, source.CauseNoLogin)
 		e.Command = loginCommand
-		e.Detail = fmt.Sprintf("the bucket %s is not for everybody, and no Google login was sent: run %s", bucket, loginCommand)
+		e.Detail = fmt.Sprintf("the bucket %s isn't public, and no Google login was sent: run %s", bucket, loginCommand)
 		return e
 	case x.status == http.StatusUnauthorized:
 		return s.expired(r, x.who)
@@ -221,15 +221,15 @@ func (s *Source) notGranted(x *exchange, r source.Request) error {
 	}
 	if !strings.HasSuffix(s.bucket(r.Ref), physioNetBucket) {
 		e.Cause, e.Page, e.Command = source.CauseOwner, "", loginCommand
-		e.Detail = fmt.Sprintf("the Google account %s may not read %s, which is not PhysioNet's: its owner has to give it the role Storage Object Viewer (%s)", account, s.bucket(r.Ref), x.quote())
+		e.Detail = fmt.Sprintf("the Google account %s has no access to %s, which isn't PhysioNet's: its owner must grant it the role Storage Object Viewer (%s)", account, s.bucket(r.Ref), x.quote())
 		return e
 	}
 	if x.who.isService() {
 		e.Command = loginCommand
-		e.Detail = fmt.Sprintf("the service account %s may not read %s: PhysioNet lets people in, by the Google account in their settings; run %s as one of them", account, s.bucket(r.Ref), loginCommand)
+		e.Detail = fmt.Sprintf("the service account %s has no access to %s: PhysioNet grants access to people, by the Google account in their settings; run %s as such a person", account, s.bucket(r.Ref), loginCommand)
 		return e
 	}
-	e.Detail = fmt.Sprintf("the Google account %s may not read %s: link it at %s, then request access by Google Cloud under Files at %s, and wait ten minutes (%s)",
+	e.Detail = fmt.Sprintf("the Google account %s has no access to %s: link it at %s, then request access to Google Cloud under Files at %s, and wait ten minutes (%s)",
 		account, s.bucket(r.Ref), cloudSettings, e.Page, x.quote())
 	return e
 }

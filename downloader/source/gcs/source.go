@@ -113,7 +113,7 @@ func New(o Options) (*Source, error) {
 	}
 	base, err := url.Parse(strings.TrimSuffix(o.Endpoint, "/"))
 	if err != nil || base.Host == "" || base.User != nil || base.Path != "" || base.RawQuery != "" || !source.MayCarrySecrets(base) {
-		return nil, fmt.Errorf("the endpoint of Google Cloud Storage must be a URL like %s, without user and path (http:// is for this machine itself)", DefaultEndpoint)
+		return nil, fmt.Errorf("the endpoint of Google Cloud Storage must be a URL like %s, without user and path (http:// works only to this machine)", DefaultEndpoint)
 	}
 	if o.Bucket == nil {
 		o.Bucket = DefaultBucket

@@ -57,7 +57,7 @@ type wire struct {
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
 	if !ok {
-		return nil, errors.New("gcs: the client sends a request of its own")
+		return nil, errors.New("gcs: the client sent an unexpected request")
 	}
 	if x.broken != nil {
 		return nil, x.broken
@@ -112,7 +112,7 @@ func (x *exchange) take(response *http.Response) (*http.Response, error) {
 		response.Body = &watched{ReadCloser: response.Body, exchange: x}
 		if response.StatusCode == http.StatusOK && !x.listing && x.offset > 0 {
 			x.whole = response // the client knows no use for it
-			return nil, errors.New("the whole object came")
+			return nil, errors.New("the server sent the whole object")
 		}
 		return response, nil
 	}
@@ -152,7 +152,7 @@ func (x *exchange) judge(response *http.Response) error {
 		case err != nil:
 			return err
 		case x.listing:
-			return errors.New("the answer is no listing")
+			return errors.New("the answer isn't a listing")
 		}
 		response.Body = body
 	}

@@ -52,7 +52,7 @@ func (g guarded) Read(b []byte) (int, error) {
 type protocolError struct{ text string }
 
 // Error says what, and that it is not told in full.
-func (e *protocolError) Error() string { return e.text + " (what the server sent is not shown)" }
+func (e *protocolError) Error() string { return e.text + " (the server's text isn't shown)" }
 
 // withoutQuotes returns an error without what net/http and net/textproto quote of an
 // answer that they cannot read. What is no such error stays: it is about the

@@ -55,7 +55,7 @@ func ReadCredentials(file, address string) (Credentials, error) {
 	}
 	found, err := readAccount(file, u.Hostname(), "", hostPort(u))
 	if err == nil && found.User == "" {
-		err = fmt.Errorf("%s has no account for %s; it needs a line: machine %s login USER password PASSWORD", file, u.Hostname(), u.Hostname())
+		err = fmt.Errorf("%s has no account for %s; add a line: machine %s login USER password PASSWORD", file, u.Hostname(), u.Hostname())
 	}
 	return found, err
 }
@@ -204,7 +204,7 @@ func (a Accounts) rewrite(host string, entry *netrcEntry) (had bool, err error) 
 		return had, os.Remove(a.File)
 	}
 	if a.File == "" {
-		return had, errors.New("there is no home folder for a file: set HOME or XDG_CONFIG_HOME to one")
+		return had, errors.New("there is no home folder to save the account in: set HOME or XDG_CONFIG_HOME")
 	}
 	if err := os.MkdirAll(filepath.Dir(a.File), 0o700); err != nil {
 		return had, err

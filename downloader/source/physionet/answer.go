@@ -80,7 +80,7 @@ func (s *Source) refusal(ctx context.Context, address *url.URL, r source.Request
 	switch got.StatusCode {
 	case http.StatusNotModified:
 		if r.NoneMatch == "" {
-			return fmt.Errorf("%s: the answer is that it was not modified (status 304), where nobody has asked for that: a cache in between may be broken", redact(address.String()))
+			return fmt.Errorf("%s: the server answers \"not modified\" (304) to a request that didn't ask: a cache in between may be broken", redact(address.String()))
 		}
 		return source.ErrNotModified
 	case http.StatusRequestedRangeNotSatisfiable:

@@ -143,7 +143,7 @@ func do(client *http.Client, r *http.Request) (*http.Response, error) {
 // hungUp says what io.EOF means where an answer was to come.
 func hungUp(err error) error {
 	if err == io.EOF { //nolint:errorlint // as the transport gives it; a wrapped one has words already
-		return fmt.Errorf("the server hung up without an answer: %w", err)
+		return fmt.Errorf("the server closed the connection without an answer: %w", err)
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func (s *Source) check(ctx context.Context, account Credentials) error {
 	case location != nil && !sameServer(location, s.base):
 		return s.elsewhere(response.Request.URL, location)
 	case code/100 == 2 || code/100 == 3 || code/100 == 4 && code != http.StatusTooManyRequests:
-		return fmt.Errorf("%s: its answer (status %d) does not say whether the password is right", redact(address), code)
+		return fmt.Errorf("%s: its answer (status %d) doesn't say whether the password is right", redact(address), code)
 	}
 	return statusError(address, response)
 }

@@ -105,15 +105,15 @@ func TestIdentifyThatTellsNothing(t *testing.T) {
 		{"a page", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<html>Welcome to the hospital's network")
-		}, "does not say"},
+		}, "doesn't say"},
 		{"a page that forbids", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(http.StatusForbidden)
-		}, "does not say"},
+		}, "doesn't say"},
 		{"no such page", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(http.StatusNotFound)
-		}, "does not say"},
+		}, "doesn't say"},
 		{"another server", func(w http.ResponseWriter) {
 			w.Header().Set("Location", other.URL)
 			w.WriteHeader(http.StatusMovedPermanently)

@@ -153,7 +153,7 @@ func (s *Source) diagnose(ctx context.Context, ref manifest.Ref, got *reply) rea
 	case status == http.StatusOK && got.StatusCode == http.StatusForbidden:
 		return reason{
 			cause: source.CauseUnexplained, page: s.pageOf(ref),
-			detail: "PhysioNet says that the user " + account.User + " may read " + ref.String() + ", and refuses the files all the same",
+			detail: "PhysioNet says that the user " + account.User + " may read " + ref.String() + ", but denies access to the files",
 		}
 	}
 	if got.StatusCode == http.StatusUnauthorized {
@@ -186,22 +186,22 @@ func (s *Source) readPage(ctx context.Context, ref manifest.Ref) reason {
 	case says("The files for this version of the project") && says("no longer available"):
 		return reason{
 			cause: source.CauseWithdrawn, page: s.address("content", ref.Dataset) + "/", closed: true, sure: true,
-			detail: "PhysioNet does not give the files of " + ref.String() + " any more",
+			detail: "PhysioNet no longer offers the files of " + ref.String() + "",
 		}
 	case says("The files for this project are no longer available."): // on the page of the newest version
 		return reason{
 			cause: source.CauseWithdrawn, page: s.pageOf(ref), closed: true, sure: true,
-			detail: "PhysioNet does not give the files of " + ref.String() + " any more, and there is no newer version",
+			detail: "PhysioNet no longer offers the files of " + ref.String() + ", and there is no newer version",
 		}
 	case says("Data is not available in your region"):
 		return reason{
 			cause: source.CauseRegion, page: s.pageOf(ref), closed: true, sure: true,
-			detail: "PhysioNet does not give the files of " + ref.String() + " to the region from which you ask",
+			detail: "PhysioNet doesn't offer the files of " + ref.String() + " in your region",
 		}
 	case says("the files are only available via a research environment"):
 		return reason{
 			cause: source.CauseDownloadsOff, page: s.pageOf(ref), closed: true, sure: true,
-			detail: "PhysioNet lets nobody download the files of " + ref.String() + ": they are for use in a research environment alone",
+			detail: "PhysioNet doesn't let anyone download the files of " + ref.String() + ": they can be used only in a research environment",
 		}
 	case says(request):
 		return reason{cause: source.CauseReview, page: s.below(request).String()}

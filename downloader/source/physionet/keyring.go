@@ -15,11 +15,11 @@ import (
 
 // ErrKeyringSilent means that the system's keyring did not answer in time: it
 // waits for a person to unlock it, or it hangs.
-var ErrKeyringSilent = errors.New("the system's keyring does not answer; unlock it")
+var ErrKeyringSilent = errors.New("the system's keyring doesn't answer; unlock it")
 
 var (
 	errNoAccount = errors.New("the system's keyring has no such account")
-	errNoKeyring = errors.New("there is no session bus to ask for a keyring")
+	errNoKeyring = errors.New("there is no session bus, and so no keyring")
 )
 
 // keyringService is the name of all entries of mimicsync. The user of an entry
@@ -60,7 +60,7 @@ func askKeyring(ctx context.Context, limit time.Duration, call func() (string, e
 	if !hasSessionBus() {
 		return "", errNoKeyring
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w (it was given %s)", ErrKeyringSilent, limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w (no answer in %s)", ErrKeyringSilent, limit))
 	defer cancel()
 	type answer struct {
 		text string

@@ -64,13 +64,13 @@ func readAccount(file, host, user string, also ...string) (Credentials, error) {
 	found, err := parseNetrc(string(data), host, user, also...)
 	switch {
 	case err != nil:
-		return Credentials{}, fmt.Errorf("%s: %w; mend it, as in: machine %s login USER password PASSWORD", file, err, host)
+		return Credentials{}, fmt.Errorf("%s: %w; correct it, for example: machine %s login USER password PASSWORD", file, err, host)
 	case found.User == "":
 		return Credentials{}, nil
 	case !secret.IsOurs(f):
-		return Credentials{}, fmt.Errorf("%s belongs to somebody else, so its password is not used", file)
+		return Credentials{}, fmt.Errorf("%s belongs to another user, so its password is not used", file)
 	case !secret.IsPrivate(f):
-		return Credentials{}, fmt.Errorf("%s can be read by others, so its password is not used; type: chmod 600 %s", file, file)
+		return Credentials{}, fmt.Errorf("others can read %s, so its password is not used; run: chmod 600 %s", file, file)
 	}
 	found.From = file
 	return found, nil
@@ -113,7 +113,7 @@ func parseNetrc(text, host, user string, also ...string) (Credentials, error) {
 			if e.anyHost {
 				name = "the default entry"
 			}
-			return Credentials{}, fmt.Errorf("%s cannot be used: %s", name, e.wrong)
+			return Credentials{}, fmt.Errorf("%s can't be used: %s", name, e.wrong)
 		}
 		return e.Credentials, nil
 	}
@@ -214,7 +214,7 @@ func (t *netrcTokens) next() (string, bool) {
 func (t *netrcTokens) value(keyword string) (value, wrong string) {
 	before, line := t.rest, strings.TrimLeft(t.rest, " \t")
 	if strings.HasPrefix(line, "#") {
-		return "", "its " + keyword + " begins with #, as comments do: put it in double quotes"
+		return "", "its " + keyword + " begins with #, like a comment: put it in double quotes"
 	}
 	value, ok := t.next()
 	switch {

@@ -87,7 +87,7 @@ func TestNetrcOfOthersIsNotOurs(t *testing.T) {
 		{"machine physionet.org:443 login alice password\n", "", "has no password"},
 		{"machine physionet.org login alice\nMACHINE git.example PASSWORD ghp_SECRET\n", "", "has no password"},
 		{"machine physionet.org login alice password\nMachine git.example\n", "", "has no password"},
-		{"default login alice password\n", "", "the default entry cannot be used"},
+		{"default login alice password\n", "", "the default entry can't be used"},
 	} {
 		got, err := parseNetrc(test.entry+others, "physionet.org", test.user, "physionet.org:443")
 		if err == nil || !strings.Contains(err.Error(), test.want) || got != (Credentials{}) {

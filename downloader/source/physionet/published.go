@@ -45,7 +45,7 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 		next, err := response.Location()
 		switch {
 		case err != nil:
-			return "", fmt.Errorf("%s: the newest version's address cannot be read: %w", redact(at.String()), err)
+			return "", fmt.Errorf("%s: the address of the newest version is unreadable: %w", redact(at.String()), err)
 		case !sameServer(next, s.base):
 			return "", s.elsewhere(at, next)
 		case manifest.ValidVersion(path.Base(next.Path)):
@@ -53,7 +53,7 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 		}
 		at = next
 	}
-	return "", fmt.Errorf("%s: it redirects on and on, at last to %s, and to no version", start, redact(at.String()))
+	return "", fmt.Errorf("%s: too many redirects, the last one to %s, and none to a version", start, redact(at.String()))
 }
 
 // hop asks for a page and follows no redirect: that is the answer.
@@ -76,7 +76,7 @@ func (s *Source) namesNothing(dataset string, at *url.URL, response *http.Respon
 	case response.StatusCode == http.StatusNotFound:
 		return &source.AccessError{Denial: source.UnknownVersion, Ref: manifest.Ref{Dataset: dataset}, Source: Name, Page: s.address("content") + "/"}
 	case response.StatusCode == http.StatusOK && isWebPage(response.Header.Get("Content-Type")):
-		return fmt.Errorf("%s does not lead to the newest version: %w", redact(at.String()), source.ErrWebPage)
+		return fmt.Errorf("%s doesn't redirect to the newest version: %w", redact(at.String()), source.ErrWebPage)
 	case response.StatusCode/100 != 3:
 		return statusError(at.String(), response)
 	}
@@ -179,7 +179,7 @@ func (s *Source) api(ctx context.Context, limit int64, read func(*json.Decoder) 
 		return throttled(statusError(address, response))
 	}
 	if err := read(json.NewDecoder(io.LimitReader(response.Body, limit))); err != nil {
-		return fmt.Errorf("%s: %w", redact(address), errors.Join(errors.New("the answer is not what it should be"), err))
+		return fmt.Errorf("%s: %w", redact(address), errors.Join(errors.New("the answer has an unexpected form"), err))
 	}
 	return nil
 }
@@ -194,5 +194,5 @@ func throttled(err error) error {
 	if status.RetryAfter > 0 {
 		until = "at " + time.Now().Add(status.RetryAfter).Format("15:04")
 	}
-	return fmt.Errorf("%w: PhysioNet allows so many questions an hour, and answers the next one %s; files can be fetched all the same", err, until)
+	return fmt.Errorf("%w: PhysioNet limits questions per hour, and answers the next one %s; files can still be fetched", err, until)
 }

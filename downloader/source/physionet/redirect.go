@@ -37,7 +37,7 @@ func sameServer(a, b *url.URL) bool { return a.Scheme == b.Scheme && site(a) == 
 // address, or a *PortalError.
 func (s *Source) sentAway(from, to *url.URL) error {
 	if !source.MayCarrySecrets(to) || from.Scheme == "https" && to.Scheme != "https" {
-		return &source.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to, which is not https"}
+		return &source.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "without https"}
 	}
 	within := strings.TrimPrefix(from.Path, s.base.Path)
 	root, _, same := strings.Cut(to.Path, within)
@@ -47,7 +47,7 @@ func (s *Source) sentAway(from, to *url.URL) error {
 	right := url.URL{Scheme: to.Scheme, Host: to.Host, Path: root}
 	return &source.AccessError{
 		Denial: source.Moved, Source: Name, Page: right.String(),
-		Detail: fmt.Sprintf("%s redirects to %s, and the account is not sent from one server to another", s.URL(), right.String()),
+		Detail: fmt.Sprintf("%s redirects to %s, and an account is never sent to another server", s.URL(), right.String()),
 	}
 }
 
@@ -56,7 +56,7 @@ func (s *Source) elsewhere(from, to *url.URL) error {
 	if err := s.sentAway(from, to); err != nil {
 		return err
 	}
-	return &source.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "is where it redirects to"}
+	return &source.PortalError{Asked: redact(from.String()), Host: to.Host}
 }
 
 // strange returns an error where another server has answered, to which this one
@@ -66,14 +66,14 @@ func (s *Source) strange(address *url.URL, r *http.Response, name string) error 
 	if sameServer(at, s.base) {
 		return nil
 	}
-	why := fmt.Sprintf("is where it redirects to, which answers with status %d", r.StatusCode)
+	why := fmt.Sprintf("which answers with status %d", r.StatusCode)
 	switch r.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 	default:
 		if !isWebPage(r.Header.Get("Content-Type")) || namesWebPage(name) {
 			return nil
 		}
-		why = "is where it redirects to, which sends a web page"
+		why = "which sends a web page"
 	}
 	return &source.PortalError{Asked: redact(address.String()), Host: at.Host, Why: why}
 }

@@ -123,7 +123,7 @@ func TestAServerThatHangsUp(t *testing.T) {
 	_, latest := s.Latest(t.Context(), "demo")
 	_, opened := fetch(t.Context(), s, manifest.Name)
 	for path, err := range map[string]error{"/content/demo/": latest, "/" + manifest.Name: opened} {
-		if !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path+`": the server hung up without an answer`) {
+		if !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), path+`": the server closed the connection without an answer`) {
 			t.Errorf("asked for %s: %v, want that the server hung up", path, err)
 		}
 	}

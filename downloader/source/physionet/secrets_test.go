@@ -133,7 +133,7 @@ func TestRedirectToPlainHTTP(t *testing.T) {
 	t.Run("another host", func(t *testing.T) {
 		s := redirecting(t, "http://user:"+marker+"@192.0.2.1/0.csv?token="+marker)
 		_, err := fetch(t.Context(), s, "data/0.csv")
-		if err == nil || !strings.Contains(err.Error(), "not https") {
+		if err == nil || !strings.Contains(err.Error(), "without https") {
 			t.Errorf("Open = %v, want an error that says why", err)
 		}
 		noSecret(t, err)

@@ -99,7 +99,7 @@ func New(o Options) (*Source, error) {
 		return nil, errors.New("the address of PhysioNet must not contain a user or password; type them into `mimicsync login`, or set PHYSIONET_USERNAME and PHYSIONET_PASSWORD")
 	}
 	if !source.MayCarrySecrets(base) {
-		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// is for this machine itself)", redact(o.URL))
+		return nil, fmt.Errorf("the address of PhysioNet, %q, must begin with https:// (http:// works only to this machine)", redact(o.URL))
 	}
 	s := &Source{base: base, find: finder(o), transport: httpheader.NewGuard(transport.New(transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 50 * time.Second}))}
 	// Basic is honoured for agents that start with Wget/; the rest says who we

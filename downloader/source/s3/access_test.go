@@ -130,19 +130,19 @@ func TestRefusals(t *testing.T) {
 	}{
 		"other people's access point": {
 			location: s3.Location{URL: arn("mimiciv-v3-1-01")},
-			denial:   source.Forbidden, cause: source.CauseAccessPoint, says: "may be that of other people",
+			denial:   source.Forbidden, cause: source.CauseAccessPoint, says: "may be another user's",
 		},
 		"another version's access point": {
 			location: s3.Location{URL: arn("mimiciv-v3-0-01")},
-			denial:   source.Forbidden, cause: source.CauseAccessPoint, says: "named for another dataset or version",
+			denial:   source.Forbidden, cause: source.CauseAccessPoint, says: "for another dataset or version",
 		},
 		"a prefix that the access point does not give": {
 			location: s3.Location{URL: strings.TrimSuffix(arn("mimiciv-v3-1-02"), "{dataset}/{version}/")},
-			denial:   source.Forbidden, cause: source.CauseWrongPrefix, says: "gives what lies below mimiciv/3.1/",
+			denial:   source.Forbidden, cause: source.CauseWrongPrefix, says: "serves what is below mimiciv/3.1/",
 		},
 		"a role": {
 			location: s3.Location{URL: arn("mimiciv-v3-1-01")}, do: identity("arn:aws:sts::123456789012:assumed-role/lab/alice"),
-			denial: source.Forbidden, cause: source.CauseAccessPoint, says: "no roles or root accounts",
+			denial: source.Forbidden, cause: source.CauseAccessPoint, says: "not to roles or root accounts",
 		},
 		"an access point that does not exist": {
 			location: s3.Location{URL: arn("mimiciv-v3-1-77")},
@@ -154,19 +154,19 @@ func TestRefusals(t *testing.T) {
 		},
 		"a bucket that refuses": {
 			location: s3.Location{URL: "s3://controlled/{dataset}/{version}/"},
-			denial:   source.Forbidden, cause: source.CauseOwner, says: "who may not list is not told",
+			denial:   source.Forbidden, cause: source.CauseOwner, says: "S3 doesn't say so",
 		},
 		"a bucket of PhysioNet's that refuses": {
 			location: s3.Location{URL: "s3://mimic-iii-physionet/"}, do: fault(403, "AccessDenied"),
-			denial: source.Forbidden, cause: source.CauseNotGranted, says: "who may not list is not told",
+			denial: source.Forbidden, cause: source.CauseNotGranted, says: "S3 doesn't say so",
 		},
 		"the open bucket refuses": {
 			location: s3.Open, do: fault(403, "AccessDenied"),
-			denial: source.Forbidden, cause: source.CauseShut, says: "though that bucket is open to everybody",
+			denial: source.Forbidden, cause: source.CauseShut, says: "although that bucket is public",
 		},
 		"a bucket that refuses strangers": {
 			location: s3.Location{URL: "s3://controlled/{dataset}/{version}/", Anonymous: true},
-			denial:   source.Forbidden, cause: source.CauseStranger, says: "to strangers",
+			denial:   source.Forbidden, cause: source.CauseStranger, says: "without credentials",
 		},
 		"a redirect": {
 			do:     fault(301, "PermanentRedirect"),
@@ -174,7 +174,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"a key that was deleted": {
 			do:     func(site *lookalike.S3) { site.RemoveKey(keyID) },
-			denial: source.BadCredentials, cause: source.CauseUnknownKey, says: "does not know the access key",
+			denial: source.BadCredentials, cause: source.CauseUnknownKey, says: "doesn't know the access key",
 		},
 		"a wrong secret": {
 			do:     fault(403, "SignatureDoesNotMatch"),
@@ -192,7 +192,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"an archived object": {
 			do:     fault(403, "InvalidObjectState"),
-			denial: source.Forbidden, cause: source.CauseArchived, says: "lies in an archive",
+			denial: source.Forbidden, cause: source.CauseArchived, says: "is in an archive",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -281,7 +281,7 @@ func TestMissingOrForbidden(t *testing.T) {
 	src := newSource(t, serve(t, site))
 	_, err := fetch(t, src, source.Request{Ref: mimic, Path: "missing.csv"})
 	access := expectAccess(t, err, source.Forbidden, source.CauseStranger)
-	if want := "or the file is not there"; !strings.Contains(access.Error(), want) {
+	if want := "or there is no such file"; !strings.Contains(access.Error(), want) {
 		t.Errorf("Open(missing.csv) = %q, want it to say %q", access, want)
 	}
 	if _, err := fetch(t, src, source.Request{Ref: mimic, Path: manifest.Name}); err != nil {
@@ -296,7 +296,7 @@ func TestUnknownVersion(t *testing.T) {
 	src := newSource(t, serve(t, site))
 	_, err := fetch(t, src, source.Request{Ref: manifest.Ref{Dataset: "mimic-cxr", Version: "2.1.0"}, Path: manifest.Name})
 	access := expectAccess(t, err, source.UnknownVersion, "")
-	if want := "lies behind an access point"; !strings.Contains(access.Error(), want) {
+	if want := "has an access point"; !strings.Contains(access.Error(), want) {
 		t.Errorf("Open = %q, want it to say %q", access, want)
 	}
 	if _, err := fetch(t, src, source.Request{Ref: mimic, Path: manifest.Name}); !errors.Is(err, source.ErrNotExist) {

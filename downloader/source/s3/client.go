@@ -36,7 +36,7 @@ func load(ctx context.Context, o Options) (cfg aws.Config, own *http.Client, w *
 	if err != nil {
 		var rest error
 		if cfg, rest = withoutProfile(o); rest != nil {
-			return cfg, nil, nil, fmt.Errorf("the AWS configuration cannot be read: %w", rest)
+			return cfg, nil, nil, fmt.Errorf("the AWS configuration can't be read: %w", rest)
 		}
 	}
 	client, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
@@ -92,7 +92,7 @@ func withoutProfile(o Options) (aws.Config, error) {
 		}
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(bundle) {
-			return aws.Config{}, fmt.Errorf("%s holds no certificate", env.CustomCABundle)
+			return aws.Config{}, fmt.Errorf("%s contains no certificate", env.CustomCABundle)
 		}
 		client = client.WithTransportOptions(func(t *http.Transport) {
 			t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
@@ -115,9 +115,9 @@ func (e *profileError) Error() string {
 	case errors.As(e.err, &none):
 		return fmt.Sprintf("the AWS profile %q, which AWS_PROFILE or another profile names, is in none of the configuration files", none.Profile)
 	case errors.As(e.err, &file):
-		return fmt.Sprintf("the AWS configuration file %s cannot be read or is not well-formed", file.Filename)
+		return fmt.Sprintf("the AWS configuration file %s can't be read or has errors", file.Filename)
 	}
-	return "the AWS configuration or its profile cannot be used"
+	return "the AWS configuration or its profile can't be used"
 }
 
 func (e *profileError) Unwrap() error { return e.err }
@@ -181,10 +181,10 @@ func checkEndpoint(endpoint *string, plain bool) error {
 		return errors.New("the endpoint of S3 is not a URL like https://minio.example.org:9000")
 	}
 	if u.User != nil || u.RawQuery != "" {
-		return errors.New("the endpoint of S3 must not contain a user, password or query; the AWS configuration has places for credentials")
+		return errors.New("the endpoint of S3 must not contain a user, password or query; put credentials into the AWS configuration")
 	}
 	if !plain && !source.MayCarrySecrets(u) {
-		return fmt.Errorf("the endpoint of S3, %q, must begin with https://, or http:// must be allowed for it", *endpoint)
+		return fmt.Errorf("the endpoint of S3, %q, must begin with https://, unless the configuration allows http:// for it", *endpoint)
 	}
 	return nil
 }

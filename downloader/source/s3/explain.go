@@ -57,7 +57,7 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	case answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s: %w", a.url(path), source.ErrNotExist)
 	case answer.StatusCode < 300: // of a listing: what came is not XML
-		return fmt.Errorf("%s: the answer is not what it should be: %w", a.url(path), wire(err))
+		return fmt.Errorf("%s: the answer has an unexpected form: %w", a.url(path), wire(err))
 	}
 	return &source.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
 }
@@ -102,13 +102,13 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 		return e
 	case "InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException":
 		e := p.refused(source.BadCredentials, source.CauseUnknownKey, ref)
-		e.Detail = "the store does not know the access key, which was deleted or belongs to another store"
+		e.Detail = "the store doesn't know the access key: it was deleted, or belongs to another store"
 		return e
 	case codeSignature:
 		if p.knowsSecret() {
 			e := p.refused(source.Forbidden, source.CauseSignature, ref)
 			e.Sure = true
-			e.Detail = "the store refuses the signature for " + a.url(path) + " and accepts others: it spells the name's characters in another way"
+			e.Detail = "the store rejects the signature for " + a.url(path) + " but accepts others: it encodes characters of the name differently"
 			return e
 		}
 		e := p.refused(source.BadCredentials, source.CauseWrongSecret, ref)
@@ -127,7 +127,7 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 	case "InvalidObjectState":
 		e := p.refused(source.Forbidden, source.CauseArchived, ref)
 		e.Sure = true
-		e.Detail = a.url(path) + " lies in an archive, and its owner has to restore it first"
+		e.Detail = a.url(path) + " is in an archive; its owner must restore it first"
 		return e
 	}
 	switch {
@@ -146,7 +146,7 @@ func (p *place) elsewhere(a address, ref manifest.Ref, err error) *source.Access
 	e := p.refused(source.UnknownVersion, source.CauseWrongRegion, ref)
 	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region(a))
 	if region := regionOf(err); region != "" && region != p.region(a) {
-		e.Detail = fmt.Sprintf("the bucket %s is in the region %s and was looked for in %s; set its region", a.bucket, region, p.region(a))
+		e.Detail = fmt.Sprintf("the bucket %s is in the region %s, not in %s; set its region", a.bucket, region, p.region(a))
 	}
 	return e
 }
@@ -183,7 +183,7 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *sou
 	if m := who.FindStringSubmatch(message); m != nil {
 		e.User = m[1]
 	}
-	subject := "the store refuses " + a.url(path)
+	subject := "the store denies access to " + a.url(path)
 	if e.User != "" {
 		subject += " to " + e.User
 	}
@@ -192,32 +192,32 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *sou
 	switch {
 	case strings.HasPrefix(codeOf(err), "KMS.") || encrypted.MatchString(message):
 		e.Cause, e.Sure = source.CauseEncrypted, true
-		e.Detail = subject + ": it is encrypted with a key of AWS KMS that its owner does not let this identity use"
+		e.Detail = subject + ": it is encrypted with an AWS KMS key that this identity can't use; only the owner can change that"
 	case why.MatchString(message):
 		e.Cause = source.CauseIdentityPolicy
-		e.Detail = subject + ": its own AWS account does not let it read S3; it needs a policy such as AmazonS3ReadOnlyAccess"
+		e.Detail = subject + ": your own AWS account doesn't let you read from S3; you need a policy like AmazonS3ReadOnlyAccess"
 	case point != "" && a.prefix != own:
 		e.Cause = source.CauseWrongPrefix
-		e.Detail = fmt.Sprintf("%s: an access point of PhysioNet gives what lies below %s, and the location says %q", subject, own, a.prefix)
+		e.Detail = fmt.Sprintf("%s: an access point of PhysioNet serves what is below %s, but the location says %q", subject, own, a.prefix)
 	case point != "" && !strings.HasPrefix(point, ref.Dataset+"-v"+strings.ReplaceAll(ref.Version, ".", "-")+"-"):
 		e.Cause = source.CauseAccessPoint
-		e.Detail = fmt.Sprintf("%s: the access point is named for another dataset or version than %s", subject, ref)
+		e.Detail = fmt.Sprintf("%s: the access point is for another dataset or version than %s", subject, ref)
 	case point != "":
 		e.Cause = source.CauseAccessPoint
-		e.Detail = subject + ": the access point's number may be that of other people (yours is on the dataset's page), " +
-			"or AWS access is not enabled there" + onlyUsers(e.User) + hidden(path)
+		e.Detail = subject + ": the number of the access point may be another user's (yours is on the dataset's page), " +
+			"or you haven't enabled AWS access there" + onlyUsers(e.User) + hidden(path)
 	case a.bucket == openBucket && p.amazon:
 		e.Cause = source.CauseShut
-		e.Detail = subject + ", though that bucket is open to everybody" + hidden(path)
+		e.Detail = subject + ", although that bucket is public" + hidden(path)
 	case p.Anonymous:
 		e.Cause = source.CauseStranger
-		e.Detail = subject + " to strangers, and the location says that no credentials are sent" + hidden(path)
+		e.Detail = subject + " without credentials, and the location says to send none" + hidden(path)
 	case p.RequesterPays:
 		e.Cause = a.granter()
 		e.Detail = subject + hidden(path)
 	default:
 		e.Cause = a.granter()
-		e.Detail = subject + "; or the bucket wants the reader to pay, which the configuration has to agree to" + hidden(path)
+		e.Detail = subject + "; or the bucket requires readers to pay, and the configuration doesn't agree to that" + hidden(path)
 	}
 	return e
 }
@@ -236,7 +236,7 @@ func onlyUsers(identity string) string {
 	if identity == "" || strings.Contains(identity, ":user/") {
 		return ""
 	}
-	return "; PhysioNet lets in IAM users, and no roles or root accounts"
+	return "; PhysioNet grants access to IAM users only, not to roles or root accounts"
 }
 
 // hidden is how S3 keeps from people what they may not list.
@@ -244,7 +244,7 @@ func hidden(path string) string {
 	if path == "" {
 		return ""
 	}
-	return "; or the file is not there: who may not list is not told"
+	return "; or there is no such file: S3 doesn't say so to accounts that can't list"
 }
 
 // skew says how far a clock is from the time in a Date header.
@@ -260,7 +260,7 @@ func skew(date string, now time.Time) string {
 	case d < 0:
 		return fmt.Sprintf("this machine's clock is %s behind the store's", minutes(-d))
 	}
-	return "this machine's clock is right, so something on the way delays requests"
+	return "this machine's clock is right, so something delays requests on their way"
 }
 
 func minutes(d time.Duration) string { return strings.TrimSuffix(d.String(), "0s") }

@@ -48,7 +48,7 @@ func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[source.Li
 			}
 			next := page.NextContinuationToken
 			if next == nil || token != nil && *next == *token {
-				yield(source.Listed{}, fmt.Errorf("listing %s: %w", a.url(""), errors.New("the store says that there is more, and not where it begins")))
+				yield(source.Listed{}, fmt.Errorf("listing %s: %w", a.url(""), errors.New("the store says that there is more, but not where it begins")))
 				return
 			}
 			token = next
@@ -81,7 +81,7 @@ func noListing(out *sdk.ListObjectsV2Output) error {
 	if ok && answer.Response != nil && isPage(answer.Header.Get("Content-Type")) {
 		return source.ErrWebPage
 	}
-	return errors.New("the answer is not what it should be")
+	return errors.New("the answer has an unexpected form")
 }
 
 // listed reads a key. It is not ok if it is that of a folder, as consoles make
@@ -95,7 +95,7 @@ func listed(a address, page *sdk.ListObjectsV2Output, object *types.Object) (l s
 	}
 	path, below := strings.CutPrefix(key, a.prefix)
 	if !below {
-		return l, false, fmt.Errorf("listing %s: the store lists %q, which is elsewhere", a.url(""), key)
+		return l, false, fmt.Errorf("listing %s: the store lists %q, which is in another folder", a.url(""), key)
 	}
 	if path == "" || strings.HasSuffix(path, "/") {
 		return l, false, nil

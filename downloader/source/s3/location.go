@@ -47,7 +47,7 @@ var (
 // at reads the URL of a Location for a version.
 func (l Location) at(ref manifest.Ref) (address, error) {
 	if strings.Contains(l.URL, "@") {
-		return address{}, errors.New("a location must not contain credentials; the AWS configuration has places for them")
+		return address{}, errors.New("a location must not contain credentials; put them into the AWS configuration")
 	}
 	// Every request asks this; a strings.Replacer would cost more than the rest of it.
 	url := strings.ReplaceAll(strings.ReplaceAll(l.URL, "{dataset}", ref.Dataset), "{version}", ref.Version)
@@ -56,7 +56,7 @@ func (l Location) at(ref manifest.Ref) (address, error) {
 		return address{}, fmt.Errorf("the location %q must begin with s3://", l.URL)
 	}
 	if odd := placeholder.FindString(rest); odd != "" {
-		return address{}, fmt.Errorf("the location %q has %s; only {dataset} and {version} stand for something", l.URL, odd)
+		return address{}, fmt.Errorf("the location %q has %s; the only placeholders are {dataset} and {version}", l.URL, odd)
 	}
 	var a address
 	if strings.HasPrefix(rest, "arn:") {

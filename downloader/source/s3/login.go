@@ -41,13 +41,13 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 		e.Detail = profile.Error()
 	case asked && operation.Service() == "SSO" && (code == "ForbiddenException" || code == "ResourceNotFoundException" || code == "InvalidRequestException"):
 		e.Cause, e.Command = source.CauseNoRole, "aws configure list"
-		e.Detail = "the login by single sign-on is good, and does not give the account and role that the AWS profile names (sso_account_id, sso_role_name)"
+		e.Detail = "the single sign-on login is valid, but doesn't have the account and role that the AWS profile names (sso_account_id, sso_role_name)"
 	case asked && operation.Service() == "STS" && code == "AccessDenied":
 		e.Cause, e.Command = source.CauseNoRole, "aws configure list"
-		e.Detail = "the AWS credentials are good, and may not assume the role that the AWS profile names (role_arn)"
+		e.Detail = "the AWS credentials are valid, but can't assume the role that the AWS profile names (role_arn)"
 	case strings.Contains(err.Error(), "please reauthenticate"): // of a login_session, whose errors have no type
 		e.Cause, e.Command = source.CauseLoginExpired, "aws login"
-		e.Detail = "the AWS login has expired, or was never made"
+		e.Detail = "the AWS login has expired or never happened"
 	case expired(err):
 		e.Cause, e.Command = source.CauseLoginExpired, ssoLogin
 		e.Detail = "the AWS login has expired"
@@ -55,7 +55,7 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 		// A profile that names a program, a role or a server that fails. What
 		// they say may be anything, so it is not repeated.
 		e.Cause, e.Command = source.CauseBadLogin, "aws sts get-caller-identity"
-		e.Detail = "AWS credentials are configured, and to get them fails"
+		e.Detail = "AWS credentials are configured, but getting them fails"
 		if program, ok := errors.AsType[*programError](err); ok {
 			e.Detail += ": " + program.Error()
 		}
@@ -116,7 +116,7 @@ func errTrouble(err error) error {
 	case codeOf(err) != "":
 		return errors.New("the login service answers " + codeOf(err))
 	}
-	return errors.New("the login service does not answer as it should")
+	return errors.New("the answer of the login service has an unexpected form")
 }
 
 // ssoLogin is what to type, and where credentials come from then.

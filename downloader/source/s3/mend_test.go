@@ -71,7 +71,7 @@ func TestTheRegionThatTheStoreNames(t *testing.T) {
 	})), s3.Location{URL: "s3://controlled/", Anonymous: true})
 	_, err := fetch(t, round, source.Request{Path: "x"})
 	access := expectAccess(t, err, source.UnknownVersion, source.CauseWrongRegion)
-	if asked != 2 || !strings.Contains(access.Error(), "is in the region eu-north-2 and was looked for in eu-north-1") {
+	if asked != 2 || !strings.Contains(access.Error(), "is in the region eu-north-2, not in eu-north-1") {
 		t.Errorf("Open = %q after %d requests, want the region named after two", access, asked)
 	}
 }
@@ -85,7 +85,7 @@ func TestTheRegionOfAnAccessPoint(t *testing.T) {
 	o.Locations = map[manifest.Ref]s3.Location{mimic: {URL: arn("mimiciv-v3-1-02")}}
 	_, err := fetch(t, mustNew(t, o), source.Request{Path: manifest.Name})
 	access := expectAccess(t, err, source.UnknownVersion, source.CauseWrongRegion)
-	if !strings.Contains(access.Error(), "is in the region eu-west-1 and was looked for in us-east-1") {
+	if !strings.Contains(access.Error(), "is in the region eu-west-1, not in us-east-1") {
 		t.Errorf("Open = %q, want both regions", access)
 	}
 }

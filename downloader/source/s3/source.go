@@ -291,7 +291,7 @@ func (p *place) noManifest(ctx context.Context, a address, ref manifest.Ref, mis
 		return missing // that listing is refused, too, says nothing
 	}
 	e := p.refused(source.UnknownVersion, "", ref)
-	e.Detail = fmt.Sprintf("there is nothing of %s below %s; a dataset that asks for an agreement lies behind an access point, "+
-		"whose ARN is on its page and goes into the configuration", ref, a.url(""))
+	e.Detail = fmt.Sprintf("%s has no files below %s; a dataset that requires an agreement has an access point, "+
+		"whose ARN is on its page and belongs in the configuration", ref, a.url(""))
 	return e
 }

@@ -98,7 +98,7 @@ func (w *wallet) ask(ctx context.Context) (aws.Credentials, error) {
 }
 
 // errNoAnswer means that a provider of credentials did not answer.
-var errNoAnswer = errors.New("no answer came")
+var errNoAnswer = errors.New("no answer")
 
 // roleSource is the aws.Credentials.Source of a machine's role.
 const roleSource = "EC2RoleProvider"

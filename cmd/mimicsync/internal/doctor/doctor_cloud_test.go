@@ -65,7 +65,7 @@ func gcsAilments() []ailment {
 	return []ailment{
 		{
 			name: "no billing project", patient: with(bucket, "", key, me),
-			check: "access", cause: source.CauseNoBillingProject, says: "pays for it", cures: []string{"gcs.billing_project", "using-requester-pays"},
+			check: "access", cause: source.CauseNoBillingProject, says: "pay for it", cures: []string{"gcs.billing_project", "using-requester-pays"},
 		},
 		{
 			name: "billing is closed", patient: with(bucket, "closed", key, me),
@@ -85,7 +85,7 @@ func gcsAilments() []ailment {
 		},
 		{
 			name: "Google login unusable", patient: with(bucket, "the-lab", marker, me),
-			check: "account", cause: source.CauseBadLogin, says: "cannot be used", cures: []string{"gcloud auth application-default login"},
+			check: "account", cause: source.CauseBadLogin, says: "can't be used", cures: []string{"gcloud auth application-default login"},
 		},
 		{
 			name: "Google account not linked, access not requested", patient: with(closed, "the-lab", key, me),
@@ -124,15 +124,15 @@ func s3Ailments() []ailment {
 	return []ailment{
 		{
 			name: "somebody else's access point", patient: with(accessPoint("demo-v1-0-01"), nil),
-			check: "access", cause: source.CauseAccessPoint, says: "may be that of other people", cures: []string{cloud, "Enable AWS access", page},
+			check: "access", cause: source.CauseAccessPoint, says: "may be another user's", cures: []string{cloud, "Enable AWS access", page},
 		},
 		{
 			name: "another version's access point", patient: with(accessPoint("demo-v0-9-01"), nil),
-			check: "access", cause: source.CauseAccessPoint, says: "named for another dataset or version", cures: []string{page},
+			check: "access", cause: source.CauseAccessPoint, says: "for another dataset or version", cures: []string{page},
 		},
 		{
 			name: "wrong prefix", patient: with(s3.Location{URL: strings.TrimSuffix(accessPoint(ours).URL, "{dataset}/{version}/")}, nil),
-			check: "access", cause: source.CauseWrongPrefix, says: "gives what lies below demo/1.0/", cures: []string{"/demo/1.0/", page},
+			check: "access", cause: source.CauseWrongPrefix, says: "serves what is below demo/1.0/", cures: []string{"/demo/1.0/", page},
 		},
 		{
 			name: "no such access point", patient: with(accessPoint("demo-v1-0-77"), nil),
@@ -144,7 +144,7 @@ func s3Ailments() []ailment {
 		},
 		{
 			name: "nothing in the open bucket", patient: with(s3.Open, nil),
-			check: "access", says: "there is nothing of demo@1.0", cures: []string{page},
+			check: "access", says: "demo@1.0 has no files below", cures: []string{page},
 		},
 		{
 			name: "an access point's bucket in another region", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) {
@@ -154,7 +154,7 @@ func s3Ailments() []ailment {
 		},
 		{
 			name: "a stranger, as configured", patient: with(s3.Location{URL: "s3://controlled/{dataset}/{version}/", Anonymous: true}, nil),
-			check: "access", cause: source.CauseStranger, says: "to strangers", cures: []string{"anonymous", page},
+			check: "access", cause: source.CauseStranger, says: "without credentials", cures: []string{"anonymous", page},
 		},
 		{
 			name: "a program that fails", patient: with(accessPoint(ours), awsConfig("[default]\ncredential_process = sh -c 'echo vault is sealed, token="+marker+" >&2; exit 3'\n")),
@@ -178,7 +178,7 @@ func s3Ailments() []ailment {
 		},
 		{
 			name: "deleted access key", patient: with(accessPoint(ours), func(_ *testing.T, s *lookalike.S3) { s.RemoveKey(keyID) }),
-			check: "account", cause: source.CauseUnknownKey, says: "does not know the access key", cures: []string{"aws configure"},
+			check: "account", cause: source.CauseUnknownKey, says: "doesn't know the access key", cures: []string{"aws configure"},
 		},
 		{
 			name: "wrong secret", patient: with(accessPoint(ours), fault(403, "SignatureDoesNotMatch")),
@@ -203,7 +203,7 @@ func s3Ailments() []ailment {
 			name: "a role", patient: with(accessPoint("demo-v1-0-01"), func(_ *testing.T, s *lookalike.S3) {
 				s.AddKey(lookalike.S3Key{ID: keyID, Identity: "arn:aws:sts::123456789012:assumed-role/lab/alice"})
 			}),
-			check: "account", cause: source.CauseNoUser, says: "no roles or root accounts", cures: []string{"aws configure", cloud},
+			check: "account", cause: source.CauseNoUser, says: "not to roles or root accounts", cures: []string{"aws configure", cloud},
 		},
 		{
 			name: "an archive", patient: with(accessPoint(ours), fault(403, "InvalidObjectState")),

@@ -184,11 +184,11 @@ func closedAilments() []ailment {
 			name: "withdrawn version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Deprecated: true}, {Version: "1.1"}}})
 			}),
-			check: "access", cause: source.CauseWithdrawn, says: "any more", cures: []string{"use the newest version", "/content/demo/"},
+			check: "access", cause: source.CauseWithdrawn, says: "no longer offers", cures: []string{"use the newest version", "/content/demo/"},
 		},
 		{
 			name: "closed region", patient: with(nobody, lookalike.Version{Georestricted: true}, nil),
-			check: "access", cause: source.CauseRegion, says: "the region", cures: []string{"/content/demo/1.0/"},
+			check: "access", cause: source.CauseRegion, says: "in your region", cures: []string{"/content/demo/1.0/"},
 		},
 		{
 			name: "withdrawn altogether", patient: with(nobody, lookalike.Version{Deprecated: true}, nil),
@@ -206,7 +206,7 @@ func closedAilments() []ailment {
 			name: "downloads switched off, and its page does not say so", patient: with(marie, lookalike.Version{DownloadsDisabled: true}, func(s *lookalike.Server) {
 				s.Inject(lookalike.Fault{Kind: lookalike.Status, Code: 502, Path: "/content/**"})
 			}),
-			check: "access", cause: source.CauseUnexplained, says: "refuses the files all the same", cures: []string{"/content/demo/1.0/", "try again later"},
+			check: "access", cause: source.CauseUnexplained, says: "denies access to the files", cures: []string{"/content/demo/1.0/", "try again later"},
 		},
 		{
 			name: "contributors to ask", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
@@ -214,7 +214,7 @@ func closedAilments() []ailment {
 				s.Publish(lookalike.Project{Slug: "demo", Policy: lookalike.ContributorReview, Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
 				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
 			}),
-			check: "access", cause: source.CauseReview, says: `knows the user "marie"`, cures: []string{"/request-access-status/demo/1.0/", "/settings/training/"},
+			check: "access", cause: source.CauseReview, says: `denies the user "marie" access`, cures: []string{"/request-access-status/demo/1.0/", "/settings/training/"},
 		},
 		{
 			name: "not published yet", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
@@ -234,36 +234,36 @@ func physionetAilments() []ailment {
 	return []ailment{
 		{
 			name: "no account", patient: with(nobody, lookalike.Version{}, nil),
-			check: "access", says: "none were given", cures: []string{"mimicsync login", "PHYSIONET_USERNAME", "/content/demo/1.0/"},
+			check: "access", says: "none was found", cures: []string{"mimicsync login", "PHYSIONET_USERNAME", "/content/demo/1.0/"},
 		},
 		{
 			name: "wrong password", patient: with(wrong, lookalike.Version{}, nil),
-			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/", "correct them in the test"},
+			check: "account", says: `rejects the user "marie"`, cures: []string{"/login/", "correct them in the test"},
 		},
 		{
 			name: "wrong password for an open dataset", patient: with(wrong, lookalike.Version{}, func(s *lookalike.Server) {
 				files := lookalike.Generated(siteFiles)
 				s.Publish(lookalike.Project{Slug: "demo", Versions: []lookalike.Version{{Version: "1.0", Files: files, Manifest: files.Manifest()}}})
 			}),
-			check: "account", says: `does not accept the user "marie"`, cures: []string{"/login/"}, fetches: true,
+			check: "account", says: `rejects the user "marie"`, cures: []string{"/login/"}, fetches: true,
 		},
 		{
 			name: "agreement unsigned", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.UpdateUser("marie", func(u *lookalike.User) { u.Signed = nil })
 			}),
-			check: "access", says: `knows the user "marie"`, cures: []string{"/sign-dua/demo/1.0/", "/settings/training/", "/content/demo/1.0/"},
+			check: "access", says: `denies the user "marie" access`, cures: []string{"/sign-dua/demo/1.0/", "/settings/training/", "/content/demo/1.0/"},
 		},
 		{
 			name: "training expired", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.UpdateUser("marie", func(u *lookalike.User) { u.TrainingUntil = time.Now().Add(-time.Hour) })
 			}),
-			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/training/"},
+			check: "access", says: `denies the user "marie" access`, cures: []string{"/settings/training/"},
 		},
 		{
 			name: "not credentialed", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {
 				s.UpdateUser("marie", func(u *lookalike.User) { u.Credentialed = false })
 			}),
-			check: "access", says: `knows the user "marie"`, cures: []string{"/settings/credentialing/"},
+			check: "access", says: `denies the user "marie" access`, cures: []string{"/settings/credentialing/"},
 		},
 		{
 			name: "unknown version", patient: with(marie, lookalike.Version{}, func(s *lookalike.Server) {

@@ -29,8 +29,8 @@ func TestWaitLine(t *testing.T) {
 			"waiting for the run window: passes run only while it is open; until Wed 21:15, in 31h00m",
 		},
 		{
-			progress.Wait{For: "another command", Why: "a plan or a prune of demo has been at work since 14:14:18", Since: in(-40 * time.Second)},
-			"waiting for another command: a plan or a prune of demo has been at work since 14:14:18",
+			progress.Wait{For: "another command", Why: "a plan or prune of demo has been running since 14:14:18", Since: in(-40 * time.Second)},
+			"waiting for another command: a plan or prune of demo has been running since 14:14:18",
 		},
 		{progress.Wait{For: "s3", Why: "dial tcp: lookup s3.lab: no such host", Since: quarterPast}, "waiting for s3: dial tcp: lookup s3.lab: no such host"},
 	} {
