@@ -1,9 +1,9 @@
-// Package configs reads mimicsync's configuration file. Only cmd imports it,
-// and turns it into the Options of the packages below.
+// Package configs reads mimicsync's configuration file. Only cmd imports it, and turns it
+// into the Options of other packages.
 //
-// Secrets are not in the file: a PhysioNet account comes from the places that
-// physionet.Accounts knows, and others from files and environment variables that
-// the file names.
+// Secrets aren't in the file: a PhysioNet account comes from the places that
+// physionet.Accounts knows, and other secrets come from files and environment variables
+// that the file names.
 package configs
 
 import (
@@ -19,26 +19,26 @@ import (
 	"mimicsync/manifest"
 )
 
-// Example is a configuration file with every field and what it means.
+// Example is a configuration file with every field and its meaning.
 //
 //go:embed example.yaml
 var Example []byte
 
-// Config is the configuration file. A field that is absent is zero here, and
-// means the default that example.yaml names.
+// Config is the configuration file. A missing field is zero here, and means the default
+// that example.yaml names.
 type Config struct {
 	Mirror      string    `yaml:"mirror"`       // root folder of the mirror
-	State       string    `yaml:"state"`        // folder for the state, where the mirror is on a file server
-	Connections int       `yaml:"connections"`  // ceiling for each host, 1 to 256; those of the sources win over it
-	IdleTimeout Duration  `yaml:"idle_timeout"` // silence after which a connection is given up, from 1 s
-	BWLimit     string    `yaml:"bwlimit"`      // as in downloader.ParseTimetable
-	MaxTransfer string    `yaml:"max_transfer"` // as in downloader.ParseSize
-	MaxDuration string    `yaml:"max_duration"` // as in ParseMaxDuration
-	MaxCost     string    `yaml:"max_cost"`     // as in ParseCost
-	Durability  string    `yaml:"durability"`   // as in downloader.ParseDurability
+	State       string    `yaml:"state"`        // folder for the state, if the mirror is on a file server
+	Connections int       `yaml:"connections"`  // most connections to each host, 1 to 256; a source's own setting takes precedence
+	IdleTimeout Duration  `yaml:"idle_timeout"` // drop a connection after this silence, at least 1 s
+	BWLimit     string    `yaml:"bwlimit"`      // see pace.ParseTimetable
+	MaxTransfer string    `yaml:"max_transfer"` // see pace.ParseSize
+	MaxDuration string    `yaml:"max_duration"` // see ParseMaxDuration
+	MaxCost     string    `yaml:"max_cost"`     // see ParseCost
+	Durability  string    `yaml:"durability"`   // see downloader.ParseDurability
 	FileMode    Mode      `yaml:"file_mode"`    // permissions of the files of the mirror
 	DirMode     Mode      `yaml:"dir_mode"`     // permissions of its folders
-	Group       string    `yaml:"group"`        // name or number of the group that they are of
+	Group       string    `yaml:"group"`        // name or number of the group of files and folders
 	Include     []string  `yaml:"include"`      // globs
 	Exclude     []string  `yaml:"exclude"`      // globs
 	Sources     []string  `yaml:"sources"`      // names, in order of preference
@@ -46,16 +46,16 @@ type Config struct {
 	GCS         GCS       `yaml:"gcs"`
 	S3          S3        `yaml:"s3"`
 
-	// What the daemon does.
-	Datasets  []Dataset `yaml:"datasets"`   // one a name
-	Schedule  string    `yaml:"schedule"`   // of datasets that have none: as in daemon.ParseSchedule, or off
+	// For the daemon.
+	Datasets  []Dataset `yaml:"datasets"`   // one per name
+	Schedule  string    `yaml:"schedule"`   // of datasets without their own: see daemon.ParseSchedule, or off
 	Timezone  string    `yaml:"timezone"`   // of schedules and windows; empty: the machine's
-	Jitter    *Duration `yaml:"jitter"`     // of datasets that have none; nil: DefaultJitter
-	Windows   []string  `yaml:"windows"`    // as in daemon.ParseWindows
+	Jitter    *Duration `yaml:"jitter"`     // of datasets without their own; nil: DefaultJitter
+	Windows   []string  `yaml:"windows"`    // see daemon.ParseWindows
 	Scrub     Scrub     `yaml:"scrub"`      //
 	Listen    []string  `yaml:"listen"`     // addresses of the page and the API; nil: DefaultListen
-	TokenFile string    `yaml:"token_file"` // has the token that changes over TCP need
-	Hosts     []string  `yaml:"hosts"`      // names by which browsers may call the page, besides those of Listen
+	TokenFile string    `yaml:"token_file"` // file with the token that changes over TCP require
+	Hosts     []string  `yaml:"hosts"`      // host names for browsers, besides those of Listen
 	Webhooks  []Webhook `yaml:"webhooks"`
 	Mail      Mail      `yaml:"mail"`
 	Hooks     Hooks     `yaml:"hooks"`
@@ -75,7 +75,7 @@ func Load(path string) (Config, error) {
 	return c, nil
 }
 
-// maxFile bounds a configuration file: one with all fields explained has 14 KB.
+// maxFile limits a configuration file: one with all fields explained has 14 KB.
 const maxFile = 1 << 20
 
 // Read returns the bytes of a configuration file.
@@ -92,9 +92,9 @@ func Read(path string) ([]byte, error) {
 	return b, err
 }
 
-// Parse reads and validates a configuration. The error names every problem, each
-// on a line of its own that begins with where it is. An unknown key is one: it
-// would be a default that nobody meant.
+// Parse reads and validates a configuration. The error names every problem, each on its own
+// line that begins with the place. Unknown keys are problems: otherwise a misspelled
+// setting would silently be the default.
 func Parse(b []byte) (Config, error) {
 	var c Config
 	p := &problems{lines: map[string]int{}}
@@ -151,8 +151,8 @@ func (c Config) validate(p *problems) {
 	c.validateDaemon(p)
 }
 
-// validatePaths refuses what a shell would have replaced: there is none here, and
-// a folder named ~ is nobody's wish.
+// validatePaths rejects paths that only a shell would expand: nobody wants a folder named
+// ~.
 func (c Config) validatePaths(p *problems) {
 	paths := map[string]string{"mirror": c.Mirror, "state": c.State, "token_file": c.TokenFile, "mail.password_file": c.Mail.PasswordFile}
 	for i, w := range c.Webhooks {

@@ -17,7 +17,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// What holds for a daemon where its file says nothing.
+// Defaults of the daemon.
 const (
 	DefaultSchedule     = "@weekly"
 	DefaultJitter       = 30 * time.Minute
@@ -27,21 +27,21 @@ const (
 	DefaultHooksTimeout = 10 * time.Minute
 )
 
-// Dataset is one that the daemon keeps fresh. In a file, a name such as
-// mimiciv@3.1 does for one that has nothing else.
+// Dataset is a dataset that the daemon keeps up to date. In a file, a name like mimiciv@3.1
+// is enough if it has no other settings.
 type Dataset struct {
-	Name            string    `yaml:"name"`    // as in manifest.ParseRef
-	Version         string    `yaml:"version"` // empty or latest: it follows the newest
-	Sources         []string  `yaml:"sources"` // those of the file, if empty; so the globs
+	Name            string    `yaml:"name"`    // see manifest.ParseRef
+	Version         string    `yaml:"version"` // empty or latest: follow the newest
+	Sources         []string  `yaml:"sources"` // the file's if empty; likewise the globs
 	Include         []string  `yaml:"include"`
 	Exclude         []string  `yaml:"exclude"`
 	Schedule        string    `yaml:"schedule"`
 	Timezone        string    `yaml:"timezone"`
-	Jitter          *Duration `yaml:"jitter"`            // nil: that of the file
-	KeepOldVersions int       `yaml:"keep_old_versions"` // that prune leaves
+	Jitter          *Duration `yaml:"jitter"`            // nil: the file's
+	KeepOldVersions int       `yaml:"keep_old_versions"` // how many prune keeps
 }
 
-// UnmarshalYAML reads a name, or fields.
+// UnmarshalYAML reads a name or a group of fields.
 func (d *Dataset) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.ScalarNode {
 		d.Name = n.Value
@@ -59,24 +59,23 @@ func (d Dataset) Ref() (manifest.Ref, error) {
 	return manifest.ParseRef(d.Name + "@" + d.Version)
 }
 
-// Scrub is how the daemon reads the mirror again. See daemon.Scrub.
+// Scrub says how the daemon reads the mirror again. See daemon.Scrub.
 type Scrub struct {
-	Schedule string    `yaml:"schedule"` // empty: only when asked
-	Rate     string    `yaml:"rate"`     // bytes a second, as in downloader.ParseSize
+	Schedule string    `yaml:"schedule"` // empty: only on request
+	Rate     string    `yaml:"rate"`     // bytes per second, see pace.ParseSize
 	MaxAge   *Duration `yaml:"max_age"`  // nil: DefaultScrubMaxAge
 }
 
-// Webhook is an address that is told of events. Who knows it may write to the
-// chat behind it: it is given by one of three fields, and two of them keep it out
-// of the file.
+// Webhook is an address that receives events. Anyone who knows it can write to the chat
+// behind it: it is set by one of three fields, and two of them keep it out of the file.
 type Webhook struct {
 	URL     string        `yaml:"url"`
-	URLFile string        `yaml:"url_file"` // has the address
-	URLEnv  string        `yaml:"url_env"`  // environment variable that has it
+	URLFile string        `yaml:"url_file"` // file that contains the address
+	URLEnv  string        `yaml:"url_env"`  // environment variable that contains it
 	Events  []notify.Kind `yaml:"events"`   // all if empty
 }
 
-// Mail is sent by a mail server.
+// Mail is sent through a mail server.
 type Mail struct {
 	SMTP         string            `yaml:"smtp"` // host, or host:port; empty: no mail
 	Encryption   notify.Encryption `yaml:"encryption"`
@@ -87,7 +86,7 @@ type Mail struct {
 	Events       []notify.Kind     `yaml:"events"` // all if empty
 }
 
-// Options are those of a notify.Mail, but for the password.
+// Options are those of a notify.Mail, without the password.
 func (m Mail) Options() (notify.MailOptions, error) {
 	o := notify.MailOptions{Kinds: m.Events, Host: m.SMTP, Encryption: m.Encryption, Username: m.Username, From: m.From, To: m.To}
 	if host, port, err := net.SplitHostPort(m.SMTP); err == nil {
@@ -106,19 +105,19 @@ type Hooks struct {
 	Timeout    Duration `yaml:"timeout"` // 0: DefaultHooksTimeout
 }
 
-// Log is how the daemon logs.
+// Log says how the daemon logs.
 type Log struct {
-	Format string `yaml:"format"` // text or json; empty: text on a terminal, else json
+	Format string `yaml:"format"` // text or json; empty: text on a terminal, otherwise json
 	Level  string `yaml:"level"`  // debug, info, warn or error; empty: info
 }
 
-// ScheduleOf is when a dataset is refreshed, nil if only when asked: by its own
-// fields, by those of the file where it has none, or by the defaults. The key
-// decides the share of the jitter, see daemon.ParseSchedule.
+// ScheduleOf is when a dataset is refreshed, nil if only on request: by its own fields,
+// those of the file, or the defaults. The key decides the delay within the jitter, see
+// daemon.ParseSchedule.
 func (c Config) ScheduleOf(d Dataset, key string) (*daemon.Schedule, error) {
 	expression := cmp.Or(d.Schedule, c.Schedule, DefaultSchedule)
 	if expression == Off {
-		return nil, nil // only when asked
+		return nil, nil // only on request
 	}
 	jitter := DefaultJitter
 	if own := cmp.Or(d.Jitter, c.Jitter); own != nil {
@@ -143,8 +142,8 @@ func (c Config) DaemonScrub() (daemon.Scrub, error) {
 	return s, err
 }
 
-// AllSources are the names of all sources that the daemon needs for its datasets,
-// of which those that are usual come first.
+// AllSources are the names of all sources that the daemon needs for its datasets, the
+// default sources first.
 func (c Config) AllSources(usual []string) []string {
 	all := slices.Clone(usual)
 	for _, d := range c.Datasets {
@@ -192,7 +191,7 @@ func (c Config) validateDaemon(p *problems) {
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 }
 
-// CheckAddress says what is wrong with an address to listen on.
+// CheckAddress checks an address to listen on.
 func CheckAddress(address string) error {
 	if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port) {
 		return fmt.Errorf("%q is not an address like %s or :8765", address, DefaultListen)
@@ -242,8 +241,7 @@ func (p *problems) schedule(path, expression string) {
 	}
 }
 
-// windows looks for windows that are wrong, and for one that overlaps with those
-// before it.
+// windows finds invalid windows, and the first that overlaps with an earlier one.
 func (p *problems) windows(texts []string) {
 	var right []string
 	for i, text := range texts {

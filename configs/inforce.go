@@ -12,22 +12,22 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// InForce is a configuration with what is not in its file: defaults, environment
-// variables, flags. It knows where each value is from, and tells no secret.
+// InForce is a configuration including what isn't in its file: defaults, environment
+// variables, flags. It knows where each value comes from, and contains no secret.
 type InForce struct {
 	root *yaml.Node
 	from map[string]string // by path
 }
 
-// Override is a field that something else than the file decides.
+// Override is a field that the file doesn't decide.
 type Override struct {
-	Path  string // as in gcs.billing_project
+	Path  string // like gcs.billing_project
 	Value any
 	From  string
 }
 
-// NewInForce puts a file, of which name is for people, over the defaults, and the
-// overrides over both. The file must be right, see Parse, and may be empty.
+// NewInForce puts a file (name is for people) over the defaults, and the overrides over
+// both. The file must be valid, see Parse, and may be empty.
 func NewInForce(file []byte, name string, overrides []Override) (*InForce, error) {
 	p := &problems{}
 	f := &InForce{root: copied(p.parse(Example)), from: map[string]string{}}
@@ -51,8 +51,7 @@ func NewInForce(file []byte, name string, overrides []Override) (*InForce, error
 	return f, nil
 }
 
-// spreadConnections gives the sources that have no ceiling of their own the one of
-// all hosts.
+// spreadConnections gives the sources without their own limit the one of all hosts.
 func (f *InForce) spreadConnections() error {
 	all := valueOf(f.root, "connections")
 	if all == nil {
@@ -70,7 +69,7 @@ func (f *InForce) spreadConnections() error {
 	return nil
 }
 
-// copied is a node without comments, and with what its aliases stand for.
+// copied is a node without comments, and with its aliases resolved.
 func copied(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return copied(n.Alias)
@@ -90,7 +89,7 @@ func (f *InForce) merge(into, over *yaml.Node, path string, from func(*yaml.Node
 		old := valueOf(into, key.Value)
 		switch {
 		case value.Kind == yaml.ScalarNode && scalar(value) == nil:
-			continue // a key without a value says nothing
+			continue // a key without a value sets nothing
 		case old != nil && old.Kind == yaml.MappingNode && value.Kind == yaml.MappingNode:
 			f.merge(old, value, at, from)
 			continue
@@ -104,7 +103,7 @@ func (f *InForce) merge(into, over *yaml.Node, path string, from func(*yaml.Node
 	}
 }
 
-// mark notes where a value is from, or each of its fields.
+// mark notes where a value comes from, or each of its fields.
 func (f *InForce) mark(n *yaml.Node, path string, from func(*yaml.Node) string) {
 	if n.Kind != yaml.MappingNode {
 		f.from[path] = from(n)
@@ -141,8 +140,8 @@ func valueOf(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// redact leaves of the addresses that are secrets what tells them apart, and of a
-// hook its program: its arguments may be tokens.
+// redact keeps of secret addresses only the host, and of a hook its program: its arguments
+// may be tokens.
 func redact(root *yaml.Node) {
 	for _, event := range []string{"on_complete", "on_failure"} {
 		if argv := valueOf(valueOf(root, "hooks"), event); argv != nil && len(argv.Content) > 1 {
@@ -163,7 +162,7 @@ func redact(root *yaml.Node) {
 	}
 }
 
-// inOrder sorts the fields as Config has them.
+// inOrder sorts the fields like Config.
 func inOrder(root *yaml.Node) {
 	var sorted []*yaml.Node
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
@@ -175,8 +174,7 @@ func inOrder(root *yaml.Node) {
 	root.Content = sorted
 }
 
-// YAML is the configuration as a file, in which comments tell where values are
-// from.
+// YAML is the configuration as a file, with comments that say where values come from.
 func (f *InForce) YAML() ([]byte, error) {
 	root := copied(f.root)
 	f.comment(root, "")
@@ -189,7 +187,7 @@ func (f *InForce) comment(mapping *yaml.Node, path string) {
 		at := strings.TrimPrefix(path+"."+key.Value, ".")
 		switch {
 		case value.Kind == yaml.MappingNode:
-			value.Style = 0 // else there is no room for comments
+			value.Style = 0 // otherwise there is no room for comments
 			f.comment(value, at)
 		case value.Kind == yaml.SequenceNode && !isFlat(value):
 			key.HeadComment = f.from[at]
@@ -202,18 +200,18 @@ func (f *InForce) comment(mapping *yaml.Node, path string) {
 	}
 }
 
-// isFlat reports whether a list has words only.
+// isFlat reports whether a list has only scalars.
 func isFlat(list *yaml.Node) bool {
 	return !slices.ContainsFunc(list.Content, func(n *yaml.Node) bool { return n.Kind != yaml.ScalarNode })
 }
 
-// MarshalJSON is an object of the settings, as the file has them, and one of where
-// they are from, by their paths.
+// MarshalJSON returns an object with the settings, like in the file, and where they come
+// from, by their paths.
 func (f *InForce) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{"settings": plain(f.root), "from": f.from})
 }
 
-// plain is a node as JSON has it. What is not plainly a number stays text: 0640.
+// plain is a node for JSON. A value that isn't plainly a number stays text: 0640.
 func plain(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -240,7 +238,7 @@ func plain(n *yaml.Node) any {
 	return n.Value
 }
 
-// scalar is what YAML takes a word for.
+// scalar is the YAML type of a word.
 func scalar(n *yaml.Node) (v any) {
 	if err := n.Decode(&v); err != nil {
 		return n.Value

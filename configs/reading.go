@@ -17,9 +17,9 @@ import (
 	"mimicsync/manifest"
 )
 
-// problems are what is wrong with a file.
+// problems are the problems of a file.
 type problems struct {
-	lines map[string]int // where fields are, by paths such as "scrub.rate" and "datasets[1].name"
+	lines map[string]int // where fields are, by paths like "scrub.rate" and "datasets[1].name"
 	all   []problem
 }
 
@@ -30,7 +30,7 @@ type problem struct {
 
 var index = regexp.MustCompile(`\[\d+\]`)
 
-// at tells what is wrong with the field of a path.
+// at adds a problem with the field of a path.
 func (p *problems) at(path, format string, args ...any) {
 	p.add(p.line(path), index.ReplaceAllString(path, "")+": "+format, args...)
 }
@@ -39,7 +39,7 @@ func (p *problems) add(line int, format string, args ...any) {
 	p.all = append(p.all, problem{line, fmt.Errorf(format, args...)})
 }
 
-// line is where a field is, or what it would be in.
+// line is where a field is, or the field that contains it.
 func (p *problems) line(path string) int {
 	for path != "" && p.lines[path] == 0 {
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
@@ -70,7 +70,7 @@ func (p *problems) err() error {
 	return errors.Join(all...)
 }
 
-// parse reads the one document of a file, which is nil if the file is empty.
+// parse reads the one document of a file, nil if the file is empty.
 func (p *problems) parse(b []byte) *yaml.Node {
 	loader, err := yaml.NewLoader(bytes.NewReader(b))
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *problems) parse(b []byte) *yaml.Node {
 	return document.Content[0]
 }
 
-// decode fills in what the node says.
+// decode fills in the fields of the node.
 func (p *problems) decode(n *yaml.Node, into any) {
 	p.walk(n, reflect.TypeOf(into).Elem(), "")
 	if err := n.Decode(into); err != nil {
@@ -98,7 +98,7 @@ func (p *problems) decode(n *yaml.Node, into any) {
 	}
 }
 
-// walk notes where fields are, and which keys there are not.
+// walk notes where fields are, and reports unknown keys.
 func (p *problems) walk(n *yaml.Node, t reflect.Type, path string) {
 	switch {
 	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
@@ -138,7 +138,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// suggestion asks for the key that was meant, if one is like what was written.
+// suggestion asks for the key that was probably meant, if one is similar.
 func suggestion(written string, fields map[string]reflect.Type) string {
 	if len(written) > 64 {
 		return ""
@@ -155,7 +155,7 @@ func suggestion(written string, fields map[string]reflect.Type) string {
 	return ": did you mean " + best + "?"
 }
 
-// refuse says in words for a person what the YAML library says of a file.
+// refuse says in plain words why the YAML library rejects a file.
 func (p *problems) refuse(err error, b []byte) {
 	if many, ok := errors.AsType[*yaml.LoadErrors](err); ok {
 		for _, e := range many.Errors {
@@ -201,15 +201,15 @@ func (p *problems) fieldAt(line int) string {
 
 var (
 	misfit = regexp.MustCompile("^cannot construct !!\\w+(?: `(.*)`)? into (.*)$")
-	// bare is a word that begins with what YAML takes for a reference, or keeps
-	// for later.
+	// bare is a word that begins with a character for references, or one that YAML
+	// reserves.
 	bare = regexp.MustCompile(`(^|[:\[,-])\s*[*@][^\s]`)
-	// star is a cron expression of which the same holds.
+	// star is a cron expression that begins with such a character.
 	star = regexp.MustCompile(`:\s*\* `)
 )
 
-// unquoted reports whether a line of a file has a word that YAML does not take
-// without quotes.
+// unquoted reports whether a line of a file has a word that YAML doesn't accept without
+// quotes.
 func unquoted(b []byte, line int) bool {
 	lines := strings.Split(string(b), "\n")
 	if line < 1 || line > len(lines) {

@@ -12,10 +12,10 @@ import (
 	"mimicsync/manifest"
 )
 
-// SourceNames are the sources that there are.
+// SourceNames are the names of all sources.
 var SourceNames = []string{"physionet", "gcs", "s3"}
 
-// CheckSources says what is wrong with an order of sources.
+// CheckSources checks a list of sources.
 func CheckSources(names []string) error {
 	for i, name := range names {
 		switch {
@@ -28,47 +28,45 @@ func CheckSources(names []string) error {
 	return nil
 }
 
-// PhysioNet says where PhysioNet is.
+// PhysioNet configures the source physionet.
 type PhysioNet struct {
 	URL         string `yaml:"url"`
-	Connections int    `yaml:"connections"` // ceiling, 1 to 256
+	Connections int    `yaml:"connections"` // most connections, 1 to 256
 }
 
-// GCS says how to read PhysioNet's copies at Google Cloud Storage.
+// GCS configures PhysioNet's copies at Google Cloud Storage.
 type GCS struct {
-	Endpoint       string            `yaml:"endpoint"`        // another server that speaks the same protocol
+	Endpoint       string            `yaml:"endpoint"`        // another server with the same protocol
 	BillingProject string            `yaml:"billing_project"` // the Google Cloud project that pays
 	Anonymous      bool              `yaml:"anonymous"`       // send no credentials
-	Buckets        map[string]string `yaml:"buckets"`         // by dataset or dataset@version, where they have other names
-	Connections    int               `yaml:"connections"`     // ceiling, 1 to 256
-	Price          `yaml:",inline"`  // of what is read for a billing project
+	Buckets        map[string]string `yaml:"buckets"`         // by dataset or dataset@version, if they have other names
+	Connections    int               `yaml:"connections"`     // most connections, 1 to 256
+	Price          `yaml:",inline"`  // for reading with a billing project
 }
 
-// S3 says how to read copies at Amazon S3, or at a store that speaks its
-// protocol.
+// S3 configures copies at Amazon S3, or at a store with the same protocol.
 type S3 struct {
 	Endpoint    string              `yaml:"endpoint"`    // another store
-	PlainHTTP   bool                `yaml:"plain_http"`  // it may do without TLS
-	Locations   map[string]Location `yaml:"locations"`   // by dataset or dataset@version; "*" stands for all others
+	PlainHTTP   bool                `yaml:"plain_http"`  // allow it without TLS
+	Locations   map[string]Location `yaml:"locations"`   // by dataset or dataset@version; "*" is for all others
 	Connections int                 `yaml:"connections"` // ceiling, 1 to 256
-	Price       `yaml:",inline"`    // where a location has requester_pays
+	Price       `yaml:",inline"`    // for locations with requester_pays
 }
 
-// Price is what a store asks of who reads, in US dollars, as in
-// downloader.ParseMoney.
+// Price is what a store charges readers, in US dollars, see cost.ParseMoney.
 type Price struct {
 	PerGB            string `yaml:"price_per_gb"`
 	Per10000Requests string `yaml:"price_per_10000_requests"`
 }
 
-// The prices that Google and Amazon publish for what leaves them for the
-// internet, up to the first terabytes of a month.
+// The prices that Google and Amazon publish for traffic to the internet, for the first
+// terabytes of a month.
 var (
 	DefaultGCSPrice = Price{PerGB: "0.12", Per10000Requests: "0.004"}
 	DefaultS3Price  = Price{PerGB: "0.09", Per10000Requests: "0.004"}
 )
 
-// Parse reads the amounts, of which defaults stands in for those not set.
+// Parse reads the amounts; defaults replaces those not set.
 func (p Price) Parse(defaults Price) (cost.Price, error) {
 	perGB, err := cost.ParseMoney(cmp.Or(p.PerGB, defaults.PerGB))
 	if err != nil {
@@ -81,15 +79,15 @@ func (p Price) Parse(defaults Price) (cost.Price, error) {
 	return cost.Price{PerGB: perGB, Per10000Requests: perRequests}, nil
 }
 
-// Location is where a dataset lies at S3.
+// Location is where a dataset is at S3.
 type Location struct {
-	URL           string `yaml:"url"` // s3://BUCKET/PREFIX/, where {dataset} and {version} stand for the names
+	URL           string `yaml:"url"` // s3://BUCKET/PREFIX/, where {dataset} and {version} are replaced by the names
 	Region        string `yaml:"region"`
 	Anonymous     bool   `yaml:"anonymous"`      // send no credentials
 	RequesterPays bool   `yaml:"requester_pays"` // agree to pay
 }
 
-// AllOthers is the key of a Location for every dataset that has none.
+// AllOthers is the key of the Location for every dataset without its own.
 const AllOthers = "*"
 
 func (c Config) validateSources(p *problems) {
@@ -110,7 +108,7 @@ func (c Config) validateSources(p *problems) {
 		case address == "":
 		case err != nil || u.Host == "" || u.User != nil:
 			p.at(field, "it must be an address like https://physionet.org, without user and password")
-		case field != "s3.endpoint" && !source.MayCarrySecrets(u): // of S3, only signatures travel, and another setting allows it
+		case field != "s3.endpoint" && !source.MayCarrySecrets(u): // S3 sends only signatures, and another setting allows http
 			p.at(field, "it must begin with https:// (http:// works only to this machine)")
 		}
 	}

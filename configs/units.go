@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The units of service managers, as they are installed but for the paths in them.
+// The units of service managers, without the paths of an installation.
 //
 //go:embed systemd/mimicsync.service
 var systemUnit string
@@ -18,13 +18,13 @@ var userUnit string
 //go:embed launchd/mimicsync.plist
 var launchdPlist string
 
-// unitMark is in each unit that Unit returns: the name of what writes it.
+// unitMark is in each unit that Unit returns: the command that writes it.
 const unitMark = "`mimicsync daemon install"
 
 // Manager is a service manager.
 type Manager string
 
-// The managers that there are units for.
+// The managers that have units.
 const (
 	Systemd     Manager = "systemd"      // of the system
 	SystemdUser Manager = "systemd-user" // of one user
@@ -35,13 +35,13 @@ const (
 type Service struct {
 	Binary string
 	Mirror string
-	Config string // empty: the one in its usual place, if there is one
-	User   string // that it runs as, for a service of the system
+	Config string // empty: the one in its usual place, if it exists
+	User   string // user of a system service
 	Log    string // file, for launchd
 }
 
-// Unit is the text of a service's unit. The error is about a path that no unit
-// can name.
+// Unit is the text of a service's unit. The error is about a path that a unit can't
+// contain.
 func (s Service) Unit(m Manager) (string, error) {
 	for _, path := range []string{s.Binary, s.Mirror, s.Config, s.User, s.Log} {
 		if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -71,17 +71,16 @@ func (s Service) Unit(m Manager) (string, error) {
 	).Replace(strings.Join(lines, "")), nil
 }
 
-// IsUnit reports whether a file is a unit that Unit returned, or one that was
-// made of it.
+// IsUnit reports whether a file is a unit that Unit returned, or one based on it.
 func IsUnit(text []byte) bool { return strings.Contains(string(text), unitMark) }
 
-// escapeSystemd is for what stands in double quotes, see systemd.syntax(7).
+// escapeSystemd is for text in double quotes, see systemd.syntax(7).
 func escapeSystemd(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(s)
 }
 
 func escapeXML(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder takes everything
+	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder accepts everything
 	return b.String()
 }

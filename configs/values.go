@@ -13,10 +13,10 @@ import (
 	"mimicsync/downloader/cost"
 )
 
-// Off is the word for a limit or a schedule that there is not.
+// Off is the word for no limit or no schedule.
 const Off = "off"
 
-// Duration is a time.Duration that is written as in "90s".
+// Duration is a time.Duration, written like "90s".
 type Duration time.Duration
 
 // UnmarshalYAML reads what ParseDuration reads.
@@ -26,8 +26,8 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	return err
 }
 
-// ParseDuration reads what time.ParseDuration reads, and days, as in "1d12h".
-// A time below zero is an error.
+// ParseDuration reads what time.ParseDuration reads, and days, like "1d12h". A negative
+// time is an error.
 func ParseDuration(s string) (time.Duration, error) {
 	days, rest := "0", s
 	if before, after, ok := strings.Cut(s, "d"); ok {
@@ -41,8 +41,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	return time.Duration(whole)*24*time.Hour + part, nil
 }
 
-// ParseMaxDuration reads what ParseDuration reads, and "off" for any time, which
-// is 0.
+// ParseMaxDuration reads what ParseDuration reads, and "off" for no limit, which is 0.
 func ParseMaxDuration(s string) (time.Duration, error) {
 	if strings.EqualFold(s, Off) {
 		return 0, nil
@@ -50,8 +49,8 @@ func ParseMaxDuration(s string) (time.Duration, error) {
 	return ParseDuration(s)
 }
 
-// ParseCost reads what may be spent, as downloader.ParseMoney does, and "off"
-// for any amount, which is nil.
+// ParseCost reads an amount of money, like cost.ParseMoney, and "off" for no limit, which
+// is nil.
 func ParseCost(s string) (*cost.Money, error) {
 	if strings.EqualFold(s, Off) {
 		return nil, nil // no limit is not an error
@@ -60,7 +59,7 @@ func ParseCost(s string) (*cost.Money, error) {
 	return &m, err
 }
 
-// Mode is a file's permissions, written in octal as in "0640".
+// Mode is a file's permissions, written in octal like "0640".
 type Mode fs.FileMode
 
 // UnmarshalYAML reads octal digits.

@@ -40,7 +40,7 @@ func TestAFileWithoutEndIsDropped(t *testing.T) {
 	r := newRig(t, rigOptions{site: newStrangeSite(t, pour("a.csv", &on), project(a, b))})
 	report := r.pull()
 	wantFiles(t, report, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
-	if got := reasonOf(report, "a.csv"); got != string(failure.ReasonSize) || !strings.Contains(report.Failures[0].Detail, "are dropped") {
+	if got := reasonOf(report, "a.csv"); got != string(failure.ReasonSize) || !strings.Contains(report.Failures[0].Detail, "was dropped") {
 		t.Errorf("failures = %+v, want that the size is wrong", report.Failures)
 	}
 	if got := report.Bytes.Discarded; got < 64*mega || got > 70*mega {

@@ -9,17 +9,18 @@ import (
 	"sync"
 )
 
-// Access is what a person must do before PhysioNet hands out a dataset.
+// Access is what a person must do before PhysioNet serves a dataset.
 type Access int
 
 const (
-	// Open needs nothing.
+	// Open requires nothing.
 	Open Access = iota
-	// Restricted needs an account and a signed agreement for the version.
+	// Restricted requires an account and a signed agreement for the version.
 	Restricted
-	// Credentialed needs, besides, a credentialed account and, for most datasets, a finished training.
+	// Credentialed also requires a credentialed account and, for most datasets, completed
+	// training.
 	Credentialed
-	// ContributorReview needs the consent of those who contributed the data.
+	// ContributorReview requires the consent of the contributors of the data.
 	ContributorReview
 )
 
@@ -51,8 +52,8 @@ func (a *Access) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Dataset is what is known of a dataset without asking anyone. Numbers help to plan and are approximate: the manifest
-// and the sources know better.
+// Dataset is what the program knows about a dataset without asking anyone. Numbers are
+// approximate, for planning: the manifest and the sources are the authority.
 type Dataset struct {
 	Slug     string   `json:"slug"`
 	Version  string   `json:"version"` // the newest known
@@ -60,16 +61,16 @@ type Dataset struct {
 	Access   Access   `json:"access"`
 	Files    int64    `json:"files,omitempty"` // of Version; 0 if unknown
 	Bytes    int64    `json:"bytes,omitempty"` // of Version, as served; 0 if unknown
-	Versions []string `json:"versions"`        // those known, oldest first
+	Versions []string `json:"versions"`        // known versions, oldest first
 	GCS      string   `json:"gcs,omitempty"`   // "gs://..." of Version; empty if unknown
 	S3       string   `json:"s3,omitempty"`    // "s3://..." of Version, readable by everyone; empty if unknown
-	Note     string   `json:"note,omitempty"`  // what a person should know first
+	Note     string   `json:"note,omitempty"`  // what people should know first
 }
 
 //go:embed catalog.json
 var catalogJSON []byte
 
-// The catalog is part of the program: a mistake in it is found by the first test, not by a user.
+// The catalog is part of the program: the first test finds a mistake in it.
 var catalog = sync.OnceValue(func() []Dataset {
 	var all []Dataset
 	if err := json.Unmarshal(catalogJSON, &all); err != nil {
@@ -79,7 +80,7 @@ var catalog = sync.OnceValue(func() []Dataset {
 	return all
 })
 
-// Catalog returns the known datasets, sorted by slug. The caller may change what it gets.
+// Catalog returns the known datasets, sorted by slug. The caller may change the result.
 func Catalog() []Dataset {
 	all := slices.Clone(catalog())
 	for i := range all {
@@ -88,7 +89,7 @@ func Catalog() []Dataset {
 	return all
 }
 
-// Lookup returns the known dataset with this slug. One that is not known may well exist.
+// Lookup returns the known dataset with this slug. Other datasets may exist, too.
 func Lookup(slug string) (Dataset, bool) {
 	for _, d := range catalog() {
 		if d.Slug == slug {
@@ -99,9 +100,9 @@ func Lookup(slug string) (Dataset, bool) {
 	return Dataset{}, false
 }
 
-// Nearest returns the slug of the known dataset that is written most like this one, if any is close enough to have been
-// meant. Hyphens, case, and whether a numeral is Roman do not matter: people write mimic-iv, mimic4 and MIMIC_IV for
-// mimiciv.
+// Nearest returns the slug of the known dataset whose spelling is closest to this one, if
+// any is close enough to have been meant. It ignores hyphens, case, and whether a numeral
+// is Roman: people write mimic-iv, mimic4 and MIMIC_IV for mimiciv.
 func Nearest(slug string) (string, bool) {
 	const tooFar = 3
 	given := simplify(slug)
@@ -118,7 +119,7 @@ var simplifier = strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "3", "i
 
 func simplify(slug string) string { return simplifier.Replace(strings.ToLower(slug)) }
 
-// EditDistance counts the bytes to insert, delete or replace that turn a into b.
+// EditDistance counts the bytes to insert, delete or replace to turn a into b.
 func EditDistance(a, b string) int {
 	row := make([]int, len(b)+1) // distances from the prefix of a to every prefix of b
 	for j := range row {

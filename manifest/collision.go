@@ -7,38 +7,41 @@ import (
 	"slices"
 )
 
-// Collision is an entry that cannot stand beside an earlier one.
+// Collision is an entry that can't exist beside an earlier one.
 type Collision struct {
-	Path, With string // of the later entry and of the earlier one
-	// Identical means that the names are spelled alike, so that they collide on every file system: a path listed twice
-	// with two digests, or a path that is a file here and a folder there. Otherwise they differ in case only,
-	// themselves or in a folder on their way, and collide where the file system does not tell case apart.
+	Path, With string // of the later and the earlier entry
+	// Identical means that the names are the same, so that they collide on every file
+	// system: a path listed twice with two digests, or a path that is a file here and a
+	// folder there. Otherwise they differ in case only, in the file's name or a folder's,
+	// and collide where the file system ignores case.
 	Identical bool
-	// Trailing means that they differ, perhaps besides, in dots or spaces at the end, and collide where the file
-	// system drops those, as FAT, exFAT, NTFS and what Windows serves do.
+	// Trailing means that they differ, perhaps also, in dots or spaces at the end, and
+	// collide where the file system drops those: FAT, exFAT, NTFS and Windows file shares.
 	Trailing bool `json:",omitempty"`
 }
 
 const (
-	// maxCollisions bounds the answer: a person reads the first few, and a hostile manifest could have millions.
+	// maxCollisions limits the answer: people read the first few, and a hostile manifest
+	// could have millions.
 	maxCollisions = 10_000
-	// maxSightings bounds the memory of one scan: 16 bytes each.
+	// maxSightings limits the memory of one scan: 16 bytes each.
 	maxSightings = 1 << 20
-	// maxSuspects bounds the names that the confirming scan holds as strings, and maxHeld
+	// maxSuspects limits the names that the confirming scan holds as strings, and maxHeld
 	// the bytes of these: a path may have 8 KiB.
 	maxSuspects = 1 << 16
 	maxHeld     = 8 << 20
 )
 
-// Collisions returns the entries of the manifest r that collide with earlier ones, in the manifest's order. It stops
-// at 10,000, or at fewer with very long paths, and may miss some where there are more. An entry is named once, and two spellings of a folder once, by
-// the first entry below the second of them. A path listed again with the same digest is harmless, and a path that
-// CheckPath refuses is never created: neither counts. Case is folded as Unicode's simple folding does, and dots and
-// spaces at the end of a name do not count; composed
-// and decomposed characters count as different.
+// Collisions returns the entries of manifest r that collide with earlier ones, in the
+// manifest's order. It stops at 10,000, or earlier with very long paths, and may then miss
+// some. It returns an entry once, and two spellings of a folder once, with the first entry
+// below the second spelling. A path that is listed again with the same digest is harmless,
+// and a path that CheckPath rejects is never created: neither counts. Case is folded with
+// Unicode's simple folding, and dots and spaces at the end of a name are ignored; composed
+// and decomposed characters are different.
 //
-// Memory is bounded, whatever the manifest holds: some tens of megabytes. The manifest is read about once for every
-// million names, and once more if any look like colliding.
+// Memory is limited to some tens of megabytes, whatever the manifest contains. The manifest
+// is read about once per million names, and once more if any seem to collide.
 func Collisions(r io.ReaderAt, size int64) ([]Collision, error) {
 	return collisions(r, size, maxSightings)
 }
@@ -61,7 +64,7 @@ func collisions(r io.ReaderAt, size int64, limit int) ([]Collision, error) {
 	return confirm(n, r, size, suspects)
 }
 
-// part is the share of all names whose folded hash begins with the given bits.
+// part is the fraction of all names whose folded hash begins with the given bits.
 type part struct {
 	bits   int
 	prefix uint64
@@ -74,8 +77,9 @@ func (p part) halves() (part, part) {
 	return part{p.bits + 1, p.prefix << 1}, part{p.bits + 1, p.prefix<<1 | 1}
 }
 
-// scan collects the sightings of one part. When they get too many it goes on with half the part and puts the other
-// half off to a later scan, so that nobody has to know the number of names beforehand.
+// scan collects the sightings of one part. When there are too many, it continues with half
+// of the part and leaves the other half to a later scan, so that the number of names need
+// not be known beforehand.
 type scan struct {
 	part  part
 	limit int
@@ -98,8 +102,8 @@ func (s *scan) add(found sighting) {
 	}
 }
 
-// compact keeps one of equal sightings, which are the same folder or a harmless repetition, and two of those that fold
-// alike: two suffice to suspect the name.
+// compact keeps one of equal sightings, which are the same folder or a harmless repetition,
+// and two of those that fold alike: two are enough to suspect the name.
 func (s *scan) compact() {
 	slices.SortFunc(s.seen, compareSightings)
 	s.seen = slices.Compact(s.seen)
@@ -130,15 +134,15 @@ func (s *scan) suspects(to map[uint64]struct{}) {
 	}
 }
 
-// variant is one of the names that fold alike.
+// variant is one of several names that fold alike.
 type variant struct {
 	spelling string
 	file     bool
 	digest   Digest // of a file
 }
 
-// confirmation remembers the suspected names as strings: a hash only says where to look. Paths are those of the
-// entries that had a name first.
+// confirmation keeps the suspected names as strings: a hash only says where to look. Paths
+// are those of the first entry with each name.
 type confirmation struct {
 	suspects map[uint64]struct{}
 	known    map[variant]struct{}
@@ -146,8 +150,8 @@ type confirmation struct {
 	folded   map[string]string // path by name with case folded
 	trimmed  map[string]string // path by name with case folded, and without dots and spaces at the end
 	found    []Collision
-	last     int64 // offset of the entry that found ends with
-	held     int   // bytes of the names, about
+	last     int64 // offset of the last entry in found
+	held     int   // approximate bytes of the names
 }
 
 func confirm(n *names, r io.ReaderAt, size int64, suspects map[uint64]struct{}) ([]Collision, error) {
@@ -198,7 +202,8 @@ func (c *confirmation) see(e Entry, at name) {
 	c.found, c.last = append(c.found, Collision{Path: e.Path, With: with, Identical: identical, Trailing: trailing}), e.Offset
 }
 
-// eachEntry calls visit for every name of every safe entry. A folder that follows itself is named once.
+// eachEntry calls visit for every name of every safe entry, and once for the same folder in
+// consecutive entries.
 func (n *names) eachEntry(r io.ReaderAt, size int64, visit func(Entry, name)) error {
 	n.previous = ""
 	entries := NewReader(io.NewSectionReader(r, 0, size))

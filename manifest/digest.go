@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// Digest is the SHA-256 of a file's bytes. It is an array and not a string, so that it compares with ==, serves as
-// a map key, and is never mistaken for a path.
+// Digest is the SHA-256 of a file's bytes. It is an array, not a string: it compares with
+// ==, can be a map key, and is never mistaken for a path.
 type Digest [32]byte
 
-// hexLen is the length of a digest as it is written in a manifest.
+// hexLen is the length of a digest in a manifest.
 const hexLen = 2 * len(Digest{})
 
 var errNotHex = errors.New("want 64 hexadecimal digits")

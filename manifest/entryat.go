@@ -7,11 +7,12 @@ import (
 	"io"
 )
 
-// EntryAt returns the one entry whose line starts at offset, as a Reader of the same manifest returned it. It is how
-// whoever kept an Offset gets path and digest back without keeping them.
+// EntryAt returns the one entry whose line starts at offset, as a Reader of the same
+// manifest returns it. It turns a saved Offset back into path and digest.
 //
-// An offset at which no line starts is a *SyntaxError, one beyond the end io.ErrUnexpectedEOF: the offset
-// belongs to another manifest. It is safe for concurrent use, as io.ReaderAt is.
+// If no line starts at offset, the error is a *SyntaxError; beyond the end it is
+// io.ErrUnexpectedEOF: the offset belongs to another manifest. EntryAt is safe for
+// concurrent use, like io.ReaderAt.
 func EntryAt(r io.ReaderAt, offset int64) (Entry, error) {
 	line, last, err := lineAt(r, offset)
 	if err != nil {
@@ -39,7 +40,7 @@ func EntryAt(r io.ReaderAt, offset int64) (Entry, error) {
 	}
 }
 
-// fileForm returns the form that the first entry of r sets; it looks no further than end.
+// fileForm returns the form that the first entry of r sets; it reads no further than end.
 func fileForm(r io.ReaderAt, end int64) (form, error) {
 	first := newReader(io.NewSectionReader(r, 0, end), 2*maxLine)
 	if _, err := first.Next(); err != nil {
@@ -48,12 +49,14 @@ func fileForm(r io.ReaderAt, end int64) (form, error) {
 	return first.form, nil
 }
 
-// lineAt returns the line that starts at offset with its end; last says that it has none.
+// lineAt returns the line that starts at offset, with its line end; last means that it has
+// none.
 func lineAt(r io.ReaderAt, offset int64) (line []byte, last bool, err error) {
 	if offset < 0 {
 		return nil, false, fmt.Errorf("entry at byte %d: negative offset", offset)
 	}
-	// The bytes before the line prove that it starts here. Most lines fit the first, short read.
+	// The bytes before the line prove that it starts here. Most lines fit in the first,
+	// short read.
 	before := int(min(offset, int64(len(bom))))
 	for _, size := range []int{512, maxLine + 1} {
 		buf := make([]byte, before+size)

@@ -6,29 +6,32 @@ import (
 	"strings"
 )
 
-// These say that a whole manifest is unusable: it is to be fetched again, or from another source.
+// These errors mean that a whole manifest is unusable: fetch it again, or from another
+// source.
 var (
-	// ErrEmpty means that a manifest has no entry. A published version is never empty, so something cut it short.
+	// ErrEmpty means that a manifest has no entries. A published version is never empty, so
+	// something cut it off.
 	ErrEmpty = errors.New("the manifest is empty")
-	// ErrHTML means that a web page, most likely a login or error page, came in place of a manifest.
+	// ErrHTML means that the server sent a web page, probably a login or error page,
+	// instead of a manifest.
 	ErrHTML = errors.New("the server sent a web page instead of the manifest")
 	// ErrTorn means that a manifest ends in the middle of its last line.
 	ErrTorn = errors.New("the manifest is cut off in its last line")
 )
 
 var (
-	// ErrUnsafePath means that a path must not be created below a mirror.
+	// ErrUnsafePath means that a path must not be created in a mirror.
 	ErrUnsafePath = errors.New("unsafe path")
-	// ErrBadRef means that a text names no dataset.
+	// ErrBadRef means that a text doesn't name a dataset.
 	ErrBadRef = errors.New("not a dataset")
 )
 
-// SyntaxError is a line of a manifest that is no entry.
+// SyntaxError is a line of a manifest that isn't an entry.
 type SyntaxError struct {
-	Line    int    // counted from 1; 0 where only the offset is known
+	Line    int    // counted from 1; 0 if only the offset is known
 	Offset  int64  // of the line's first byte
-	Why     string // what a reader of the file should look for
-	Snippet string // the line's beginning, at most 40 bytes, as it came
+	Why     string // what to look for in the file
+	Snippet string // the beginning of the line, at most 40 bytes, unchanged
 }
 
 // Error names the place, the cause and the line's beginning.
@@ -40,10 +43,11 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("%s: %s: %s: %q", Name, place, e.Why, e.Snippet)
 }
 
-// snippetLen bounds what an error repeats of a text from outside.
+// snippetLen limits how much of an outside text an error repeats.
 const snippetLen = 40
 
-// clip shortens a text from outside for an error message. It clones, so that the error does not keep the text alive.
+// clip shortens an outside text for an error message. It clones, so that the error doesn't
+// keep the whole text in memory.
 func clip[T string | []byte](s T) string {
 	return strings.Clone(string(s[:min(len(s), snippetLen)]))
 }

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxGlob bounds a pattern, and maxGlobs all of a list, in bytes: one takes up to a
-// hundred times as much memory, and each is tried on each path.
+// maxGlob limits a pattern, and maxGlobs all patterns of a list, in bytes: one takes up to
+// a hundred times as much memory, and each is tried on each path.
 const (
 	maxGlob  = 4 << 10
 	maxGlobs = 256 << 10
@@ -74,8 +74,8 @@ func globExpr(glob string) (string, error) {
 	return expr.String(), nil
 }
 
-// writeStars translates the asterisks that s begins with and returns how many bytes it used. Where a component starts,
-// "**/" matches any number of folders.
+// writeStars translates the asterisks at the beginning of s and returns how many bytes it
+// used. At the start of a component, "**/" matches any number of folders.
 func writeStars(expr *strings.Builder, s string, atStart bool) int {
 	stars := len(s) - len(strings.TrimLeft(s, "*"))
 	switch {
@@ -90,8 +90,8 @@ func writeStars(expr *strings.Builder, s string, atStart bool) int {
 	return stars
 }
 
-// writeSet translates the set that s begins with and returns how many bytes it used. A "]" at its beginning and a
-// "-" at either end stand for themselves.
+// writeSet translates the set at the beginning of s and returns how many bytes it used. A
+// "]" at its beginning and a "-" at either end are literal.
 func writeSet(expr *strings.Builder, s string) (int, error) {
 	set := []rune(s[1:])
 	at := 0
@@ -126,7 +126,7 @@ func writeSet(expr *strings.Builder, s string) (int, error) {
 	return 1 + len(string(set[:at+1])), nil
 }
 
-// writeRange leaves "/" out of a range that runs across it: a set matches within one component.
+// writeRange omits "/" from a range that includes it: a set matches within one component.
 func writeRange(expr *strings.Builder, low, high rune) {
 	if low < '/' && '/' < high {
 		writeRange(expr, low, '/'-1)

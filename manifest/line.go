@@ -11,13 +11,13 @@ type form byte
 const (
 	formUnknown form = iota
 	formSpace        // one space, as PhysioNet writes
-	formMode         // a space and a mode character, space or asterisk, as sha256sum writes
+	formMode         // a space and a mode character, space or asterisk, as written by sha256sum
 )
 
-// fault says why a line is no entry.
+// fault says why a line isn't an entry.
 type fault struct {
-	why string // empty for a good line
-	cut bool   // the line is the beginning of a good one: at the end of a file it was cut off
+	why string // empty for a valid line
+	cut bool   // the line is the beginning of a valid one: at the end of a file it was cut off
 }
 
 const (
@@ -30,8 +30,9 @@ const (
 	whyMidLine   = "no line begins here"
 )
 
-// parseLine reads a line without its end. Where both forms fit, f decides; formUnknown counts as formMode, because
-// a first line that fits both is far more likely sha256sum's than a path that begins with a space.
+// parseLine reads a line without its line end. If both forms fit, f decides; formUnknown
+// counts as formMode, because a first line that fits both is far more likely sha256sum's
+// than a path that begins with a space.
 func parseLine(line []byte, f form) (Entry, fault) {
 	var e Entry
 	line, escaped := bytes.CutPrefix(line, []byte{'\\'})
@@ -58,7 +59,7 @@ func parseLine(line []byte, f form) (Entry, fault) {
 			return e, bad
 		}
 	}
-	// "./" alone stays as it is, for CheckPath to refuse.
+	// "./" alone stays, and CheckPath rejects it.
 	if len(path) > 2 && path[0] == '.' && path[1] == '/' {
 		path = path[2:]
 	}
@@ -66,7 +67,8 @@ func parseLine(line []byte, f form) (Entry, fault) {
 	return e, fault{}
 }
 
-// formOf returns the form of a good line: formMode only says that it fits that form too.
+// formOf returns the form of a valid line; formMode means that the line fits that form,
+// too.
 func formOf(line []byte) form {
 	line = bytes.TrimPrefix(line, []byte{'\\'})
 	if len(line) > hexLen+1 && isMode(line[hexLen+1]) {
@@ -77,8 +79,8 @@ func formOf(line []byte) form {
 
 func isMode(b byte) bool { return b == ' ' || b == '*' }
 
-// unescape undoes what sha256sum does to a name with a backslash or a line break, so that the name can be shown,
-// and refused, as what it is.
+// unescape undoes sha256sum's escapes in a name with a backslash or a line break, so that
+// it is shown, and rejected, as what it is.
 func unescape(path []byte) ([]byte, fault) {
 	plain := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {

@@ -1,7 +1,7 @@
 package manifest
 
-// Marks is a set of a manifest's entries by their index, 0 for the first: one bit for
-// each entry. It is not safe for concurrent use.
+// Marks is a set of a manifest's entries by index, 0 for the first, with one bit per entry.
+// It is not safe for concurrent use.
 type Marks []uint64
 
 // NewMarks returns an empty set for a manifest of n entries.

@@ -8,31 +8,33 @@ import (
 	"unicode/utf8"
 )
 
-// sighting is what a scan remembers of a name. Two sightings with one fold and two spellings are a collision, or, so
-// rarely that it only costs a second look, two names with one hash.
+// sighting is what a scan remembers of a name. Two sightings with one fold and two
+// spellings are a collision, or very rarely two names with the same hash, which costs only
+// another look.
 type sighting struct {
 	fold     uint64 // hash of the name in the form that colliding names share, see names.extend
-	spelling uint64 // hash of the name as it is; of a file with its digest
+	spelling uint64 // hash of the name as it is; for a file, including its digest
 }
 
 func compareSightings(a, b sighting) int {
 	return cmp.Or(cmp.Compare(a.fold, b.fold), cmp.Compare(a.spelling, b.spelling))
 }
 
-// name is a path that an entry makes the file system hold: a folder on its way, or the file itself.
+// name is a path that an entry creates in the file system: a folder on the way, or the file
+// itself.
 type name struct {
 	sighting
 	end    int    // Path[:end] is the name
-	folded []byte // the same in that form; valid during the visit
+	folded []byte // the same in folded form; valid during the visit
 	file   bool
 }
 
-// names takes entries apart. Its hashes are seeded anew for each, so that nobody can prepare a manifest in which a
-// collision hides behind equal hashes.
+// names splits entries into names. Each has newly seeded hashes, so that nobody can prepare
+// a manifest that hides a collision behind equal hashes.
 type names struct {
 	fold, spelling maphash.Hash
 	folded         []byte
-	previous       string // the path that was taken apart last
+	previous       string // the path that was split last
 }
 
 func newNames() *names {
@@ -42,7 +44,8 @@ func newNames() *names {
 	return n
 }
 
-// each calls visit for every folder on the way to e, except those that the entry before shares, and for e itself.
+// each calls visit for every folder on the way to e, except those that it shares with the
+// previous entry, and for e itself.
 func (n *names) each(e Entry, visit func(Entry, name)) {
 	n.fold.Reset()
 	n.spelling.Reset()
@@ -74,8 +77,9 @@ func (n *names) each(e Entry, visit func(Entry, name)) {
 	}
 }
 
-// extend appends a piece of the path, a component or a slash, to both hashes: to one of them with case folded and
-// without dots and spaces at its end. A maphash.Hash never fails to write.
+// extend appends a piece of the path, a component or a slash, to both hashes: to one of
+// them with case folded and without dots and spaces at its end. A maphash.Hash never fails
+// to write.
 func (n *names) extend(piece string) {
 	_, _ = n.spelling.WriteString(piece)
 	from := len(n.folded)
@@ -83,7 +87,8 @@ func (n *names) extend(piece string) {
 	_, _ = n.fold.Write(n.folded[from:])
 }
 
-// sharedFolders returns the length of the longest folder that both paths lie in, without its slash.
+// sharedFolders returns the length of the longest folder that contains both paths, without
+// its slash.
 func sharedFolders(a, b string) int {
 	shared := 0
 	for i := range min(len(a), len(b)) {
@@ -97,8 +102,9 @@ func sharedFolders(a, b string) int {
 	return shared
 }
 
-// appendFold appends s in a form that is the same for all strings that strings.EqualFold calls equal: every character
-// becomes the smallest of those that differ from it in case.
+// appendFold appends s in a form that is the same for all strings that strings.EqualFold
+// calls equal: every character becomes the smallest of those that differ from it only in
+// case.
 func appendFold(to []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		b := s[i]

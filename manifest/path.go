@@ -9,19 +9,20 @@ import (
 )
 
 const (
-	// stateFolder is where a mirror keeps its own files; nothing from outside may go by that name.
+	// stateFolder is where a mirror keeps its own files; nothing else may have that name.
 	stateFolder = ".mimicsync"
-	// maxComponent is the longest name that common file systems take.
+	// maxComponent is the longest name that common file systems accept.
 	maxComponent = 255
-	// maxPath leaves room for the mirror's own path below the 4096 bytes that Linux takes.
+	// maxPath leaves room for the mirror's own path within Linux's limit of 4096 bytes.
 	maxPath = 4000
 )
 
-// CheckPath says whether a path from outside may be created below <mirror>/<dataset>/<version>/: nil, or an error that
-// wraps ErrUnsafePath and says what is wrong. The rules are the same on every system, so that a mirror can be
-// copied from one to another, and refuse besides what this system cannot name.
+// CheckPath checks whether an outside path may be created below
+// <mirror>/<dataset>/<version>/. It returns nil, or an error that wraps ErrUnsafePath and
+// says what is wrong. The rules are the same on every system, so that a mirror can be
+// copied from one to another; in addition, it rejects names that this system can't have.
 //
-// It judges the name alone. That no symlink leads elsewhere is for os.Root to see to.
+// It judges only the name. os.Root takes care that no symlink leads elsewhere.
 func CheckPath(path string) error {
 	if why := unsafeWhy(path); why != "" {
 		return fmt.Errorf("%w: %s: %q", ErrUnsafePath, why, clip(path))

@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 )
 
-// PathSet is a Bloom filter over paths, about two bytes for each. It contains every
-// path that was added, and mistakes about one in two thousand other paths for one of
-// them. It is not safe for concurrent use.
+// PathSet is a Bloom filter over paths, about two bytes for each. It contains every path
+// that was added, and mistakes about one in two thousand other paths for one of them. It is
+// not safe for concurrent use.
 type PathSet struct {
 	seed  maphash.Seed
 	words []uint64
@@ -40,9 +40,8 @@ func (s *PathSet) Has(path string) bool {
 	return true
 }
 
-// places yields the bits that represent a path. Each is drawn from a generator of its
-// own: bits at even distances, as in double hashing, coincide when that distance
-// happens to be short.
+// places yields the bits that represent a path. Each comes from its own generator: bits at
+// even distances, as in double hashing, coincide if that distance happens to be short.
 func (s *PathSet) places(path string) func(yield func(uint64) bool) {
 	var r rand.PCG
 	r.Seed(maphash.String(s.seed, path), 0)

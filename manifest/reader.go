@@ -1,9 +1,11 @@
-// Package manifest knows what a published dataset consists of: the SHA256SUMS.txt of a version, which paths of it may
-// be created in a mirror, which part of it a person selected, and which datasets exist.
+// Package manifest knows the contents of published datasets: the SHA256SUMS.txt of a
+// version, which of its paths may be created in a mirror, which part of it is selected, and
+// which datasets exist.
 //
-// A manifest is untrusted input. The Reader accepts a file as a whole or says why not, CheckPath decides for each
-// entry whether it may become a file, and Collisions finds entries that would overwrite one another. Everything
-// streams: memory stays the same for 34 entries and for ten million.
+// A manifest is untrusted input. The Reader accepts a file as a whole or says why not,
+// CheckPath decides for each entry whether it may become a file, and Collisions finds
+// entries that would overwrite one another. Everything streams: memory use is the same for
+// 34 entries and for ten million.
 //
 // The package touches neither the disk nor the network.
 package manifest
@@ -17,30 +19,32 @@ import (
 	"strings"
 )
 
-// Name is the file name of a manifest, at the root of every version.
+// Name is the file name of a manifest, in the root of every version.
 const Name = "SHA256SUMS.txt"
 
 // Entry is one line of a manifest.
 type Entry struct {
-	Path   string // relative, "/"-separated, as the manifest has it: CheckPath judges it
+	Path   string // relative, separated by "/", as in the manifest: CheckPath judges it
 	Digest Digest
-	Offset int64 // of the line's first byte: grows from entry to entry and identifies this one
+	Offset int64 // of the line's first byte: increases from entry to entry, and identifies this one
 }
 
 const (
 	bufferSize = 128 << 10
-	// maxLine bounds a line with its end. A longer one is no entry: no system takes such a path.
+	// maxLine limits a line with its line end. A longer one isn't an entry: no system
+	// accepts such a path.
 	maxLine = 8 << 10
 )
 
 const bom = "\xef\xbb\xbf"
 
-// Reader streams the entries of a manifest. It reads the form that PhysioNet writes (digest, one space, path), those of
-// sha256sum (two spaces, or a space and an asterisk, and the escaped form that begins with a backslash), and lines
-// that end in LF or CRLF. Blank lines and a leading byte order mark are skipped, and one leading "./" is dropped.
+// Reader streams the entries of a manifest. It reads PhysioNet's form (digest, one space,
+// path), those of sha256sum (two spaces, or a space and an asterisk, and the escaped form
+// that begins with a backslash), and lines that end in LF or CRLF. It skips blank lines and
+// a byte order mark at the beginning, and drops one "./" at the beginning of a path.
 //
-// A path that begins with a space or an asterisk reads differently in the two forms; the first entry then decides
-// for the whole file.
+// A path that begins with a space or an asterisk has two readings; the first entry then
+// decides for the whole file.
 //
 // A Reader is not safe for concurrent use.
 type Reader struct {
@@ -50,7 +54,7 @@ type Reader struct {
 	form         form  // of the first entry; formUnknown before it
 	unterminated bool
 	itself       bool  // a line is about the manifest
-	err          error // what ended the reading; every later Next returns it again
+	err          error // the first error, which every later Next returns again
 }
 
 // NewReader returns a Reader of the manifest r. It reads ahead.
@@ -60,9 +64,9 @@ func newReader(r io.Reader, size int) *Reader {
 	return &Reader{buf: bufio.NewReaderSize(r, size)}
 }
 
-// Next returns the next entry, or io.EOF after the last. A *SyntaxError, ErrEmpty, ErrHTML and ErrTorn condemn the
-// manifest as a whole, the entries before it included; any other error is the underlying reader's. After an
-// error, every call returns the same one.
+// Next returns the next entry, or io.EOF after the last. After a *SyntaxError, ErrEmpty,
+// ErrHTML or ErrTorn the whole manifest is unusable, including the entries before; any
+// other error is the underlying reader's. After an error, every call returns the same one.
 func (r *Reader) Next() (Entry, error) {
 	if r.err != nil {
 		return Entry{}, r.err
@@ -72,20 +76,20 @@ func (r *Reader) Next() (Entry, error) {
 	return e, err
 }
 
-// Unusable reports whether the error of Next condemns the manifest, and is not that
-// of the underlying reader.
+// Unusable reports whether an error of Next means that the manifest is unusable, and
+// doesn't come from the underlying reader.
 func (r *Reader) Unusable() bool {
 	_, syntax := errors.AsType[*SyntaxError](r.err)
 	return syntax || errors.Is(r.err, ErrEmpty) || errors.Is(r.err, ErrHTML) || errors.Is(r.err, ErrTorn)
 }
 
-// Unterminated reports, after io.EOF, that the last line has no newline. Its path may then be cut short: a digest
-// that never matches is the only other sign.
+// Unterminated reports, after io.EOF, whether the last line has no newline. Its path may
+// then be cut off: a digest that never matches is the only other sign.
 func (r *Reader) Unterminated() bool { return r.unterminated }
 
-// NamesItself reports whether a line before the entry returned last was about the
-// manifest itself, a slip of authors who redirect the output of sha256sum into the folder
-// that it reads. Such a line is no entry: its digest cannot be that of the file that it is in.
+// NamesItself reports whether a line before the last returned entry was about the manifest
+// itself, a mistake of authors who redirect the output of sha256sum into the folder that it
+// reads. Such a line isn't an entry: its digest can't be that of the file that it is in.
 func (r *Reader) NamesItself() bool { return r.itself }
 
 func (r *Reader) next() (Entry, error) {
@@ -108,8 +112,8 @@ func (r *Reader) next() (Entry, error) {
 	}
 }
 
-// isItself reports whether a path is that of the manifest, also in a line of sha256sum's that somebody has added to
-// others of one space.
+// isItself reports whether a path is that of the manifest, also in a line of sha256sum's
+// that somebody has added to lines in PhysioNet's form.
 func (r *Reader) isItself(path string) bool {
 	if r.form == formSpace && isMode(path[0]) {
 		path = path[1:]
@@ -117,8 +121,8 @@ func (r *Reader) isItself(path string) bool {
 	return strings.TrimPrefix(path, "./") == Name
 }
 
-// readLine returns the next line with its end, valid until the next call, and where it starts. The error is
-// io.EOF for a line without a newline, which may be empty.
+// readLine returns the next line with its line end, valid until the next call, and where it
+// starts. The error is io.EOF for a line without a newline, which may be empty.
 func (r *Reader) readLine() (line []byte, start int64, err error) {
 	line, err = r.buf.ReadSlice('\n')
 	start = r.offset
@@ -153,7 +157,7 @@ func (r *Reader) parse(text []byte, start int64, last bool) (Entry, error) {
 	}
 }
 
-// end tells a manifest that is over from one that never began.
+// end distinguishes a manifest that has ended from one that never began.
 func (r *Reader) end() error {
 	if r.form == formUnknown {
 		return ErrEmpty

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Ref names a dataset and one of its versions. Version "" means the latest, whichever that is when it is asked for.
+// Ref names a dataset and one of its versions. Version "" means the latest at the time of
+// asking.
 type Ref struct {
 	Dataset, Version string
 }
@@ -18,16 +19,17 @@ const (
 	maxVersion = 32
 )
 
-// Hints of what a valid name looks like; every ErrBadRef ends with one.
+// Hints about valid names; every ErrBadRef ends with one.
 const (
 	hintRef     = "want a name like mimic-iv-demo or mimic-iv-demo@2.2"
 	hintSlug    = "a name has up to 30 lower-case letters, digits and inner hyphens, like mimic-iv-demo"
 	hintVersion = "a version has two or more numbers, like 2.2 or 2.1.0, or is latest"
 )
 
-// ParseRef reads "mimic-iv-demo", "mimic-iv-demo@2.2", "mimic-iv-demo@latest" or the address of a dataset's page or
-// folder at PhysioNet. The address of a file or folder inside a dataset is refused: taking the whole dataset for it
-// could mean terabytes that nobody asked for. The error wraps ErrBadRef and says what a valid name looks like.
+// ParseRef reads "mimic-iv-demo", "mimic-iv-demo@2.2", "mimic-iv-demo@latest" or the
+// address of a dataset's page or folder at PhysioNet. It rejects the address of a file or
+// folder inside a dataset: fetching the whole dataset instead could mean terabytes that
+// nobody asked for. The error wraps ErrBadRef and says what a valid name looks like.
 func ParseRef(s string) (Ref, error) {
 	text := strings.TrimSpace(s)
 	if strings.Contains(text, "/") {
@@ -50,13 +52,13 @@ func newRef(from, slug, version string, versioned bool) (Ref, error) {
 	return Ref{Dataset: slug, Version: version}, nil
 }
 
-// parseAddress reads what people copy from a browser.
+// parseAddress reads addresses that people copy from a browser.
 func parseAddress(s string) (Ref, error) {
 	address := s
 	if !strings.Contains(s, "://") {
 		address = "https://" + s
 	}
-	// A password in front of the host must not reach a log by way of the error.
+	// A password before the host must not reach a log through the error.
 	s = s[strings.LastIndexByte(s, '@')+1:]
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
@@ -79,7 +81,8 @@ func parseAddress(s string) (Ref, error) {
 	return ref, err
 }
 
-// datasetPath returns the components of the path of an address from the dataset on; none if it names no dataset.
+// datasetPath returns the components of an address's path from the dataset on; none if it
+// doesn't name a dataset.
 func datasetPath(urlPath string) []string {
 	path := strings.Split(strings.Trim(urlPath, "/"), "/")
 	switch {
@@ -90,7 +93,8 @@ func datasetPath(urlPath string) []string {
 	default:
 		return nil
 	}
-	// Pages about a version have a word between dataset and version: /content/mimiciv/get-zip/3.1/.
+	// Pages about a version have a word between dataset and version:
+	// /content/mimiciv/get-zip/3.1/.
 	if len(path) == 3 && !ValidVersion(path[1]) && ValidVersion(path[2]) {
 		return []string{path[0], path[2]}
 	}
@@ -101,7 +105,8 @@ func badRef(s, hint string) error {
 	return fmt.Errorf("%w: %q: %s", ErrBadRef, clip(s), hint)
 }
 
-// String returns what ParseRef reads: "mimic-iv-demo@2.2", or the dataset alone where the latest version is meant.
+// String returns what ParseRef reads: "mimic-iv-demo@2.2", or only the dataset for the
+// latest version.
 func (r Ref) String() string {
 	if r.Version == "" {
 		return r.Dataset
@@ -109,7 +114,7 @@ func (r Ref) String() string {
 	return r.Dataset + "@" + r.Version
 }
 
-// validSlug follows the rule by which PhysioNet names its projects.
+// validSlug is PhysioNet's rule for the names of projects.
 func validSlug(s string) bool {
 	if s == "" || len(s) > maxSlug || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -122,8 +127,8 @@ func validSlug(s string) bool {
 	return true
 }
 
-// ValidVersion reports whether s is the number of a published version: two or more numbers without leading zeros,
-// joined by dots.
+// ValidVersion reports whether s is the number of a published version: two or more numbers
+// without leading zeros, joined by dots.
 func ValidVersion(s string) bool {
 	if len(s) > maxVersion || !strings.Contains(s, ".") {
 		return false
@@ -141,14 +146,15 @@ func ValidVersion(s string) bool {
 	return true
 }
 
-// CompareVersions returns -1, 0 or 1 as version a is older than, the same as or newer than b. Numbers compare as
-// numbers, so 1.10.0 is newer than 1.2.0, and a missing one counts as zero; 0 is returned for equal strings only.
+// CompareVersions returns -1, 0 or 1 if version a is older than, the same as or newer than
+// b. Numbers compare as numbers, so 1.10.0 is newer than 1.2.0, and a missing one counts as
+// zero; it returns 0 only for equal strings.
 func CompareVersions(a, b string) int {
 	for restA, restB := a, b; restA != "" || restB != ""; {
 		var x, y string
 		x, restA, _ = strings.Cut(restA, ".")
 		y, restB, _ = strings.Cut(restB, ".")
-		// Without leading zeros the longer number is the larger: no overflow, however long.
+		// Without leading zeros the longer number is larger: no overflow, however long.
 		x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
 		if c := cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y)); c != 0 {
 			return c

@@ -10,25 +10,25 @@ import (
 	"strings"
 )
 
-// Selection says which entries of a manifest a person wants. An entry is selected if some include pattern matches
-// its path, or there is none, and no exclude pattern does. The zero value selects everything. A Selection does not
-// change and is safe for concurrent use.
+// Selection says which entries of a manifest to fetch. An entry is selected if an include pattern matches its path, or
+// there are no include patterns, and no exclude pattern matches it. The zero value selects everything. A Selection
+// never changes and is safe for concurrent use.
 //
-// Patterns tell case apart and are built from
+// Patterns are case-sensitive and consist of
 //
 //   - any characters but "/"
 //     ?        one character but "/"
-//     **       any characters, "/" included; "**/" also matches no folder at all
+//     **       any characters, including "/"; "**/" also matches no folder
 //     [a-z]    one character of the set, [!a-z] or [^a-z] one outside it, never "/"
-//     {a,b}    one of the alternatives, which may hold patterns
+//     {a,b}    one of the alternatives, which may contain patterns
 //
 // Where a pattern must match depends on its slashes:
 //
 //	*.dcm            no slash: the file's name, in any folder
 //	hosp/*.csv.gz    a slash: the whole path, from the root of the version
-//	/README.txt      a slash in front: the root itself
-//	files/p10/       a slash at the end: everything beneath that folder
-//	files/p10        no wildcard: that file, or everything beneath that folder
+//	/README.txt      a slash at the beginning: the root itself
+//	files/p10/       a slash at the end: everything below that folder
+//	files/p10        no wildcard: that file, or everything below that folder
 type Selection struct {
 	include, exclude []pattern
 	only             []uint64 // hashes of paths, sorted; nil: any path
@@ -39,7 +39,7 @@ type pattern struct {
 	onName bool // match the file's name and not its path
 }
 
-// NewSelection compiles patterns. The error names the one that is wrong and says why.
+// NewSelection compiles patterns. The error names the first wrong one and says why.
 func NewSelection(include, exclude []string) (Selection, error) {
 	in, err := compilePatterns("include", include)
 	if err != nil {
@@ -62,21 +62,22 @@ func (s Selection) Match(path string) bool {
 	return (len(s.include) == 0 || anyMatch(s.include, path)) && !anyMatch(s.exclude, path)
 }
 
-// All reports whether s selects everything by having nothing to select by.
+// All reports whether s selects everything because it has no rules.
 func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 && s.only == nil }
 
-// HasPatterns reports whether s selects by what a person wrote, and not by paths alone.
+// HasPatterns reports whether s has patterns, and not only paths.
 func (s Selection) HasPatterns() bool { return len(s.include)+len(s.exclude) > 0 }
 
-// Equal reports whether s and other were made alike.
+// Equal reports whether s and other have the same rules.
 func (s Selection) Equal(other Selection) bool {
 	same := func(a, b pattern) bool { return a.onName == b.onName && a.match.String() == b.match.String() }
 	return slices.EqualFunc(s.include, other.include, same) && slices.EqualFunc(s.exclude, other.exclude, same) &&
 		(s.only == nil) == (other.only == nil) && slices.Equal(s.only, other.only)
 }
 
-// SelectPaths selects the entries with just these paths, in 8 bytes for each: they may be those of a whole dataset.
-// Another path that has the hash of one of them is selected too, once in 2^64 times the number of paths.
+// SelectPaths selects exactly the entries with these paths, with 8 bytes for each: there
+// may be as many as in a whole dataset. Another path with the same hash is selected, too,
+// with a probability of the number of paths divided by 2^64.
 func SelectPaths(paths iter.Seq[string]) Selection {
 	only := []uint64{}
 	for p := range paths {

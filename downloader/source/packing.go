@@ -12,11 +12,10 @@ import (
 	"strings"
 )
 
-// EncodingError means that a source, or what is on the way to it, sends an object
-// packed in a way that is not undone here. It is asked for once, as it would come the
-// same way again.
+// EncodingError means that a source, or a server on the way to it, sends an object in an
+// encoding that mimicsync can't decode. It isn't tried again: the answer would be the same.
 type EncodingError struct {
-	Encoding string // as its Content-Encoding has it
+	Encoding string // from its Content-Encoding
 }
 
 // Error names the encoding.
@@ -24,19 +23,19 @@ func (e *EncodingError) Error() string {
 	return fmt.Sprintf("it has the Content-Encoding %.40q, which mimicsync didn't ask for and can't decode", e.Encoding)
 }
 
-// Packing is what a Content-Encoding says of the bytes of an entry at a store.
+// Packing says how a store packed the bytes of an entry, according to Content-Encoding.
 type Packing int
 
 // The kinds of Packing.
 const (
 	AsPublished Packing = iota // the bytes are the entry's
-	Gzipped                    // the entry is what was packed, as by gsutil cp -z
-	OddlyPacked                // the same, in a way that is not undone here
+	Gzipped                    // the entry was compressed, as by gsutil cp -z
+	OddlyPacked                // the entry was packed in a way that mimicsync can't undo
 )
 
-// PackingOf reads the Content-Encoding of an entry. That of a name in .gz describes
-// the published file, which is not unpacked. Words that are no packing, such as
-// aws-chunked, say nothing.
+// PackingOf reads the Content-Encoding of an entry. For a name in .gz it describes the
+// published file, which stays packed. Words that aren't encodings, like aws-chunked, are
+// ignored.
 func PackingOf(name, encoding string) Packing {
 	var packed string
 	for word := range strings.SplitSeq(strings.ToLower(encoding), ",") {
@@ -57,9 +56,9 @@ func PackingOf(name, encoding string) Packing {
 	return OddlyPacked
 }
 
-// Unpack makes the Body of a whole object that is Gzipped the entry's own bytes,
-// whose number is not known before they have come. Where they are not packed after
-// all, the object stays as it is.
+// Unpack makes the Body of a whole object that is Gzipped deliver the entry's own bytes,
+// whose number is unknown before the end. If the bytes aren't compressed after all, the
+// object stays as it is.
 func Unpack(o *Object) error {
 	packed := bufio.NewReader(o.Body)
 	magic, err := packed.Peek(2)
@@ -81,9 +80,9 @@ func Unpack(o *Object) error {
 	return nil
 }
 
-// Judge looks at the start of an answer that lacks what every answer of a store
-// has: it is that of something in between, or an error under the status of a
-// success. It returns the whole body if it may be an object all the same.
+// Judge checks the start of an answer without the headers that every answer of a store has:
+// a server on the way may have sent it, or it is an error with a status of success. It
+// returns the whole body if it may be the object.
 func Judge(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
 	const enough = 512
 	start := bufio.NewReaderSize(body, enough)
@@ -106,7 +105,7 @@ func Judge(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
 	}{start, body}, nil
 }
 
-// IsPage reports whether a text begins as a web page does.
+// IsPage reports whether a text begins like a web page.
 func IsPage(text []byte) bool {
 	const enough = 512
 	head := bytes.ToLower(bytes.TrimSpace(text[:min(len(text), enough)]))

@@ -20,9 +20,8 @@ func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (source.Reached, err
 	return source.Reach(s.transport, request)
 }
 
-// Identify implements source.Diagnoser: it asks Google for an access token.
-// What the token may read, and whether the billing project can pay, Google tells
-// who reads.
+// Identify implements source.Diagnoser: it asks Google for an access token. What the token
+// can read, and whether the billing project can pay, shows only when reading.
 func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identity, error) {
 	r := source.Request{Ref: ref}
 	me := source.Identity{Anonymous: s.login.anonymous, Payer: s.billing}
@@ -35,7 +34,7 @@ func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identit
 	case who.credentials != nil:
 		me.From, me.User = applicationWord, who.email
 	case !s.login.anonymous:
-		s.login.forget(who) // perhaps there is a login when somebody asks again
+		s.login.forget(who) // there may be a login when somebody asks again
 		e := s.refused(r, source.NoCredentials, source.CauseNoLogin)
 		e.Command = loginCommand
 		e.Detail = "there is no Google login: run " + loginCommand

@@ -20,26 +20,26 @@ import (
 	"mimicsync/downloader/source/httpheader"
 )
 
-// scope is all that is asked for: to read.
+// scope is read-only access.
 const scope = "https://www.googleapis.com/auth/devstorage.read_only"
 
-// tokenTimeout bounds a request for a token, which is a few hundred bytes.
+// tokenTimeout limits a request for a token, which is a few hundred bytes.
 const tokenTimeout = 30 * time.Second
 
-// login is who we are to Google. One caller at a time looks for credentials or asks
-// for a token, however many wait. It is safe for concurrent use.
+// login is our login at Google. One caller at a time looks for credentials or requests a
+// token, however many wait. It is safe for concurrent use.
 type login struct {
-	anonymous bool         // whatever credentials there are
+	anonymous bool         // use no credentials, even if there are some
 	client    *http.Client // for tokens
 
-	turn    chan struct{} // holds one token of another kind, for who asks
-	found   *identity     // nil until it is looked for; for who has the turn
-	machine bool          // this machine has given tokens before; for who has the turn
-	failure error         // of the last one who asked, nil if that succeeded; for who has the turn
-	failed  uint64        // how many failed; for who has the turn
+	turn    chan struct{} // holds one value, for the caller that asks
+	found   *identity     // nil until it is looked for; for the holder of turn
+	machine bool          // this machine has given tokens before; for the holder of turn
+	failure error         // of the last caller, nil if that succeeded; for the holder of turn
+	failed  uint64        // how many failed; for the holder of turn
 	fails   atomic.Uint64 // the same, for those who wait
 
-	current atomic.Pointer[identity] // found, for those who renew it
+	current atomic.Pointer[identity] // found, for renew
 }
 
 func newLogin(anonymous bool, client *http.Client) *login {
@@ -48,12 +48,12 @@ func newLogin(anonymous bool, client *http.Client) *login {
 	return l
 }
 
-// identity is whom credentials belong to.
+// identity is the owner of credentials.
 type identity struct {
 	credentials *auth.Credentials // nil for nobody
-	kind        string            // as in "authorized_user", empty when unknown
-	email       string            // of a service account, empty when unknown
-	stale       atomic.Bool       // it is to be looked for again
+	kind        string            // like "authorized_user", empty if unknown
+	email       string            // of a service account, empty if unknown
+	stale       atomic.Bool       // it must be looked for again
 }
 
 // String hides the credentials.
@@ -61,8 +61,8 @@ func (i *identity) String() string { return "identity(" + i.kind + ")" }
 
 func (i *identity) isService() bool { return i.kind == "service_account" }
 
-// token returns an access token and whose it is; an empty one for nobody. An error
-// is a badLogin, a *tokenError, or that of ctx; whose it is may be unknown then.
+// token returns an access token and its owner; an empty token for nobody. The error is a
+// badLogin, a *tokenError, or that of ctx; the owner may be unknown then.
 func (l *login) token(ctx context.Context) (*identity, string, error) {
 	arrived := l.fails.Load()
 	select {
@@ -71,7 +71,7 @@ func (l *login) token(ctx context.Context) (*identity, string, error) {
 		return nil, "", context.Cause(ctx)
 	}
 	defer func() { l.turn <- struct{}{} }()
-	if l.failure != nil && l.failed > arrived { // somebody has asked while we waited
+	if l.failure != nil && l.failed > arrived { // another caller asked while we waited
 		return l.found, "", l.failure
 	}
 	token, err := l.ask(ctx)
@@ -81,11 +81,11 @@ func (l *login) token(ctx context.Context) (*identity, string, error) {
 		return who, token, err
 	}
 	l.failure, l.failed = err, l.fails.Add(1)
-	l.found = nil // a daemon must take a login that its user has made or renewed
+	l.found = nil // a daemon must use a login that its user has made or renewed since
 	return who, "", err
 }
 
-// ask is token for who has the turn.
+// ask is token for the holder of turn.
 func (l *login) ask(ctx context.Context) (string, error) {
 	answer := new(loginAnswer)
 	ctx = context.WithValue(ctx, answerKey{}, answer)
@@ -124,7 +124,7 @@ func (l *login) forget(who *identity) {
 	}
 }
 
-// renew does so whoever we are.
+// renew does so for any identity.
 func (l *login) renew() { l.forget(l.current.Load()) }
 
 // tokenError means that credentials gave no token.
@@ -134,21 +134,21 @@ type tokenError struct {
 	answer *loginAnswer
 }
 
-// Unwrap returns what the library says.
+// Unwrap returns the library's error.
 func (e *tokenError) Unwrap() error { return e.error }
 
-// loginAnswer is what a login service said last when it did not give a token. There
-// may be several on the way to one: Google's for the token of another provider, and
-// that of a service account. The library tells of most in words alone.
+// loginAnswer is the last answer of a login service that gave no token. There may be
+// several services on the way to a token: Google's for the token of another provider, and
+// that of a service account. The library describes most answers only in words.
 type loginAnswer struct {
 	host       string // with its scheme
 	path       string
-	status     int // 0 if nobody answered, or all did as they should
+	status     int // 0 if there was no answer, or all were correct
 	retryAfter time.Duration
-	code       string // as in "invalid_grant"
+	code       string // like "invalid_grant"
 }
 
-// answerKey is where the context of a request for a token has its loginAnswer.
+// answerKey is the context key of a token request's loginAnswer.
 type answerKey struct{}
 
 // listening is the transport to login services.
@@ -161,7 +161,7 @@ func (t listening) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || !ok || response.StatusCode/100 == 2 {
 		return response, err
 	}
-	text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // half a refusal is one
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // half an error is an error, too
 	_ = response.Body.Close()
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	*answer = loginAnswer{
@@ -171,8 +171,7 @@ func (t listening) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// loginCode is the word for what is wrong, in either of the two forms that there
-// are; empty if it is neither.
+// loginCode is the error code in either of the two forms; empty if it has neither.
 func loginCode(text []byte) string {
 	var flat struct {
 		Error string `json:"error"`
@@ -191,15 +190,15 @@ func loginCode(text []byte) string {
 	return ""
 }
 
-// badLogin means that there are credentials which cannot be used.
+// badLogin means that there are unusable credentials.
 type badLogin struct{ error }
 
-// detect looks for the application default credentials. isMachine says that this
-// machine has given some before: then it is one of Google's.
+// detect looks for the application default credentials. isMachine says that this machine
+// has given some before: then it is one of Google's.
 func detect(ctx context.Context, client *http.Client, isMachine bool) (*identity, error) {
 	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}, Client: client, Logger: slog.New(slog.DiscardHandler)})
 	switch {
-	case err != nil && strings.Contains(err.Error(), "could not find default credentials"): // it has no name
+	case err != nil && strings.Contains(err.Error(), "could not find default credentials"): // it has no type
 		if isMachine {
 			return nil, &tokenError{errors.New("this machine's metadata service can't be reached"), &loginAnswer{status: http.StatusServiceUnavailable, host: "metadata"}}
 		}
@@ -234,7 +233,7 @@ func detect(ctx context.Context, client *http.Client, isMachine bool) (*identity
 	return who, nil
 }
 
-// isTrouble reports whether a status is about the server, and not about who asks.
+// isTrouble reports whether a status is about the server, and not about the client.
 func isTrouble(status int) bool {
 	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }

@@ -15,9 +15,8 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// loginError says why there is no token. What a login service answers is read for
-// its status and its code alone. Its trouble, and that on the way to it, is tried
-// again.
+// loginError says why there is no token. It uses only the status and code of a login
+// service's answer. Trouble of the service, or on the way to it, is tried again.
 func (s *Source) loginError(x *exchange, r source.Request, err error) error {
 	if bad, ok := errors.AsType[badLogin](err); ok {
 		return s.badLogin(r, bad.Error())
@@ -48,14 +47,14 @@ func (s *Source) loginError(x *exchange, r source.Request, err error) error {
 	return s.badLogin(r, fmt.Sprintf("Google answers %d, %.60q", answer.status, answer.code))
 }
 
-// isExternal reports whether credentials are those of another provider, whose
-// tokens Google takes for its own.
+// isExternal reports whether credentials are those of another provider, whose tokens Google
+// exchanges.
 func isExternal(who *identity) bool {
 	return who != nil && strings.HasPrefix(who.kind, "external_account")
 }
 
-// onTheWay reports whether a token was asked for, and what came was no answer.
-// Else it is the credentials that no request can be made of.
+// onTheWay reports whether a token was requested, and the answer wasn't one. Otherwise the
+// credentials don't suffice for a request.
 func onTheWay(err error) bool {
 	_, wire := errors.AsType[*url.Error](err)
 	_, garbled := errors.AsType[*json.SyntaxError](err)
@@ -63,8 +62,7 @@ func onTheWay(err error) bool {
 	return wire || garbled || mistyped || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// wireError is err without the words and the address around it, and without what
-// was answered.
+// wireError is err without the words and the address around it, and without the answer.
 func wireError(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -75,7 +73,7 @@ func wireError(err error) error {
 	return errors.New("the answer has an unexpected form")
 }
 
-// outside says why no token could be obtained from another identity provider.
+// outside says why another identity provider gave no token.
 func outside(err error) string {
 	var file *fs.PathError
 	var exit *exec.ExitError
@@ -90,7 +88,7 @@ func outside(err error) string {
 	return "its token couldn't be obtained"
 }
 
-// federation is about a login by another provider, as that of a cluster or of
+// federation is the error for a login at another provider, like that of a cluster or of
 // another cloud.
 func (s *Source) federation(r source.Request, why string) error {
 	e := s.refused(r, source.BadCredentials, source.CauseFederation)
@@ -100,7 +98,7 @@ func (s *Source) federation(r source.Request, why string) error {
 	return e
 }
 
-// noRole is about a login that may not act for a service account.
+// noRole is the error for a login that can't act for a service account.
 func (s *Source) noRole(r source.Request, answer loginAnswer) error {
 	account := answer.path[strings.LastIndexByte(answer.path, '/')+1:]
 	account, _, _ = strings.Cut(account, ":")

@@ -13,11 +13,11 @@ import (
 	"mimicsync/downloader/source/httpheader"
 )
 
-// Where access is cured.
+// Pages and commands that help.
 const (
 	physioNet          = "https://physionet.org"
 	cloudSettings      = physioNet + "/settings/cloud/"
-	physioNetBucket    = ".physionet.org" // at the end of the name of each bucket that PhysioNet lets people into
+	physioNetBucket    = ".physionet.org" // suffix of the names of buckets to which PhysioNet grants access
 	aboutPaying        = "https://cloud.google.com/storage/docs/using-requester-pays"
 	billingConsole     = "https://console.cloud.google.com/billing/linkedaccount?project="
 	aboutFederation    = "https://cloud.google.com/iam/docs/troubleshooting-workload-identity-federation"
@@ -26,14 +26,13 @@ const (
 	applicationWord    = "the application default credentials"
 )
 
-// refusal is what the server says when it says no. The XML API and the JSON API
-// put it differently.
+// refusal is the server's error. The XML API and the JSON API have different forms.
 type refusal struct {
 	codes   []string // as in "NoSuchKey"
 	message string
 }
 
-// parseRefusal reads the body of an error. What it cannot read is empty.
+// parseRefusal reads the body of an error. Unreadable parts are empty.
 func parseRefusal(text []byte) refusal {
 	var x struct {
 		Code    string `xml:"Code"`
@@ -41,7 +40,7 @@ func parseRefusal(text []byte) refusal {
 		Details string `xml:"Details"`
 	}
 	if xml.Unmarshal(text, &x) == nil && x.Code != "" {
-		message := x.Details // the more telling one
+		message := x.Details // the more useful one
 		if message == "" {
 			message = x.Message
 		}
@@ -89,7 +88,7 @@ func (r refusal) account() string {
 	return account
 }
 
-// quote is the server's words for a message of ours.
+// quote is the server's message for use in ours.
 func (r refusal) quote() string {
 	words := strings.Join(strings.Fields(r.message), " ")
 	if words == "" {
@@ -102,7 +101,7 @@ func (r refusal) quote() string {
 	return fmt.Sprintf("Google says %q", words)
 }
 
-// explain turns what went wrong into an error of the downloader's.
+// explain turns an error into one of the contract.
 func (s *Source) explain(x *exchange, r source.Request, err error) error {
 	switch {
 	case x.failed != nil:
@@ -130,7 +129,7 @@ func (s *Source) explain(x *exchange, r source.Request, err error) error {
 	return &source.StatusError{URL: s.name(r), Code: x.status, RetryAfter: httpheader.RetryAfter(x.header.Get("Retry-After"))}
 }
 
-// trouble is what is left when nobody refused anything.
+// trouble is the error if nobody refused anything.
 func (s *Source) trouble(r source.Request, err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // its URL is that of the API
@@ -145,7 +144,7 @@ func (s *Source) notFound(x *exchange, r source.Request) error {
 		e.Page = contentPage(r)
 		e.Detail = fmt.Sprintf("there is no bucket %s; not every dataset has a copy at Google, and some have it under another name", s.bucket(r.Ref))
 		return e
-	case r.Validator != "" && (r.Offset > 0 || r.Length > 0): // it is the generation that is missing
+	case r.Validator != "" && (r.Offset > 0 || r.Length > 0): // the generation is missing
 		return fmt.Errorf("%s: %w", s.name(r), source.ErrChanged)
 	}
 	return fmt.Errorf("%s: %w", s.name(r), source.ErrNotExist)
@@ -159,7 +158,7 @@ func (s *Source) refused(r source.Request, d source.Denial, c source.Cause) *sou
 	return &source.AccessError{Denial: d, Cause: c, Ref: r.Ref, Source: Name}
 }
 
-// access says why the server refused, or nil if no person can cure it.
+// access says why the server denied access, or nil if people can't do anything about it.
 func (s *Source) access(x *exchange, r source.Request) error {
 	bucket, stranger := s.bucket(r.Ref), x.who.credentials == nil
 	switch {
@@ -186,7 +185,7 @@ func (s *Source) access(x *exchange, r source.Request) error {
 		e.Detail = fmt.Sprintf("the bucket %s isn't public, and the configuration says to send no Google login: set gcs.anonymous to false, and run %s", bucket, loginCommand)
 		return e
 	case stranger:
-		s.login.forget(x.who) // perhaps there is a login when somebody asks again
+		s.login.forget(x.who) // there may be a login when somebody asks again
 		e := s.refused(r, source.NoCredentials, source.CauseNoLogin)
 		e.Command = loginCommand
 		e.Detail = fmt.Sprintf("the bucket %s isn't public, and no Google login was sent: run %s", bucket, loginCommand)
@@ -207,8 +206,8 @@ func (x *exchange) aboutProject() bool {
 		x.says("serviceusage") || x.says("permission to use project") || x.says("user project") || x.says("billing account")
 }
 
-// notGranted is what Google also says of an object that does not exist, to an
-// account that may not list.
+// notGranted is the error that Google also sends for a missing object, to an account that
+// can't list.
 func (s *Source) notGranted(x *exchange, r source.Request) error {
 	e := s.refused(r, source.Forbidden, source.CauseNotGranted)
 	e.User, e.From, e.Page = x.account(), applicationWord, contentPage(r)+"#files"

@@ -1,26 +1,23 @@
-// Package gcs fetches from the Google Cloud Storage copies of PhysioNet's
-// datasets, in which the reader pays.
+// Package gcs fetches from the Google Cloud Storage copies of PhysioNet's datasets, for
+// which the reader pays.
 //
-// # On the wire
+// # Protocol
 //
-// Objects are read by the names in the manifest, by the XML API, over HTTP/1.1:
-// a read needs no permission to list. Each read after the first is pinned to the
-// object's generation, which is its validator. Bytes come as they are stored:
-// an object with Content-Encoding gzip is asked for as it is, and not unpacked.
-// The CRC32C that the server sends is checked over objects that are read whole;
-// of ranges, nobody can.
+// Objects are read by the manifest's names, with the XML API, over HTTP/1.1: reading needs
+// no permission to list. Each read after the first is pinned to the object's generation,
+// which is its validator. Bytes come as they are stored: an object with Content-Encoding
+// gzip is requested as it is, and not unpacked. The server's CRC32C is checked over objects
+// that are read whole; for ranges there is none.
 //
-// A project pays only if Options name it. The application default credentials
-// may hold a quota project, which Google's own libraries put on every request,
-// and which would then pay instead: here credentials give a token, and nothing
-// else of them reaches the wire.
+// A project pays only if Options name it. The application default credentials may contain a
+// quota project, which Google's own libraries send with every request, and which would then
+// pay: here credentials give a token, and nothing else of them is sent.
 //
 // # One attempt
 //
-// The client library opens a body that broke off again, without pause or limit,
-// even where its retries are off, and on these buckets each opening is billed.
-// After the first break it gets no further, see wire: when to try again is for
-// the downloader to decide.
+// The client library reopens a body that broke off, without pause or limit, even if its
+// retries are off, and each opening is billed on these buckets. After the first break it
+// gets no further, see wire: the downloader decides when to try again.
 package gcs
 
 import (
@@ -47,7 +44,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// DefaultEndpoint is where Google Cloud Storage is.
+// DefaultEndpoint is the address of Google Cloud Storage.
 const DefaultEndpoint = "https://storage.googleapis.com"
 
 // Name is the source's word in flags, reports and records.
@@ -58,36 +55,32 @@ func DefaultBucket(ref manifest.Ref) string {
 	return ref.Dataset + "-" + ref.Version + ".physionet.org"
 }
 
-// Options say where the objects are, who reads them and who pays.
+// Options configures a Source.
 type Options struct {
 	// Bucket names the bucket of a version; DefaultBucket if nil.
 	Bucket func(manifest.Ref) string
-	// BillingProject is the Google Cloud project that pays for the reading;
-	// empty for buckets whose owner pays.
+	// BillingProject is the Google Cloud project that pays for reading; empty for buckets
+	// whose owner pays.
 	BillingProject string
-	// Anonymous sends no credentials. Otherwise the application default
-	// credentials are looked for when they are first needed; if there are none,
-	// requests go without.
+	// Anonymous sends no credentials. Otherwise the application default credentials are
+	// looked for when they are first needed; if there are none, requests are sent without.
 	Anonymous bool
-	// Endpoint is another server that speaks Google's API, such as an emulator:
-	// an https URL without a path, or http for this machine itself.
-	// DefaultEndpoint if empty.
+	// Endpoint is another server with Google's API, such as an emulator: an https URL
+	// without a path, or http to this machine. DefaultEndpoint if empty.
 	//
-	// The environment is not looked at. A command that honours
-	// STORAGE_EMULATOR_HOST as Google's libraries do puts "http://" in front of
-	// it where it has no scheme, and sets Anonymous.
+	// The environment isn't read. A command that honours STORAGE_EMULATOR_HOST like
+	// Google's libraries prepends "http://" if it has no scheme, and sets Anonymous.
 	Endpoint string
-	// Connections is how many connections there may be; the budget decides how
-	// many are used.
+	// Connections is the largest number of connections; the budget decides how many are
+	// used.
 	Connections int
-	// DialContext opens connections to the endpoint and to Google's login; nil
-	// for a plain net.Dialer.
+	// DialContext makes connections to the endpoint and to Google's login; nil for a plain
+	// net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	Version     string // of mimicsync, for the User-Agent
 }
 
-// Source is Google Cloud Storage as a source.Source. It is safe for
-// concurrent use.
+// Source is Google Cloud Storage as a source.Source. It is safe for concurrent use.
 type Source struct {
 	client    *storage.Client
 	transport httpheader.Guard // below the client
@@ -105,8 +98,8 @@ var (
 	_ source.Renewer = (*Source)(nil)
 )
 
-// New returns a Source. It asks nobody anything. The error says what is wrong
-// with the endpoint.
+// New returns a Source. It makes no request. The error says what is wrong with the
+// endpoint.
 func New(o Options) (*Source, error) {
 	if o.Endpoint == "" {
 		o.Endpoint = DefaultEndpoint
@@ -119,18 +112,18 @@ func New(o Options) (*Source, error) {
 		o.Bucket = DefaultBucket
 	}
 	data := httpheader.NewGuard(transport.New(transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 90 * time.Second}))
-	// Bodies may use all connections there may be, and a login must not wait for them.
+	// Bodies may use all connections, and a login must not wait for them.
 	tokens := httpheader.NewGuard(transport.New(transport.Options{DialContext: o.DialContext, Connections: o.Connections, Idle: 90 * time.Second}))
 	tokens.MaxConnsPerHost = 0
 	s := &Source{transport: data, agent: "mimicsync/" + o.Version, address: base.String(), bucket: o.Bucket, billing: o.BillingProject}
 	s.login = newLogin(o.Anonymous, &http.Client{Transport: listening{tokens}, Timeout: tokenTimeout})
 	client := &http.Client{
 		Transport: &wire{base: data, login: s.login, agent: s.agent},
-		// Nothing here redirects. Who does must not get the token.
+		// Nothing here redirects. A server that does must not get the token.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	// The client gets no credentials of its own: it would add what else they
-	// hold. Its context is kept for nothing.
+	// The client gets no credentials of its own: it would add what else they contain. It
+	// keeps its context for nothing.
 	s.client, err = storage.NewClient(context.Background(), option.WithHTTPClient(client), option.WithoutAuthentication(),
 		option.WithEndpoint(s.address+"/storage/v1/"), option.WithLogger(slog.New(slog.DiscardHandler)), storage.WithDisabledClientMetrics())
 	if err != nil {
@@ -146,8 +139,8 @@ func (s *Source) CloseIdleConnections() {
 	s.login.client.CloseIdleConnections()
 }
 
-// Renew implements source.Renewer: the application default credentials are
-// looked for again with the next request.
+// Renew implements source.Renewer: the next request looks for the application default
+// credentials again.
 func (s *Source) Renew() { s.login.renew() }
 
 // Name implements source.Source.
@@ -185,13 +178,13 @@ func (s *Source) Open(ctx context.Context, r source.Request) (*source.Object, er
 		err = fmt.Errorf("%s: %w", s.name(r), &source.EncodingError{Encoding: x.header.Get("Content-Encoding")})
 	}
 	if err != nil {
-		_ = o.Body.Close() // the error is about the answer, not about its body
+		_ = o.Body.Close() // the error describes the answer, not its body
 		return nil, err
 	}
 	return o, nil
 }
 
-// read makes a request, and an object of what is answered.
+// read makes a request, and an object of the answer.
 func (s *Source) read(ctx context.Context, x *exchange, r source.Request) (*source.Object, error) {
 	object := s.handle(r.Ref).Object(r.Path).ReadCompressed(true)
 	if r.Validator != "" && (r.Offset > 0 || r.Length > 0) {
@@ -203,12 +196,12 @@ func (s *Source) read(ctx context.Context, x *exchange, r source.Request) (*sour
 	}
 	length := r.Length
 	if length == 0 {
-		length = -1 // to the client, 0 means no bytes
+		length = -1 // for the client, 0 means no bytes
 	}
 	reader, err := object.NewRangeReader(ctx, r.Offset, length)
 	if x.whole != nil {
 		o := &source.Object{Body: x.whole.Body, Size: x.whole.ContentLength, Validator: x.header.Get(generationHeader), Fixed: true}
-		o.Modified, _ = http.ParseTime(x.header.Get("Last-Modified")) // zero when unknown
+		o.Modified, _ = http.ParseTime(x.header.Get("Last-Modified")) // zero if unknown
 		return o, nil
 	}
 	if err != nil {
@@ -220,8 +213,7 @@ func (s *Source) read(ctx context.Context, x *exchange, r source.Request) (*sour
 	}, nil
 }
 
-// judge looks at an answer as at that of a server which does not know
-// conditions, as some emulators do not.
+// judge handles the answer of a server that doesn't know conditions, like some emulators.
 func (s *Source) judge(r source.Request, o *source.Object) error {
 	switch {
 	case r.NoneMatch != "" && o.Validator == r.NoneMatch:
@@ -258,15 +250,14 @@ func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[source.Li
 	}
 }
 
-// pageSize is how many objects a page of a listing has, the most that the
-// server gives.
+// pageSize is how many objects a page of a listing has, the server's maximum.
 const pageSize = 5000
 
-// name is the object of a request as people write it.
+// name is the object of a request, for messages.
 func (s *Source) name(r source.Request) string { return "gs://" + s.bucket(r.Ref) + "/" + r.Path }
 
-// body is an object's bytes. Its errors are those of the connection, and not
-// what the client met when it tried to go on.
+// body is an object's bytes. Its errors are those of the connection, and not those that the
+// client got when it tried to continue.
 type body struct {
 	reader   *storage.Reader
 	exchange *exchange

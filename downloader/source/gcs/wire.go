@@ -12,16 +12,16 @@ import (
 	"mimicsync/manifest"
 )
 
-// exchange is what passes between one call of Open or List and the server. It
-// travels in the context of the call through the client library, which tells
-// less than we need to know. It is used by one goroutine at a time.
+// exchange is the state between one call of Open or List and the server. It travels in the
+// context of the call through the client library, which returns less than needed. One
+// goroutine at a time uses it.
 type exchange struct {
 	ref       manifest.Ref
-	noneMatch string // the generation that is not wanted, or empty
-	offset    int64  // of the first byte that is wanted
+	noneMatch string // the generation that isn't wanted, or empty
+	offset    int64  // of the first requested byte
 	listing   bool   // and not an object
 
-	// whole is an answer that has all of the object, where a part was wanted.
+	// whole is an answer with all of the object, although a part was requested.
 	whole *http.Response
 
 	who    *identity // whose token was sent
@@ -36,7 +36,7 @@ type exchange struct {
 	broken error
 }
 
-// generationHeader is what every object that the store sends has.
+// generationHeader is a header of every object that the store sends.
 const generationHeader = "X-Goog-Generation"
 
 type exchangeKey struct{}
@@ -45,8 +45,8 @@ func (x *exchange) within(ctx context.Context) context.Context {
 	return context.WithValue(ctx, exchangeKey{}, x)
 }
 
-// wire is the http.RoundTripper below the client library: what it sends is what
-// goes out. It is safe for concurrent use.
+// wire is the http.RoundTripper below the client library: it sends the actual requests. It
+// is safe for concurrent use.
 type wire struct {
 	base  http.RoundTripper
 	login *login
@@ -64,8 +64,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response, token, err := w.send(r, x)
 	if err == nil && response.StatusCode == http.StatusUnauthorized && token != "" {
-		// Google withdraws tokens before their time. Another one works, or it is
-		// refused with a better reason.
+		// Google revokes tokens before their time. Another one works, or is rejected for a
+		// better reason.
 		_ = response.Body.Close() // the status was the answer
 		w.login.forget(x.who)
 		response, _, err = w.send(r, x)
@@ -97,8 +97,8 @@ func (w *wire) send(r *http.Request, x *exchange) (*http.Response, string, error
 	return response, token, err
 }
 
-// take notes an answer, and reads it if it is a refusal: the client library
-// would throw parts of it away.
+// take notes an answer, and reads it if it is an error: the client library would throw
+// parts of it away.
 func (x *exchange) take(response *http.Response) (*http.Response, error) {
 	x.status, x.header = response.StatusCode, response.Header
 	if response.StatusCode/100 == 2 {
@@ -111,13 +111,13 @@ func (x *exchange) take(response *http.Response) (*http.Response, error) {
 		}
 		response.Body = &watched{ReadCloser: response.Body, exchange: x}
 		if response.StatusCode == http.StatusOK && !x.listing && x.offset > 0 {
-			x.whole = response // the client knows no use for it
+			x.whole = response // the client can't use it
 			return nil, errors.New("the server sent the whole object")
 		}
 		return response, nil
 	}
 	const enough = 64 << 10
-	text, _ := io.ReadAll(io.LimitReader(response.Body, enough)) // half a refusal is one
+	text, _ := io.ReadAll(io.LimitReader(response.Body, enough)) // half an error is an error, too
 	_ = response.Body.Close()
 	x.refusal = parseRefusal(text)
 	response.Body = io.NopCloser(bytes.NewReader(text))
@@ -125,8 +125,8 @@ func (x *exchange) take(response *http.Response) (*http.Response, error) {
 	return response, nil
 }
 
-// pageLimit bounds a page of a listing, which the client library reads into memory:
-// 1,000 objects with all that Google tells of each have 1 MB.
+// pageLimit limits a page of a listing, which the client library reads into memory: 1,000
+// objects with all their metadata are 1 MB.
 const pageLimit = 16 << 20
 
 // bounded is the beginning of a body.
@@ -135,8 +135,8 @@ type bounded struct {
 	io.Closer
 }
 
-// judge tells the answers of a store from those of something in between, which the
-// client would take for a listing without objects, or for an object.
+// judge distinguishes the store's answers from those of a server on the way, which the
+// client would take for an empty listing or an object.
 func (x *exchange) judge(response *http.Response) error {
 	kind := response.Header.Get("Content-Type")
 	if x.listing && strings.Contains(kind, "json") {

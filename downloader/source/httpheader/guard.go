@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// maxBytes bounds the header of an answer. PhysioNet's has half a KiB; net/http would
-// take 10 MB, and quote a line of it in an error.
+// maxBytes limits the header of an answer. PhysioNet's has half a KiB; net/http would
+// accept 10 MB, and quote a line of it in an error.
 const maxBytes = 64 << 10
 
-// Guard is a transport whose errors do not repeat what a server has sent: that may be
-// the password that it was told, rows of patients, or megabytes.
+// Guard is a transport whose errors don't repeat what a server sent: that may be the
+// password from the request, rows of patients, or megabytes.
 type Guard struct{ *http.Transport }
 
-// NewGuard bounds the headers that a transport reads.
+// NewGuard limits the headers that a transport reads.
 func NewGuard(t *http.Transport) Guard {
 	t.MaxResponseHeaderBytes = maxBytes
 	return Guard{t}
@@ -36,7 +36,7 @@ func (g Guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// guarded is a body: what goes wrong within it is quoted too.
+// guarded is a body: its errors may quote the server, too.
 type guarded struct{ io.ReadCloser }
 
 // Read implements io.Reader.
@@ -48,15 +48,15 @@ func (g guarded) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// protocolError is what was wrong with an answer, in words of the library alone.
+// protocolError describes an invalid answer in the library's words only.
 type protocolError struct{ text string }
 
-// Error says what, and that it is not told in full.
+// Error says what is wrong, without quoting the server.
 func (e *protocolError) Error() string { return e.text + " (the server's text isn't shown)" }
 
-// withoutQuotes returns an error without what net/http and net/textproto quote of an
-// answer that they cannot read. What is no such error stays: it is about the
-// connection, or about the context, or has the words of this program.
+// withoutQuotes removes from an error what net/http and net/textproto quote of an answer
+// that they can't read. Other errors stay: they are about the connection or the context, or
+// have this program's words.
 func withoutQuotes(err error) error {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError

@@ -1,6 +1,5 @@
-// Package httpheader writes and reads the headers that sources over HTTP have in
-// common: ranges, validators and waits. What it reads is a server's word, and may
-// be anything.
+// Package httpheader writes and reads the headers that sources over HTTP have in common:
+// ranges, validators and waits. It reads what servers send, which may be anything.
 package httpheader
 
 import (
@@ -14,8 +13,8 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// Range is the Range header of length bytes from offset on; a length of 0 reaches
-// to the end.
+// Range returns the Range header for length bytes from offset on; a length of 0 means up to
+// the end.
 func Range(offset, length int64) string {
 	s := "bytes=" + strconv.FormatInt(offset, 10) + "-"
 	if length > 0 {
@@ -24,8 +23,8 @@ func Range(offset, length int64) string {
 	return s
 }
 
-// ParseContentRange reads "bytes 500-999/1000" as 500, 1000, 1000: end is the
-// first byte after the range, and total is -1 for "*".
+// ParseContentRange reads "bytes 500-999/1000" as 500, 1000, 1000: end is the first byte
+// after the range, and total is -1 for "*".
 func ParseContentRange(s string) (start, end, total int64, ok bool) {
 	var last int64
 	var size string
@@ -39,9 +38,8 @@ func ParseContentRange(s string) (start, end, total int64, ok bool) {
 	return start, last + 1, total, err == nil && last < total
 }
 
-// EndsAsAsked reports whether an answer's range ends where the request's does, or
-// before it where that is of some length. Where it starts is for the transfer to
-// judge.
+// EndsAsAsked reports whether an answer's range ends where the request's does, or earlier
+// if that has a length. Where it starts is for the transfer to judge.
 func EndsAsAsked(r source.Request, end, total int64) bool {
 	if r.Length > 0 {
 		return end <= r.Offset+r.Length
@@ -49,8 +47,8 @@ func EndsAsAsked(r source.Request, end, total int64) bool {
 	return total < 0 || end == total
 }
 
-// StrongETag returns an ETag that proves bytes to be the same, see RFC 9110
-// section 8.8.1, or nothing.
+// StrongETag returns an ETag that proves bytes to be the same, see RFC 9110 section 8.8.1,
+// or an empty string.
 func StrongETag(tag string) string {
 	if strings.HasPrefix(tag, "W/") {
 		return ""
@@ -58,12 +56,11 @@ func StrongETag(tag string) string {
 	return tag
 }
 
-// maxRetryAfter bounds what a server may ask for: beyond it the pass should
-// rather end and be started again.
+// maxRetryAfter limits the wait that a server may ask for: beyond it, a pass should end and
+// be started again.
 const maxRetryAfter = time.Hour
 
-// RetryAfter reads seconds or a date, see RFC 9110 section 10.2.3; 0 if it is
-// neither.
+// RetryAfter reads seconds or a date, see RFC 9110 section 10.2.3; 0 if it is neither.
 func RetryAfter(s string) time.Duration {
 	if n, err := strconv.Atoi(s); err == nil && n > 0 {
 		return time.Duration(min(n, int(maxRetryAfter/time.Second))) * time.Second

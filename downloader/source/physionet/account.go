@@ -11,44 +11,42 @@ import (
 )
 
 const (
-	// rejectedFor is how long an account that the server does not accept is not tried
-	// again unless it has changed: each try costs the server a hash, and many of them
-	// look like an attack. A pass that is started later may try.
+	// rejectedFor is how long a rejected account isn't tried again unless it has changed:
+	// each attempt costs the server a hash, and many of them look like an attack. A pass
+	// that starts later may try.
 	rejectedFor = time.Minute
-	// doubtedFor is the same for one that the server has accepted before, the first
-	// time; it doubles up to longDoubtedFor. Who asks again soon finds out whether
-	// the login service was in trouble.
+	// doubtedFor is the same for an account that the server accepted before, the first
+	// time; it doubles up to longDoubtedFor. Trying again soon shows whether the login
+	// service was in trouble.
 	doubtedFor     = time.Second
 	longDoubtedFor = 16 * time.Second
 )
 
-// memory is who we are to the server, and what it has said of that. Requests keep
-// the one that they began with. What is in it is held by pointers, which print as
-// addresses.
+// memory is our login at the server, and how the server answered it. Requests keep the
+// memory that they began with. Its content is behind pointers, which print as addresses.
 type memory struct {
-	session atomic.Pointer[session] // of the requests to come
+	session atomic.Pointer[session] // of future requests
 
 	accepted atomic.Pointer[Credentials] // by the server, at some time
-	doubted  atomic.Bool                 // it has refused them since
+	doubted  atomic.Bool                 // the server has rejected them since
 
-	open        atomic.Pointer[manifest.Ref] // a version that the server gave to nobody in particular, the last one
-	openDoubted atomic.Bool                  // it has asked who we are since
+	open        atomic.Pointer[manifest.Ref] // the last version that the server served without an account
+	openDoubted atomic.Bool                  // the server has required an account since
 
-	finding sync.Mutex   // held while the account is looked for; guards what follows
-	found   *Credentials // nil until it was looked for, and after a refusal
-	refused *Credentials // by the server, nil if it has accepted all
-	since   time.Time    // when it did that last
+	finding sync.Mutex   // held while looking for the account; guards the fields below
+	found   *Credentials // nil until it was looked for, and after a rejection
+	refused *Credentials // rejected by the server, nil if it has accepted all
+	since   time.Time    // when it last did that
 	pause   time.Duration
 
 	diagnoses diagnoses
 }
 
-// session is what makes the server know us again: cookies, and the account that
-// they stand for.
+// session is how the server recognizes us: cookies, and their account.
 type session struct {
 	client *http.Client
 	jar    *jar
-	// account goes with every request once the server has asked who we are.
+	// account is sent with every request once the server has required one.
 	account atomic.Pointer[Credentials]
 }
 
@@ -64,9 +62,9 @@ func (s *Source) Renew() {
 	s.memory.Store(m)
 }
 
-// restart begins another session in place of c, unless somebody else has done so,
-// and returns the one to go on with. A new one has the cookies of the answer, if
-// there is one: they are there to be sent next.
+// restart replaces session c by a new one, unless that has happened already, and returns
+// the session to continue with. A new session takes over the cookies of the answer, if
+// there is one: they are meant to be sent next.
 func (s *Source) restart(m *memory, c *session, room int, answer *http.Response) *session {
 	next := s.newSession(room)
 	if answer != nil {
@@ -78,8 +76,8 @@ func (s *Source) restart(m *memory, c *session, room int, answer *http.Response)
 	return m.session.Load()
 }
 
-// identify finds the account for a server that has asked for one, nil if there is
-// none, and says whether it may be sent.
+// identify returns the account for a server that requires one, nil if there is none, and
+// whether it may be sent.
 func (s *Source) identify(ctx context.Context, m *memory, c *session) (account *Credentials, usable bool, err error) {
 	m.finding.Lock()
 	defer m.finding.Unlock()
@@ -98,7 +96,7 @@ func (s *Source) identify(ctx context.Context, m *memory, c *session) (account *
 	return found, true, nil
 }
 
-// lookUp finds the account, once. The caller holds finding.
+// lookUp looks for the account, once. The caller holds finding.
 func (s *Source) lookUp(ctx context.Context, m *memory) (*Credentials, error) {
 	if m.found != nil {
 		return m.found, nil
@@ -108,13 +106,13 @@ func (s *Source) lookUp(ctx context.Context, m *memory) (*Credentials, error) {
 	return m.found, err
 }
 
-// same reports whether two accounts are one with the same password.
+// same reports whether two accounts are the same, with the same password.
 func (c *Credentials) same(as *Credentials) bool {
 	return c != nil && as != nil && c.User == as.User && c.Password == as.Password
 }
 
-// answered notes that the server has answered a request about a version: a file for
-// an account means that it accepts that.
+// answered notes that the server answered a request about a version: serving a file to an
+// account means that it accepts the account.
 func (m *memory) answered(ref manifest.Ref, account *Credentials, status int) {
 	switch status {
 	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable:
@@ -125,7 +123,7 @@ func (m *memory) answered(ref manifest.Ref, account *Credentials, status int) {
 	if account == nil {
 		m.openDoubted.Store(false)
 		if was := m.open.Load(); was == nil || *was != ref {
-			last := ref // on the heap only here
+			last := ref // only this copy is on the heap
 			m.open.Store(&last)
 		}
 		return
@@ -143,26 +141,26 @@ func (m *memory) answered(ref manifest.Ref, account *Credentials, status int) {
 // wasAccepted reports whether the server has accepted an account before.
 func (m *memory) wasAccepted(account *Credentials) bool { return account.same(m.accepted.Load()) }
 
-// doubt reports whether an account that was refused is worth another request: the
-// server has accepted it before, and this is the first refusal since.
+// doubt reports whether a rejected account is worth another request: the server accepted it
+// before, and this is the first rejection since.
 func (m *memory) doubt(account *Credentials) bool {
 	return m.wasAccepted(account) && m.doubted.CompareAndSwap(false, true)
 }
 
-// doubtOpen is doubt where nobody was named, and a version is refused that needed
-// no account before.
+// doubtOpen is doubt for a request without an account, about a version that needed none
+// before.
 func (m *memory) doubtOpen(ref manifest.Ref) bool {
 	was := m.open.Load()
 	return was != nil && *was == ref && m.openDoubted.CompareAndSwap(false, true)
 }
 
-// refuse ends the session of an account that the server does not accept. The
-// account is looked up anew when the server asks for one again.
+// refuse ends the session of an account that the server rejects. The account is looked up
+// again when the server requires one again.
 func (s *Source) refuse(m *memory, c *session, account *Credentials, answer *http.Response) {
 	m.finding.Lock()
 	defer m.finding.Unlock()
 	if m.session.Load() != c {
-		return // one of several requests that were under way, and the first has said so
+		return // one of several running requests; the first has reported it
 	}
 	s.restart(m, c, c.jar.room, answer)
 	switch {

@@ -18,13 +18,13 @@ import (
 	"mimicsync/internal/secret"
 )
 
-// Where credentials come from, beside files, for messages.
+// Places of credentials besides files, for messages.
 const (
 	FromEnvironment = "the environment (PHYSIONET_USERNAME, PHYSIONET_PASSWORD)"
 	FromKeyring     = "the system's keyring"
 )
 
-// Credentials are a PhysioNet account. They never print.
+// Credentials are a PhysioNet account. They never print their password.
 type Credentials struct {
 	User     string
 	Password string
@@ -40,11 +40,11 @@ func (c Credentials) GoString() string { return c.String() }
 // LogValue hides the password.
 func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// MarshalText hides the password, in JSON too.
+// MarshalText hides the password, in JSON, too.
 func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// ReadCredentials reads the account for the server at address from a file in
-// the form of netrc, which must have one and must be for its owner alone.
+// ReadCredentials reads the account for the server at address from a file in netrc format.
+// The file must have one, and only its owner may have access.
 func ReadCredentials(file, address string) (Credentials, error) {
 	u, err := parseAddress(address)
 	if err != nil {
@@ -60,26 +60,26 @@ func ReadCredentials(file, address string) (Credentials, error) {
 	return found, err
 }
 
-// Accounts is where the account for one server is looked for and kept.
+// Accounts finds and saves the account for one server.
 //
-// An account is kept in the system's keyring or, where there is none, in a file
-// of mode 0600, under the server's host and port: that of one server is never
-// found for another. Both hold it in the form of netrc.
+// An account is saved in the system's keyring or, without one, in a file of mode 0600,
+// under the server's host and port: no server ever gets another one's account. Both hold it
+// in netrc format.
 type Accounts struct {
 	URL  string // the server's address
-	File string // for what the keyring cannot keep; its folder is made if need be. Empty: there is none
-	// FindLimit and KeepLimit are how long a keyring may take: one that is locked
-	// waits for a person, and one that hangs never answers. 0 means 5 s and 30 s.
+	File string // used without a keyring; its folder is created if necessary. Empty: no file
+	// FindLimit and KeepLimit are how long to wait for a keyring: a locked one waits for a
+	// person, and one that hangs never answers. 0 means 5 s and 30 s.
 	FindLimit, KeepLimit time.Duration
 }
 
-// Find looks for an account in PHYSIONET_USERNAME and PHYSIONET_PASSWORD, the
-// keyring, the file, and then in the one that NETRC names or ~/.netrc
-// (%USERPROFILE%\_netrc on Windows). PHYSIONET_USERNAME alone chooses among
-// them. None found is not an error: open datasets need none. The error is
-// ErrKeyringSilent if only the keyring can have it and does not answer.
+// Find looks for an account in PHYSIONET_USERNAME and PHYSIONET_PASSWORD, the keyring, the
+// file, and then in the file that NETRC names or ~/.netrc (%USERPROFILE%\_netrc on
+// Windows). PHYSIONET_USERNAME alone chooses among them. Finding none is not an error: open
+// datasets need none. The error is ErrKeyringSilent if only the keyring can have it and
+// doesn't answer.
 func (a Accounts) Find(ctx context.Context) (Credentials, error) {
-	// A secret that is mounted as a file mostly ends in a line feed.
+	// A secret that is mounted as a file often ends in a line feed.
 	user, password := secret.Line(os.Getenv("PHYSIONET_USERNAME")), secret.Line(os.Getenv("PHYSIONET_PASSWORD"))
 	if user != "" && password != "" {
 		return Credentials{User: user, Password: password, From: FromEnvironment}, nil
@@ -101,14 +101,14 @@ func (a Accounts) Find(ctx context.Context) (Credentials, error) {
 	if found, err = readNetrc(u, user); err != nil || found.User != "" {
 		return found, err
 	}
-	if errors.Is(keyringErr, ErrKeyringSilent) { // any other error is that of a machine without one
+	if errors.Is(keyringErr, ErrKeyringSilent) { // any other error means that the machine has no keyring
 		return Credentials{}, keyringErr
 	}
 	return Credentials{}, nil
 }
 
-// Elsewhere names the places that have an account and are not for Forget to
-// change: FromEnvironment and netrc.
+// Elsewhere names the places that have an account and that Forget can't change:
+// FromEnvironment and netrc.
 func (a Accounts) Elsewhere() []string {
 	var places []string
 	if secret.Line(os.Getenv("PHYSIONET_USERNAME")) != "" && secret.Line(os.Getenv("PHYSIONET_PASSWORD")) != "" {
@@ -122,14 +122,14 @@ func (a Accounts) Elsewhere() []string {
 	return places
 }
 
-// Places says what Keep or Forget did.
+// Places says what Save or Forget did.
 type Places struct {
-	Changed []string // where the account is kept, or was removed: FromKeyring, the file
-	Keyring error    // why the keyring could not be asked, nil if it could
+	Changed []string // where the account was saved or removed: FromKeyring, the file
+	Keyring error    // why the keyring couldn't be used, nil if it could
 }
 
-// Save keeps an account in the keyring, or in the file if there is none, in
-// place of the one that was kept for the server.
+// Save saves an account in the keyring, or without one in the file, and replaces the
+// server's saved account.
 func (a Accounts) Save(ctx context.Context, c Credentials) (Places, error) {
 	u, err := parseAddress(a.URL)
 	if err != nil {
@@ -139,7 +139,7 @@ func (a Accounts) Save(ctx context.Context, c Credentials) (Places, error) {
 	err = saveInKeyring(ctx, cmp.Or(a.KeepLimit, 30*time.Second), entry)
 	switch {
 	case err == nil:
-		_, err = a.rewrite(entry.host, nil) // what an earlier Keep has put there would be a second copy
+		_, err = a.rewrite(entry.host, nil) // an earlier Save may have put a copy there
 		return Places{Changed: []string{FromKeyring}}, err
 	case ctx.Err() != nil:
 		return Places{}, context.Cause(ctx)
@@ -174,8 +174,8 @@ func (a Accounts) Forget(ctx context.Context) (Places, error) {
 
 const fileHeader = "# Written by mimicsync login, removed by mimicsync logout.\n"
 
-// rewrite replaces what the file has for a host, by nothing if entry is nil, and
-// says whether it had anything. A file without an account is removed.
+// rewrite replaces the file's entry for a host, or removes it if entry is nil, and reports
+// whether there was one. A file without accounts is removed.
 func (a Accounts) rewrite(host string, entry *netrcEntry) (had bool, err error) {
 	f, data, err := openNetrc(a.File)
 	switch {
@@ -220,7 +220,7 @@ func readNetrc(u *url.URL, user string) (Credentials, error) {
 	return readAccount(file, u.Hostname(), user, hostPort(u))
 }
 
-// hostPort is the name of a server with its port, as some write it into ~/.netrc.
+// hostPort is the name of a server with its port, as some people write it into ~/.netrc.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -237,8 +237,8 @@ func parseAddress(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// site is the name under which a server's account is kept: its host, and its
-// port unless that is the usual one.
+// site is the name under which a server's account is saved: its host, and its port unless
+// that is the usual one.
 func site(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	if u.Scheme == "https" {

@@ -24,14 +24,14 @@ func (s *Source) Open(ctx context.Context, r source.Request) (*source.Object, er
 	}
 	object, err := s.object(ctx, address, r, got)
 	if err != nil {
-		discard(got.Response) // the error is about the answer, not about its body
+		discard(got.Response) // the error describes the answer, not its body
 	}
 	return object, err
 }
 
-// beyondUse reports whether an answer is to another question: a cache's word that
-// nothing has changed since nobody knows when, or a part of a copy that was
-// compressed on the way. All of the object is asked for then.
+// beyondUse reports whether an answer doesn't fit the request: a cache says "not modified"
+// without being asked, or sends a part of a copy that was compressed on the way. Then the
+// whole object is requested.
 func beyondUse(r source.Request, response *http.Response) bool {
 	switch response.StatusCode {
 	case http.StatusNotModified:
@@ -42,7 +42,7 @@ func beyondUse(r source.Request, response *http.Response) bool {
 	return false
 }
 
-// object judges an answer.
+// object makes an object of an answer, or an error.
 func (s *Source) object(ctx context.Context, address *url.URL, r source.Request, got *reply) (*source.Object, error) {
 	o := &source.Object{
 		Body: got.Body, Size: got.ContentLength, Validator: httpheader.StrongETag(got.Header.Get("ETag")),
@@ -70,8 +70,8 @@ func (s *Source) object(ctx context.Context, address *url.URL, r source.Request,
 	return o, nil
 }
 
-// refusal judges a status that brings no bytes. Who says when to come again refuses
-// for now alone, as firewalls do: PhysioNet itself does not say it of access.
+// refusal returns the error for a status without bytes. With a Retry-After, it is a refusal
+// for now, as by firewalls: PhysioNet itself sends none about access.
 func (s *Source) refusal(ctx context.Context, address *url.URL, r source.Request, got *reply) error {
 	refused := got.StatusCode == http.StatusUnauthorized || got.StatusCode == http.StatusForbidden
 	if refused && got.Header.Get("Retry-After") != "" {
@@ -86,7 +86,7 @@ func (s *Source) refusal(ctx context.Context, address *url.URL, r source.Request
 	case http.StatusRequestedRangeNotSatisfiable:
 		return source.ErrRange
 	case http.StatusNotFound:
-		discard(got.Response) // its connection is wanted for the next question
+		discard(got.Response) // its connection is needed for the next request
 		return s.notFound(ctx, address, r)
 	case http.StatusUnauthorized:
 		discard(got.Response)

@@ -17,21 +17,20 @@ import (
 type question struct {
 	source.Request
 
-	afresh bool // caches in between shall ask the server
+	afresh bool // caches on the way must ask the server
 }
 
-// reply is an answer, and what it is about.
+// reply is an answer, and the request that it belongs to.
 type reply struct {
 	*http.Response
 
-	account *Credentials // nil: nobody
+	account *Credentials // nil: no account
 	memory  *memory
 }
 
-// ask asks for an entry. It asks again with the account where the server wants to
-// know who we are; without cookies where there may be too many; and once more, in
-// a new session, where an account is refused that was accepted before: a login
-// service in trouble says no, too.
+// ask requests an entry. It asks again with the account if the server requires one; without
+// cookies if there may be too many; and once more, in a new session, if an account is
+// rejected that was accepted before: a login service in trouble rejects, too.
 func (s *Source) ask(ctx context.Context, address *url.URL, q question) (*reply, error) {
 	m := s.memory.Load()
 	c := m.session.Load()
@@ -78,7 +77,7 @@ func (s *Source) ask(ctx context.Context, address *url.URL, q question) (*reply,
 	}
 }
 
-// unidentified is about an account that could not be looked for.
+// unidentified is the error if looking for an account failed.
 func (s *Source) unidentified(ctx context.Context, q question, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -88,8 +87,7 @@ func (s *Source) unidentified(ctx context.Context, q question, err error) error 
 	return e
 }
 
-// send makes one request. An answer of another server is an error unless it has
-// the bytes.
+// send makes one request. The answer of another server is an error unless it has the bytes.
 func (s *Source) send(ctx context.Context, c *session, address *url.URL, q question, account *Credentials) (*http.Response, error) {
 	h := http.Header{}
 	request := (&http.Request{Method: http.MethodGet, URL: address, Header: h, Host: address.Host}).WithContext(ctx)
@@ -121,14 +119,14 @@ func (s *Source) send(ctx context.Context, c *session, address *url.URL, q quest
 	return response, nil
 }
 
-// do sends a request. The URL in its error, which may be that of a redirect,
-// tells no secret.
+// do sends a request. The URL in its error, which may be that of a redirect, contains no
+// secret.
 func do(client *http.Client, r *http.Request) (*http.Response, error) {
 	response, err := client.Do(r)
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		access, moved := errors.AsType[*source.AccessError](err)
 		portal, between := errors.AsType[*source.PortalError](err)
-		switch { // both have their own words, and the URL in e is that of the redirect
+		switch { // both have their own text, and the URL in e is that of the redirect
 		case moved:
 			return nil, access
 		case between:
@@ -140,7 +138,7 @@ func do(client *http.Client, r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// hungUp says what io.EOF means where an answer was to come.
+// hungUp explains an io.EOF in place of an answer.
 func hungUp(err error) error {
 	if err == io.EOF { //nolint:errorlint // as the transport gives it; a wrapped one has words already
 		return fmt.Errorf("the server closed the connection without an answer: %w", err)
@@ -148,20 +146,20 @@ func hungUp(err error) error {
 	return err
 }
 
-// What of a body is read whose status was the answer: a longer one is not worth
-// it, nor one that does not end.
+// How much of the body of an error answer to read: a longer one isn't worth it, nor one
+// that doesn't end.
 const (
 	shortBody = 64 << 10
 	shortTime = 2 * time.Second
 )
 
-// discard reads a short body to its end, so that its connection can be used again,
-// and closes it.
+// discard reads a short body to its end, so that its connection can be used again, and
+// closes it.
 func discard(r *http.Response) {
-	if r.ContentLength <= shortBody { // or is unknown
+	if r.ContentLength <= shortBody { // or unknown
 		slow := time.AfterFunc(shortTime, func() { _ = r.Body.Close() })
-		_, _ = io.CopyN(io.Discard, r.Body, shortBody+1) // what it says does not matter
+		_, _ = io.CopyN(io.Discard, r.Body, shortBody+1) // the content doesn't matter
 		slow.Stop()
 	}
-	_ = r.Body.Close() // nobody wants the rest
+	_ = r.Body.Close() // the rest isn't needed
 }

@@ -19,8 +19,8 @@ func (s *Source) Reach(ctx context.Context, _ manifest.Ref) (source.Reached, err
 	return source.Reach(s.transport, request)
 }
 
-// Identify implements source.Diagnoser: it asks PhysioNet whether it accepts
-// the account, whatever that may read.
+// Identify implements source.Diagnoser: it asks PhysioNet whether it accepts the account,
+// whatever the account can read.
 func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identity, error) {
 	m := s.memory.Load()
 	m.finding.Lock()
@@ -32,12 +32,11 @@ func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identit
 	return source.Identity{User: account.User, From: account.From}, s.check(ctx, *account)
 }
 
-// check asks by a request that changes nothing.
+// check asks with a request that changes nothing.
 func (s *Source) check(ctx context.Context, account Credentials) error {
-	// This part of the JSON API wants an account even for an open dataset, and
-	// looks at it before it looks for the dataset: any answer but 401 means yes,
-	// as long as it is the API that gives it. It takes any User-Agent, and is not
-	// throttled.
+	// This part of the JSON API requires an account even for an open dataset, and checks it
+	// before it looks for the dataset: any answer of the API but 401 means yes. It accepts
+	// any User-Agent, and isn't throttled.
 	address := s.address("api", "v1", "projects", "published", "mimic-iv-demo", "2.2", "sha256sums") + "/"
 	response, err := s.present(ctx, http.MethodGet, address, account)
 	if err != nil {
@@ -47,8 +46,8 @@ func (s *Source) check(ctx context.Context, account Credentials) error {
 	code, page := response.StatusCode, isWebPage(response.Header.Get("Content-Type"))
 	accepted := !page && (code == http.StatusOK || code == http.StatusForbidden || code == http.StatusNotFound)
 	if code == http.StatusNotFound && page {
-		// A server of before 2025 has no such address. A closed dataset that every
-		// one of them has tells 401 from 403 too.
+		// A server from before 2025 has no such address. A closed dataset that all of them
+		// have distinguishes 401 from 403, too.
 		address = s.address("files", "mimiciii", "1.4", manifest.Name)
 		if response, err = s.present(ctx, http.MethodHead, address, account); err != nil {
 			return err
@@ -70,14 +69,14 @@ func (s *Source) check(ctx context.Context, account Credentials) error {
 	return statusError(address, response)
 }
 
-// present sends credentials to an address, and to none that it redirects to.
+// present sends credentials to an address, but not to one that it redirects to.
 func (s *Source) present(ctx context.Context, method, address string, c Credentials) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("User-Agent", s.agent)
-	request.Header.Set("Accept", "application/json, */*;q=0.5") // else a person's page comes
+	request.Header.Set("Accept", "application/json, */*;q=0.5") // otherwise a web page comes
 	request.SetBasicAuth(c.User, c.Password)
 	return s.transport.RoundTrip(request)
 }

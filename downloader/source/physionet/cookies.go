@@ -7,20 +7,20 @@ import (
 	"sync"
 )
 
-// What a jar holds. PhysioNet sets three short cookies; a server or a balancer in
-// front of it that sets another one with each answer would fill the memory of a
-// daemon, and the headers of its requests until they are refused.
+// Limits of a jar. PhysioNet sets three short cookies. A server or load balancer that sets
+// another one with each answer would fill the memory of a daemon, and the headers of its
+// requests until they are rejected.
 const (
 	mostCookies     = 64
 	mostCookieBytes = 4 << 10 // of names and values
-	// leastCookieBytes is what a jar has room for whatever is refused: PhysioNet's
-	// own take a third of it.
+	// leastCookieBytes is the room of a jar in any case: PhysioNet's own cookies take a
+	// third of it.
 	leastCookieBytes = 256
-	// fewCookies is how many, and leastCookieBytes of them, no server refuses.
+	// fewCookies is how many cookies, of up to leastCookieBytes, no server rejects.
 	fewCookies = 4
 )
 
-// jar keeps the cookies of one server. Whoever fills it up empties it, but for the
+// jar keeps the cookies of one server. A cookie that doesn't fit empties it, except for the
 // session.
 type jar struct {
 	server *url.URL
@@ -41,7 +41,7 @@ func newJar(server *url.URL, room int) *jar {
 // SetCookies implements http.CookieJar.
 func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 	if !sameServer(u, j.server) {
-		return // nobody else has a say in who we are
+		return // no other server has a say in our login
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -67,10 +67,10 @@ func weight(cookies ...*http.Cookie) (n int) {
 	return n
 }
 
-// session is what spares the server the check of a password.
+// session is the cookie that spares the server the password check.
 func (j *jar) session(u *url.URL) []*http.Cookie {
 	for _, c := range j.kept.Cookies(u) {
-		if c.Name == "sessionid" { // as Django calls it
+		if c.Name == "sessionid" { // Django's name for it
 			c.Path, c.Secure = "/", u.Scheme == "https"
 			return []*http.Cookie{c}
 		}
@@ -94,8 +94,8 @@ func (j *jar) Cookies(u *url.URL) []*http.Cookie {
 	return j.kept.Cookies(u)
 }
 
-// overfed returns the room for a smaller jar where an answer may be about too many
-// cookies, else 0.
+// overfed returns the room for a smaller jar if an answer may complain about too many
+// cookies, otherwise 0.
 func (j *jar) overfed(r *http.Response) int {
 	cookies := j.Cookies(r.Request.URL)
 	n := weight(cookies...)

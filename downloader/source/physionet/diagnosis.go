@@ -14,44 +14,43 @@ import (
 )
 
 const (
-	// surelyFor and perhapsFor are how long it holds what was found out about a
-	// refusal, and that nothing was.
+	// surelyFor and perhapsFor are how long a certain or uncertain result about a denial
+	// holds.
 	surelyFor  = time.Hour
 	perhapsFor = 5 * time.Minute
-	// diagnosisTime is how long it may take to find out: a pass goes on without.
+	// diagnosisTime limits the search for the reason: a pass continues without it.
 	diagnosisTime = 10 * time.Second
-	// mostDiagnoses are remembered.
+	// mostDiagnoses is how many are remembered.
 	mostDiagnoses = 64
 )
 
-// diagnosis is why the server refuses a version to somebody.
+// diagnosis is why the server denies a version to an account.
 type diagnosis struct {
 	ref     manifest.Ref
-	account *Credentials // nil: nobody
+	account *Credentials // nil: no account
 	status  int
 
-	made chan struct{} // closed when what follows is set
+	made chan struct{} // closed when the fields below are set
 	at   time.Time
 	reason
 }
 
-// reason is what is known of a refusal beside its status; zero is nothing.
+// reason is what is known of a denial besides its status; zero means nothing.
 type reason struct {
 	cause  source.Cause
 	page   string
 	detail string
-	closed bool // to everybody, whoever asks
+	closed bool // for everybody
 	sure   bool
 }
 
-// diagnoses are those that are remembered, the oldest first.
+// diagnoses are the remembered ones, oldest first.
 type diagnoses struct {
 	mu   sync.Mutex
 	list []*diagnosis
 }
 
-// of returns the diagnosis that holds for a refusal, or a new one, which the
-// caller has to make.
+// of returns the diagnosis of a denial, or a new one, which the caller must make.
 func (d *diagnoses) of(ref manifest.Ref, account *Credentials, status int) (found *diagnosis, mine bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -69,7 +68,7 @@ func (d *diagnoses) of(ref manifest.Ref, account *Credentials, status int) (foun
 	return found, true
 }
 
-// outdated reports whether it is time to look again.
+// outdated reports whether to look again.
 func (d *diagnosis) outdated() bool {
 	select {
 	case <-d.made:
@@ -82,7 +81,7 @@ func (d *diagnosis) outdated() bool {
 	return time.Since(d.at) > perhapsFor
 }
 
-// forget is about a version that somebody gets: what was sure is so no more.
+// forget is for a version that somebody was served: earlier certainty is outdated.
 func (d *diagnoses) forget(ref manifest.Ref) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,15 +98,15 @@ func (d *diagnoses) forget(ref manifest.Ref) {
 	})
 }
 
-// drop forgets one that could not be made.
+// drop forgets a diagnosis that couldn't be made.
 func (d *diagnoses) drop(it *diagnosis) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.list = slices.DeleteFunc(d.list, func(known *diagnosis) bool { return known == it })
 }
 
-// explain adds to a refusal what can be found out about it. One request at a time
-// finds out, and the others that are refused meanwhile wait for it.
+// explain adds the reason to a denial. One request finds it out, and the others that are
+// denied meanwhile wait for it.
 func (s *Source) explain(ctx context.Context, ref manifest.Ref, got *reply, e *source.AccessError) *source.AccessError {
 	ctx, cancel := context.WithTimeout(ctx, diagnosisTime)
 	defer cancel()
@@ -135,14 +134,14 @@ func (s *Source) explain(ctx context.Context, ref manifest.Ref, got *reply, e *s
 	return e
 }
 
-// diagnose asks the page of the version, which anybody may read, and then the
-// JSON API, whether the account has access.
+// diagnose reads the page of the version, which is public, and then asks the JSON API
+// whether the account has access.
 func (s *Source) diagnose(ctx context.Context, ref manifest.Ref, got *reply) reason {
 	found := s.readPage(ctx, ref)
 	account := got.account
 	if found.sure || account == nil || got.StatusCode == http.StatusUnauthorized && !got.memory.wasAccepted(account) {
 		if got.StatusCode == http.StatusUnauthorized && !found.closed {
-			return reason{} // who we are comes first
+			return reason{} // the login comes first
 		}
 		return found
 	}
@@ -167,7 +166,7 @@ func (s *Source) pageOf(ref manifest.Ref) string {
 	return s.address("content", ref.Dataset, ref.Version) + "/"
 }
 
-// readPage reads why the page of a version says that its files are refused.
+// readPage reads on the page of a version why its files are denied.
 func (s *Source) readPage(ctx context.Context, ref manifest.Ref) reason {
 	response, err := s.look(ctx, s.pageOf(ref))
 	if err != nil {
@@ -209,7 +208,7 @@ func (s *Source) readPage(ctx context.Context, ref manifest.Ref) reason {
 	return reason{}
 }
 
-// look asks for a page as a stranger.
+// look requests a page without an account.
 func (s *Source) look(ctx context.Context, address string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -219,10 +218,9 @@ func (s *Source) look(ctx context.Context, address string) (*http.Response, erro
 	return do(s.stranger, request)
 }
 
-// askAccess asks the JSON API whether an account has access to a version: 200 is
-// yes, 403 no, and 401 that the account is not accepted. It knows nothing of
-// downloads that are switched off. heard is false where it was not the API that
-// answered, or nothing did.
+// askAccess asks the JSON API whether an account has access to a version: 200 means yes,
+// 403 no, and 401 that the account is rejected. It doesn't cover downloads that are
+// switched off. heard is false if there was no answer of the API.
 func (s *Source) askAccess(ctx context.Context, ref manifest.Ref, account Credentials) (status int, heard bool) {
 	address := s.address("api", "v1", "projects", "published", ref.Dataset, ref.Version, "sha256sums") + "/"
 	response, err := s.present(ctx, http.MethodGet, address, account)

@@ -14,8 +14,8 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// contentEncoding is what an answer says that was done to its bytes on the way,
-// in lower case, and nothing for nothing: "identity" is none.
+// contentEncoding is the encoding of an answer's bytes, in lower case; empty for none or
+// "identity".
 func contentEncoding(r *http.Response) string {
 	var all []string
 	for e := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
@@ -37,9 +37,9 @@ func namesGzip(p string) bool {
 	return false
 }
 
-// decode undoes a Content-Encoding, which comes in spite of Accept-Encoding:
-// identity from servers that compress on the fly, and from those that take the
-// format of a .gz file for one. What the bytes are shows at their beginning.
+// decode undoes a Content-Encoding. It comes despite Accept-Encoding: identity from servers
+// that compress on the fly, and from those that take the format of a .gz file for one. The
+// first bytes show which it is.
 func decode(o *source.Object, r *http.Response, name string) error {
 	encoding := contentEncoding(r)
 	switch {
@@ -58,7 +58,7 @@ func decode(o *source.Object, r *http.Response, name string) error {
 	body := &wrapped{buffered, o.Body}
 	o.Body = body
 	if !beginsGzip(start) || namesGzip(name) && !beginsGzip(gunzipped(start)) {
-		return nil // the bytes are the entry's: the label is a slip
+		return nil // the bytes are the entry's: the label is wrong
 	}
 	z, err := gzip.NewReader(buffered)
 	if err != nil {
@@ -69,22 +69,22 @@ func decode(o *source.Object, r *http.Response, name string) error {
 	return nil
 }
 
-// wrapped reads a body by way of another reader.
+// wrapped reads a body through another reader.
 type wrapped struct {
 	io.Reader
 	io.Closer
 }
 
-// beginsGzip reports whether bytes begin as RFC 1952 has it.
+// beginsGzip reports whether bytes begin like RFC 1952 says.
 func beginsGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b, 8}) }
 
-// gunzipped is the very beginning of what is compressed.
+// gunzipped is the very beginning of the decompressed data.
 func gunzipped(start []byte) []byte {
 	z, err := gzip.NewReader(bytes.NewReader(start))
 	if err != nil {
 		return nil
 	}
 	first := make([]byte, 3)
-	n, _ := io.ReadFull(z, first) // it may end early, and start does
+	n, _ := io.ReadFull(z, first) // the data may end early, and start does
 	return first[:n]
 }

@@ -16,8 +16,7 @@ func isJSON(contentType string) bool {
 	return err == nil && t == "application/json"
 }
 
-// namesWebPage reports whether an entry is one, by the names that servers send as
-// such.
+// namesWebPage reports whether an entry is a web page, by names that servers send as such.
 func namesWebPage(p string) bool {
 	switch strings.ToLower(path.Ext(p)) {
 	case ".html", ".htm", ".shtml", ".xhtml", ".xht":

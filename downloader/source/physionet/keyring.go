@@ -13,8 +13,8 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// ErrKeyringSilent means that the system's keyring did not answer in time: it
-// waits for a person to unlock it, or it hangs.
+// ErrKeyringSilent means that the system's keyring didn't answer in time: it waits for a
+// person to unlock it, or it hangs.
 var ErrKeyringSilent = errors.New("the system's keyring doesn't answer; unlock it")
 
 var (
@@ -22,9 +22,9 @@ var (
 	errNoKeyring = errors.New("there is no session bus, and so no keyring")
 )
 
-// keyringService is the name of all entries of mimicsync. The user of an entry
-// is the host, because the account's own name is not known when it is looked
-// for; the secret is a line of netrc with both.
+// keyringService is the name of all entries of mimicsync. The user of an entry is the host,
+// because the account's own name is unknown when it is looked for; the secret is a line of
+// netrc with both.
 const keyringService = "mimicsync"
 
 func findInKeyring(ctx context.Context, limit time.Duration, host, user string) (Credentials, error) {
@@ -53,9 +53,8 @@ func removeFromKeyring(ctx context.Context, limit time.Duration, host string) er
 	return err
 }
 
-// askKeyring waits for an answer of the keyring for as long as limit. A call on
-// D-Bus cannot be cancelled: one that hangs is left behind, and ends with the
-// process.
+// askKeyring waits for an answer of the keyring for up to limit. A call over D-Bus can't be
+// canceled: one that hangs is left behind, and ends with the process.
 func askKeyring(ctx context.Context, limit time.Duration, call func() (string, error)) (string, error) {
 	if !hasSessionBus() {
 		return "", errNoKeyring
@@ -82,10 +81,9 @@ func askKeyring(ctx context.Context, limit time.Duration, call func() (string, e
 	}
 }
 
-// hasSessionBus reports whether the keyring can be asked. Where it is on D-Bus
-// and there is none, as on the login node of a cluster, the library would run
-// dbus-launch, which leaves a daemon behind. The places are those where the
-// library looks.
+// hasSessionBus reports whether the keyring can be used. Where it needs D-Bus and there is
+// none, as on the login node of a cluster, the library would run dbus-launch, which leaves
+// a daemon behind. It checks the same places as the library.
 func hasSessionBus() bool {
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
 		return true

@@ -31,13 +31,13 @@ func netrcPath() string {
 	return filepath.Join(home, ".netrc")
 }
 
-// openNetrc opens a file in the form of netrc and reads it. Close it.
+// openNetrc opens and reads a file in netrc format. The caller closes it.
 func openNetrc(file string) (f *os.File, data []byte, err error) {
 	if f, err = secret.Open(file); err != nil {
 		return nil, nil, err
 	}
 	data, err = io.ReadAll(io.LimitReader(f, netrcLimit+1))
-	if err == nil && len(data) > netrcLimit { // its last word may be half of one
+	if err == nil && len(data) > netrcLimit { // its last word may be cut in half
 		err = fmt.Errorf("%s is longer than %d bytes", file, netrcLimit)
 	}
 	if err != nil {
@@ -46,8 +46,9 @@ func openNetrc(file string) (f *os.File, data []byte, err error) {
 	return f, data, nil
 }
 
-// readAccount looks into a file in the form of netrc for a host, or one of its other
-// names; one that is not there has no account. A file whose account others can read too is an error.
+// readAccount looks in a file in netrc format for a host, or one of its other names. If the
+// file doesn't exist, there is no account. If others can read an account in it, that is an
+// error.
 func readAccount(file, host, user string, also ...string) (Credentials, error) {
 	f, data, err := openNetrc(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,18 +77,18 @@ func readAccount(file, host, user string, also ...string) (Credentials, error) {
 	return found, nil
 }
 
-// netrcLimit bounds what is read of a file that a person names.
+// netrcLimit limits how much of a file is read.
 const netrcLimit = 1 << 20
 
-// netrcEntry is an account and the host it is for.
+// netrcEntry is an account and its host.
 type netrcEntry struct {
 	host    string
-	anyHost bool   // it is the default
-	wrong   string // why it cannot be used, empty if it can
+	anyHost bool   // it is the default entry
+	wrong   string // why it can't be used, empty if it can
 	Credentials
 }
 
-// String writes an entry so that it reads as what it is, whatever it contains.
+// String writes an entry so that it is read back the same, whatever it contains.
 func (e netrcEntry) String() string {
 	quote := func(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
 	start := "machine " + quote(e.host)
@@ -97,9 +98,9 @@ func (e netrcEntry) String() string {
 	return start + " login " + quote(e.User) + " password " + quote(e.Password)
 }
 
-// parseNetrc finds the account for a host, also under its other names, and for a user unless that is empty;
-// none found is not an error. An entry for the host that cannot be used ends the
-// search with an error that says why: what stands behind it is for somebody else.
+// parseNetrc finds the account for a host, also under its other names, and for a user
+// unless that is empty. Finding none is not an error. An unusable entry for the host ends
+// the search with an error that says why: the entries after it are for somebody else.
 func parseNetrc(text, host, user string, also ...string) (Credentials, error) {
 	named := func(e netrcEntry) bool {
 		return strings.EqualFold(e.host, host) || slices.ContainsFunc(also, func(a string) bool { return strings.EqualFold(e.host, a) })
@@ -120,9 +121,9 @@ func parseNetrc(text, host, user string, also ...string) (Credentials, error) {
 	return Credentials{}, nil
 }
 
-// netrcEntries yields all entries. It reads what curl and wget read: machine,
-// default, login, password, account, macdef, comments, and tokens in double quotes
-// with \ before a character. A byte order mark before them is dropped.
+// netrcEntries yields all entries. It reads what curl and wget read: machine, default,
+// login, password, account, macdef, comments, and tokens in double quotes with \ before a
+// character. It drops a byte order mark.
 func netrcEntries(text string) iter.Seq[netrcEntry] {
 	return func(yield func(netrcEntry) bool) {
 		var e netrcEntry
@@ -130,7 +131,7 @@ func netrcEntries(text string) iter.Seq[netrcEntry] {
 		t := &netrcTokens{rest: strings.TrimPrefix(text, "\ufeff")}
 		for {
 			word, ok := t.next()
-			word = strings.ToLower(word) // as curl reads it: MACHINE begins another's entry
+			word = strings.ToLower(word) // as curl does: MACHINE begins another entry
 			if !ok || word == "machine" || word == "default" {
 				if begun && !yield(e.judged()) || !ok {
 					return
@@ -153,8 +154,8 @@ func netrcEntries(text string) iter.Seq[netrcEntry] {
 	}
 }
 
-// take reads the value of a keyword. A second one is a sign that a value is missing,
-// and that the entry goes on where another machine's was to begin.
+// take reads the value of a keyword. A second one is a sign that a value is missing, and
+// that the entry runs into that of another machine.
 func (e *netrcEntry) take(field *string, keyword string, t *netrcTokens) {
 	value, wrong := t.value(keyword)
 	if *field != "" {
@@ -163,7 +164,7 @@ func (e *netrcEntry) take(field *string, keyword string, t *netrcTokens) {
 	*field, e.wrong = value, cmp.Or(e.wrong, wrong)
 }
 
-// judged says what is wrong with an entry that has been read to its end.
+// judged checks an entry that was read to its end.
 func (e netrcEntry) judged() netrcEntry {
 	switch {
 	case e.wrong != "":
@@ -175,10 +176,10 @@ func (e netrcEntry) judged() netrcEntry {
 	return e
 }
 
-// netrcTokens takes a text apart.
+// netrcTokens splits a text into tokens.
 type netrcTokens struct {
 	rest string
-	open bool // the last token is in quotes that its line does not close
+	open bool // the last token has an opening quote and no closing one on its line
 }
 
 const netrcSpace = " \t\r\n"
@@ -208,9 +209,9 @@ func (t *netrcTokens) next() (string, bool) {
 	return word, true
 }
 
-// value returns the value of a keyword, empty if there is none, and what is wrong
-// with it. A keyword on another line is no value: it is what follows one that was
-// left out, as by a template whose variable is not set.
+// value returns the value of a keyword, empty if there is none, and what is wrong with it.
+// A keyword on another line is no value: it follows one that was left out, as by a template
+// whose variable isn't set.
 func (t *netrcTokens) value(keyword string) (value, wrong string) {
 	before, line := t.rest, strings.TrimLeft(t.rest, " \t")
 	if strings.HasPrefix(line, "#") {

@@ -19,17 +19,17 @@ import (
 	"mimicsync/manifest"
 )
 
-// What an answer of the JSON API may have: the list of all projects, with their
-// abstracts, is some megabytes, and what is told of one is some kilobytes.
+// Limits for answers of the JSON API: the list of all projects, with their abstracts, has
+// some megabytes, and the description of one has some kilobytes.
 const (
 	listLimit    = 32 << 20
 	aboutLimit   = 1 << 20
 	mostProjects = 50_000
 )
 
-// Latest implements source.Publisher: the page of a dataset redirects to
-// that of its newest version. The versions of the JSON API are in order of
-// publication, which is not the same.
+// Latest implements source.Publisher: the page of a dataset redirects to that of its newest
+// version. The versions of the JSON API are in the order of publication, which may be
+// another.
 func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 	start := s.below("/content/" + dataset + "/")
 	at := start
@@ -56,7 +56,7 @@ func (s *Source) Latest(ctx context.Context, dataset string) (string, error) {
 	return "", fmt.Errorf("%s: too many redirects, the last one to %s, and none to a version", start, redact(at.String()))
 }
 
-// hop asks for a page and follows no redirect: that is the answer.
+// hop requests a page and follows no redirect: that is the answer.
 func (s *Source) hop(ctx context.Context, at *url.URL) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Source) hop(ctx context.Context, at *url.URL) (*http.Response, error) {
 	return response, nil
 }
 
-// namesNothing returns an error where an answer is no redirect.
+// namesNothing returns the error for an answer that isn't a redirect.
 func (s *Source) namesNothing(dataset string, at *url.URL, response *http.Response) error {
 	switch {
 	case response.StatusCode == http.StatusNotFound:
@@ -83,8 +83,8 @@ func (s *Source) namesNothing(dataset string, at *url.URL, response *http.Respon
 	return nil
 }
 
-// PublishedSize implements source.Publisher by the JSON API, which needs no
-// account and allows 20 calls an hour.
+// PublishedSize implements source.Publisher with the JSON API, which needs no account and
+// allows 20 calls per hour.
 func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, error) {
 	var about struct {
 		Size int64 `json:"main_storage_size"`
@@ -97,13 +97,13 @@ func (s *Source) PublishedSize(ctx context.Context, ref manifest.Ref) (int64, er
 type Project struct {
 	Slug    string `json:"slug"`
 	Version string `json:"version"`
-	Access  string `json:"access"` // as manifest.Access has it; empty when PhysioNet does not say
+	Access  string `json:"access"` // as in manifest.Access; empty if PhysioNet doesn't say
 	Title   string `json:"title"`
 	Bytes   int64  `json:"bytes"`
 }
 
-// Published lists the newest version of every project of PhysioNet, by name. It
-// is one of 20 calls that the JSON API allows an hour.
+// Published lists the newest version of every project of PhysioNet, by name. It is one of
+// the 20 calls per hour that the JSON API allows.
 func (s *Source) Published(ctx context.Context) ([]Project, error) {
 	newest := map[string]Project{}
 	if err := s.api(ctx, listLimit, func(d *json.Decoder) error { return readProjects(d, newest) }, "projects", "published"); err != nil {
@@ -112,8 +112,8 @@ func (s *Source) Published(ctx context.Context) ([]Project, error) {
 	return slices.SortedFunc(maps.Values(newest), func(a, b Project) int { return cmp.Compare(a.Slug, b.Slug) }), nil
 }
 
-// readProjects reads a list of projects, one after the other: they are in order of
-// publication, which is not that of versions.
+// readProjects reads a list of projects one by one: they are in the order of publication,
+// not of versions.
 func readProjects(d *json.Decoder, newest map[string]Project) error {
 	if _, err := d.Token(); err != nil {
 		return err
@@ -141,13 +141,11 @@ func readProjects(d *json.Decoder, newest map[string]Project) error {
 	return err
 }
 
-// policy is the access to a project as manifest.Access has it, empty when PhysioNet
-// does not say.
+// policy is the access to a project as in manifest.Access, empty if PhysioNet doesn't say.
 type policy string
 
-// UnmarshalJSON reads what the API has: words since 2026, as in "Contributor
-// Review", before that a number, and before 2025 nothing. What is new is no reason
-// to refuse the whole list.
+// UnmarshalJSON reads words like "Contributor Review" since 2026, before that a number, and
+// before 2025 nothing. A new form is no reason to reject the whole list.
 func (p *policy) UnmarshalJSON(b []byte) error {
 	var number int
 	var word string
@@ -160,8 +158,8 @@ func (p *policy) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// api asks the JSON API, and reads its answer up to a limit. It needs no account, so
-// none is told.
+// api calls the JSON API, and reads its answer up to a limit. It needs no account, so it
+// sends none.
 func (s *Source) api(ctx context.Context, limit int64, read func(*json.Decoder) error, elem ...string) error {
 	address := s.address(append([]string{"api", "v1"}, elem...)...) + "/"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
@@ -169,7 +167,7 @@ func (s *Source) api(ctx context.Context, limit int64, read func(*json.Decoder) 
 		return err
 	}
 	request.Header.Set("User-Agent", s.agent)
-	request.Header.Set("Accept", "application/json") // else a person's page comes
+	request.Header.Set("Accept", "application/json") // otherwise a web page comes
 	response, err := do(s.stranger, request)
 	if err != nil {
 		return err
@@ -184,7 +182,7 @@ func (s *Source) api(ctx context.Context, limit int64, read func(*json.Decoder) 
 	return nil
 }
 
-// throttled says until when the API does not answer, where it counts questions.
+// throttled adds when the API answers again, if it limits calls.
 func throttled(err error) error {
 	status, ok := errors.AsType[*source.StatusError](err)
 	if !ok || status.Code != http.StatusTooManyRequests {

@@ -10,7 +10,7 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// mostRedirects is how many an answer may be away.
+// mostRedirects is the longest chain of redirects.
 const mostRedirects = 5
 
 func (s *Source) checkRedirect(r *http.Request, via []*http.Request) error {
@@ -27,14 +27,14 @@ func (s *Source) checkRedirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// sameServer reports whether two addresses are at one, so that what the one may
-// know the other may.
+// sameServer reports whether two addresses are of one server, so that one may have what the
+// other has.
 func sameServer(a, b *url.URL) bool { return a.Scheme == b.Scheme && site(a) == site(b) }
 
-// sentAway judges a redirect to another server. It is followed to where the bytes
-// are, without an account, and not to PhysioNet under another name: there, the
-// account would be missed. The error is nil, an *AccessError that names the right
-// address, or a *PortalError.
+// sentAway judges a redirect to another server. It is followed, without an account, to
+// where the bytes are, but not to PhysioNet under another name, which would require the
+// account. The error is nil, an *AccessError that names the right address, or a
+// *PortalError.
 func (s *Source) sentAway(from, to *url.URL) error {
 	if !source.MayCarrySecrets(to) || from.Scheme == "https" && to.Scheme != "https" {
 		return &source.PortalError{Asked: redact(from.String()), Host: to.Host, Why: "without https"}
@@ -51,7 +51,7 @@ func (s *Source) sentAway(from, to *url.URL) error {
 	}
 }
 
-// elsewhere is sentAway where nothing but this server's own word counts.
+// elsewhere is sentAway for requests that only this server may answer.
 func (s *Source) elsewhere(from, to *url.URL) error {
 	if err := s.sentAway(from, to); err != nil {
 		return err
@@ -59,8 +59,8 @@ func (s *Source) elsewhere(from, to *url.URL) error {
 	return &source.PortalError{Asked: redact(from.String()), Host: to.Host}
 }
 
-// strange returns an error where another server has answered, to which this one
-// redirects, and not with the bytes.
+// strange returns an error if this server redirected to another one, which answered without
+// the bytes.
 func (s *Source) strange(address *url.URL, r *http.Response, name string) error {
 	at := r.Request.URL
 	if sameServer(at, s.base) {
@@ -78,7 +78,7 @@ func (s *Source) strange(address *url.URL, r *http.Response, name string) error 
 	return &source.PortalError{Asked: redact(address.String()), Host: at.Host, Why: why}
 }
 
-// redact takes user, password and query out of a URL.
+// redact removes user, password and query from a URL.
 func redact(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// unauthorized means that the server wants to know who we are, after it was told
-// an account or nothing.
+// unauthorized means that the server requires an account, after it got one or none.
 func (s *Source) unauthorized(ref manifest.Ref, account *Credentials) *source.AccessError {
 	if account == nil {
 		return &source.AccessError{Denial: source.NoCredentials, Ref: ref, Source: Name, Page: s.pageOf(ref)}
@@ -20,7 +19,7 @@ func (s *Source) unauthorized(ref manifest.Ref, account *Credentials) *source.Ac
 	return s.refused(ref, *account)
 }
 
-// forbidden means that the server knows who we are, or does not care.
+// forbidden means that the server accepts the account, or doesn't care about it.
 func (s *Source) forbidden(ref manifest.Ref, account *Credentials) *source.AccessError {
 	e := &source.AccessError{Denial: source.Forbidden, Ref: ref, Source: Name, Page: s.address("sign-dua", ref.Dataset, ref.Version) + "/"}
 	if account != nil {
@@ -29,13 +28,13 @@ func (s *Source) forbidden(ref manifest.Ref, account *Credentials) *source.Acces
 	return e
 }
 
-// refused means that a user and password are not accepted.
+// refused means that a user and password are rejected.
 func (s *Source) refused(ref manifest.Ref, c Credentials) *source.AccessError {
 	return &source.AccessError{Denial: source.BadCredentials, Ref: ref, Source: Name, User: c.User, From: c.From, Page: s.address("login") + "/"}
 }
 
-// notFound finds out what is missing: a file, or, where even the manifest is,
-// perhaps the whole version.
+// notFound finds out what is missing: a file or, if even the manifest is missing, perhaps
+// the whole version.
 func (s *Source) notFound(ctx context.Context, address *url.URL, r source.Request) error {
 	if r.Path == manifest.Name {
 		response, err := s.look(ctx, s.pageOf(r.Ref))

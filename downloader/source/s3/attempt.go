@@ -10,25 +10,25 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// The store's words for what the next attempt may mend.
+// Error codes of the store after which another attempt may succeed.
 const (
 	codeSkewed    = "RequestTimeTooSkewed"
 	codeMalformed = "AuthorizationHeaderMalformed"
 	codeSignature = "SignatureDoesNotMatch"
 )
 
-// outdated are those for credentials that have ended, or are no more.
+// outdated are the codes for credentials that have expired or were deleted.
 var outdated = []string{
 	"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidTokenId",
 	"InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException",
 }
 
-// otherRegion are those for a bucket that is in another region.
+// otherRegion are the codes for a bucket in another region.
 var otherRegion = []string{"PermanentRedirect", "TemporaryRedirect", codeMalformed, "IllegalLocationConstraintException", "MovedPermanently"}
 
-// attempt calls the store once, and once more for each thing that its answer lets
-// mend at once: this machine's clock, which the SDK has learned from the answer;
-// credentials that are over, where the provider has others; and the region.
+// attempt calls the store once, and once more for each thing that its answer makes possible
+// to correct at once: this machine's clock, which the SDK has learned from the answer;
+// expired credentials, if the provider has others; and the region.
 func attempt[T any](ctx context.Context, p *place, a address, call func(at func(*sdk.Options)) (T, error)) (T, error) {
 	for done := (mended{}); ; {
 		done.round, done.asked = p.wallet.round.Load(), p.region(a)
@@ -43,13 +43,13 @@ func attempt[T any](ctx context.Context, p *place, a address, call func(at func(
 	}
 }
 
-// mended is what was mended in the course of a call, each once, and what the last
-// attempt went by.
+// mended is what was corrected during a call, each thing once, and the state that the last
+// attempt used.
 type mended struct {
 	clock, credentials, region bool
 
 	round uint64 // of the wallet
-	asked string // in which region
+	asked string // the region asked
 }
 
 // accept notes that the store has accepted a signature.
@@ -63,8 +63,8 @@ func (p *place) accept() {
 	}
 }
 
-// mend does what an answer lets do, and reports whether there is sense in another
-// attempt. Others may have done it since.
+// mend makes the corrections that an answer suggests, and reports whether another attempt
+// makes sense. Another goroutine may have made them already.
 func (p *place) mend(ctx context.Context, a address, err error, done *mended) bool {
 	code := codeOf(err)
 	switch {
@@ -86,10 +86,10 @@ func (p *place) mend(ctx context.Context, a address, err error, done *mended) bo
 	return false
 }
 
-// region is the one that a bucket is asked for in.
+// region is the region to ask for a bucket.
 func (p *place) region(a address) string {
 	if region, ok := p.moved.Load(a.bucket); ok {
-		return region.(string) // nothing else is kept
+		return region.(string) // nothing else is stored
 	}
 	return p.client.Options().Region
 }
@@ -110,7 +110,7 @@ func statusOf(err error) int {
 	return 0
 }
 
-// regionOf is the region that the store names, empty if it names none.
+// regionOf is the region that the store names, empty if none.
 func regionOf(err error) string {
 	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
 	if answer == nil {

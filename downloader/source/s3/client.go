@@ -28,9 +28,9 @@ import (
 	"mimicsync/manifest"
 )
 
-// load reads the AWS configuration, and makes the client that all requests go by
-// and the wallet that they are signed from. A profile that cannot be used is for
-// the wallet to tell: open buckets need none.
+// load reads the AWS configuration, and makes the client for all requests and the wallet
+// that signs them. An unusable profile is for the wallet to report: public buckets need
+// none.
 func load(ctx context.Context, o Options) (cfg aws.Config, own *http.Client, w *wallet, err error) {
 	cfg, err = read(ctx, o)
 	if err != nil {
@@ -41,12 +41,12 @@ func load(ctx context.Context, o Options) (cfg aws.Config, own *http.Client, w *
 	}
 	client, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
 	if !ok {
-		return cfg, nil, nil, fmt.Errorf("the AWS configuration makes an HTTP client of type %T", cfg.HTTPClient) // it has no means to
+		return cfg, nil, nil, fmt.Errorf("the AWS configuration makes an HTTP client of type %T", cfg.HTTPClient) // it has no way to
 	}
 	own = &http.Client{
 		Transport: bounded{httpheader.NewGuard(client.GetTransport())},
-		// A redirect would take signed headers to another host. What S3 means
-		// by one is that the region is wrong.
+		// A redirect would take signed headers to another host. In S3, it means that the
+		// region is wrong.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	w = newWallet(func(ctx context.Context) (aws.CredentialsProvider, error) {
@@ -69,16 +69,16 @@ func read(ctx context.Context, o Options) (aws.Config, error) {
 		config.WithHTTPClient(httpClient(o)),
 		config.WithLogger(logging.Nop{}), // it would write to stderr
 		config.WithAppID("mimicsync"),
-		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // of who gives credentials
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // for the services that give credentials
 	)
 }
 
-// httpClient is of this type because AWS_CA_BUNDLE is an error with any other.
+// httpClient has this type because AWS_CA_BUNDLE is an error with any other.
 func httpClient(o Options) *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { tune(t, o) })
 }
 
-// withoutProfile is the AWS configuration by the environment alone.
+// withoutProfile is the AWS configuration from the environment alone.
 func withoutProfile(o Options) (aws.Config, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
@@ -104,10 +104,10 @@ func withoutProfile(o Options) (aws.Config, error) {
 	}, nil
 }
 
-// profileError means that the files of the AWS configuration cannot be used.
+// profileError means that the files of the AWS configuration are unusable.
 type profileError struct{ err error }
 
-// Error says it without quoting the files, which may hold secrets.
+// Error describes it without quoting the files, which may contain secrets.
 func (e *profileError) Error() string {
 	var none config.SharedConfigProfileNotExistError
 	var file config.SharedConfigLoadError
@@ -150,8 +150,8 @@ func newPlace(ctx context.Context, cfg aws.Config, w *wallet, o Options, l Locat
 		if o.Endpoint != "" {
 			so.BaseEndpoint = &o.Endpoint
 		}
-		// Other stores seldom have a name for each bucket. An access point is
-		// always a host name.
+		// Other stores seldom have a host name for each bucket. An access point always has
+		// one.
 		so.UsePathStyle = so.BaseEndpoint != nil && a.accessPoint() == ""
 	})
 	so := p.client.Options()
@@ -160,7 +160,7 @@ func newPlace(ctx context.Context, cfg aws.Config, w *wallet, o Options, l Locat
 	if err := checkEndpoint(so.BaseEndpoint, o.PlainHTTP); err != nil {
 		return nil, err
 	}
-	// The SDK's rules for names and ARNs, before a pass begins.
+	// Check names and ARNs by the SDK's rules before a pass begins.
 	_, err = so.EndpointResolverV2.ResolveEndpoint(ctx, sdk.EndpointParameters{
 		Bucket: &a.bucket, Region: &so.Region, Endpoint: so.BaseEndpoint, ForcePathStyle: &so.UsePathStyle, UseArnRegion: &so.UseARNRegion,
 	}.WithDefaults())
@@ -170,8 +170,7 @@ func newPlace(ctx context.Context, cfg aws.Config, w *wallet, o Options, l Locat
 	return p, nil
 }
 
-// checkEndpoint accepts https, and http where nobody can listen or where it is
-// allowed.
+// checkEndpoint accepts https, and http to this machine or if the configuration allows it.
 func checkEndpoint(endpoint *string, plain bool) error {
 	if endpoint == nil {
 		return nil
@@ -189,13 +188,13 @@ func checkEndpoint(endpoint *string, plain bool) error {
 	return nil
 }
 
-// bounded ends answers that the SDK would read into memory without limit, and
-// reads those that say no to their end, so that their connections serve again.
+// bounded limits answers that the SDK would read into memory, and reads error answers to
+// their end, so that their connections can be used again.
 type bounded struct{ httpheader.Guard }
 
 const (
 	errorLimit = 64 << 10
-	pageLimit  = 16 << 20 // 1,000 keys of 1,024 bytes, each three characters, and what is around them
+	pageLimit  = 16 << 20 // 1,000 keys of 1,024 bytes, each three characters, and the XML around them
 )
 
 // RoundTrip implements http.RoundTripper.
@@ -213,17 +212,17 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// regionHeader says in which region a bucket is.
+// regionHeader names the region of a bucket.
 const regionHeader = "X-Amz-Bucket-Region"
 
-// foreign marks the answer of something between here and the store: a page, or a
-// redirect without a word. No header that comes from outside has a space in its name.
+// foreign marks the answer of a server between here and the store: a page, or a redirect
+// without a code. No header from outside has a space in its name.
 const foreign = "not the store's"
 
-// refusing reads the body of a refusal. The region that it names, of which the SDK
-// tells nothing, becomes a header, as it is in other answers.
+// refusing reads the body of an error. The region that it names, which the SDK drops,
+// becomes a header, as in other answers.
 func refusing(response *http.Response) *http.Response {
-	text, _ := io.ReadAll(io.LimitReader(response.Body, errorLimit)) // half a refusal is one
+	text, _ := io.ReadAll(io.LimitReader(response.Body, errorLimit)) // half an error is an error, too
 	_ = response.Body.Close()
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	if isPage(response.Header.Get("Content-Type")) || source.IsPage(text) || len(text) == 0 && response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified {

@@ -36,8 +36,8 @@ func (s *Source) Reach(ctx context.Context, ref manifest.Ref) (source.Reached, e
 	return source.Reach(roundTripper{p.client.Options().HTTPClient}, request)
 }
 
-// Identify implements source.Diagnoser: it asks Amazon whose credentials
-// these are, which Amazon tells everybody, and other stores do not.
+// Identify implements source.Diagnoser: it asks Amazon whose credentials these are. Amazon
+// tells everybody; other stores don't.
 func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identity, error) {
 	p, bucket, err := s.placeOf(ref)
 	if err != nil {
@@ -71,8 +71,8 @@ func (s *Source) Identify(ctx context.Context, ref manifest.Ref) (source.Identit
 	return me, nil
 }
 
-// unidentified tells credentials that are refused from a service that is not
-// there for everybody: a network may let through S3 alone.
+// unidentified distinguishes rejected credentials from a service that can't be reached: a
+// network may allow only S3.
 func (p *place) unidentified(ctx context.Context, ref manifest.Ref, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -84,8 +84,8 @@ func (p *place) unidentified(ctx context.Context, ref manifest.Ref, err error) e
 	return nil
 }
 
-// placeOf finds where a version lies, and its bucket. For the zero Ref, it is
-// the first place that wants credentials, and no bucket.
+// placeOf finds the place of a version, and its bucket. For the zero Ref, it is the first
+// place that requires credentials, and no bucket.
 func (s *Source) placeOf(ref manifest.Ref) (*place, *string, error) {
 	if ref.Dataset != "" {
 		p, a, err := s.place(ref)

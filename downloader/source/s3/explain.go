@@ -17,8 +17,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// codeOf is the store's word for what is wrong, empty if it is not the store
-// that says so.
+// codeOf is the store's error code, empty if the error isn't the store's.
 func codeOf(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		return e.ErrorCode()
@@ -26,8 +25,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// explain makes what the contract of source.Source wants of an error of the
-// SDK. path is empty where a listing was asked for.
+// explain turns an error of the SDK into one of the contract of source.Source. path is
+// empty for a listing.
 func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -56,14 +55,14 @@ func (p *place) explain(ctx context.Context, a address, ref manifest.Ref, path s
 	switch {
 	case answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s: %w", a.url(path), source.ErrNotExist)
-	case answer.StatusCode < 300: // of a listing: what came is not XML
+	case answer.StatusCode < 300: // of a listing: the answer isn't XML
 		return fmt.Errorf("%s: the answer has an unexpected form: %w", a.url(path), wire(err))
 	}
 	return &source.StatusError{URL: a.url(path), Code: answer.StatusCode, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
 }
 
-// between is about the answer of something between here and the store: the page of
-// a firewall, or of a network where people log in.
+// between is the error for an answer from a server between here and the store: the page of
+// a firewall, or of a network that requires a login.
 func between(what string, answer *http.Response) error {
 	if code := answer.StatusCode; code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
 		return &source.StatusError{URL: what, Code: code, RetryAfter: httpheader.RetryAfter(answer.Header.Get("Retry-After"))}
@@ -71,8 +70,7 @@ func between(what string, answer *http.Response) error {
 	return fmt.Errorf("%s: status %d: %w", what, answer.StatusCode, source.ErrWebPage)
 }
 
-// wire is what is wrong with the line, without the URL and the SDK's words
-// around it.
+// wire is an error of the connection, without the URL and the SDK's words around it.
 func wire(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -92,8 +90,7 @@ func (p *place) refused(d source.Denial, c source.Cause, ref manifest.Ref) *sour
 	return e
 }
 
-// refusal is what a person has to cure, nil if that is not what the answer
-// means.
+// refusal returns an error for a person to solve, nil if the answer isn't one.
 func (p *place) refusal(a address, ref manifest.Ref, path string, err error, answer *http.Response) *source.AccessError {
 	switch code := codeOf(err); code {
 	case "NoSuchBucket", "NoSuchAccessPoint", "InvalidAccessPoint":
@@ -141,7 +138,7 @@ func (p *place) refusal(a address, ref manifest.Ref, path string, err error, ans
 	return nil
 }
 
-// elsewhere is about a bucket in another region.
+// elsewhere is the error for a bucket in another region.
 func (p *place) elsewhere(a address, ref manifest.Ref, err error) *source.AccessError {
 	e := p.refused(source.UnknownVersion, source.CauseWrongRegion, ref)
 	e.Detail = fmt.Sprintf("the bucket %s is not in the region %s", a.bucket, p.region(a))
@@ -151,8 +148,7 @@ func (p *place) elsewhere(a address, ref manifest.Ref, err error) *source.Access
 	return e
 }
 
-// knowsSecret reports whether the store has accepted a signature by the key that
-// is used.
+// knowsSecret reports whether the store has accepted a signature with the key in use.
 func (p *place) knowsSecret() bool {
 	accepted, c := p.accepted.Load(), p.wallet.held.Load()
 	return accepted != nil && c != nil && *accepted == c.AccessKeyID
@@ -168,15 +164,15 @@ func messageOf(err error) string {
 var (
 	regionName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 	// whoWhat is the identity in S3's message, as in "User:
-	// arn:aws:iam::123456789012:user/alice is not authorized to perform:
-	// s3:GetObject on resource: ... because no identity-based policy allows
-	// the s3:GetObject action". Nothing else of the message is repeated.
+	// arn:aws:iam::123456789012:user/alice is not authorized to perform: s3:GetObject on
+	// resource: ... because no identity-based policy allows the s3:GetObject action".
+	// Nothing else of the message is repeated.
 	who       = regexp.MustCompile(`User: (arn:aws[\w-]*:(?:iam|sts)::\d{12}:[\w+=,.@/-]{1,128})`)
 	encrypted = regexp.MustCompile(`kms:Decrypt|kms:GenerateDataKey|ciphertext`)
 	why       = regexp.MustCompile(`because no identity-based policy allows`)
 )
 
-// denied finds in the location and in the message what a bare 403 does not say.
+// denied finds in the location and the message what a bare 403 doesn't say.
 func (p *place) denied(a address, ref manifest.Ref, path string, err error) *source.AccessError {
 	e := p.refused(source.Forbidden, source.CauseNotGranted, ref)
 	message := messageOf(err)
@@ -222,8 +218,8 @@ func (p *place) denied(a address, ref manifest.Ref, path string, err error) *sou
 	return e
 }
 
-// granter tells whether it is PhysioNet that lets people into a bucket, or another
-// owner. What PhysioNet has besides access points says so in its name.
+// granter says whether PhysioNet grants access to a bucket, or another owner. Buckets of
+// PhysioNet have its name in theirs.
 func (a address) granter() source.Cause {
 	if strings.Contains(a.bucket, "physionet") {
 		return source.CauseNotGranted
@@ -231,7 +227,7 @@ func (a address) granter() source.Cause {
 	return source.CauseOwner
 }
 
-// onlyUsers says what PhysioNet cannot let in.
+// onlyUsers says whom PhysioNet can't grant access.
 func onlyUsers(identity string) string {
 	if identity == "" || strings.Contains(identity, ":user/") {
 		return ""
@@ -239,7 +235,7 @@ func onlyUsers(identity string) string {
 	return "; PhysioNet grants access to IAM users only, not to roles or root accounts"
 }
 
-// hidden is how S3 keeps from people what they may not list.
+// hidden says that S3 hides missing objects from accounts that can't list.
 func hidden(path string) string {
 	if path == "" {
 		return ""
@@ -247,7 +243,7 @@ func hidden(path string) string {
 	return "; or there is no such file: S3 doesn't say so to accounts that can't list"
 }
 
-// skew says how far a clock is from the time in a Date header.
+// skew compares this machine's clock with the time in a Date header.
 func skew(date string, now time.Time) string {
 	t, err := http.ParseTime(date)
 	if err != nil {

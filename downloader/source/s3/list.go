@@ -18,9 +18,8 @@ import (
 	"mimicsync/manifest"
 )
 
-// List implements source.Lister by ListObjectsV2, of the version's own
-// prefix only: an access point refuses any other. It takes a request for each
-// 1,000 objects.
+// List implements source.Lister with ListObjectsV2, for the version's own prefix only: an
+// access point denies any other. It makes one request per 1,000 objects.
 func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[source.Listed, error] {
 	return func(yield func(source.Listed, error) bool) {
 		p, a, err := s.place(ref)
@@ -56,10 +55,10 @@ func (s *Source) List(ctx context.Context, ref manifest.Ref) iter.Seq2[source.Li
 	}
 }
 
-// list asks for a page of a listing.
+// list requests a page of a listing.
 func (p *place) list(ctx context.Context, a address, ref manifest.Ref, in *sdk.ListObjectsV2Input) (*sdk.ListObjectsV2Output, error) {
 	in.Bucket, in.Prefix = &a.bucket, &a.prefix
-	in.EncodingType = types.EncodingTypeUrl // XML has no words for some characters
+	in.EncodingType = types.EncodingTypeUrl // XML can't represent some characters
 	if p.RequesterPays {
 		in.RequestPayer = types.RequestPayerRequester
 	}
@@ -75,7 +74,7 @@ func (p *place) list(ctx context.Context, a address, ref manifest.Ref, in *sdk.L
 	return out, nil
 }
 
-// noListing is about an answer that is no listing, whatever its status.
+// noListing is the error for an answer that isn't a listing, whatever its status.
 func noListing(out *sdk.ListObjectsV2Output) error {
 	answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
 	if ok && answer.Response != nil && isPage(answer.Header.Get("Content-Type")) {
@@ -84,8 +83,7 @@ func noListing(out *sdk.ListObjectsV2Output) error {
 	return errors.New("the answer has an unexpected form")
 }
 
-// listed reads a key. It is not ok if it is that of a folder, as consoles make
-// them.
+// listed reads a key. It is not ok for a folder, as consoles create them.
 func listed(a address, page *sdk.ListObjectsV2Output, object *types.Object) (l source.Listed, ok bool, err error) {
 	key := aws.ToString(object.Key)
 	if page.EncodingType == types.EncodingTypeUrl {

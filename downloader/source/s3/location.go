@@ -9,27 +9,27 @@ import (
 	"mimicsync/manifest"
 )
 
-// Location is where versions of a dataset lie.
+// Location is where versions of a dataset are.
 type Location struct {
-	// URL is s3://BUCKET/PREFIX/, where the bucket may be the ARN of an access
-	// point: s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/PREFIX/. {dataset}
-	// and {version} stand for the names that are asked for.
+	// URL is s3://BUCKET/PREFIX/, where the bucket may be the ARN of an access point:
+	// s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/PREFIX/. {dataset} and {version} are
+	// replaced by the requested names.
 	URL string
-	// Region is that of the bucket; if it is empty, what the AWS configuration
-	// says, or us-east-1. An ARN names its own.
+	// Region is the bucket's region; if it is empty, the one of the AWS configuration, or
+	// us-east-1. An ARN names its own.
 	Region string
-	// Anonymous keeps credentials back, for buckets that are open to everybody.
+	// Anonymous sends no credentials, for public buckets.
 	Anonymous bool
 	// RequesterPays agrees to pay for requests and traffic.
 	RequesterPays bool
 }
 
-// Open is where PhysioNet keeps its open datasets.
+// Open is where PhysioNet has its open datasets.
 var Open = Location{URL: "s3://" + openBucket + "/{dataset}/{version}/", Region: defaultRegion, Anonymous: true}
 
 const openBucket = "physionet-open"
 
-const defaultRegion = "us-east-1" // of all that PhysioNet has
+const defaultRegion = "us-east-1" // of all buckets of PhysioNet
 
 // address is a Location for one version.
 type address struct {
@@ -39,8 +39,8 @@ type address struct {
 
 var (
 	placeholder = regexp.MustCompile(`\{[^}]*\}`)
-	// accessPoint is the ARN of an access point, as the bucket of a URL: its
-	// name is the first element behind "accesspoint".
+	// accessPoint is the ARN of an access point, as the bucket of a URL: its name is the
+	// first element after "accesspoint".
 	accessPoint = regexp.MustCompile(`^arn:aws[\w-]*:s3[\w-]*:[\w-]*:\d*:accesspoint[/:]([^/:]+)`)
 )
 
@@ -49,7 +49,7 @@ func (l Location) at(ref manifest.Ref) (address, error) {
 	if strings.Contains(l.URL, "@") {
 		return address{}, errors.New("a location must not contain credentials; put them into the AWS configuration")
 	}
-	// Every request asks this; a strings.Replacer would cost more than the rest of it.
+	// Every request calls this; a strings.Replacer would cost more than the rest of it.
 	url := strings.ReplaceAll(strings.ReplaceAll(l.URL, "{dataset}", ref.Dataset), "{version}", ref.Version)
 	rest, ok := strings.CutPrefix(url, "s3://")
 	if !ok {
@@ -70,7 +70,7 @@ func (l Location) at(ref manifest.Ref) (address, error) {
 			"s3://arn:aws:s3:us-east-1:ACCOUNT:accesspoint/NAME/{dataset}/{version}/", l.URL, Open.URL)
 	}
 	if a.prefix != "" && !strings.HasSuffix(a.prefix, "/") {
-		a.prefix += "/" // else mimic/1.4 would list mimic/1.40 too
+		a.prefix += "/" // otherwise mimic/1.4 would list mimic/1.40, too
 	}
 	return a, nil
 }
@@ -78,7 +78,7 @@ func (l Location) at(ref manifest.Ref) (address, error) {
 // url is the address of an object, for messages.
 func (a address) url(path string) string { return "s3://" + a.bucket + "/" + a.prefix + path }
 
-// accessPoint is the name of the access point, empty if it is a bucket.
+// accessPoint is the name of the access point, empty for a bucket.
 func (a address) accessPoint() string {
 	if m := accessPoint.FindStringSubmatch(a.bucket); m != nil {
 		return m[1]

@@ -19,8 +19,8 @@ import (
 	"mimicsync/manifest"
 )
 
-// noCredentials tells trouble of whoever gives credentials from a login that has
-// run out, from one that cannot be used, and from none at all.
+// noCredentials distinguishes trouble of a service that gives credentials, an expired
+// login, an unusable one, and none at all.
 func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	operation, asked := errors.AsType[*smithy.OperationError](err)
 	onMachine := asked && operation.Service() == "ec2imds"
@@ -52,8 +52,8 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 		e.Cause, e.Command = source.CauseLoginExpired, ssoLogin
 		e.Detail = "the AWS login has expired"
 	default:
-		// A profile that names a program, a role or a server that fails. What
-		// they say may be anything, so it is not repeated.
+		// A profile that names a program, a role or a server that fails. Their messages may
+		// contain anything, so they aren't repeated.
 		e.Cause, e.Command = source.CauseBadLogin, "aws sts get-caller-identity"
 		e.Detail = "AWS credentials are configured, but getting them fails"
 		if program, ok := errors.AsType[*programError](err); ok {
@@ -63,14 +63,14 @@ func (p *place) noCredentials(ref manifest.Ref, err *credentialsError) error {
 	return e
 }
 
-// ofAmazon reports whether the service of a machine of Amazon's has answered.
+// ofAmazon reports whether the metadata service of a machine at Amazon answered.
 func ofAmazon(err error) bool {
 	answer := answerOf(err) //nolint:bodyclose // the SDK has read and closed it
 	return answer != nil && answer.Header.Get("Server") == "EC2ws"
 }
 
-// troubleOf is what went wrong on the way to who gives credentials, or what ails
-// them, nil if they have said no. It is tried again.
+// troubleOf is trouble of a service that gives credentials, or on the way to it; nil if it
+// refused. It is tried again.
 func troubleOf(err error) error {
 	if _, unreached := errors.AsType[*url.Error](err); unreached {
 		return fmt.Errorf("get AWS credentials: %w", wire(err))
@@ -101,14 +101,14 @@ func troubleOf(err error) error {
 	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 	case answered && (slow || api.ErrorFault() == smithy.FaultServer):
 	case asked && operation.Service() == "ec2imds":
-	case asked && status != 0 && (garbled || cut || !answered || codeOf(err) == "UnknownError"): // a page of something on the way
+	case asked && status != 0 && (garbled || cut || !answered || codeOf(err) == "UnknownError"): // a page from a server on the way
 	default:
 		return nil
 	}
 	return fmt.Errorf("get AWS credentials: %w", errTrouble(err))
 }
 
-// errTrouble is an error without what was answered, which may be anything.
+// errTrouble is an error without the answer, which may contain anything.
 func errTrouble(err error) error {
 	switch {
 	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded):
@@ -119,11 +119,11 @@ func errTrouble(err error) error {
 	return errors.New("the answer of the login service has an unexpected form")
 }
 
-// ssoLogin is what to type, and where credentials come from then.
+// ssoLogin is the command to type, and the source of credentials after that.
 const ssoLogin = "aws sso login"
 
-// expired reports whether a login by single sign-on is over, or was never made, or
-// the credentials that a role is assumed with are.
+// expired reports whether a single sign-on login has expired or never happened, or the
+// credentials for assuming a role have expired.
 func expired(err error) bool {
 	_, typed := errors.AsType[*ssocreds.InvalidTokenError](err)
 	operation, asked := errors.AsType[*smithy.OperationError](err)
@@ -132,13 +132,13 @@ func expired(err error) bool {
 		strings.Contains(err.Error(), "SSO token") // of an sso-session, whose errors have no type
 }
 
-// identify says where the credentials came from that were refused.
+// identify says where rejected credentials came from.
 func (p *place) identify(ctx context.Context, e *source.AccessError) error {
 	provider := p.client.Options().Credentials
 	if p.Anonymous || provider == nil {
 		return e
 	}
-	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they have been used
+	if c, err := provider.Retrieve(ctx); err == nil { // from memory: they were used
 		e.From = origin(c)
 	}
 	if e.Cause == source.CauseLoginExpired && e.From == ssoLogin {
@@ -147,7 +147,7 @@ func (p *place) identify(ctx context.Context, e *source.AccessError) error {
 	return e
 }
 
-// origin is in people's words where credentials came from.
+// origin says in plain words where credentials came from.
 func origin(c aws.Credentials) string {
 	switch kind, where, _ := strings.Cut(c.Source, ": "); kind {
 	case "EnvConfigCredentials":

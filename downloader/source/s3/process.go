@@ -20,16 +20,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// quietly is the provider of a profile whose credentials, or those of the profile
-// that its role is assumed from, come from a program; nil if none do. The SDK's own
-// would let the program write to our stderr, and read from our stdin.
+// quietly is the provider for a profile whose credentials, or those of the profile that its
+// role is assumed from, come from a program; nil for others. The SDK's own would let the
+// program write to our stderr and read from our stdin.
 func quietly(cfg aws.Config) aws.CredentialsProvider {
 	var profile *config.SharedConfig
 	for _, c := range cfg.ConfigSources {
 		switch c := c.(type) {
 		case config.EnvConfig:
 			if c.Credentials.HasKeys() || c.WebIdentityTokenFilePath != "" {
-				return nil // these come first
+				return nil // these take precedence
 			}
 		case config.SharedConfig:
 			profile = &c
@@ -45,8 +45,8 @@ func quietly(cfg aws.Config) aws.CredentialsProvider {
 	return aws.NewCredentialsCache(provider)
 }
 
-// byProgram follows a profile's chain of roles to the program at its end, in the
-// SDK's own order of what a profile may hold.
+// byProgram follows a profile's chain of roles to the program at its end, in the SDK's
+// order of precedence.
 func byProgram(cfg aws.Config, profile *config.SharedConfig) (provider aws.CredentialsProvider) {
 	switch {
 	case profile.Source != nil:
@@ -72,8 +72,8 @@ func byProgram(cfg aws.Config, profile *config.SharedConfig) (provider aws.Crede
 	})
 }
 
-// program is processcreds.Provider with what the program wrote to stderr in its
-// errors, and without what it wrote to stdout, which may be credentials.
+// program is processcreds.Provider with the program's stderr in its errors, and without its
+// stdout, which may be credentials.
 type program struct{ *processcreds.Provider }
 
 // Retrieve implements aws.CredentialsProvider.
@@ -92,8 +92,8 @@ func (p program) Retrieve(ctx context.Context) (aws.Credentials, error) {
 
 // programError means that a credential_process gave no credentials.
 type programError struct {
-	ended string // how, as in "exit status 1"; empty if what it printed is no credentials
-	said  string // on stderr, without what may be a secret
+	ended string // how, like "exit status 1"; empty if it printed something other than credentials
+	said  string // on stderr, without possible secrets
 }
 
 // Error says how the program ended, and what it said.
@@ -126,7 +126,7 @@ func (c command) NewCommand(ctx context.Context) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// wordsKey is where the context of a command has its lastWords.
+// wordsKey is the context key of a command's lastWords.
 type wordsKey struct{}
 
 // lastWords keeps the end of what is written to it.
@@ -142,14 +142,13 @@ func (w *lastWords) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What may be a secret: what is said to be one, and what is as long as keys are.
+// Possible secrets: what is labeled as one, and whatever is as long as a key.
 var (
 	named = regexp.MustCompile(`(?i)((?:secret|token|password|passwd|passcode|pin|key|credential)s?[\w-]*["']?\s*[=:]\s*)\S+`)
 	keys  = regexp.MustCompile(`[A-Za-z0-9+/=_]{16,}`)
 )
 
-// String is the last line, in at most 200 characters, without what may be a
-// secret.
+// String is the last line, in at most 200 characters, without possible secrets.
 func (w *lastWords) String() string {
 	lines := strings.FieldsFunc(string(bytes.ToValidUTF8(w.text, nil)), func(r rune) bool { return r == '\n' || r == '\r' })
 	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {

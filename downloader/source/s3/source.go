@@ -1,26 +1,24 @@
-// Package s3 fetches from Amazon S3, and from any store that speaks its
-// protocol: PhysioNet's open bucket, the access points of its controlled
-// datasets, or a lab's own MinIO or Ceph.
+// Package s3 fetches from Amazon S3, and from any store with the same protocol: PhysioNet's
+// open bucket, the access points of its controlled datasets, or a lab's own MinIO or Ceph.
 //
-// # On the wire
+// # Protocol
 //
-// Objects are asked for by the manifest's names, so that no permission to list
-// is needed. A range is pinned to the ETag that the other bytes came under, by
-// If-Match: bytes of two objects are never mixed. Where the store has a checksum
-// of a whole object, the body is checked against it on its way; the SHA-256 of
-// the manifest is the authority in any case. HTTP/1.1 only: the bytes come over
-// as many TCP connections as the budget says.
+// Objects are requested by the manifest's names, so no permission to list is needed. A
+// range is pinned with If-Match to the ETag of the other bytes: bytes of two objects never
+// mix. If the store has a checksum of the whole object, the body is checked against it; the
+// manifest's SHA-256 is the authority in any case. Only HTTP/1.1: the bytes come over as
+// many TCP connections as the budget allows.
 //
-// The AWS SDK makes one attempt, and follows no redirect. The exception to both
-// is a wrong clock: the store's answer says what time it is, and the request is
-// signed once more with that.
+// The AWS SDK makes one attempt, and follows no redirect. The exception to both is a wrong
+// clock: the store's answer says what time it is, and the request is signed once more with
+// that time.
 //
 // # Secrets
 //
-// Credentials are those that the AWS SDK finds: environment, profile, SSO,
-// container, instance. They never leave this package; requests carry signatures
-// in headers, never in a URL, and no answer of a server is quoted in an error
-// beyond its code and the identity that it names.
+// Credentials are those that the AWS SDK finds: environment, profile, SSO, container,
+// instance. They never leave this package. Requests have signatures in headers, never in a
+// URL, and errors quote no answer of a server beyond its code and the identity that it
+// names.
 package s3
 
 import (
@@ -51,20 +49,19 @@ import (
 // Name is the source's word in flags, reports and records.
 const Name = "s3"
 
-// Options say where to look, and how to get there.
+// Options configures a Source.
 type Options struct {
-	// Locations says where each dataset lies. A key without a version stands
-	// for all versions, one without a dataset for all others; without that, the
-	// others are looked for in Open.
+	// Locations says where each dataset is. A key without a version is for all versions,
+	// one without a dataset for all other datasets; without that key, the others are in
+	// Open.
 	Locations map[manifest.Ref]Location
-	// Endpoint is the URL of another store than Amazon's, asked by path style
-	// addresses. If it is empty, what AWS_ENDPOINT_URL_S3 or the AWS
-	// configuration says.
+	// Endpoint is the URL of a store other than Amazon's, with path-style addresses. If it
+	// is empty, AWS_ENDPOINT_URL_S3 or the AWS configuration decides.
 	Endpoint string
 	// PlainHTTP allows an Endpoint without TLS on another machine.
 	PlainHTTP bool
-	// Connections is how many idle connections are kept; the budget decides
-	// how many are used.
+	// Connections is how many idle connections are kept; the budget decides how many are
+	// used.
 	Connections int
 	// DialContext makes the connections; nil for a plain net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
@@ -74,10 +71,10 @@ type Options struct {
 type Source struct {
 	client *http.Client
 	wallet *wallet
-	places map[manifest.Ref]*place // with one for the zero Ref
+	places map[manifest.Ref]*place // including one for the zero Ref
 }
 
-// place is a Location with the client that asks there.
+// place is a Location with the client for it.
 type place struct {
 	Location
 
@@ -86,11 +83,11 @@ type place struct {
 	identities *sts.Client
 	amazon     bool // not another store's endpoint
 
-	// moved has the region that the store has named for a bucket. It has none of
-	// access points, whose region is in their name.
+	// moved has the region that the store named for a bucket. Access points aren't in it:
+	// their names have the region.
 	moved sync.Map
-	// accepted is the id of the access key of the last signature that the store
-	// accepted, nil if it has accepted none.
+	// accepted is the ID of the access key whose signature the store last accepted, nil if
+	// none.
 	accepted atomic.Pointer[string]
 }
 
@@ -101,9 +98,8 @@ var (
 	_ source.Renewer = (*Source)(nil)
 )
 
-// New returns a Source. It reads the AWS configuration, and asks nobody; ctx is
-// for that alone. The error says what is wrong with the Options or with the
-// configuration.
+// New returns a Source. It reads the AWS configuration, which ctx limits, and makes no
+// request. The error says what is wrong with the Options or the configuration.
 func New(ctx context.Context, o Options) (*Source, error) {
 	cfg, client, wallet, err := load(ctx, o)
 	if err != nil {
@@ -126,14 +122,14 @@ func New(ctx context.Context, o Options) (*Source, error) {
 // Name implements source.Source.
 func (s *Source) Name() string { return Name }
 
-// String keeps what is inside out of logs.
+// String keeps the content out of logs.
 func (s *Source) String() string { return Name }
 
 // CloseIdleConnections implements source.Idler.
 func (s *Source) CloseIdleConnections() { s.client.CloseIdleConnections() }
 
-// Renew implements source.Renewer: the AWS configuration is read again for the
-// next request that is signed.
+// Renew implements source.Renewer: the next signed request reads the AWS configuration
+// again.
 func (s *Source) Renew() {
 	for _, p := range s.places {
 		p.accepted.Store(nil)
@@ -141,7 +137,7 @@ func (s *Source) Renew() {
 	s.wallet.renew()
 }
 
-// place finds where a version lies.
+// place finds the place of a version.
 func (s *Source) place(ref manifest.Ref) (*place, address, error) {
 	p := s.places[manifest.Ref{}]
 	for _, key := range []manifest.Ref{{Dataset: ref.Dataset}, ref} {
@@ -153,7 +149,7 @@ func (s *Source) place(ref manifest.Ref) (*place, address, error) {
 	return p, a, err
 }
 
-// Location is the address of a version, as in s3://physionet-open/mimic-iv-demo/2.2/.
+// Location is the address of a version, like s3://physionet-open/mimic-iv-demo/2.2/.
 func (s *Source) Location(ref manifest.Ref) string {
 	_, a, err := s.place(ref)
 	if err != nil {
@@ -162,7 +158,7 @@ func (s *Source) Location(ref manifest.Ref) string {
 	return a.url("")
 }
 
-// ReaderPays reports whether the reader has agreed to pay for a version.
+// ReaderPays reports whether the reader agreed to pay for a version.
 func (s *Source) ReaderPays(ref manifest.Ref) bool {
 	p, _, err := s.place(ref)
 	return err == nil && p.RequesterPays
@@ -177,7 +173,7 @@ func (s *Source) Open(ctx context.Context, r source.Request) (*source.Object, er
 	o, err := p.get(ctx, a, r)
 	switch {
 	case errors.Is(err, source.ErrRange) && r.Offset == 0:
-		// S3 has no first bytes of an empty object; whole, it has.
+		// S3 rejects a range of an empty object, but serves the whole.
 		r.Length = 0
 		return p.get(ctx, a, r)
 	case errors.Is(err, source.ErrNotExist) && r.Path == manifest.Name:
@@ -222,19 +218,19 @@ func (p *place) get(ctx context.Context, a address, r source.Request) (*source.O
 		err = &source.EncodingError{Encoding: *out.ContentEncoding}
 	}
 	if err != nil {
-		_ = out.Body.Close() // the error is about the answer, not about its body
+		_ = out.Body.Close() // the error describes the answer, not its body
 		return nil, fmt.Errorf("%s: %w", a.url(r.Path), err)
 	}
 	return o, nil
 }
 
-// withoutChecksum is for ranges: a checksum is that of the whole object, and
-// there are stores that send it with each part.
+// withoutChecksum is for ranges: a checksum is that of the whole object, and some stores
+// send it with each part.
 func withoutChecksum(o *sdk.Options) {
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 }
 
-// object judges an answer.
+// object makes an object of an answer, or an error.
 func object(r source.Request, out *sdk.GetObjectOutput) (*source.Object, error) {
 	o := &source.Object{
 		Body: out.Body, Size: -1, Validator: httpheader.StrongETag(aws.ToString(out.ETag)), Modified: aws.ToTime(out.LastModified),
@@ -258,14 +254,14 @@ func object(r source.Request, out *sdk.GetObjectOutput) (*source.Object, error) 
 		o.Offset, o.Size = start, total
 	}
 	if o.Offset > 0 && r.Validator != "" && o.Validator != r.Validator {
-		return nil, source.ErrChanged // the store does not know If-Match
+		return nil, source.ErrChanged // the store doesn't know If-Match
 	}
 	return o, nil
 }
 
 func isPage(contentType string) bool { return strings.HasPrefix(contentType, "text/html") }
 
-// typeOf is the media type that a file's name speaks of.
+// typeOf is the media type for a file's name.
 func typeOf(name string) string {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".html", ".htm", ".shtml", ".xhtml":
@@ -274,7 +270,7 @@ func typeOf(name string) string {
 	return ""
 }
 
-// requestID is what every answer of Amazon's, and of stores like it, has.
+// requestID is a header of every answer from Amazon and similar stores.
 func requestID(m middleware.Metadata) string {
 	answer, ok := awsmiddleware.GetRawResponse(m).(*smithyhttp.Response)
 	if !ok || answer.Response == nil {
@@ -283,12 +279,12 @@ func requestID(m middleware.Metadata) string {
 	return answer.Header.Get("X-Amz-Request-Id")
 }
 
-// noManifest finds out what is missing: the manifest, or, where there is nothing
-// at all, the version.
+// noManifest finds out what is missing: the manifest or, if there are no files at all, the
+// version.
 func (p *place) noManifest(ctx context.Context, a address, ref manifest.Ref, missing error) error {
 	out, err := p.list(ctx, a, ref, &sdk.ListObjectsV2Input{MaxKeys: aws.Int32(1)})
 	if err != nil || len(out.Contents) > 0 {
-		return missing // that listing is refused, too, says nothing
+		return missing // if the listing is denied, too, that says nothing
 	}
 	e := p.refused(source.UnknownVersion, "", ref)
 	e.Detail = fmt.Sprintf("%s has no files below %s; a dataset that requires an agreement has an access point, "+

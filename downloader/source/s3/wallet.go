@@ -10,25 +10,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// loginTime is how long a provider of credentials may take. A program may ask a
-// person to touch a key.
+// loginTime is how long a provider of credentials may take. A program may ask a person to
+// touch a key.
 const loginTime = 50 * time.Second
 
-// wallet keeps the credentials that requests are signed with. It looks for them
-// when they are first needed, and again when they end, when getting them failed,
-// and after renew: the files of the AWS configuration are read anew each time, for
-// another program may have written them. One caller at a time asks the provider,
-// however many wait. It is safe for concurrent use.
+// wallet keeps the credentials that sign requests. It looks for them when they are first
+// needed, and again when they expire, when getting them failed, and after renew; each time
+// it reads the files of the AWS configuration again, because another program may have
+// written them. One caller at a time asks the provider, however many wait. It is safe for
+// concurrent use.
 type wallet struct {
 	load func(context.Context) (aws.CredentialsProvider, error)
 
 	held    atomic.Pointer[aws.Credentials] // nil if there are none
-	round   atomic.Uint64                   // goes up when held or provider is given up
-	turn    chan struct{}                   // holds one token, for who asks the provider
-	current aws.CredentialsProvider         // nil if it is to be loaded; for who has the turn
-	since   uint64                          // round that current is of; for who has the turn
-	failure *credentialsError               // of the last one who asked, nil if that succeeded; for who has the turn
-	asked   uint64                          // how many asked; for who has the turn
+	round   atomic.Uint64                   // goes up when held or provider is dropped
+	turn    chan struct{}                   // holds one token, for the caller that asks the provider
+	current aws.CredentialsProvider         // nil if it must be loaded; for the holder of turn
+	since   uint64                          // round of current; for the holder of turn
+	failure *credentialsError               // of the last caller, nil if that succeeded; for the holder of turn
+	asked   uint64                          // how many asked; for the holder of turn
 	started atomic.Uint64                   // the same, for those who wait
 	hadRole atomic.Bool                     // this machine has given credentials: it has a role
 }
@@ -41,11 +41,11 @@ func newWallet(load func(context.Context) (aws.CredentialsProvider, error)) *wal
 	return w
 }
 
-// String hides what is inside.
+// String hides the content.
 func (w *wallet) String() string { return "wallet" }
 
-// Retrieve implements aws.CredentialsProvider. An error is a *credentialsError, or
-// that of ctx.
+// Retrieve implements aws.CredentialsProvider. The error is a *credentialsError, or that of
+// ctx.
 func (w *wallet) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if c := w.held.Load(); c != nil && !c.Expired() {
 		return *c, nil
@@ -60,13 +60,13 @@ func (w *wallet) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if c := w.held.Load(); c != nil && !c.Expired() {
 		return *c, nil
 	}
-	if w.failure != nil && w.asked > arrived { // somebody has asked while we waited
+	if w.failure != nil && w.asked > arrived { // another caller asked while we waited
 		return aws.Credentials{}, w.failure
 	}
 	return w.ask(ctx)
 }
 
-// ask gets credentials from the provider. The caller has the turn.
+// ask gets credentials from the provider. The caller holds turn.
 func (w *wallet) ask(ctx context.Context) (aws.Credentials, error) {
 	round := w.round.Load()
 	if w.since != round {
@@ -97,7 +97,7 @@ func (w *wallet) ask(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// errNoAnswer means that a provider of credentials did not answer.
+// errNoAnswer means that a provider of credentials didn't answer.
 var errNoAnswer = errors.New("no answer")
 
 // roleSource is the aws.Credentials.Source of a machine's role.
@@ -118,9 +118,9 @@ func (w *wallet) renew() {
 	w.held.Store(nil)
 }
 
-// renewed looks for other credentials than those that a store did not accept any
-// more, and reports whether there are some: others may have found them since the
-// round in which the request was signed.
+// renewed looks for credentials other than those that a store no longer accepts, and
+// reports whether there are some: another caller may have found them since the round in
+// which the request was signed.
 func (w *wallet) renewed(ctx context.Context, round uint64) bool {
 	old := w.held.Load()
 	if !w.round.CompareAndSwap(round, round+1) {
@@ -129,12 +129,12 @@ func (w *wallet) renewed(ctx context.Context, round uint64) bool {
 	w.held.CompareAndSwap(old, nil)
 	c, err := w.Retrieve(ctx)
 	if err != nil || old == nil {
-		return true // the next attempt tells
+		return true // the next attempt will show
 	}
 	return c.AccessKeyID != old.AccessKeyID || c.SessionToken != old.SessionToken || c.SecretAccessKey != old.SecretAccessKey
 }
 
-// credentialsError means that there are no credentials to be had.
+// credentialsError means that there are no credentials.
 type credentialsError struct {
 	err     error
 	hadRole bool // this machine's role has given some before
