@@ -11,15 +11,14 @@ import (
 )
 
 const (
-	// maxAnswer bounds the answer of a daemon: a pass that tells of 10,000 failures
-	// takes a third of it.
+	// maxAnswer limits a daemon's answer: a pass with 10,000 failures takes a third of it.
 	maxAnswer = 16 << 20
-	// maxText bounds each text in it, and is more than any that a daemon has.
+	// maxText limits each text in it; a daemon has no longer ones.
 	maxText = 16 << 10
 )
 
-// decode reads the answer of a daemon. It is for people to read: what a terminal would
-// obey is taken out of its texts, and what is far too long is cut off.
+// decode reads a daemon's answer for people: it removes control characters from texts, and
+// cuts off what is far too long.
 func decode(body io.Reader, out any) error {
 	limited := &io.LimitedReader{R: body, N: maxAnswer}
 	err := json.NewDecoder(limited).Decode(out)
@@ -58,11 +57,11 @@ func tame(v reflect.Value) {
 		if v.CanSet() {
 			v.SetString(tamed(v.String()))
 		}
-	default: // numbers say nothing to a terminal
+	default: // numbers do nothing to a terminal
 	}
 }
 
-// tamed is a text without what a terminal obeys, and no longer than a text is.
+// tamed is a text of limited length without control characters.
 func tamed(text string) string {
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…"

@@ -1,9 +1,9 @@
-// Package api lets people and programs steer a daemon: HTTP with JSON, over a
-// Unix socket in the mirror and, where configured, over TCP.
+// Package api lets people and programs control a daemon: HTTP with JSON, over a Unix socket
+// in the mirror and, if configured, over TCP.
 //
-// The socket needs no token: its folder belongs to the owner of the mirror alone.
-// Over TCP a Guard stands before everything, the page of Options.Page included.
-// Each route stands once, in routes.go, and openapi.json describes it.
+// The socket needs no token: only the owner of the mirror has access to its folder. Over
+// TCP, a Guard protects everything, including Options.Page. Every route is in routes.go,
+// and openapi.json describes it.
 //
 // Client is the other end of the socket.
 package api
@@ -23,33 +23,33 @@ import (
 	"mimicsync/daemon"
 )
 
-// Prefix is the path under which the API lies.
+// Prefix is the path of the API.
 const Prefix = "/api/v1"
 
 const (
-	// readWait is how long a request may take to arrive, writeWait how long an
-	// answer may take to leave. A stream of events has writeWait for each event:
-	// who reads more slowly is cut off.
+	// readWait limits the time to receive a request, writeWait the time to send an answer.
+	// A stream of events has writeWait for each event: slower readers are cut off.
 	readWait  = 30 * time.Second
 	writeWait = 30 * time.Second
 	idleWait  = 2 * time.Minute
-	// partWait is how long requests that run may go on when the server ends.
+	// partWait is how long running requests may continue when the server ends.
 	partWait = 2 * time.Second
 )
 
-// Options is what a Server works with. Mirror must be set.
+// Options configures a Server. Mirror must be set.
 type Options struct {
 	Mirror string   // its root folder
-	Listen []string // TCP addresses such as 127.0.0.1:8765; none: the socket alone
-	Hosts  []string // names, beside those of Listen, by which it is reached over TCP
-	// Token is what changes need over TCP, and reading from elsewhere than this
-	// machine, see Token. Empty: nobody may do either.
+	Listen []string // TCP addresses like 127.0.0.1:8765; none: only the socket
+	Hosts  []string // host names for TCP, besides those of Listen
+	// Token is required for changes over TCP, and for reading from other machines; see
+	// Token. Empty: neither is possible.
 	Token string
-	// Page answers on TCP what is neither the API nor the login. The Guard has let
-	// through what it gets, and MayChange says what for. May be nil.
+	// Page answers TCP requests that are neither for the API nor the login. The Guard has
+	// let them through, and MayChange says whether they may change something. It may be
+	// nil.
 	Page http.Handler
-	// Advise returns what the command line does about an error of a pass or a
-	// plan: its exit code, and what it tells a person to do. May be nil.
+	// Advise returns the command line's exit code and advice for an error of a pass or
+	// plan. It may be nil.
 	Advise func(error) (exitCode int, hint string)
 	Logger *slog.Logger // nil: nothing is logged
 }
@@ -64,8 +64,8 @@ type Server struct {
 	tcp     []net.Listener
 }
 
-// New returns a Server that does not listen yet. Without a daemon, as while its
-// mirror is away, it serves Options.Page alone, over TCP.
+// New returns a Server that doesn't listen yet. Without a daemon, while its mirror is
+// missing, it serves only Options.Page, over TCP.
 func New(d *daemon.Daemon, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -76,11 +76,10 @@ func New(d *daemon.Daemon, o Options) *Server {
 	return &Server{daemon: d, o: o, streams: make(chan struct{}, maxStreams)}
 }
 
-// Socket answers what comes over the socket: the API.
+// Socket answers requests over the socket: the API.
 func (s *Server) Socket() http.Handler { return s.routes() }
 
-// TCP answers what comes over TCP: the API, the login and the page, behind the
-// guard.
+// TCP answers requests over TCP: the API, the login and the page, behind the guard.
 func (s *Server) TCP() http.Handler {
 	mux := http.NewServeMux()
 	if s.daemon != nil {
@@ -92,9 +91,9 @@ func (s *Server) TCP() http.Handler {
 	return NewGuard(s.o).Protect(mux)
 }
 
-// Listen opens the socket and the TCP addresses, so that what follows can be told
-// that the daemon is there. The caller must own the mirror: a socket that is there
-// is taken for one that a crash left. After an error nothing listens.
+// Listen opens the socket and the TCP addresses, so that the caller can announce the
+// daemon. The caller must own the mirror: an existing socket counts as left by a crash.
+// After an error nothing listens.
 func (s *Server) Listen(ctx context.Context) (err error) {
 	if s.daemon != nil {
 		if s.socket, err = listenSocket(ctx, s.o.Mirror); err != nil {
@@ -112,8 +111,8 @@ func (s *Server) Listen(ctx context.Context) (err error) {
 	return nil
 }
 
-// Addresses are those that the server listens on over TCP, with the port that
-// the system chose for port 0.
+// Addresses are the TCP addresses that the server listens on, with the actual port for port
+// 0.
 func (s *Server) Addresses() []string {
 	var all []string
 	for _, l := range s.tcp {
@@ -122,8 +121,8 @@ func (s *Server) Addresses() []string {
 	return all
 }
 
-// Serve answers until ctx ends, after Listen. Then it takes no more requests,
-// ends the streams of events and gives the other requests two seconds.
+// Serve answers requests until ctx ends, after Listen. Then it accepts no more, ends the
+// streams of events and gives other requests two seconds.
 func (s *Server) Serve(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	var servers []*http.Server
@@ -153,18 +152,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, l := range s.tcp {
 		serve(l, tcp)
 	}
-	<-gctx.Done() // it ends the streams of events
+	<-gctx.Done() // ends the streams of events
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), partWait)
 	defer cancel()
 	for _, server := range servers {
 		if server.Shutdown(last) != nil {
-			_ = server.Close() // what did not end in time is cut off
+			_ = server.Close() // cuts off requests that didn't end in time
 		}
 	}
 	return errors.Join(g.Wait(), s.Close())
 }
 
-// Close ends listening and removes the socket. Serve does so by itself.
+// Close ends listening and removes the socket. Serve calls it.
 func (s *Server) Close() error {
 	for _, l := range s.tcp {
 		_ = l.Close() // an error means that it is closed

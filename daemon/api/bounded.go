@@ -7,23 +7,22 @@ import (
 )
 
 const (
-	// maxConns is how many connections a server has over TCP, maxFrom how many of
-	// them may be from one other machine. More are closed at once: strangers must
-	// not take the files and the memory that passes need, nor the whole server.
+	// maxConns limits the server's TCP connections, and maxFrom those from one other
+	// machine. Further ones are closed at once: strangers must not use up the files and
+	// memory that passes need, or the whole server.
 	maxConns = 256
 	maxFrom  = 64
-	// maxHeaders is how large the headers of a request may be.
+	// maxHeaders limits the headers of a request.
 	maxHeaders = 32 << 10
-	// maxStreams is how many streams of events there are: each change is rendered
-	// for each of them.
+	// maxStreams limits the streams of events: each change is rendered for each of them.
 	maxStreams = 32
 )
 
-// bounds count the connections of all listeners of a server.
+// bounds counts the connections of all listeners of a server.
 type bounds struct {
 	mu   sync.Mutex
 	open int
-	from map[netip.Prefix]int // only of those that have any
+	from map[netip.Prefix]int // only those that have any
 }
 
 // bounded is a listener that keeps to bounds.
@@ -67,8 +66,8 @@ func (b *bounds) leave(from netip.Prefix) {
 	}
 }
 
-// network is what counts as one machine: an address, of IPv6 the half of it that
-// a machine cannot choose.
+// network is what counts as one machine: an address; for IPv6, the half that a machine
+// can't choose.
 func network(a net.Addr) netip.Prefix {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -79,7 +78,7 @@ func network(a net.Addr) netip.Prefix {
 	if ip.Is6() && !ip.IsLoopback() {
 		bits = 64
 	}
-	p, _ := ip.Prefix(bits) // of an address that is one
+	p, _ := ip.Prefix(bits) // the address is valid
 	return p
 }
 

@@ -12,10 +12,9 @@ import (
 	"mimicsync/store"
 )
 
-// connect opens a connection to the daemon of a mirror. Whoever answers at its socket is
-// believed if it is a process of somebody whose files are, see store.Folder: in a mirror
-// that others may write to, anybody could listen there. The error is ErrNoDaemon where
-// nobody listens.
+// connect opens a connection to the daemon of a mirror. The process at its socket must
+// belong to a trusted user, see store.Folder: in a mirror that others can write to, anybody
+// could listen there. The error is ErrNoDaemon if no process listens.
 func connect(ctx context.Context, mirror string) (net.Conn, error) {
 	own, err := store.OpenFolder(mirror)
 	if err != nil {
@@ -39,7 +38,7 @@ func connect(ctx context.Context, mirror string) (net.Conn, error) {
 	return connectTo(ctx, own, own.Root(), filepath.Join(own.Path(), socketName))
 }
 
-// connectOutside connects to a socket that is not in the mirror.
+// connectOutside connects to a socket that isn't in the mirror.
 func connectOutside(ctx context.Context, own *store.Folder, path string) (net.Conn, error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Lstat(dir); err != nil {
@@ -56,7 +55,7 @@ func connectOutside(ctx context.Context, own *store.Folder, path string) (net.Co
 	return connectTo(ctx, own, root, path)
 }
 
-// connectTo connects to the socket in a folder, and looks who answers.
+// connectTo connects to the socket in a folder, and checks whose process answers.
 func connectTo(ctx context.Context, own *store.Folder, in *os.Root, path string) (net.Conn, error) {
 	conn, err := dialIn(ctx, in, path)
 	if err != nil {
@@ -72,8 +71,8 @@ func connectTo(ctx context.Context, own *store.Folder, in *os.Root, path string)
 	return conn, nil
 }
 
-// unlessForeign makes an error ErrNoDaemon: for whatever reason there is none, the lock
-// of the state tells the rest. It keeps one that says what somebody else has put there.
+// unlessForeign turns an error into ErrNoDaemon: whatever the reason, the lock of the state
+// shows the rest. It keeps an error that says that somebody else has put something there.
 func unlessForeign(err error) error {
 	if _, foreign := errors.AsType[*store.ForeignError](err); foreign {
 		return err

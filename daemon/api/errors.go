@@ -13,20 +13,20 @@ import (
 	"mimicsync/manifest"
 )
 
-// maxBody is how large a request may be: room for thousands of patterns.
+// maxBody limits a request: room for thousands of patterns.
 const maxBody = 1 << 20
 
-// problem is the answer to a request that failed.
+// problem is the answer to a failed request.
 type problem struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
-	// ExitCode is that of Options.Advise, 0 where the status says what it is about.
+	// ExitCode is that of Options.Advise, 0 if the status is enough.
 	ExitCode int `json:"exit_code,omitempty"`
-	// Pruned is what POST prune had removed by then.
+	// Pruned is what POST prune had removed before the error.
 	Pruned []*report.Pruned `json:"pruned,omitempty"`
 }
 
-// partError is about a request of which a part is done.
+// partError is an error after a part of a request was done.
 type partError struct {
 	error
 
@@ -35,13 +35,13 @@ type partError struct {
 
 func (e *partError) Unwrap() error { return e.error }
 
-// requestError is about what the client sent.
+// requestError is a mistake in the request.
 type requestError struct{ err error }
 
 func (e *requestError) Error() string { return e.err.Error() }
 func (e *requestError) Unwrap() error { return e.err }
 
-// answer is the status and the words for an error.
+// answer returns the status and text for an error.
 func (s *Server) answer(err error) (int, problem) {
 	p := problem{Error: err.Error()}
 	if part, ok := errors.AsType[*partError](err); ok {
@@ -91,10 +91,10 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(plainjson.Escape(b), '\n')) // who is gone needs no answer
+	_, _ = w.Write(append(plainjson.Escape(b), '\n')) // a client that is gone needs no answer
 }
 
-// readJSON reads the body into v. A client that misspells a field is told so.
+// readJSON reads the body into v. Unknown fields are an error.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()

@@ -19,36 +19,34 @@ import (
 )
 
 const (
-	// wrongWait is what each wrong token costs who tries it.
+	// wrongWait is the delay for each wrong token.
 	wrongWait = 500 * time.Millisecond
 	// sessionTime is how long a browser stays logged in.
 	sessionTime = 30 * 24 * time.Hour
-	// maxLogin is far more than the form of a login has. Strangers send it.
+	// maxLogin is far more than the login form sends. Strangers can send it.
 	maxLogin = 4 << 10
 )
 
-// Guard stands before everything that is reached over TCP, and lets a request
-// through by these rules, in this order:
+// Guard checks every request over TCP by these rules, in this order:
 //
-//  1. Its Host is a name of this machine's loopback, the address that it came to,
-//     a host of Options.Listen or one of Options.Hosts, else 403: a name that
-//     someone else points to this machine (DNS rebinding) is none of these.
-//  2. It does not come from a page of another origin, else 403, unless somebody
-//     follows a link there: such a page can neither change anything, nor load
-//     what it cannot read to learn from how that goes, or to use up the streams.
-//  3. It carries the token, in Authorization: Bearer or as a session that POST
-//     /login began, else 401. Reading needs none from this machine itself: where
-//     it came to a loopback address by a loopback name, and no proxy says that it
-//     asks for somebody else. A wrong token is never taken for none.
+//  1. Its Host is a name of this machine's loopback, the address that it came to, a host of
+//     Options.Listen or one of Options.Hosts, otherwise 403: a name that someone else points
+//     to this machine (DNS rebinding) is none of these.
+//  2. It doesn't come from a page of another origin, otherwise 403, unless somebody follows a
+//     link there: such a page can neither change anything, nor load something unreadable to
+//     it in order to learn from the result or to use up the streams.
+//  3. It has the token, in Authorization: Bearer or as a session that POST /login began,
+//     otherwise 401. Reading needs no token from this machine: if it came to a loopback
+//     address by a loopback name, and no proxy says that it asks for somebody else. A wrong
+//     token is never ignored.
 //
-// A session is a cookie that scripts cannot read and other sites cannot send. It
-// is signed with the token, so that it survives a restart and ends with the token.
-// One that is signed with another token counts as a wrong token once, and is
-// removed.
+// A session is a cookie that scripts can't read and other sites can't send. It is signed
+// with the token, so that it survives a restart and ends with the token. One that is signed
+// with another token counts as a wrong token once, and is removed.
 //
-// A wrong token takes half a second, whatever its sender does meanwhile, and the
-// listeners bound how many connections there are: that makes hundreds of guesses
-// a second at most, of far too many.
+// A wrong token takes half a second, whatever its sender does meanwhile, and the listeners
+// limit the number of connections: that makes at most hundreds of guesses per second, of
+// far too many.
 type Guard struct {
 	token  []byte
 	hosts  map[string]bool
@@ -66,8 +64,8 @@ func NewGuard(o Options) *Guard {
 	return g
 }
 
-// fences are headers for browsers: nothing of the daemon is framed, embedded or
-// guessed to be something else by a page of another site.
+// fences are headers for browsers: pages of other sites can't frame or embed anything of
+// the daemon, or have its type guessed.
 var fences = map[string]string{
 	"Cross-Origin-Opener-Policy":   "same-origin",
 	"Cross-Origin-Resource-Policy": "same-origin",
@@ -76,8 +74,7 @@ var fences = map[string]string{
 	"X-Frame-Options":              "DENY",
 }
 
-// Protect returns a handler that hands on to next what may pass, and serves the
-// login.
+// Protect returns a handler that passes permitted requests to next, and serves the login.
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	inner := http.NewServeMux()
 	inner.Handle("/", g.authorize(next))
@@ -100,11 +97,11 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 	})
 }
 
-// mayChange is where a request's context says that the guard saw the token.
+// mayChange is the context key for whether the guard saw the token.
 type mayChange struct{}
 
-// MayChange reports whether the request that ctx belongs to carries the token. A
-// page shows its buttons by it; whatever changes something got past the guard.
+// MayChange reports whether the request of ctx has the token. A page decides by it whether
+// to show its buttons; the guard checks changes in any case.
 func MayChange(ctx context.Context) bool {
 	_, ok := ctx.Value(mayChange{}).(bool)
 	return ok
@@ -129,7 +126,7 @@ func (g *Guard) authorize(next http.Handler) http.Handler {
 
 const hintToken = "print the token on the daemon's machine with: mimicsync daemon token; send it as Authorization: Bearer TOKEN, or log in at /login"
 
-// right compares a token in constant time. A wrong one takes a while.
+// right compares a token in constant time. A wrong one causes a delay.
 func (g *Guard) right(r *http.Request, token string) bool {
 	a, b := sha256.Sum256([]byte(token)), sha256.Sum256(g.token) // of equal length
 	if len(g.token) > 0 && subtle.ConstantTimeCompare(a[:], b[:]) == 1 {
@@ -139,14 +136,14 @@ func (g *Guard) right(r *http.Request, token string) bool {
 	return false
 }
 
-// wrong makes whoever sent a wrong token wait. Hanging up does not end that: the
-// connection counts until then.
+// wrong delays the sender of a wrong token. Closing the connection doesn't help: it counts
+// until then.
 func (g *Guard) wrong(r *http.Request) {
 	g.logger.WarnContext(r.Context(), "wrong token", "remote", r.RemoteAddr)
 	time.Sleep(wrongWait)
 }
 
-// knows reports whether a request names a host that is this one.
+// knows reports whether a request names this host.
 func (g *Guard) knows(r *http.Request) bool {
 	host := hostname(r.Host)
 	if g.hosts[host] || loopback.Is(host) {
@@ -156,9 +153,8 @@ func (g *Guard) knows(r *http.Request) bool {
 	return err == nil && ip.Unmap() == localIP(r)
 }
 
-// isEmbedded reports whether a browser says that a page of another origin loads
-// this, and not that somebody follows a link. Browsers say so to loopback and to
-// https.
+// isEmbedded reports whether a browser says that a page of another origin loads this, and
+// nobody follows a link. Browsers say so to loopback and over https.
 func isEmbedded(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
@@ -167,12 +163,11 @@ func isEmbedded(r *http.Request) bool {
 	return false
 }
 
-// proxied are the headers by which a proxy says for whom it asks.
+// proxied are headers in which a proxy names its client.
 var proxied = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
 
-// fromHere reports whether a request comes from this machine, as far as anybody
-// can tell: some proxies pass requests of the whole world on to localhost by that
-// name.
+// fromHere reports whether a request comes from this machine, as far as that can be known:
+// some proxies pass requests from anywhere on to localhost, under that name.
 func fromHere(r *http.Request) bool {
 	return localIP(r).IsLoopback() && loopback.Is(hostname(r.Host)) &&
 		!slices.ContainsFunc(proxied, func(name string) bool { return len(r.Header[name]) > 0 })
@@ -186,7 +181,7 @@ func localIP(r *http.Request) netip.Addr {
 	return netip.Addr{}
 }
 
-// hostname is an address without its port, as hosts are compared.
+// hostname is an address without its port, for comparing hosts.
 func hostname(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -214,13 +209,13 @@ func (g *Guard) logout(w http.ResponseWriter, r *http.Request) {
 func (g *Guard) setCookie(w http.ResponseWriter, r *http.Request, value string, age int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where it can be
 		Name: cookieName(r), Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		// A proxy may speak https to the browser; on loopback there is no TLS.
+		// A proxy may speak https with the browser; on loopback there is no TLS.
 		Secure: strings.HasPrefix(r.Header.Get("Origin"), "https://"),
 	})
 }
 
-// cookieName tells daemons of one machine apart: browsers send cookies to all
-// ports of a host.
+// cookieName distinguishes daemons of one machine: browsers send cookies to all ports of a
+// host.
 func cookieName(r *http.Request) string {
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		return "mimicsync_" + strconv.Itoa(a.Port)
@@ -228,7 +223,7 @@ func cookieName(r *http.Request) string {
 	return "mimicsync"
 }
 
-// session is the value of a cookie that is good until a Unix time.
+// session is the value of a cookie that is valid until a Unix time.
 func (g *Guard) session(until int64) string {
 	text := strconv.FormatInt(until, 10)
 	mac := hmac.New(sha256.New, g.token)
@@ -249,7 +244,7 @@ func (g *Guard) inSession(w http.ResponseWriter, r *http.Request) bool {
 	case hmac.Equal([]byte(cookie.Value), []byte(g.session(until))):
 		return true
 	}
-	g.wrong(r)                // or a session would be the quick way to try a token
-	g.setCookie(w, r, "", -1) // and a browser would wait each time, after the token was changed
+	g.wrong(r)                // otherwise a session would be the fast way to try tokens
+	g.setCookie(w, r, "", -1) // otherwise a browser would wait each time after the token was changed
 	return false
 }

@@ -13,7 +13,7 @@ var loginText string
 
 var loginPage = template.Must(template.New("login").Parse(loginText))
 
-// showLogin writes the form for the token, with what was wrong, if anything.
+// showLogin writes the form for the token, with an error if there is one.
 func showLogin(w http.ResponseWriter, code int, wrong string) {
 	var page bytes.Buffer
 	if err := loginPage.Execute(&page, wrong); err != nil {
@@ -24,11 +24,11 @@ func showLogin(w http.ResponseWriter, code int, wrong string) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(page.Bytes()) // who is gone needs no page
+	_, _ = w.Write(page.Bytes()) // a client that is gone needs no page
 }
 
-// refuse says no in the form that the client reads: to a browser that wants a
-// page the login, where that helps, else plain text; to programs JSON.
+// refuse rejects a request in a form for its client: the login form for a browser that
+// wants a page and can log in, plain text for other browsers, JSON for programs.
 func refuse(w http.ResponseWriter, r *http.Request, code int, text, hint string) {
 	browser := strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/")
 	switch {

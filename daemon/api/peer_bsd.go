@@ -25,7 +25,7 @@ func peer(conn net.Conn) (uid int, err error) {
 	return uid, err
 }
 
-// dialIn connects to the socket in a folder that has the name at the end of path.
+// dialIn connects to the socket in a folder whose name ends path.
 func dialIn(ctx context.Context, _ *os.Root, path string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", path)
 }

@@ -24,15 +24,15 @@ func peer(conn net.Conn) (uid int, err error) {
 	return uid, err
 }
 
-// dialIn connects to the socket in a folder that has the name at the end of path. The
-// kernel is shown the socket itself, so that no link is followed that has come meanwhile;
-// without /proc, its path.
+// dialIn connects to the socket in a folder whose name ends path. It gives the kernel the
+// socket itself, so that no link is followed that replaced it meanwhile; without /proc, its
+// path.
 func dialIn(ctx context.Context, in *os.Root, path string) (net.Conn, error) {
 	f, err := in.OpenFile(filepath.Base(path), unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was not even opened
+	defer func() { _ = f.Close() }() // it wasn't even opened
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, err

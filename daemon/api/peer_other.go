@@ -8,11 +8,10 @@ import (
 	"os"
 )
 
-// peer is unknown here: who may listen at the socket is for the rights of its folder to
-// say.
+// peer is unknown here: the permissions of the folder decide who can listen at the socket.
 func peer(net.Conn) (uid int, err error) { return -1, nil }
 
-// dialIn connects to the socket in a folder that has the name at the end of path.
+// dialIn connects to the socket in a folder whose name ends path.
 func dialIn(ctx context.Context, _ *os.Root, path string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", path)
 }

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// control runs a call on the descriptor of a connection.
+// control makes a call on the descriptor of a connection.
 func control(conn net.Conn, call func(fd int) error) error {
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {

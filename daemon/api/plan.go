@@ -11,8 +11,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// Plan is a downloader.Plan in JSON: the answer to POST plan, and what plan --json
-// prints.
+// Plan is a report.Plan in JSON: the answer to POST plan, and the output of plan --json.
 type Plan struct {
 	Dataset      string       `json:"dataset"`
 	Version      string       `json:"version"`
@@ -22,32 +21,32 @@ type Plan struct {
 	Fetch        int64        `json:"files_to_fetch"`
 	Unsafe       int64        `json:"files_unsafe"`
 	PresentBytes int64        `json:"bytes_present"`
-	FetchBytes   *int64       `json:"bytes_to_fetch"` // at most about, null when unknown
+	FetchBytes   *int64       `json:"bytes_to_fetch"` // at most about, null if unknown
 	Free         int64        `json:"disk_free"`
-	Missing      int64        `json:"disk_missing"` // 0 when it fits, or when that is unknown
+	Missing      int64        `json:"disk_missing"` // 0 if it fits, or if that is unknown
 	Sources      []SourcePlan `json:"sources"`      // in order of preference
 }
 
-// SourcePlan is what fetching all from one source would take. What is unknown is
+// SourcePlan is what fetching everything from one source would take. Unknown values are
 // null.
 type SourcePlan struct {
 	Name    string       `json:"name"`
 	Files   int64        `json:"files"`
-	Lacks   int64        `json:"files_lacking"` // to fetch, and not in its listing
+	Lacks   int64        `json:"files_lacking"` // to fetch, but not in its listing
 	Bytes   *int64       `json:"bytes"`
 	Basis   report.Basis `json:"bytes_from"` // listing, published, share or unknown
 	Cost    *cost.Money  `json:"cost_usd"`
 	Seconds *float64     `json:"seconds"`
-	Rate    *Rate        `json:"rate"` // that was seen last, of files like these if there was one
-	// Refused is why the source gives nothing; null if it gives. Trouble is why its
-	// listing is not known, left out if there was none.
+	Rate    *Rate        `json:"rate"` // last seen, for similar files if possible
+	// Refused is why the source denies access; null if it doesn't. Trouble is why its
+	// listing is unknown, left out if it is known.
 	Refused *Refusal `json:"refused"`
 	Trouble string   `json:"trouble,omitempty"`
 }
 
-// Refusal is why a source gives nothing, and what a person can do about it.
+// Refusal is why a source denies access, and what to do about it.
 type Refusal struct {
-	Cause string `json:"cause,omitempty"` // in one word, left out where Says tells all
+	Cause string `json:"cause,omitempty"` // in one word, left out if Says is enough
 	Says  string `json:"says"`
 	Cure  string `json:"cure"` // what to do, in lines
 }
@@ -59,7 +58,7 @@ type Rate struct {
 	Seen  time.Time `json:"seen"`
 }
 
-// NewPlan is the JSON form of a plan. advise says what to do about a refusal.
+// NewPlan is the JSON form of a plan. advise returns what to do about a refusal.
 func NewPlan(p *report.Plan, advise func(error) (exitCode int, hint string)) Plan {
 	out := Plan{
 		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
@@ -121,9 +120,9 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) error {
 // PruneRequest is the body of POST prune.
 type PruneRequest struct {
 	Dataset string `json:"dataset,omitempty"` // empty: all
-	Version string `json:"version,omitempty"` // empty: all that are older than the newest complete one
-	Keep    *int   `json:"keep,omitempty"`    // the newest of those that stay; nil: as the configuration says
-	DryRun  bool   `json:"dry_run,omitempty"` // say what would go
+	Version string `json:"version,omitempty"` // empty: all older than the newest complete version
+	Keep    *int   `json:"keep,omitempty"`    // how many old versions to keep, newest first; nil: as configured
+	DryRun  bool   `json:"dry_run,omitempty"` // only say what would be removed
 }
 
 // Prunes is the answer to POST prune.
@@ -171,11 +170,11 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// unhurried is for what takes its time: it ends with the client, or the server.
+// unhurried is for slow answers: they end with the client or the server.
 func unhurried(serve func(*Server, http.ResponseWriter, *http.Request) error) func(*Server, http.ResponseWriter, *http.Request) error {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) error {
 		c := http.NewResponseController(w)
-		_ = c.SetReadDeadline(time.Time{}) // where there are none, there is nothing to undo
+		_ = c.SetReadDeadline(time.Time{}) // without deadlines, there is nothing to undo
 		_ = c.SetWriteDeadline(time.Time{})
 		defer func() { _ = c.SetWriteDeadline(time.Now().Add(writeWait)) }()
 		return serve(s, w, r)

@@ -17,14 +17,13 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
-// route is one thing that the API can do. What serve returns as an error becomes
-// the answer.
+// route is one function of the API. An error of serve becomes the answer.
 type route struct {
 	method, path string // the path without Prefix
 	serve        func(s *Server, w http.ResponseWriter, r *http.Request) error
 }
 
-// table has every route; openapi.json describes the same, as a test proves.
+// table has every route; openapi.json describes the same routes, as a test checks.
 var table = []route{
 	{"GET", "/status", (*Server).status},
 	{"GET", "/events", (*Server).events},
@@ -44,8 +43,7 @@ var table = []route{
 	{"GET", "/openapi.json", (*Server).openAPI},
 }
 
-// routes is the API. A path that it does not have, and a method that a path does
-// not have, are answered in JSON too.
+// routes is the API. Unknown paths and methods get an answer in JSON, too.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	methods := map[string][]string{}
@@ -80,15 +78,15 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 type PullRequest struct {
 	Dataset string   `json:"dataset"`
 	Version string   `json:"version,omitempty"` // empty: the newest
-	Include []string `json:"include,omitempty"` // patterns, as manifest.Selection has them
+	Include []string `json:"include,omitempty"` // patterns, see manifest.Selection
 	Exclude []string `json:"exclude,omitempty"`
-	Sources []string `json:"sources,omitempty"` // in order of preference; empty: those of the configuration
-	// AcceptManifest takes over a manifest that lists far fewer files than before;
-	// a plan does not.
+	Sources []string `json:"sources,omitempty"` // in order of preference; empty: as configured
+	// AcceptManifest accepts a manifest that lists far fewer files than before; not for a
+	// plan.
 	AcceptManifest bool `json:"accept_manifest,omitempty"`
 }
 
-// Accepted is the answer where a pass begins.
+// Accepted is the answer when a pass begins.
 type Accepted struct {
 	ID int64 `json:"id"`
 }
@@ -120,8 +118,8 @@ func readPullRequest(w http.ResponseWriter, r *http.Request) (request daemon.Pul
 // VerifyRequest is the body of POST verify.
 type VerifyRequest struct {
 	Dataset string `json:"dataset"`
-	Version string `json:"version,omitempty"` // empty: all that the mirror has
-	Repair  bool   `json:"repair,omitempty"`  // fetch again what is wrong or missing
+	Version string `json:"version,omitempty"` // empty: all in the mirror
+	Repair  bool   `json:"repair,omitempty"`  // fetch wrong and missing files again
 }
 
 func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
@@ -154,7 +152,7 @@ func parseRef(dataset, version string) (manifest.Ref, error) {
 // Pass is the answer to GET passes/{id}.
 type Pass struct {
 	daemon.PassStatus
-	// ExitCode is that of Options.Advise, 0 where the pass came to its end.
+	// ExitCode is that of Options.Advise, 0 if the pass didn't end early.
 	ExitCode int `json:"exit_code,omitempty"`
 }
 
@@ -171,7 +169,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case p.Report != nil && p.Report.Err != nil:
 		answer.ExitCode, _ = s.o.Advise(p.Report.Err)
-	case p.Report == nil && p.State == store.Failed && p.Err != nil: // a verification that did not come to its end
+	case p.Report == nil && p.State == store.Failed && p.Err != nil: // an unfinished verification
 		answer.ExitCode, _ = s.o.Advise(p.Err)
 	}
 	writeJSON(w, http.StatusOK, answer)
@@ -222,7 +220,7 @@ func (s *Server) forDataset(w http.ResponseWriter, r *http.Request, do func(data
 	return done(w, do(body.Dataset))
 }
 
-// done answers where there is nothing to say.
+// done answers with no content.
 func done(w http.ResponseWriter, err error) error {
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
@@ -232,7 +230,7 @@ func done(w http.ResponseWriter, err error) error {
 
 // BWLimitRequest is the body of PUT bwlimit.
 type BWLimitRequest struct {
-	Limit string `json:"limit"` // as downloader.ParseTimetable reads it
+	Limit string `json:"limit"` // see pace.ParseTimetable
 }
 
 func (s *Server) bwlimit(w http.ResponseWriter, r *http.Request) error {
@@ -248,7 +246,7 @@ func (s *Server) bwlimit(w http.ResponseWriter, r *http.Request) error {
 
 // Reloaded is the answer to POST reload.
 type Reloaded struct {
-	Notes []string `json:"notes"` // what changed and needs a restart
+	Notes []string `json:"notes"` // changes that need a restart
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
@@ -266,7 +264,7 @@ func (s *Server) reconsider(w http.ResponseWriter, r *http.Request) error {
 
 // History is the answer to GET history.
 type History struct {
-	Passes []daemon.PassStatus `json:"passes"` // the newest first
+	Passes []daemon.PassStatus `json:"passes"` // newest first
 }
 
 const (
@@ -293,8 +291,8 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 
 // Throughput is the answer to GET throughput.
 type Throughput struct {
-	Hour []daemon.Sample `json:"hour"` // the last one, in steps of ten seconds
-	Days []daemon.Sample `json:"days"` // the last 30, by the daemon's clock
+	Hour []daemon.Sample `json:"hour"` // in steps of ten seconds
+	Days []daemon.Sample `json:"days"` // the last 30, by the daemon's local date
 }
 
 func (s *Server) throughput(w http.ResponseWriter, _ *http.Request) error {

@@ -18,20 +18,19 @@ import (
 const (
 	socketName  = "control.sock"
 	addressName = "control.addr"
-	folderStart = "mimicsync-" // of a folder for a socket that cannot be in the mirror
-	// maxSocketPath is what fits into sun_path of macOS with a zero byte at the
-	// end; Linux has four more.
+	folderStart = "mimicsync-" // of a folder for a socket that can't be in the mirror
+	// maxSocketPath is the room in sun_path of macOS, with a zero byte at the end; Linux
+	// has four bytes more.
 	maxSocketPath = 103
 )
 
-// socket is the listener in the mirror. Where its path would be too long, or the
-// mirror is on a file server, on which a socket may be impossible and is dead to
-// all other machines, it lies in a private folder of this machine, and a file in
-// the mirror has its address.
+// socket is the listener in the mirror. If its path would be too long, or the mirror is on
+// a file server, where a socket may be impossible and is useless to other machines, it is
+// in a private folder of this machine, and a file in the mirror has its address.
 type socket struct {
 	net.Listener
 
-	own    *store.Folder // the mirror's, which has the socket, or the file with its address
+	own    *store.Folder // the mirror's, with the socket or the file with its address
 	inside bool          // the socket is in the mirror
 }
 
@@ -46,7 +45,7 @@ func listenSocket(ctx context.Context, mirror string) (s *socket, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = own.Close() // what was made in it is gone
+			_ = own.Close() // everything made in it is gone
 		}
 	}()
 	if err := makePrivate(own); err != nil {
@@ -62,7 +61,7 @@ func listenSocket(ctx context.Context, mirror string) (s *socket, err error) {
 			return nil, err
 		}
 		s := &socket{l, own, true}
-		if err := own.Root().Chmod(socketName, 0o600); err != nil { // its folder is closed to others, so nobody came before
+		if err := own.Root().Chmod(socketName, 0o600); err != nil { // its folder is private, so nobody was faster
 			return nil, errors.Join(err, s.remove())
 		}
 		return s, nil
@@ -86,7 +85,7 @@ func listenSocket(ctx context.Context, mirror string) (s *socket, err error) {
 	return s, nil
 }
 
-// shortPath makes a private folder for a socket.
+// shortPath creates a private folder for a socket.
 func shortPath() (string, error) {
 	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
 		if !filepath.IsAbs(base) || len(base)+len("/"+folderStart+"1234567890/"+socketName) > maxSocketPath {
@@ -99,7 +98,7 @@ func shortPath() (string, error) {
 	return "", errors.New("there is no folder for the control socket: set XDG_RUNTIME_DIR to a writable folder with a short path")
 }
 
-// listenAt opens a socket. Closing it does not remove it, for by then its path may lead
+// listenAt opens a socket. Closing it doesn't remove it, because by then its path may lead
 // to another one.
 func listenAt(ctx context.Context, path string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
@@ -112,8 +111,8 @@ func listenAt(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// address is the path of the socket that the owner of a mirror listens on, if it is not
-// in the mirror; empty if it is.
+// address is the path of the socket of a mirror's owner if it isn't in the mirror; empty if
+// it is.
 func address(own *store.Folder) (string, error) {
 	b, err := own.ReadFile(addressName, 4<<10)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,10 +121,9 @@ func address(own *store.Folder) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// makePrivate closes .mimicsync to others, also where somebody opened it, as
-// `chmod -R g+rwX` on a mirror does that a group shares: what lies in it is as
-// private as it is, and whoever may write there could put a socket and a token of
-// their own.
+// makePrivate removes others' permissions from .mimicsync, also after `chmod -R g+rwX` on a
+// shared mirror: its content is only as private as the folder, and anyone who can write to
+// it could put a socket and a token of their own there.
 func makePrivate(own *store.Folder) error {
 	fi, err := own.Root().Stat(".")
 	if err != nil {
@@ -140,29 +138,29 @@ func makePrivate(own *store.Folder) error {
 	return nil
 }
 
-// closed reports whether others are kept out of a folder.
+// closed reports whether others have no access to a folder.
 func closed(fi fs.FileInfo) bool { return fi.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" } // which has no such bits
 
-// private reports whether a folder for the socket of a mirror is closed to others, and
-// of somebody who is believed there. Where many share a folder for temporary files,
-// somebody else can make the folder of a daemon that died anew.
+// private reports whether a folder for the socket of a mirror is closed to others and
+// belongs to a trusted user. In a shared folder for temporary files, anyone can create the
+// folder of a dead daemon again.
 func private(dir string, own *store.Folder) bool {
 	fi, err := os.Lstat(dir)
 	return err == nil && closed(fi) && ours(dir, own)
 }
 
-// ours reports whether it is of such a user.
+// ours reports whether the folder belongs to such a user.
 func ours(dir string, own *store.Folder) bool {
 	fi, err := os.Lstat(dir)
 	return err == nil && fi.IsDir() && own.Believes(durable.Owner(fi))
 }
 
-// forgetSocket removes what a crash left. The lock of the state file has proved
-// that nobody else owns the mirror. Of another program's files none is removed,
-// whatever the file with the address says; a link is, and not what it leads to. The
-// error says what stands in the place of the socket or of the file.
+// forgetSocket removes what a crash left. The lock of the state file has proved that nobody
+// else owns the mirror. It removes no file of another program, whatever the file with the
+// address says; it removes a link, but not its target. The error says what stands in the
+// place of the socket or of the file.
 func forgetSocket(own *store.Folder) error {
-	path, _ := address(own) // of a file that is not mimicsync's, nothing is believed
+	path, _ := address(own) // a file that isn't mimicsync's isn't trusted
 	dir := filepath.Dir(path)
 	if filepath.Base(path) == socketName && strings.HasPrefix(filepath.Base(dir), folderStart) && ours(dir, own) {
 		if fi, err := os.Lstat(path); err == nil && fi.Mode()&fs.ModeSocket != 0 {
@@ -181,11 +179,11 @@ func forgetSocket(own *store.Folder) error {
 	return nil
 }
 
-// remove ends listening, and takes away what listenSocket made.
+// remove ends listening, and removes what listenSocket created.
 func (s *socket) remove() error {
 	path := s.Addr().String()
 	_ = s.Close()                        // an error means that it is closed
-	defer func() { _ = s.own.Close() }() // that a name is gone may be lost
+	defer func() { _ = s.own.Close() }() // if the removal is lost, it does no harm
 	gone := func(root *os.Root, name string) error {
 		if err := root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -197,7 +195,7 @@ func (s *socket) remove() error {
 	}
 	err := errors.Join(os.Remove(path), os.Remove(filepath.Dir(path)))
 	if known, rerr := address(s.own); rerr == nil && known != path {
-		return err // it is of the daemon of another machine, which has taken the mirror
+		return err // it belongs to the daemon of another machine, which has taken the mirror
 	}
 	return errors.Join(err, gone(s.own.Root(), addressName))
 }

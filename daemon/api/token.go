@@ -14,17 +14,17 @@ import (
 	"mimicsync/store"
 )
 
-// minToken is how long a token must be that a person made up.
+// minToken is the least length of a token that a person chooses.
 const minToken = 16
 
 // tokenName is the name of the file of TokenFile.
 const tokenName = "token"
 
-// TokenFile is the file of the token that a mirror's daemon makes for itself.
+// TokenFile is the file of the token that a mirror's daemon creates.
 func TokenFile(mirror string) string { return filepath.Join(mirror, store.Dir, tokenName) }
 
-// Token reads the token from a file, which nobody else may read. The one of
-// TokenFile is made if there is none. Errors do not quote it.
+// Token reads the token from a file that nobody else can read. It creates TokenFile if that
+// doesn't exist. Errors don't quote the token.
 func Token(mirror, file string) (string, error) {
 	if file != "" {
 		f, err := os.Open(file)
@@ -43,7 +43,8 @@ func Token(mirror, file string) (string, error) {
 	}
 	f, err := own.Open(tokenName)
 	if errors.Is(err, fs.ErrNotExist) {
-		// Who did so a moment before, as `mimicsync daemon token` beside a daemon that starts, was first.
+		// Another process was faster, like `mimicsync daemon token` beside a daemon that
+		// starts.
 		if err := own.CreateFile(tokenName, []byte(rand.Text()+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", fmt.Errorf("save the token of the control API: %w", err)
 		}
@@ -55,7 +56,7 @@ func Token(mirror, file string) (string, error) {
 	return readToken(f, TokenFile(mirror))
 }
 
-// maxToken bounds what is read of a file that a person names.
+// maxToken limits how much of a file is read.
 const maxToken = 4 << 10
 
 // readToken reads an open file, and closes it.

@@ -12,8 +12,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("mimicsync_"+name, help, labels, nil)
 }
 
-// What a status says. What is not known has no series, as all of a mirror that is
-// away: an alert on 0 would be about the year 1970, or a disk that is full.
+// The values of a status. Unknown values have no series, nor does a missing mirror: an
+// alert on 0 would be about the year 1970, or a full disk.
 var (
 	buildInfo = describe("build_info", "1, with the program's version.", "version")
 	present   = describe("mirror_present", "Whether the mirror's folder exists; 0 while its disk isn't mounted.")
@@ -91,7 +91,7 @@ func (f follower) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// gauges is where the values of one scrape go.
+// gauges receives the values of one scrape.
 type gauges chan<- prometheus.Metric
 
 func (g gauges) set(d *prometheus.Desc, value float64, labels ...string) {
@@ -129,10 +129,10 @@ func (g gauges) dataset(s *daemon.DatasetStatus) {
 	}
 }
 
-// wait says for which source a dataset waits, and until when.
+// wait says which source a dataset waits for, and until when.
 func (g gauges) wait(s *daemon.DatasetStatus, hosts []daemon.Host) {
 	w := s.Waiting
-	for _, h := range hosts { // what else there is to wait for is a condition
+	for _, h := range hosts { // other waits are conditions
 		g.set(waiting, truth(w != nil && w.For == h.Source), s.Dataset, h.Source)
 	}
 	if w != nil {

@@ -1,10 +1,10 @@
-// Package metrics tells Prometheus what a daemon does: counters that the passes
-// feed as they run, and gauges that are read from the daemon's status at each
-// scrape. It also answers the questions of a supervisor, alive and ready.
+// Package metrics reports a daemon's work to Prometheus: counters that running passes
+// update, and gauges that are read from the daemon's status at each scrape. It also answers
+// a supervisor's probes, alive and ready.
 //
-// Labels are names of sources and datasets and words of fixed lists, never paths:
-// the number of series does not grow with a dataset. Nothing is registered with
-// Prometheus's global registry.
+// Labels are names of sources and datasets and words of fixed lists, never paths: the
+// number of series doesn't grow with a dataset. Nothing is registered with Prometheus's
+// global registry.
 package metrics
 
 import (
@@ -20,8 +20,8 @@ import (
 	"mimicsync/downloader"
 )
 
-// Metrics is the registry of one process. It is a downloader.Observer, and safe
-// for concurrent use.
+// Metrics is the registry of one process. It is a downloader.Observer, and safe for
+// concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -34,7 +34,7 @@ type Metrics struct {
 
 var _ downloader.Observer = (*Metrics)(nil)
 
-// New returns a registry with all that does not need a daemon.
+// New returns a registry with everything that doesn't need a daemon.
 func New() *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -76,15 +76,14 @@ func (m *Metrics) Committed(files int, took time.Duration) {
 // Retried implements downloader.Observer.
 func (m *Metrics) Retried(source string) { m.retries.WithLabelValues(source).Inc() }
 
-// Follow adds what a daemon's status says. It is called once, and status at each
-// scrape. A status with no Started is of a daemon that waits for its mirror.
+// Follow adds the values of a daemon's status. It is called once, and status at each
+// scrape. A status without Started is of a daemon that waits for its mirror.
 func (m *Metrics) Follow(status func() daemon.Status) {
 	m.registry.MustRegister(follower{status})
 }
 
-// Handler serves GET /metrics, GET /healthz, which answers as long as the process
-// does, and GET /readyz, which answers 503 with the reason in words while ready
-// returns an error.
+// Handler serves GET /metrics, GET /healthz, which answers as long as the process does, and
+// GET /readyz, which answers 503 with the reason while ready returns an error.
 func (m *Metrics) Handler(ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry}))
@@ -104,5 +103,5 @@ func say(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = fmt.Fprintln(w, text) // who asked and went away needs no answer
+	_, _ = fmt.Fprintln(w, text) // a client that is gone needs no answer
 }

@@ -16,39 +16,38 @@ import (
 	"mimicsync/internal/plainjson"
 )
 
-// hookOutput is how much of what a hook writes is kept for the log.
+// hookOutput is how much of a hook's output goes to the log.
 const hookOutput = 8 << 10
 
-// HookOptions is what a Hook works with.
+// HookOptions configures a Hook.
 type HookOptions struct {
-	Kinds   []Kind        // that it runs for; all if empty
+	Kinds   []Kind        // the events that it runs for; all if empty
 	Argv    []string      // the program and its arguments; no shell reads them
 	Timeout time.Duration // after which it is killed; 0: a minute
-	Logger  *slog.Logger  // gets what it writes; may be nil
+	Logger  *slog.Logger  // gets its output; may be nil
 }
 
-// Hook runs a program. Its standard input is the Event as JSON; its environment
-// is the little of the daemon's that programs need to run (PATH, HOME, USER,
-// LANG, TZ, ...: none of its secrets) and
+// Hook runs a program. Its standard input is the Event as JSON; its environment is the part
+// of the daemon's that programs need (PATH, HOME, USER, LANG, TZ, ...: no secrets) and
 //
 //	MIMICSYNC_EVENT          complete, failure, recovery, parked, no_space, rot or mirror
-//	MIMICSYNC_TIME           as in 2006-01-02T15:04:05Z
+//	MIMICSYNC_TIME           like 2006-01-02T15:04:05Z
 //	MIMICSYNC_HOST           of the daemon
 //	MIMICSYNC_MIRROR         root folder of the mirror
 //	MIMICSYNC_DATASET        and
-//	MIMICSYNC_VERSION        empty where the event is about the whole mirror
+//	MIMICSYNC_VERSION        empty if the event is about the whole mirror
 //	MIMICSYNC_TEXT           what happened, in a sentence
 //	MIMICSYNC_CURE           what to do about it, may be empty
 //	MIMICSYNC_FILES_FETCHED, MIMICSYNC_BYTES_FETCHED, MIMICSYNC_FILES_LINKED, MIMICSYNC_FILES_FAILED
 //
-// What it writes goes to the log, up to 8 KiB. It runs in a process group of its
-// own, which is killed as a whole when its time is over.
+// Its output goes to the log, up to 8 KiB. It runs in its own process group, which is
+// killed as a whole after the time limit.
 type Hook struct {
 	wanted
 	o HookOptions
 }
 
-// NewHook returns a Hook. The error says that there is no program to run.
+// NewHook returns a Hook. The error says that there is no program.
 func NewHook(o HookOptions) (*Hook, error) {
 	if len(o.Argv) == 0 || o.Argv[0] == "" {
 		return nil, errors.New("a hook needs a program")
@@ -62,7 +61,7 @@ func NewHook(o HookOptions) (*Hook, error) {
 	return &Hook{wanted: o.Kinds, o: o}, nil
 }
 
-// Name names the program, without its arguments, which may hold secrets.
+// Name names the program, without its arguments, which may contain secrets.
 func (h *Hook) Name() string { return "hook " + h.o.Argv[0] }
 
 // Notify runs the program and waits for its end.
@@ -97,7 +96,7 @@ func (h *Hook) Notify(ctx context.Context, e Event) error {
 // inherited are the variables that a hook gets from the daemon.
 var inherited = []string{
 	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
-	"SystemRoot", "PATHEXT", "TEMP", "USERPROFILE", // without which Windows starts little
+	"SystemRoot", "PATHEXT", "TEMP", "USERPROFILE", // without these, Windows starts few programs
 }
 
 func hookEnvironment(e Event) []string {
@@ -122,13 +121,13 @@ func hookEnvironment(e Event) []string {
 		{"FILES_LINKED", number(e.Linked)},
 		{"FILES_FAILED", number(e.Failed)},
 	} {
-		// A NUL ends a variable, and the kernel takes none that has one.
+		// A NUL would end the variable, and the kernel rejects it.
 		env = append(env, "MIMICSYNC_"+v.name+"="+strings.ReplaceAll(v.value, "\x00", ""))
 	}
 	return env
 }
 
-// head keeps the beginning of what is written to it. It takes all: a program
+// head keeps the beginning of what is written to it, but accepts everything: a program
 // whose pipe is full would wait.
 type head struct {
 	kept bytes.Buffer

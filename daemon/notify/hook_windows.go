@@ -2,6 +2,6 @@ package notify
 
 import "os/exec"
 
-// isolate lets a program be killed without its children, which a process group
-// of Windows does not reach.
+// isolate does nothing on Windows: the program is killed without its children, which a
+// process group doesn't reach.
 func isolate(cmd *exec.Cmd) { cmd.Cancel = func() error { return cmd.Process.Kill() } }

@@ -14,32 +14,32 @@ import (
 	"mimicsync/internal/loopback"
 )
 
-// mailTimeout is for all of a delivery.
+// mailTimeout limits a whole delivery.
 const mailTimeout = time.Minute
 
-// Encryption is how a connection to a mail server is kept from others.
+// Encryption is how a connection to a mail server is encrypted.
 type Encryption string
 
-// The ways to do so.
+// The kinds of encryption.
 const (
-	STARTTLS    Encryption = "starttls" // asked for, and nothing is sent without it
-	ImplicitTLS Encryption = "tls"      // from the first byte on
-	Plain       Encryption = "none"     // not at all: only for a server on this machine
+	STARTTLS    Encryption = "starttls" // requested; nothing is sent without it
+	ImplicitTLS Encryption = "tls"      // from the first byte
+	Plain       Encryption = "none"     // no encryption: only for a server on this machine
 )
 
-// MailOptions is what a Mail works with.
+// MailOptions configures a Mail.
 type MailOptions struct {
-	Kinds      []Kind // that it is sent for; all if empty
+	Kinds      []Kind // the events that it is sent for; all if empty
 	Host       string
-	Port       int        // 0: 587, 465 with ImplicitTLS, 25 with Plain
+	Port       int        // 0: 587, or 465 with ImplicitTLS, 25 with Plain
 	Encryption Encryption // empty: STARTTLS
-	Username   string     // empty: without a login
-	// Password is asked for at each sending, so that a changed one counts at once.
-	// It is not called without a Username.
+	Username   string     // empty: no login
+	// Password is called for each mail, so that a changed password counts at once. It isn't
+	// called without a Username.
 	Password func() (string, error)
 	From     string
 	To       []string
-	RootCAs  *x509.CertPool // nil: those of the system
+	RootCAs  *x509.CertPool // nil: the system's
 }
 
 // Mail sends an Event as a mail of plain text.
@@ -80,7 +80,7 @@ func NewMail(o MailOptions) (*Mail, error) {
 // Name names the mail server.
 func (m *Mail) Name() string { return "mail by " + m.o.Host }
 
-// Notify sends the event to all receivers.
+// Notify sends the event to all recipients.
 func (m *Mail) Notify(ctx context.Context, e Event) error {
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
@@ -94,7 +94,7 @@ func (m *Mail) Notify(ctx context.Context, e Event) error {
 	}
 	err = client.DialAndSendWithContext(ctx, msg)
 	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx) // and not that a connection was closed
+		return context.Cause(ctx) // instead of an error about a closed connection
 	}
 	return err
 }
@@ -110,7 +110,7 @@ func (m *Mail) compose(e Event) (*mail.Msg, error) {
 	msg.Subject("[mimicsync] " + e.Subject())
 	msg.SetDateWithValue(e.Time)
 	msg.SetMessageID()
-	// No out-of-office notice is wanted, see RFC 3834.
+	// Request no out-of-office replies, see RFC 3834.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetBodyString(mail.TypeTextPlain, e.Message())
 	return msg, nil
@@ -131,15 +131,15 @@ func (m *Mail) client(ctx context.Context) (*mail.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the password: %w", err)
 		}
-		// The last two refuse a connection that is not encrypted.
+		// The last two refuse a connection that isn't encrypted.
 		options = append(options, mail.WithUsername(m.o.Username), mail.WithPassword(password), mail.WithOpportunisticSMTPAuth(
 			mail.SMTPAuthSCRAMSHA256PLUS, mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthPlain, mail.SMTPAuthLogin))
 	}
 	return mail.NewClient(m.o.Host, options...)
 }
 
-// dial returns a dialer of connections that end with ctx: the library looks at
-// it no more once it is connected.
+// dial returns a dialer of connections that end with ctx: once connected, the library
+// ignores ctx.
 func (m *Mail) dial(ctx context.Context) mail.DialContextFunc {
 	return func(dialCtx context.Context, network, address string) (net.Conn, error) {
 		var dialer interface {
@@ -150,7 +150,7 @@ func (m *Mail) dial(ctx context.Context) mail.DialContextFunc {
 		}
 		conn, err := dialer.DialContext(dialCtx, network, address)
 		if err == nil {
-			context.AfterFunc(ctx, func() { _ = conn.Close() }) // closed already if the delivery was quicker
+			context.AfterFunc(ctx, func() { _ = conn.Close() }) // closed already if the delivery was faster
 		}
 		return conn, err
 	}

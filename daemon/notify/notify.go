@@ -1,9 +1,9 @@
-// Package notify tells people and programs what a daemon did: it runs hooks,
-// calls webhooks and sends mail.
+// Package notify tells people and programs what a daemon did: it runs hooks, calls webhooks
+// and sends mail.
 //
-// Each Notifier keeps to a time limit of its own and gives up after a few tries:
-// what could not be told is in the log, and in the history of passes. None knows
-// the daemon's secrets, and none of their own gets into a log or an error.
+// Each Notifier has its own time limit and gives up after a few attempts: the log and the
+// history of passes have what it couldn't deliver. None knows the daemon's secrets, and
+// none of their own reach a log or an error.
 package notify
 
 import (
@@ -21,16 +21,16 @@ type Kind string
 
 // The kinds of events.
 const (
-	Complete Kind = "complete" // a pass ended and everything is there; sent when it changed something
+	Complete Kind = "complete" // a pass ended and everything is there; sent if it changed something
 	Failure  Kind = "failure"  // a pass ended early or incomplete; once, until that changes
-	Recovery Kind = "recovery" // the first pass that is complete after a Failure
+	Recovery Kind = "recovery" // the first complete pass after a Failure
 	Parked   Kind = "parked"   // a person must act: agreement, account
 	NoSpace  Kind = "no_space" // the disk is full; passes wait
-	Rot      Kind = "rot"      // a verification found files that are no longer right
-	Mirror   Kind = "mirror"   // the mirror's folder is gone, as when its disk is unmounted
+	Rot      Kind = "rot"      // a verification found wrong files
+	Mirror   Kind = "mirror"   // the mirror's folder is gone, for example because its disk was unmounted
 )
 
-// Event is something that people may want to know. It has no secrets.
+// Event is something that people may want to know. It contains no secrets.
 type Event struct {
 	Kind    Kind      `json:"event"`
 	Time    time.Time `json:"time"`
@@ -40,7 +40,7 @@ type Event struct {
 	Version string    `json:"version,omitempty"`
 	Text    string    `json:"text"`           // what happened, in a sentence
 	Cure    string    `json:"cure,omitempty"` // the page to open or the command to type
-	// What the pass did.
+	// The results of the pass.
 	Fetched      int64   `json:"files_fetched"`
 	FetchedBytes int64   `json:"bytes_fetched"`
 	Linked       int64   `json:"files_linked"`
@@ -51,7 +51,7 @@ type Event struct {
 // Kinds are all kinds of events.
 var Kinds = []Kind{Complete, Failure, Recovery, Parked, NoSpace, Rot, Mirror}
 
-// wanted are the kinds that a Notifier is told of: all, if none is named.
+// wanted are the kinds that a Notifier receives: all if none is named.
 type wanted []Kind
 
 func (w wanted) Wants(k Kind) bool { return len(w) == 0 || slices.Contains(w, k) }
@@ -66,7 +66,7 @@ var titles = map[Kind]string{
 	Mirror:   "the mirror is gone",
 }
 
-// Subject is the event in a few words, as in "mimic-cxr 2.1.0: needs you".
+// Subject is the event in a few words, like "mimic-cxr 2.1.0: needs you".
 func (e Event) Subject() string {
 	about := strings.TrimSpace(e.Dataset + " " + e.Version)
 	if about == "" {
@@ -79,7 +79,7 @@ func (e Event) Subject() string {
 	return about + ": " + title
 }
 
-// Message is the event in full, in lines for a person.
+// Message is the whole event, in lines for people.
 func (e Event) Message() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n", e.Subject(), e.Text)
@@ -90,8 +90,8 @@ func (e Event) Message() string {
 	return seen(b.String())
 }
 
-// seen shows the characters of a text that do something instead of being seen: a part
-// of it may be a server's.
+// seen makes the control characters of a text visible: a part of the text may be a
+// server's.
 func seen(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -104,12 +104,12 @@ func seen(text string) string {
 	return b.String()
 }
 
-// Notifier tells somebody. It keeps to its own time limit, and to ctx's. It is
-// called from one goroutine at a time.
+// Notifier delivers events. It keeps to its own time limit and to ctx. One goroutine at a
+// time calls it.
 type Notifier interface {
-	// Name is for logs, as in "webhook https://chat.example.org"; without secrets.
+	// Name is for logs, like "webhook https://chat.example.org"; without secrets.
 	Name() string
-	// Wants says whether it is to be told of a kind.
+	// Wants reports whether to deliver events of a kind.
 	Wants(Kind) bool
 	Notify(ctx context.Context, e Event) error
 }

@@ -21,34 +21,34 @@ import (
 
 const (
 	webhookAttempt = 15 * time.Second // for one request
-	webhookTotal   = 2 * time.Minute  // for all tries
+	webhookTotal   = 2 * time.Minute  // for all attempts
 	webhookRetries = 4
 )
 
-// WebhookOptions is what a Webhook works with.
+// WebhookOptions configures a Webhook.
 type WebhookOptions struct {
-	Kinds []Kind // that it is called for; all if empty
-	// URL gets the requests: https, or http to this machine. Whoever knows it may
-	// be able to write to the chat behind it, so that it counts as a secret.
+	Kinds []Kind // the events that it is called for; all if empty
+	// URL receives the requests: https, or http to this machine. Anyone who knows it may be
+	// able to write to the chat behind it, so it is a secret.
 	URL string
 	// Transport makes the connections; nil: http.DefaultTransport.
 	Transport http.RoundTripper
 }
 
-// Webhook posts an Event as JSON. Its text is Event.Message, the whole for a
-// person, and its title Event.Subject, both as a chat shows them: services that take
-// {"text": ...} need no program in between. The other fields are for programs. A 2xx answer is success; a network error, 408, 429
-// and 5xx are tried again four times within two minutes. Redirects are not
-// followed.
+// Webhook posts an Event as JSON. Its text is Event.Message, the complete text for people,
+// and its title Event.Subject, both as a chat shows them: services that accept {"text":
+// ...} need no program in between. The other fields are for programs. A 2xx answer is
+// success; a network error, 408, 429 and 5xx are tried again four times within two minutes.
+// Redirects aren't followed.
 type Webhook struct {
 	wanted
 	url       *url.URL
 	host      string            // scheme and host, for people
-	transport http.RoundTripper // what an http.Client adds, redirects and errors that quote addresses, is not wanted
+	transport http.RoundTripper // an http.Client would follow redirects, and quote addresses in errors
 }
 
-// NewWebhook returns a Webhook. The error says what is wrong with the address,
-// without telling it.
+// NewWebhook returns a Webhook. The error says what is wrong with the address, without
+// quoting it.
 func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" {
@@ -80,20 +80,19 @@ func (w *Webhook) Notify(ctx context.Context, e Event) error {
 	return backoff.Retry(func() error { return w.post(ctx, body) }, backoff.WithContext(backoff.WithMaxRetries(policy, webhookRetries), ctx))
 }
 
-// mention is what calls people in a chat, and no part of a name such as demo@1.0.
+// mention is what notifies people in a chat; @ in a name like demo@1.0 isn't.
 var mention = regexp.MustCompile(`(^|[^\pL\pN])@`)
 
-// inChat writes a text so that a chat shows it and does nothing else: a part of it may
-// be a server's. &, < and > are written as Slack and HTML have them, in which Slack
-// hides its links and its calls to a channel; a word joiner, which is not seen, keeps
-// Markdown from making a link of other words, and @all from calling all.
+// inChat writes a text so that a chat only shows it: a part of it may be a server's. &, <
+// and > become entities as in Slack and HTML, because Slack uses them for links and for
+// notifying a channel; an invisible word joiner keeps Markdown from hiding a link behind
+// other words, and @all from notifying everybody.
 func inChat(text string) string {
 	text = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "](", "]\u2060(", "][", "]\u2060[", "]:", "]\u2060:").Replace(text)
 	return mention.ReplaceAllString(text, "$1@\u2060")
 }
 
-// webhookBody has the fields of the event beside its own text, which stands for
-// the event's.
+// webhookBody has the fields of the event, and its own text in place of the event's.
 type webhookBody struct {
 	Title string `json:"title"`
 	Text  string `json:"text"`
@@ -117,7 +116,7 @@ func (w *Webhook) post(ctx context.Context, body []byte) error {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection serves again
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
 	switch code := resp.StatusCode; {
 	case code/100 == 2:
 		return nil

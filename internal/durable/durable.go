@@ -1,9 +1,9 @@
-// Package durable wraps the few calls that make bytes and names survive a power
-// cut, and those that ask a disk what it can do: sync, preallocate, clone, free
-// space, kind of file system. It knows files and folders, nothing of datasets.
+// Package durable wraps the few calls that make bytes and names survive a power cut, and
+// those that ask a disk about itself: sync, preallocate, clone, free space, kind of file
+// system. It knows files and folders, nothing of datasets.
 //
-// Each call has a portable form; where a platform lacks one, the call says so
-// by errors.ErrUnsupported or by a false result, never by doing less than its name.
+// Each call has a portable form; where a platform lacks one, the call returns
+// errors.ErrUnsupported or a false result, and never silently does less than its name says.
 package durable
 
 import (
@@ -15,9 +15,9 @@ import (
 	"path/filepath"
 )
 
-// SyncDir makes the names in a folder durable: what was created in it, renamed
-// into it or removed from it before the call survives a power cut after it. Where
-// the file system has no such call, it does nothing.
+// SyncDir makes the names in a folder durable: after it returns, everything created in the
+// folder, renamed into it or removed from it before the call survives a power cut. If the
+// file system has no such call, it does nothing.
 func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -37,9 +37,9 @@ func SyncRoot(dir *os.Root) error {
 	return syncDir(d)
 }
 
-// WriteFile writes a small file so that after a crash path holds either its
-// former content or all of data: a temporary file beside it is filled, synced
-// and renamed, and the folder is synced. The file's mode is 0600.
+// WriteFile writes a small file so that after a crash path has either its former content or
+// all of data: it writes a temporary file beside it, syncs and renames it, and syncs the
+// folder. The file's mode is 0600.
 func WriteFile(path string, data []byte) error {
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -49,8 +49,8 @@ func WriteFile(path string, data []byte) error {
 	return WriteFileIn(dir, filepath.Base(path), data)
 }
 
-// WriteFileIn is WriteFile for a name in an open folder. A symlink of that name is
-// replaced, not followed.
+// WriteFileIn is WriteFile for a name in an open folder. It replaces a symlink of that name
+// and doesn't follow it.
 func WriteFileIn(dir *os.Root, name string, data []byte) error {
 	temp, err := writeTemp(dir, name, data)
 	if err != nil {
@@ -63,16 +63,15 @@ func WriteFileIn(dir *os.Root, name string, data []byte) error {
 	return SyncRoot(dir)
 }
 
-// CreateFileIn is WriteFileIn for a name that must be free: of several processes, on
-// whatever machines, one makes the file, and the others get fs.ErrExist. Whoever
-// sees the file sees all of it; only where there are no hard links, it may be cut
-// short for a moment.
+// CreateFileIn is WriteFileIn for a name that must be free: of several processes, on any
+// machines, one creates the file, and the others get fs.ErrExist. Whoever sees the file
+// sees all of it; only without hard links, it may be incomplete for a moment.
 func CreateFileIn(dir *os.Root, name string, data []byte) error {
 	temp, err := writeTemp(dir, name, data)
 	if err != nil {
 		return err
 	}
-	err = dir.Link(temp, name) // one step on every file server, which an exclusive open is not, see open(2)
+	err = dir.Link(temp, name) // atomic on every file server, unlike an exclusive open, see open(2)
 	_ = dir.Remove(temp)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		err = fill(dir, name, data) // there are no hard links, as on exFAT
@@ -83,21 +82,21 @@ func CreateFileIn(dir *os.Root, name string, data []byte) error {
 	return SyncRoot(dir)
 }
 
-// CreateTempIn makes a file with a name of its own in an open folder, which begins
-// with prefix. The caller removes it.
+// CreateTempIn creates a file with a unique name in an open folder, which begins with
+// prefix. The caller removes it.
 func CreateTempIn(dir *os.Root, prefix string) (f *os.File, name string, err error) {
 	name = prefix + rand.Text()
 	f, err = dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	return f, name, err
 }
 
-// writeTemp writes a temporary file beside a name, and returns its own.
+// writeTemp writes a temporary file beside a name, and returns its own name.
 func writeTemp(dir *os.Root, name string, data []byte) (string, error) {
 	temp := "." + name + "." + rand.Text()
 	return temp, fill(dir, temp, data)
 }
 
-// fill makes, writes and syncs a file, and removes it if that fails.
+// fill creates, writes and syncs a file, and removes it if that fails.
 func fill(dir *os.Root, name string, data []byte) error {
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -116,8 +115,8 @@ func fill(dir *os.Root, name string, data []byte) error {
 	return err
 }
 
-// IsUnreadable reports whether an error says that the disk cannot give back what was
-// written to it. To read it again is of no use; the file's name may still be had.
+// IsUnreadable reports whether an error means that the disk can't return what was written
+// to it. Reading it again is useless; the file can still be renamed.
 func IsUnreadable(err error) bool {
 	for _, lost := range unreadable {
 		if errors.Is(err, lost) {
@@ -127,14 +126,14 @@ func IsUnreadable(err error) bool {
 	return false
 }
 
-// Space is the room left on a file system for an ordinary user.
+// Space is the free space of a file system for an ordinary user.
 type Space struct {
 	Bytes  int64 // free bytes
-	Total  int64 // size of the file system in bytes; 0, as Bytes is, where it has no limit or does not say
-	Inodes int64 // free inodes; -1 where the file system has no limit or does not say
+	Total  int64 // size of the file system in bytes; 0, like Bytes, if it has no limit or doesn't say
+	Inodes int64 // free inodes; -1 if the file system has no limit or doesn't say
 }
 
-// Free asks the file system of path for its room.
+// Free returns the free space of the file system of path.
 func Free(path string) (Space, error) {
 	s, err := free(path)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GroupSync reports whether SyncFS can be relied on at path: it must tell when bytes
-// could not be written. Linux does since 5.8. An overlay never does: what fails in
-// its upper layer is told to those that sync the file itself.
+// GroupSync reports whether SyncFS is reliable at path: it must report bytes that couldn't
+// be written. Linux does so since 5.8. An overlay never does: only syncing the file itself
+// reports what failed in its upper layer.
 func GroupSync(path string) bool {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil || !isSince(unix.ByteSliceToString(u.Release[:]), 5, 8) {
@@ -21,8 +21,8 @@ func GroupSync(path string) bool {
 	return magic(path) != overlayMagic
 }
 
-// isSince reports whether a release of Linux, as uname(2) has it, is major.minor or
-// newer; of one that cannot be read it is not known.
+// isSince reports whether a release of Linux, as from uname(2), is major.minor or newer;
+// false if it can't be read.
 func isSince(release string, major, minor int) bool {
 	var a, b int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &a, &b); n != 2 {
@@ -31,10 +31,10 @@ func isSince(release string, major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// SyncFS makes all bytes and names written so far to the file system of f
-// durable, with one call however many files they are, see syncfs(2). Where
-// GroupSync says so, it fails if any of what was written since f was opened could
-// not be. An open file is told of each failure once.
+// SyncFS makes all bytes and names written so far to the file system of f durable, with one
+// call for any number of files, see syncfs(2). If GroupSync is true, it fails if anything
+// written since f was opened couldn't be written. An open file is told of each failure
+// once.
 func SyncFS(f *os.File) error {
 	return os.NewSyscallError("syncfs", retry(func() error { return unix.Syncfs(int(f.Fd())) }))
 }
@@ -44,25 +44,25 @@ func SyncData(f *os.File) error {
 	return os.NewSyscallError("fdatasync", retry(func() error { return unix.Fdatasync(int(f.Fd())) }))
 }
 
-// StartWriteback has the kernel begin to write what f has in the page cache, and
-// does not wait for it: a sync that comes later finds less to do.
+// StartWriteback makes the kernel begin to write what f has in the page cache, without
+// waiting: a later sync has less to do.
 func StartWriteback(f *os.File) {
-	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // the sync tells what goes wrong
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // the sync reports errors
 }
 
-// Uncache takes the first n bytes of f out of the page cache, where they are on
-// the disk too: reading a file that nobody needs soon then pushes out none that
-// somebody does. An advice.
+// Uncache removes the first n bytes of f from the page cache if they are on the disk, too:
+// reading a file that nobody needs soon then doesn't displace files that somebody does. It
+// is only advice.
 func Uncache(f *os.File, n int64) {
 	_ = unix.Fadvise(int(f.Fd()), 0, n, unix.FADV_DONTNEED)
 }
 
-// unreadable are the answers to a read of what a disk has lost: a bad sector, or
-// bytes that do not fit to their checksum.
+// unreadable are the errors of reading what a disk has lost: a bad sector, or bytes that
+// don't match their checksum.
 var unreadable = []error{unix.EIO, unix.ENODATA, unix.EBADMSG, unix.EUCLEAN, unix.EILSEQ}
 
-// MountID names the mount that f was opened under; another one follows when a disk
-// went and came back. It is empty before Linux 6.8.
+// MountID names the mount through which f was opened; a disk that was away and came back
+// has another one. It is empty before Linux 6.8.
 func MountID(f *os.File) string {
 	var st unix.Statx_t
 	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID_UNIQUE, &st)
@@ -72,9 +72,9 @@ func MountID(f *os.File) string {
 	return strconv.FormatUint(st.Mnt_id, 10)
 }
 
-// Preallocate reserves size bytes for f without changing its length, so that a
-// full disk shows now and not after the bytes were paid for. It returns
-// errors.ErrUnsupported where the file system cannot.
+// Preallocate reserves size bytes for f without changing its length, so that a full disk
+// shows now and not after the bytes were paid for. It returns errors.ErrUnsupported if the
+// file system can't.
 func Preallocate(f *os.File, size int64) error {
 	err := retry(func() error { return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size) })
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
@@ -83,9 +83,9 @@ func Preallocate(f *os.File, size int64) error {
 	return os.NewSyscallError("fallocate", err)
 }
 
-// Clone makes the empty file dst share the blocks of src (reflink), see
-// ioctl_ficlone(2). It returns errors.ErrUnsupported where the file system cannot, or
-// where the two lie on different ones.
+// Clone makes the empty file dst share the blocks of src (reflink), see ioctl_ficlone(2).
+// It returns errors.ErrUnsupported if the file system can't, or if they are on different
+// ones.
 func Clone(dst, src *os.File) error {
 	err := unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
 	switch {
@@ -109,9 +109,9 @@ func free(path string) (Space, error) {
 	return s, nil
 }
 
-// Magic numbers of file systems whose bytes lie on another machine: there flock
-// and mmap cannot be trusted, and syncfs may touch everybody's files. From
-// linux/magic.h, and for those that it lacks from their own sources.
+// Magic numbers of file systems whose bytes are on another machine: there flock and mmap
+// aren't reliable, and syncfs may sync everybody's files. From linux/magic.h, or else from
+// their own sources.
 var networkFS = map[int64]string{
 	0x6969:     "NFS",
 	0xFF534D42: "CIFS",
@@ -128,7 +128,7 @@ var networkFS = map[int64]string{
 
 const overlayMagic = 0x794C7630
 
-// localFS are the most usual of the others.
+// localFS are the most common local file systems.
 var localFS = map[int64]string{
 	0xEF53:       "ext4",
 	0x58465342:   "XFS",
@@ -142,8 +142,8 @@ var localFS = map[int64]string{
 	0x7366746E:   "NTFS",
 }
 
-// FileSystem names the kind of file system that path lies on, empty if unknown,
-// and reports whether it is a network file system.
+// FileSystem names the kind of file system of path, empty if unknown, and reports whether
+// it is a network file system.
 func FileSystem(path string) (name string, network bool) {
 	if name, network = NetworkFS(path); network {
 		return name, true
@@ -151,7 +151,7 @@ func FileSystem(path string) (name string, network bool) {
 	return localFS[magic(path)], false
 }
 
-// magic is the number of a file system's kind, 0 if it cannot be asked.
+// magic is the number of a file system's kind, 0 if unknown.
 func magic(path string) int64 {
 	var st unix.Statfs_t
 	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
@@ -160,15 +160,15 @@ func magic(path string) int64 {
 	return int64(uint32(st.Type)) //nolint:gosec // the magic is 32 bits wide; on some platforms its type is signed
 }
 
-// NetworkFS names the network file system that path lies on, and reports
-// whether it is one. FUSE counts: what stands behind it cannot be known.
+// NetworkFS names the network file system of path, and reports whether it is one. FUSE
+// counts: what is behind it is unknown.
 func NetworkFS(path string) (string, bool) {
 	name, ok := networkFS[magic(path)]
 	return name, ok
 }
 
-// BootID names this run of the kernel: as long as it stays the same, what a
-// process wrote is still there after its death, synced or not.
+// BootID names this run of the kernel: as long as it is the same, what a process wrote is
+// still there after its death, synced or not.
 func BootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -177,8 +177,8 @@ func BootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// Processes names those among which a process's id counts: of this run of the kernel,
-// and of this container; empty if that cannot be told.
+// Processes names the processes among which a PID counts: those of this run of the kernel,
+// and of this container; empty if unknown.
 func Processes() string {
 	boot := BootID()
 	space, err := os.Readlink("/proc/self/ns/pid")

@@ -7,22 +7,22 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// GroupSync says that SyncFS is not available.
+// GroupSync reports false: SyncFS isn't available.
 func GroupSync(string) bool { return false }
 
-// SyncFS is not available here: callers sync each file and its folder.
+// SyncFS isn't available here: callers sync each file and its folder.
 func SyncFS(*os.File) error { return errors.ErrUnsupported }
 
 // SyncData makes the bytes of f durable.
 func SyncData(f *os.File) error { return f.Sync() }
 
-// A folder cannot be synced on Windows; NTFS journals names by itself.
+// Windows can't sync a folder; NTFS journals names anyway.
 func syncDir(*os.File) error { return nil }
 
-// Preallocate is not available here.
+// Preallocate isn't available here.
 func Preallocate(*os.File, int64) error { return errors.ErrUnsupported }
 
-// Clone is not available here.
+// Clone isn't available here.
 func Clone(_, _ *os.File) error { return errors.ErrUnsupported }
 
 func free(path string) (Space, error) {
@@ -37,11 +37,11 @@ func free(path string) (Space, error) {
 	return Space{Bytes: int64(avail), Total: int64(total), Inodes: -1}, nil //nolint:gosec // a disk of 2^63 bytes is far off
 }
 
-// FileSystem cannot tell here.
+// FileSystem doesn't know here.
 func FileSystem(string) (name string, network bool) { return "", false }
 
-// NetworkFS cannot tell here and answers no: set a state folder by hand when
-// the mirror lies on another machine.
+// NetworkFS doesn't know here and reports false: set a state folder by hand if the mirror
+// is on another machine.
 func NetworkFS(string) (string, bool) { return "", false }
 
 // BootID is unknown here, so that only synced bytes are trusted after a crash.
@@ -50,10 +50,10 @@ func BootID() string { return "" }
 // MountID is unknown here.
 func MountID(*os.File) string { return "" }
 
-// unreadable are the answers to a read of what a disk has lost.
+// unreadable are the errors of reading what a disk has lost.
 var unreadable = []error{windows.ERROR_CRC, windows.ERROR_IO_DEVICE, windows.ERROR_SECTOR_NOT_FOUND, windows.ERROR_READ_FAULT}
 
-// Processes cannot tell here.
+// Processes doesn't know here.
 func Processes() string { return "" }
 
 // StartWriteback does nothing here.

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Forget takes f out of the page cache, but for what has yet to be written: the next
-// reader gets it from the disk. After a write that failed, the cache has bytes that the
-// disk lacks, and takes them for written. On ext4, XFS and btrfs such pages can be
-// dropped; one that the kernel is at work on at the moment stays, so that it is looked
-// whether any did. What another process has mapped cannot be dropped.
+// Forget removes f from the page cache, except what has yet to be written: the next reader
+// gets it from the disk. After a failed write, the cache has bytes that the disk lacks, and
+// marks them as written. On ext4, XFS and btrfs such pages can be dropped; pages that the
+// kernel is using at the moment stay, so Forget reports whether any did. Pages that another
+// process has mapped can't be dropped.
 func Forget(f *os.File) {
 	for wait := time.Millisecond; ; wait *= 2 {
 		Uncache(f, 0)
@@ -23,16 +23,17 @@ func Forget(f *os.File) {
 	}
 }
 
-// remembered reports whether the page cache has pages of f that are not to be written.
+// remembered reports whether the page cache has pages of f that aren't waiting to be
+// written.
 func remembered(f *os.File) bool {
 	var s unix.Cachestat_t
-	if unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{}, &s, 0) == nil { // since Linux 6.5; a range of no length is all
+	if unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{}, &s, 0) == nil { // since Linux 6.5; a range without length means everything
 		return s.Cache > s.Dirty+s.Writeback
 	}
 	return resident(f)
 }
 
-// resident reports whether the page cache has pages of f, whatever they are.
+// resident reports whether the page cache has any pages of f.
 func resident(f *os.File) bool {
 	const step = 1 << 30
 	fi, err := f.Stat()
@@ -50,7 +51,7 @@ func resident(f *os.File) bool {
 func residentFrom(f *os.File, at int64, n int) bool {
 	b, err := unix.Mmap(int(f.Fd()), at, n, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return false // it is not known
+		return false // unknown
 	}
 	defer func() { _ = unix.Munmap(b) }()
 	pages := make([]byte, (n+os.Getpagesize()-1)/os.Getpagesize())

@@ -15,15 +15,15 @@ func Links(fi os.FileInfo) int {
 	return 1
 }
 
-// Allocated is how much of the disk a file takes, with what is reserved for it.
+// Allocated is how much of the disk a file takes, including reserved space.
 func Allocated(fi os.FileInfo) int64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return st.Blocks * 512 // in units of 512 bytes whatever the block size, see stat(2)
+		return st.Blocks * 512 // in units of 512 bytes, whatever the block size, see stat(2)
 	}
 	return fi.Size()
 }
 
-// Device tells file systems apart.
+// Device identifies a file system.
 func Device(fi os.FileInfo) uint64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return uint64(st.Dev) //nolint:unconvert // its type differs between platforms
@@ -31,7 +31,7 @@ func Device(fi os.FileInfo) uint64 {
 	return 0
 }
 
-// Owner is the user that a file belongs to, -1 if that is not known.
+// Owner is the user that a file belongs to, -1 if unknown.
 func Owner(fi os.FileInfo) int {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid)

@@ -11,8 +11,8 @@ import (
 
 func syncDir(d *os.File) error { return tolerate(d.Sync()) }
 
-// tolerate takes it for no error that a file system cannot sync a folder, as some
-// file servers and FUSE file systems: there is nothing else to be done for its names.
+// tolerate ignores that a file system can't sync a folder, like some file servers and FUSE
+// file systems: there is no other way to sync its names.
 func tolerate(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil

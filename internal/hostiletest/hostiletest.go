@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package hostiletest plays somebody who may write to a mirror's folder and replaces
-// what mimicsync keeps there, and sees to it that nothing of anybody else's is touched.
+// Package hostiletest plays somebody who can write to a mirror's folder and replaces
+// mimicsync's files there, and checks that no file of anybody else is touched.
 package hostiletest
 
 import (
@@ -19,17 +19,17 @@ import (
 	"time"
 )
 
-// Stranger is the user whose files are planted where the tests run as root.
+// Stranger is the user whose files are planted if the tests run as root.
 const Stranger = 4242
 
-// Outside is a folder that is no mirror's, with what somebody would miss.
+// Outside is a folder outside of any mirror, with files that somebody would miss.
 type Outside struct {
 	Dir     string
 	watched []string          // folders
 	before  map[string]string // of each name in them, what it was
 }
 
-// precious are the files of an Outside. Some have names that mimicsync gives to its own.
+// precious are the files of an Outside. Some have names that mimicsync uses, too.
 var precious = []string{
 	"thesis.tex", "owner", "owner.next", "id", "token", "state.db", "control.addr", "partial/chapter-1.tex", "manifests/notes.txt",
 	"quarantine/demo/1.0/mine.csv", "demo/1.0/theirs.csv",
@@ -51,8 +51,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// fill makes the files of somebody who last looked at them a day ago: reading one shows,
-// where the file system keeps the time of it.
+// fill creates files that were last read a day ago: reading one shows, if the file system
+// keeps the time of reading.
 func fill(t testing.TB, dir string) {
 	t.Helper()
 	for _, name := range precious {
@@ -114,8 +114,7 @@ func (o *Outside) Untouched(t testing.TB) {
 	}
 }
 
-// planters make each kind of thing that can be planted. What root alone can plant stands in
-// rootPlanters.
+// planters plant each kind of thing. rootPlanters plant those that need root.
 var planters = map[string]func(t testing.TB, o *Outside, path string){
 	"a link to a folder": func(t testing.TB, o *Outside, path string) { must(t, os.Symlink(o.Dir, path)) },
 	"a link to a file": func(t testing.TB, o *Outside, path string) {
@@ -141,7 +140,7 @@ var rootPlanters = map[string]func(t testing.TB, o *Outside, path string){
 	},
 }
 
-// Kinds are all that this user can plant, by name.
+// Kinds are the names of all things that this user can plant.
 func Kinds() []string {
 	kinds := slices.Collect(maps.Keys(planters))
 	if os.Geteuid() == 0 {
@@ -151,7 +150,7 @@ func Kinds() []string {
 	return kinds
 }
 
-// Plant puts a kind of thing in place of whatever there is.
+// Plant replaces the file at a name by a kind of thing.
 func (o *Outside) Plant(t testing.TB, kind, path string) {
 	t.Helper()
 	o.Remove(t, path)
@@ -170,7 +169,7 @@ func (o *Outside) Remove(t testing.TB, path string) {
 	maps.DeleteFunc(o.before, func(name, _ string) bool { return name == path || strings.HasPrefix(name, path+"/") })
 }
 
-// giveAway makes a tree the stranger's.
+// giveAway gives a tree to the stranger.
 func giveAway(t testing.TB, dir string) {
 	t.Helper()
 	must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -181,8 +180,8 @@ func giveAway(t testing.TB, dir string) {
 	}))
 }
 
-// plantSocket makes a socket at which somebody listens and never says a word. It is
-// bound under a short name, for a path that is long is refused.
+// plantSocket creates a socket at which a process listens and never answers. It is bound
+// under a short name, because long paths are rejected.
 func plantSocket(t testing.TB, path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s") //nolint:usetesting // that of the test has too long a name

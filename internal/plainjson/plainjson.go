@@ -1,6 +1,6 @@
-// Package plainjson makes JSON harmless to look at. Some of its strings are a
-// server's, and encoding/json leaves characters in them that a terminal or an editor
-// obeys: those of the C1 controls, and those that turn the direction of a text.
+// Package plainjson makes JSON safe to display. Some of its strings are a server's, and
+// encoding/json leaves characters in them that terminals or editors obey: C1 controls, and
+// characters that change the direction of text.
 package plainjson
 
 import (
@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns JSON with \u escapes in place of all characters that are not seen:
-// it says the same. Line ends and tabs between values stay.
+// Escape returns JSON with \u escapes in place of all invisible characters: its meaning
+// stays the same. Line ends and tabs between values stay.
 func Escape(text []byte) []byte {
 	at := first(text)
 	if at < 0 {
@@ -32,14 +32,14 @@ func Escape(text []byte) []byte {
 	return append(plain, text...)
 }
 
-// first is where the first unseen character is, -1 if there is none.
+// first is the position of the first invisible character, -1 if there is none.
 func first(text []byte) int {
 	for i := 0; i < len(text); {
 		if c := text[i]; c < utf8.RuneSelf {
 			if c == 0x7f {
 				return i
 			}
-			i++ // encoding/json has escaped what is below a space
+			i++ // encoding/json has escaped characters below a space
 			continue
 		}
 		r, size := utf8.DecodeRune(text[i:])
@@ -56,8 +56,8 @@ func appendUnit(to []byte, unit rune) []byte {
 	return append(to, '\\', 'u', digits[unit>>12&15], digits[unit>>8&15], digits[unit>>4&15], digits[unit&15])
 }
 
-// Writer escapes what is written to w. Each call must have whole characters, as those
-// of slog and of encoding/json's Encoder have.
+// Writer escapes what is written to w. Each call must have whole characters, like those of
+// slog and of encoding/json's Encoder.
 type Writer struct{ W io.Writer }
 
 // Write implements io.Writer.

@@ -1,4 +1,4 @@
 package secret
 
-// nonblock has no use where a folder holds no FIFO.
+// nonblock isn't needed where a folder holds no FIFO.
 const nonblock = 0

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// openLimit is how long a FIFO's writer may keep us waiting for what it has.
+// openLimit is how long to wait for the writer of a FIFO.
 const openLimit = 10 * time.Second
 
-// Open opens a file that a person names for reading. It may be a FIFO, as of a shell's
-// <(command), but is not waited for where nobody writes into it: a command would hang,
+// Open opens a file that a person names for reading. It may be a FIFO, like a shell's
+// <(command), but Open doesn't wait for one that nobody writes to: a command would hang,
 // and a daemon.
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)

@@ -1,4 +1,4 @@
-// Package secret looks after files that have passwords and tokens.
+// Package secret reads files that contain passwords and tokens.
 package secret
 
 import (
@@ -10,19 +10,18 @@ import (
 	"mimicsync/internal/durable"
 )
 
-// Line returns a secret as it was meant that was read from a file or from the
-// environment: without the end of its line, which editors and `echo` add, and without
-// the byte order mark that some of them begin with.
+// Line returns a secret from a file or the environment as it was meant: without the line
+// end that editors and `echo` add, and without the byte order mark that some of them begin
+// with.
 func Line(text string) string { return strings.TrimRight(strings.TrimPrefix(text, "\ufeff"), "\r\n") }
 
-// IsPrivate reports whether the permissions of an open file keep everybody out
-// but its user.
+// IsPrivate reports whether only the owner has permissions for an open file.
 //
-// A credential that systemd hands to a service has an ACL for the service's user.
-// Its mask stands where the rights of a group do, and the group has none, see
+// A credential that systemd gives to a service has an ACL for the service's user. Its mask
+// takes the place of the group's permissions, and the group has none, see
 // https://github.com/systemd/systemd/issues/29435.
 func IsPrivate(f *os.File) bool {
-	if runtime.GOOS == "windows" { // which has no such bits
+	if runtime.GOOS == "windows" { // Windows has no such bits
 		return true
 	}
 	fi, err := f.Stat()
@@ -37,8 +36,8 @@ func IsPrivate(f *os.File) bool {
 }
 
 // IsOurs reports whether an open file belongs to the user of this process, or to root:
-// of another's, he knows what is in it, and may change it. Root may read whose files it
-// likes, as in a container that has a folder of its user's.
+// other owners know its content and can change it. Root may read anybody's files, as in a
+// container with a folder of its user.
 func IsOurs(f *os.File) bool {
 	fi, err := f.Stat()
 	if err != nil {
