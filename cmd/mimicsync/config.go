@@ -12,8 +12,8 @@ import (
 	"mimicsync/configs"
 )
 
-// configPath is the configuration file: the one that was named, which must exist,
-// or the one in its usual place, if there is one; empty where there is no such place.
+// configPath is the configuration file: the one that was named, which must exist, or the
+// one in its usual place if it exists; empty if there is none.
 func (a *app) configPath() (path string, named bool) {
 	if path := cmp.Or(a.config, os.Getenv("MIMICSYNC_CONFIG")); path != "" {
 		return path, true
@@ -44,12 +44,12 @@ func (a *app) loadConfig() (configs.Config, error) {
 	return c, nil
 }
 
-// configFolder and stateFolder are the usual places of mimicsync's own files,
-// empty where there is no home.
+// configFolder and stateFolder are the usual places of mimicsync's own files, empty without
+// a home folder.
 func configFolder() string { return ownFolder("XDG_CONFIG_HOME", ".config") }
 func stateFolder() string  { return ownFolder("XDG_STATE_HOME", ".local/state") }
 
-// ownFolder is the one of the XDG Base Directory Specification.
+// ownFolder is a folder of the XDG Base Directory Specification.
 func ownFolder(variable, usual string) string {
 	base := os.Getenv(variable)
 	if !filepath.IsAbs(base) {
@@ -62,8 +62,8 @@ func ownFolder(variable, usual string) string {
 	return filepath.Join(base, "mimicsync")
 }
 
-// ownFile is a file in one of these folders, empty where there is none: the folder
-// that happens to be the current one is not ours, and may be anybody's.
+// ownFile is a file in one of these folders, empty if there is none: the current folder
+// isn't ours, and may be anybody's.
 func ownFile(folder, name string) string {
 	if folder == "" {
 		return ""

@@ -30,7 +30,8 @@ or the file named by --config or MIMICSYNC_CONFIG. Only the schedule of mimicsyn
 needs one.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		// In place of the root's: init and check are for a file that is not, or not right.
+		// Instead of the root's: init and check are for a file that is missing or has
+		// mistakes.
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
 	}
 	cmd.AddCommand(a.configInitCommand(), a.configCheckCommand(), a.configShowCommand())
@@ -63,7 +64,7 @@ default and an explanation. It never overwrites a file.`,
 	}
 }
 
-// writeExample makes a file that was not there.
+// writeExample creates a file that doesn't exist yet.
 func writeExample(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -122,15 +123,15 @@ or shows what the daemon will do with it, and when.`,
 	}
 }
 
-// checkSurroundings tells what a daemon would miss here, or its owner may not have
-// meant. It is no error: the daemon may run elsewhere, or as somebody else.
+// checkSurroundings warns of things that a daemon would lack here, or that may be mistakes.
+// It is no error: the daemon may run elsewhere, or as another user.
 func (a *app) checkSurroundings(s daemon.Settings) {
 	listen := a.file.Listen
 	if listen == nil {
 		listen = []string{configs.DefaultListen}
 	}
 	for _, address := range listen {
-		host, _, _ := net.SplitHostPort(address) // which is right
+		host, _, _ := net.SplitHostPort(address) // the address is valid
 		a.ui.Printf("page      http://%s/\n", address)
 		if !loopback.Is(host) {
 			a.ui.Notef("%s can be reached from other machines without TLS: put a proxy in front of it, or listen on %s", address, configs.DefaultListen)

@@ -38,7 +38,7 @@ defaults. Secrets are not shown.`,
 
 func (a *app) showConfig(f *pflag.FlagSet) error {
 	path, _ := a.configPath()
-	text, err := configs.Read(path) // no place for one is no file
+	text, err := configs.Read(path) // no place for a file means no file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -57,8 +57,8 @@ func (a *app) showConfig(f *pflag.FlagSet) error {
 	return nil
 }
 
-// withoutPassword hides the user and the password of an address, also of one that is
-// none: what stands before an @ may be half a password.
+// withoutPassword hides the user and password of an address, even of an invalid one:
+// whatever is before an @ may be part of a password.
 func withoutPassword(address string) string {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {

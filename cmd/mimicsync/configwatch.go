@@ -10,25 +10,24 @@ import (
 	"mimicsync/configs"
 )
 
-// errNoConfig means that there is nothing in the place of a configuration.
+// errNoConfig means that there is no configuration file.
 var errNoConfig = errors.New("it is empty")
 
-// configWatch notices that a configuration file has changed. It goes by the content,
-// so that a file which was touched, or written anew as it was, is no news. Safe for
-// concurrent use.
+// configWatch notices that a configuration file has changed. It compares the content, so a
+// file that was touched or rewritten unchanged doesn't count. Safe for concurrent use.
 type configWatch struct {
 	path string // empty: there is none
 
 	mu     sync.Mutex
-	taken  digest // of what the daemon has read last, be it right or wrong
-	before digest // at the look before
-	said   string // what was the matter with the file, at that look
+	taken  digest // of the content that the daemon last read, valid or not
+	before digest // at the previous look
+	said   string // the problem with the file at that look
 }
 
 // digest is that of a file's content, zero if there is none.
 type digest [sha256.Size]byte
 
-// take notes that the file is read now.
+// take notes that the file is being read.
 func (w *configWatch) take() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -36,9 +35,9 @@ func (w *configWatch) take() {
 	w.before = w.taken
 }
 
-// look reports whether the file is to be read again: it has another content than
-// when it was read last, and has had it for two looks, so that nobody is writing it
-// any more. A file that cannot be read, or is empty, is not; the error says so, once.
+// look reports whether to read the file again: its content differs from when it was last
+// read, and was the same at two looks, so nobody is writing it any more. A file that can't
+// be read or is empty doesn't count; the error says so, once.
 func (w *configWatch) look() (changed bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +61,7 @@ func (w *configWatch) read() (digest, error) {
 	}
 	text, err := configs.Read(w.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && w.taken == digest{}: // it was not there before, and need not be
+	case errors.Is(err, fs.ErrNotExist) && w.taken == digest{}: // it wasn't there before, and need not be
 		return digest{}, nil
 	case err != nil:
 		return digest{}, err

@@ -16,7 +16,7 @@ import (
 	"mimicsync/manifest"
 )
 
-// controlCommands are those of `mimicsync daemon` that steer one which runs.
+// controlCommands are the commands of `mimicsync daemon` that control a running daemon.
 func (a *app) controlCommands() []*cobra.Command {
 	all := []*cobra.Command{
 		a.control("pause [DATASET]", "Stop passes, and start none until resume",
@@ -44,7 +44,7 @@ immediately what waited for a login or an agreement. An invalid file changes not
 	return append(all, a.tokenCommand())
 }
 
-// control is a command that asks the daemon of the mirror for something.
+// control is a command that sends a request to the mirror's daemon.
 func (a *app) control(use, short, long, example string, args cobra.PositionalArgs,
 	do func(ctx context.Context, client *api.Client, args []string) error,
 ) *cobra.Command {
@@ -53,7 +53,7 @@ func (a *app) control(use, short, long, example string, args cobra.PositionalArg
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := api.Dial(cmd.Context(), a.mirror)
 			if errors.Is(err, api.ErrNoDaemon) {
-				err = cmp.Or(checkMirror(a.mirror, false), err) // one that waits for its mirror runs, and answers nobody
+				err = cmp.Or(checkMirror(a.mirror, false), err) // a daemon that waits for its mirror answers nobody
 			}
 			if err != nil {
 				return err

@@ -59,8 +59,8 @@ func (e *secondDaemonError) Advice(a advice.Adviser) advice.Advice {
 	return advice.Advice{Code: advice.ExitOwned, Hint: "it is already running; see: " + a.Command("status")}
 }
 
-// secondDaemon returns the *secondDaemonError of an error, nil if it is none: a
-// daemon on another machine is not what status asks here.
+// secondDaemon returns the *secondDaemonError of an error, nil if it isn't one: status
+// doesn't show a daemon on another machine.
 func secondDaemon(err error) error {
 	locked, ok := errors.AsType[*store.LockedError](err)
 	if !ok || locked.Owner.Command != advice.DaemonOwner || !locked.Owner.Here() {
@@ -69,8 +69,8 @@ func secondDaemon(err error) error {
 	return &secondDaemonError{locked}
 }
 
-// endTime is how long a daemon may take to end. Service managers and people kill
-// what takes longer than ten seconds.
+// endTime is how long a daemon may take to end. Service managers and people kill a process
+// that takes longer than ten seconds.
 const endTime = 9 * time.Second
 
 func (a *app) daemon(ctx context.Context, listen []string) error {
@@ -88,7 +88,7 @@ func (a *app) daemon(ctx context.Context, listen []string) error {
 		s.logger.InfoContext(ctx, "daemon stops")
 		select {
 		case err = <-ended:
-		case <-time.After(endTime): // the process ends here, with all that still runs
+		case <-time.After(endTime): // the process ends here, with everything that still runs
 			return fmt.Errorf("the daemon didn't shut down within %s and was stopped; verified files are saved", endTime)
 		}
 	}
@@ -96,13 +96,13 @@ func (a *app) daemon(ctx context.Context, listen []string) error {
 		return second
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, context.Canceled)) {
-		return nil // it was asked to end
+		return nil // it was told to end
 	}
 	return err
 }
 
-// systemCredentials is the account that the service manager hands over, see
-// systemd.exec(5) under LoadCredential.
+// systemCredentials is the account from the service manager, see LoadCredential in
+// systemd.exec(5).
 func systemCredentials() string {
 	dir := os.Getenv("CREDENTIALS_DIRECTORY")
 	if dir == "" {
@@ -115,13 +115,13 @@ func systemCredentials() string {
 	return path
 }
 
-// announce tells who started the daemon what they need to know.
+// announce tells the user who started the daemon what they need to know.
 func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 	next := "nothing; datasets are scheduled in a configuration file, see: mimicsync config init"
 	if dataset, at := nextRefresh(d.Status()); dataset != "" {
 		next = dataset + " on " + at.Local().Format("Mon 2006-01-02 15:04")
 	}
-	if !s.app.logsText() { // who reads it is a program
+	if !s.app.logsText() { // a program reads the log
 		s.logger.Info("daemon started", "program", version(), "mirror", s.app.mirror, "addresses", addresses, "token_file", s.tokenFile(), "next", next)
 		return
 	}
@@ -135,8 +135,7 @@ func (s *serving) announce(d *daemon.Daemon, addresses []string) {
 	s.app.ui.Notef("next: %s", next)
 }
 
-// explain is Advise for what a daemon met: what will be tried again by
-// itself needs no cure.
+// explain is Advise for errors in a daemon: what it will retry by itself needs no advice.
 func (s *serving) explain(err error) (why, cure string) {
 	space, ok := errors.AsType[*failure.SpaceError](err)
 	switch a := s.app.ui.Adviser.Advise(err); {

@@ -41,10 +41,10 @@ const (
 	demoFiles   = 2000
 	demoBigFile = "mimic-cxr-reports.zip"
 	demoBigSize = 64 << 20
-	// demoRate is what the look-alike gives each connection. PhysioNet's 40 KB/s
-	// would make it a long demo.
+	// demoRate is the look-alike's rate per connection. With PhysioNet's 40 KB/s the demo
+	// would take too long.
 	demoRate = 11 << 20
-	// demoInterrupt is where the Ctrl-C comes: in the middle of the big file.
+	// demoInterrupt is when the Ctrl-C comes: in the middle of the big file.
 	demoInterrupt = 48 << 20
 )
 
@@ -160,8 +160,8 @@ func (a *app) demoSteps(ctx context.Context, site *demoSite, m *mirror) error {
 	return nil
 }
 
-// demoFailed is the end of a demo that did not go as it should: by a real
-// Ctrl-C, or else because something is broken.
+// demoFailed ends a demo that failed: because of a real Ctrl-C, or because something is
+// broken.
 func (a *app) demoFailed(ctx context.Context, code int) error {
 	if ctx.Err() != nil {
 		a.code = advice.ExitInterrupted
@@ -170,8 +170,8 @@ func (a *app) demoFailed(ctx context.Context, code int) error {
 	return fmt.Errorf("the demo failed (exit code %d); please report this", code)
 }
 
-// demoPull runs one pass, interrupted once so many bytes have come if that is
-// not zero, and returns the exit code that pull would have.
+// demoPull runs one pass, interrupted after this many bytes unless that is zero, and
+// returns the exit code that pull would have.
 func (a *app) demoPull(ctx context.Context, m *mirror, interruptAt int64) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

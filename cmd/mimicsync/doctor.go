@@ -44,7 +44,7 @@ seconds. The exit code is 0 if at least one source serves the dataset, otherwise
 
 func (a *app) doctor(ctx context.Context, args []string) (err error) {
 	result := doctor.Diagnosis{From: []string{}, Groups: []doctor.Group{}}
-	if a.json { // in every case, for whoever reads it by program
+	if a.json { // in every case, for programs that read it
 		defer func() { err = errors.Join(err, a.ui.JSON(result.With(err))) }()
 	}
 	refs, err := parseRefs(args)
@@ -73,7 +73,7 @@ func (a *app) doctor(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-// candidates are the sources that were named, or all there are.
+// candidates are the named sources, or all sources.
 func (a *app) candidates(ctx context.Context) (list []doctor.Candidate) {
 	for _, name := range a.sources {
 		kind := kindOf(name)

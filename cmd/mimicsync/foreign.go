@@ -7,15 +7,16 @@ import (
 	"mimicsync/store"
 )
 
-// tellForeign notes what somebody else has put into the mirror's .mimicsync. A command
-// that needs what should be there ends with an error; the others go on, but people know.
+// tellForeign warns of what somebody else has put into the mirror's .mimicsync. A command
+// that needs such a file ends with an error; other commands continue, but people should
+// know.
 func (a *app) tellForeign() {
 	if a.flags.Lookup("mirror") == nil {
 		return
 	}
 	own, err := store.OpenFolder(a.mirror)
 	if err != nil {
-		return // whoever needs it says so
+		return // the command that needs it will report it
 	}
 	defer func() { _ = own.Close() }() // nothing was written in it
 	for _, err := range own.Foreign() {

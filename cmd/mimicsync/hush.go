@@ -9,9 +9,9 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// hush keeps the libraries from writing to stderr by themselves: what they print
-// may be what a server sent, and that may be rows of patients. net/http does so
-// with what nobody asked for. What a person should know comes as an error.
+// hush keeps libraries from writing to stderr themselves: they may print what a server
+// sent, which may be rows of patients. net/http does so with unsolicited answers. People
+// are told of problems by errors.
 func hush() {
 	silent := slog.New(slog.DiscardHandler)
 	slog.SetDefault(silent) // and with it package log's

@@ -25,10 +25,10 @@ type installation struct {
 	app     *app
 	manager configs.Manager
 	unit    string // path of the unit's file
-	system  bool   // a service of the system
-	user    string // that such a one runs as
+	system  bool   // a system service
+	user    string // its user, for a system service
 	dryRun  bool   // print, and change nothing
-	act     bool   // run the commands that follow, instead of naming them
+	act     bool   // run the service manager's commands instead of printing them
 }
 
 // place says whose service an installation is.
@@ -95,7 +95,7 @@ func (a *app) uninstallCommand() *cobra.Command {
 	return cmd
 }
 
-// settle finds out what service manager there is, and where its units lie.
+// settle finds the service manager, and the place of its units.
 func (i *installation) settle(p place) error {
 	if p.user && p.system {
 		return advice.Usagef("--user and --system: choose one")
@@ -161,12 +161,11 @@ func (i *installation) install(ctx context.Context) error {
 	return i.finish(ctx, i.starting())
 }
 
-// systemConfig is where a service of the system has its configuration.
+// systemConfig is the configuration of a system service.
 const systemConfig = "/etc/mimicsync/config.yaml"
 
-// config is the configuration file that the unit names: the one that was named, or
-// the one in its usual place, which a service of the user finds by itself. Another
-// user does not see that.
+// config is the configuration file that the unit names: the one that was named, or the one
+// in its usual place, which a user service finds by itself. Another user doesn't see that.
 func (i *installation) config() (string, error) {
 	path, named := i.app.configPath()
 	if named {
@@ -188,8 +187,7 @@ func (i *installation) config() (string, error) {
 	}
 }
 
-// makeUser is the line that makes the user that the service runs as, empty if there
-// is one.
+// makeUser is the command that creates the service's user, empty if it exists.
 func (i *installation) makeUser() string {
 	if _, err := user.Lookup(i.user); err == nil || i.manager != configs.Systemd {
 		return ""
@@ -197,7 +195,7 @@ func (i *installation) makeUser() string {
 	return "useradd --system --home-dir /var/lib/mimicsync --shell /usr/sbin/nologin " + i.user + "\n"
 }
 
-// log is where launchd lets the daemon write its log.
+// log is the file for the daemon's log under launchd.
 func (i *installation) log() string {
 	if strings.HasPrefix(i.unit, "/Library/") {
 		return "/var/log/mimicsync.log"
@@ -205,7 +203,7 @@ func (i *installation) log() string {
 	return filepath.Join(filepath.Dir(filepath.Dir(i.unit)), "Logs", "mimicsync.log")
 }
 
-// prepare says what the service needs that is not there.
+// prepare says what the service still needs.
 func (i *installation) prepare(s configs.Service) {
 	i.prepareConfig(s.Config)
 	if i.manager != configs.Systemd {
@@ -219,7 +217,7 @@ func (i *installation) prepare(s configs.Service) {
 	}
 }
 
-// prepareConfig is about the configuration file that the unit names, if it does.
+// prepareConfig checks the configuration file that the unit names, if any.
 func (i *installation) prepareConfig(path string) {
 	if path != "" {
 		if fi, err := os.Stat(path); i.system && err == nil && fi.Mode().Perm()&0o077 == 0 && !i.owns(fi) {
@@ -258,8 +256,8 @@ func (i *installation) uninstall(ctx context.Context) error {
 	if err := os.Remove(i.unit); err != nil {
 		return err
 	}
-	// What `systemctl enable` made, which disables no unit that is not there.
-	links, _ := filepath.Glob(filepath.Join(filepath.Dir(i.unit), "*.wants", filepath.Base(i.unit))) // the pattern is right
+	// Links that `systemctl enable` made; it can't disable a unit that doesn't exist.
+	links, _ := filepath.Glob(filepath.Join(filepath.Dir(i.unit), "*.wants", filepath.Base(i.unit))) // the pattern is valid
 	for _, link := range links {
 		if err := os.Remove(link); err != nil {
 			return err
@@ -269,7 +267,7 @@ func (i *installation) uninstall(ctx context.Context) error {
 	return i.finish(ctx, i.stopping())
 }
 
-// ours is nil if the unit is there and mimicsync wrote it.
+// ours returns nil if the unit exists and mimicsync wrote it.
 func (i *installation) ours() error {
 	text, err := os.ReadFile(i.unit)
 	if err == nil && !configs.IsUnit(text) {
@@ -293,18 +291,18 @@ func (i *installation) domain() string {
 	return fmt.Sprintf("gui/%d", os.Getuid())
 }
 
-// starting are the commands that have the service run from here on.
+// starting are the commands that start the service, now and at each boot.
 func (i *installation) starting() [][]string {
 	switch i.manager {
 	case configs.Launchd:
 		return [][]string{{"launchctl", "bootstrap", i.domain(), i.unit}}
-	case configs.SystemdUser: // which ends with the user's last session unless they linger
+	case configs.SystemdUser: // it ends with the user's last session unless they linger
 		return [][]string{i.systemctl("daemon-reload"), i.systemctl("enable", "--now", "mimicsync"), {"loginctl", "enable-linger"}}
 	}
 	return [][]string{i.systemctl("daemon-reload"), i.systemctl("enable", "--now", "mimicsync")}
 }
 
-// stopping are the commands that end it, once its unit is removed.
+// stopping are the commands that stop it, once its unit is removed.
 func (i *installation) stopping() [][]string {
 	if i.manager == configs.Launchd {
 		return [][]string{{"launchctl", "bootout", i.domain() + "/mimicsync"}}
@@ -312,7 +310,7 @@ func (i *installation) stopping() [][]string {
 	return [][]string{i.systemctl("stop", "mimicsync"), i.systemctl("daemon-reload")}
 }
 
-// finish runs the commands, or says them.
+// finish runs the commands, or prints them.
 func (i *installation) finish(ctx context.Context, commands [][]string) error {
 	if !i.act {
 		i.next(commands)
@@ -332,7 +330,7 @@ func (i *installation) finish(ctx context.Context, commands [][]string) error {
 	return nil
 }
 
-// next says which commands are left to a person.
+// next prints the commands that are left to the user.
 func (i *installation) next(commands [][]string) {
 	var lines []string
 	for _, c := range commands {

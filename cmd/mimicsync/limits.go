@@ -15,8 +15,8 @@ import (
 	"mimicsync/downloader/tree"
 )
 
-// limits are what a person allows a command, and how careful it must be. The
-// texts are flags, of which an empty one says nothing; settle reads them.
+// limits are the limits and safety settings of a command. The texts are flags; an empty one
+// was not given; settle reads them.
 type limits struct {
 	bwlimit, maxTransfer, maxDuration, maxCost, durability string
 
@@ -38,7 +38,7 @@ func (l *limits) passFlags(f *pflag.FlagSet) {
 	f.StringVar(&l.durability, "durability", "", "how to sync against power cuts: files in a `group`, each file, or none (default group)")
 }
 
-// settle reads the limits, of which file fills in what was not given.
+// settle reads the limits; file fills in those not given.
 func (l *limits) settle(file configs.Config) error {
 	timetable, err := pace.ParseTimetable(cmp.Or(l.bwlimit, file.BWLimit, "off"))
 	if err != nil {
@@ -60,7 +60,7 @@ func (l *limits) settle(file configs.Config) error {
 	return nil
 }
 
-// ofPass says what a pass may take, empty if all.
+// ofPass describes the limits of a pass, empty if there are none.
 func (l *limits) ofPass() string {
 	var all []string
 	if l.transfer > 0 {

@@ -9,7 +9,7 @@ import (
 	"mimicsync/internal/plainjson"
 )
 
-// logger writes to stderr, past the progress display.
+// logger writes to stderr, above the progress display.
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelDebug
 	switch {
@@ -18,7 +18,7 @@ func (a *app) logger() *slog.Logger {
 		level = slog.LevelWarn
 	case a.serves:
 		level = slog.LevelInfo
-		_ = level.UnmarshalText([]byte(a.file.Log.Level)) // which is a level, or empty
+		_ = level.UnmarshalText([]byte(a.file.Log.Level)) // it is valid, or empty
 	default:
 		return slog.New(slog.DiscardHandler)
 	}
@@ -30,10 +30,10 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(plainjson.Writer{W: a.ui.Log()}, options))
 }
 
-// maxLogged bounds a value of the log, in bytes: a part of it may be a server's.
+// maxLogged limits a value in the log, in bytes: part of it may be a server's.
 const maxLogged = 2 << 10
 
-// inShort clips a value that is too long.
+// inShort shortens a value that is too long.
 func inShort(_ []string, a slog.Attr) slog.Attr {
 	text := ""
 	switch v := a.Value.Any().(type) {
@@ -54,8 +54,8 @@ func (a *app) logsText() bool {
 	return format == "text" || format == "" && terminal.IsTerminal(a.ui.Stderr)
 }
 
-// inSeconds gives a duration its unit, as all JSON of this program has it: wait
-// becomes wait_s. By itself slog writes nanoseconds and does not say so.
+// inSeconds gives a duration its unit, like in all JSON of this program: wait becomes
+// wait_s. By default slog writes nanoseconds without saying so.
 func inSeconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return slog.Float64(a.Key+"_s", a.Value.Duration().Seconds())

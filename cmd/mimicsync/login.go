@@ -61,7 +61,7 @@ func (a *app) urlFlag(cmd *cobra.Command) {
 }
 
 func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
-	if _, err := a.openSource(1); err != nil { // a bad address is told before anything is asked
+	if _, err := a.openSource(1); err != nil { // report a bad address before asking for anything
 		return err
 	}
 	account, err := a.askAccount(ctx, user, fromPipe)
@@ -91,9 +91,9 @@ func (a *app) login(ctx context.Context, user string, fromPipe bool) error {
 	return nil
 }
 
-// tellDaemon makes the daemon that owns the mirror, if there is one, look for the
-// account anew. The account itself is kept or removed by now: a daemon that does
-// not hear of it is no failure of that.
+// tellDaemon makes the daemon that owns the mirror, if there is one, look for the account
+// again. The account is saved or removed by now: if a daemon doesn't answer, that is no
+// failure.
 func (a *app) tellDaemon(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, failure.ErrStalled)
 	defer cancel()
@@ -112,7 +112,7 @@ func (a *app) tellDaemon(ctx context.Context) {
 	a.ui.Printf("the daemon of %s now uses it, and retries what waited for an account\n", a.mirror)
 }
 
-// check asks the server about the account, and gives it half a minute.
+// check asks the server about the account, for up to half a minute.
 func check(ctx context.Context, source *physionet.Source) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, failure.ErrStalled)
 	defer cancel()

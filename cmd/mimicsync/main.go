@@ -30,16 +30,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
-		if !a.started { // cobra did not get as far as running anything
+		if !a.started { // cobra didn't get as far as running a command
 			err = &advice.UsageError{Err: err}
-			a.json = a.json || slices.Contains(args, "--json") // which it has not come to, behind what is wrong
+			a.json = a.json || slices.Contains(args, "--json") // it may come after the mistake
 		}
 		if usage, ok := errors.AsType[*advice.UsageError](err); ok && usage.Hint == "" {
 			usage.Hint = "see: " + cmd.CommandPath() + " --help"
 		}
 		code := a.ui.Explain(err)
-		if a.json && !a.ui.Answered { // for whoever reads it by program, stdout is an object in every case
-			_ = a.ui.JSON(map[string]string{"error": err.Error()}) // what is wrong is told, the rest is in vain
+		if a.json && !a.ui.Answered { // for programs, stdout has an object in every case
+			_ = a.ui.JSON(map[string]string{"error": err.Error()}) // the error is told below, whatever happens to this
 		}
 		return code
 	}

@@ -22,7 +22,7 @@ import (
 	"mimicsync/store"
 )
 
-// mirror is an opened mirror with what it takes to run passes over it.
+// mirror is an open mirror with everything needed to run passes.
 type mirror struct {
 	store   *store.Store
 	tree    *tree.Tree
@@ -30,7 +30,7 @@ type mirror struct {
 	budgets []*pace.Budget // of the sources
 }
 
-// openMirror opens the mirror for a command, and makes it if create is set.
+// openMirror opens the mirror for a command, and creates it if create is set.
 func (a *app) openMirror(ctx context.Context, command string, create bool) (*mirror, error) {
 	if err := checkMirror(a.mirror, create); err != nil {
 		return nil, err
@@ -49,8 +49,8 @@ func (a *app) openMirror(ctx context.Context, command string, create bool) (*mir
 	return m, nil
 }
 
-// openReadOnly opens the mirror for a command that changes nothing of it: for who may
-// only read, beside the owner, and where there is no mirror yet.
+// openReadOnly opens the mirror for a command that changes nothing: for users who can only
+// read, beside the owner, and if there is no mirror yet.
 func (a *app) openReadOnly(ctx context.Context) (*mirror, error) {
 	if err := checkMirror(a.mirror, true); err != nil {
 		return nil, err
@@ -71,8 +71,8 @@ func (a *app) readOnlyWith(ctx context.Context, s *store.Store) (*mirror, error)
 	return m, nil
 }
 
-// equip opens the mirror's tree, for which o says what the configuration does not, and
-// what else passes need.
+// equip opens the mirror's tree, with options o that the configuration doesn't have, and
+// everything else that passes need.
 func (a *app) equip(ctx context.Context, m *mirror, o tree.Options) error {
 	group, err := groupID(a.file.Group)
 	if err != nil {
@@ -92,16 +92,16 @@ func (a *app) equip(ctx context.Context, m *mirror, o tree.Options) error {
 	}
 	m.syncer, err = downloader.New(downloader.Options{
 		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout, Patience: patience,
-		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, LimitEachPass: a.serves, // a daemon's passes are many
+		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, LimitEachPass: a.serves, // a daemon runs many passes
 		Observer: a.observer, Logger: a.logger(),
 	})
 	return err
 }
 
-// patience is that of downloader.Options; only tests have less than its default.
+// patience is that of downloader.Options; only tests use less than its default.
 var patience time.Duration
 
-// groupID is the id of a group by its name or number, 0 if it is empty.
+// groupID is the ID of a group by its name or number, 0 if it is empty.
 func groupID(name string) (int, error) {
 	if name == "" {
 		return 0, nil
@@ -124,7 +124,7 @@ func (a *app) openSource(connections int) (*physionet.Source, error) {
 	case a.credentials != nil:
 		o.Credentials = *a.credentials
 	case a.credentialsFile != "":
-		if _, err := a.readCredentials(); err != nil { // before anything is asked for
+		if _, err := a.readCredentials(); err != nil { // before asking for anything
 			return nil, err
 		}
 		o.Find = func(context.Context) (physionet.Credentials, error) { return a.readCredentials() }
@@ -147,21 +147,21 @@ func (a *app) readCredentials() (physionet.Credentials, error) {
 	return found, nil
 }
 
-// physionetAddress is where PhysioNet is for this run.
+// physionetAddress is the address of PhysioNet for this run.
 func (a *app) physionetAddress() string {
 	return cmp.Or(a.physionetURL, os.Getenv("MIMICSYNC_PHYSIONET_URL"), a.file.PhysioNet.URL, physionet.DefaultURL)
 }
 
-// keptFile is where login keeps the account if there is no keyring; empty where there
-// is no home.
+// keptFile is where login saves the account if there is no keyring; empty without a home
+// folder.
 func keptFile() string { return ownFile(configFolder(), "credentials") }
 
-// accounts is where the account is looked for, unless --credentials says it.
+// accounts is where to look for the account, unless --credentials names it.
 func (a *app) accounts() physionet.Accounts {
 	return physionet.Accounts{URL: a.physionetAddress(), File: keptFile()}
 }
 
-// findCredentials looks for the account once the server asks for one.
+// findCredentials looks for the account once the server requires one.
 func (a *app) findCredentials(ctx context.Context) (physionet.Credentials, error) {
 	found, err := a.accounts().Find(ctx)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, physionet.ErrKeyringSilent) {
@@ -190,8 +190,7 @@ func (m *mirror) close() error {
 	return errors.Join(err, m.store.Close())
 }
 
-// checkMirror says what is wrong with a mirror's folder before anything is
-// made in it.
+// checkMirror checks a mirror's folder before anything is created in it.
 func checkMirror(path string, create bool) error {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"mimicsync/cmd/mimicsync/internal/words"
 )
 
-// progressStyle decides how this command shows progress.
+// progressStyle chooses how this command shows progress.
 func (a *app) progressStyle() string {
 	if a.quiet {
 		return "none"
@@ -14,12 +14,12 @@ func (a *app) progressStyle() string {
 	return a.ui.ProgressStyle(a.progress)
 }
 
-// unanswered is how long a request of a command without progress may take before it
-// says that it waits.
+// unanswered is how long a request of a command without progress may take before the
+// command says that it waits.
 const unanswered = 2 * time.Second
 
-// noteWait says whom a command waits for, if that takes long, until stop is called.
-// limit is what an answer may take.
+// noteWait says whom a command waits for, if that takes long, until stop is called. limit
+// is the most time for an answer.
 func (a *app) noteWait(whom string, limit time.Duration) (stop func()) {
 	if a.quiet {
 		return func() {}

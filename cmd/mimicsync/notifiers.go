@@ -13,15 +13,15 @@ import (
 	"mimicsync/internal/secret"
 )
 
-// The events of the two hooks of a configuration file: what came, and all that
-// went wrong.
+// The events of the two hooks of a configuration file: everything that arrived, and
+// everything that went wrong.
 var (
 	completeKinds = []notify.Kind{notify.Complete}
 	failureKinds  = []notify.Kind{notify.Failure, notify.Parked, notify.NoSpace, notify.Rot, notify.Mirror}
 )
 
-// notifiers are those that a configuration file asks for. Addresses and passwords
-// that lie outside of it are read here, so that a missing one is told at once.
+// notifiers are those of a configuration file. Addresses and passwords outside of it are
+// read here, so that a missing one is reported at once.
 func notifiers(c configs.Config, logger *slog.Logger) ([]notify.Notifier, error) {
 	var all []notify.Notifier
 	for _, hook := range []struct {
@@ -62,7 +62,7 @@ func notifiers(c configs.Config, logger *slog.Logger) ([]notify.Notifier, error)
 	return append(all, m), nil
 }
 
-// webhookAddress finds the address where it is kept.
+// webhookAddress finds a webhook's address.
 func webhookAddress(w configs.Webhook) (string, error) {
 	switch {
 	case w.URLFile != "":
@@ -92,7 +92,7 @@ func mailer(m configs.Mail) (*notify.Mail, error) {
 	return notify.NewMail(o)
 }
 
-// maxSecret bounds what is read of a file that has a secret.
+// maxSecret limits how much of a file with a secret is read.
 const maxSecret = 64 << 10
 
 // secretIn reads the line of a file.

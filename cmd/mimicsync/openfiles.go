@@ -10,30 +10,30 @@ import (
 )
 
 const (
-	// reservedFiles are for all but connections and the files that they bring: the
-	// state, the mirror's folders, commits, the page and who reads it.
+	// reservedFiles are for everything except connections and their files: the state, the
+	// mirror's folders, commits, the page and its readers.
 	reservedFiles = 64
-	// restingFiles are partials of a pass whose connection waits to be tried again.
+	// restingFiles are partials of a pass whose connection waits for a retry.
 	restingFiles = 16
 )
 
-// fitting returns how many of so many connections to each host can have the files
-// that they need: a pass has a partial for each, and each source may have a
-// connection, used or idle, for each.
+// fitting returns how many of these connections to each host can have the files that they
+// need: a pass has a partial for each, and each source may have a connection, used or idle,
+// for each.
 func fitting(connections int, openFiles uint64, sources, passes int) int {
 	left := int64(min(openFiles, 1<<30)) - reservedFiles - int64(restingFiles*passes)
 	return int(max(min(int64(connections), left/int64(sources+passes)), 1))
 }
 
-// fitFiles lowers a number of connections to what this process may open files for,
-// and says so, once.
+// fitFiles lowers a number of connections to what this process's limit on open files
+// allows, and says so, once.
 func (a *app) fitFiles(ctx context.Context, connections int) int {
 	openFiles := openFileLimit()
 	if openFiles == 0 {
 		return connections
 	}
 	sources, passes := len(a.sources), 1
-	if !slices.Contains(a.sources, physionet.Name) { // which is asked beside all others
+	if !slices.Contains(a.sources, physionet.Name) { // it is asked besides all others
 		sources++
 	}
 	if a.serves {
@@ -51,7 +51,7 @@ func (a *app) fitFiles(ctx context.Context, connections int) int {
 	return fits
 }
 
-// fewer tells a person that not all connections fit.
+// fewer tells the user that not all connections fit.
 func fewer(fits, wanted int, openFiles uint64) string {
 	return fmt.Sprintf("%s instead of %d: this process may open only %d files; to allow more, run: ulimit -n 4096",
 		words.Plural(int64(fits), "connection", "connections"), wanted, openFiles)

@@ -4,9 +4,8 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// openFileLimit is how many files this process may have open, 0 if that is unknown.
-// The limit is raised as far as the system allows: Go does so at its start, unless
-// it was not asked to.
+// openFileLimit is how many files this process may have open, 0 if unknown. The limit is as
+// high as the system allows: Go raises it at its start, unless told not to.
 func openFileLimit() uint64 {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {

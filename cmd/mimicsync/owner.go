@@ -21,13 +21,13 @@ import (
 	"mimicsync/store"
 )
 
-// owner is the daemon that owns the mirror and does what a command asks for.
+// owner is the daemon that owns the mirror and carries out the command.
 type owner struct {
 	*api.Client
 	a *app
 }
 
-// findOwner returns the daemon that owns the mirror, nil if none does: one that
+// findOwner returns the daemon that owns the mirror, nil if none does: a daemon that
 // answers holds the lock of the state file.
 func (a *app) findOwner(ctx context.Context) (*owner, error) {
 	client, err := api.Dial(ctx, a.mirror)
@@ -58,18 +58,18 @@ func (a *app) checkOwnersFlags() (err error) {
 	return err
 }
 
-// leftError means that a person left a pass to the daemon.
+// leftError means that the user left a pass to the daemon.
 type leftError struct{ ref manifest.Ref }
 
 func (e *leftError) Error() string { return "the daemon continues with " + e.ref.String() }
 
-// close ends the connection. The error is there for those who close a mirror.
+// close ends the connection. It returns an error like the close of a mirror.
 func (o *owner) close() error {
 	o.Close()
 	return nil
 }
 
-// request is what the command line asks of a version.
+// request is the command line's request for a version.
 func (o *owner) request(ref manifest.Ref) api.PullRequest {
 	r := api.PullRequest{
 		Dataset: ref.Dataset, Version: ref.Version, Include: o.a.include, Exclude: o.a.exclude, AcceptManifest: o.a.acceptManifest,
@@ -80,7 +80,7 @@ func (o *owner) request(ref manifest.Ref) api.PullRequest {
 	return r
 }
 
-// plan has the daemon say what it would do.
+// plan asks the daemon what it would do.
 func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
 	progress := new(progress.Progress)
 	defer o.a.ui.ShowWaits(o.a.progressStyle(), ref.String(), progress)()
@@ -92,7 +92,7 @@ func (o *owner) plan(ctx context.Context, ref manifest.Ref) (api.Plan, error) {
 	return o.Plan(ctx, o.request(ref))
 }
 
-// watchPlan tells progress what the daemon waits for while it makes a plan.
+// watchPlan shows what the daemon waits for while it makes a plan.
 func (o *owner) watchPlan(ctx context.Context, dataset string, watched *progress.Progress) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -104,7 +104,7 @@ func (o *owner) watchPlan(ctx context.Context, dataset string, watched *progress
 		}
 		status, err := o.Status(ctx)
 		if err != nil {
-			continue // the plan will say so
+			continue // the plan will report it
 		}
 		var waits []progress.Wait
 		for _, d := range status.Datasets {
@@ -116,10 +116,10 @@ func (o *owner) watchPlan(ctx context.Context, dataset string, watched *progress
 	}
 }
 
-// pull has the daemon run a pass, and shows it as if it were one of this process.
+// pull makes the daemon run a pass, and shows it like one of this process.
 func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*report.Report, error) {
 	failed := &report.Report{Dataset: ref.Dataset, Version: ref.Version, State: store.Failed}
-	id, err := o.Pull(context.WithoutCancel(ctx), o.request(ref)) // it is answered at once, and must be known to have begun
+	id, err := o.Pull(context.WithoutCancel(ctx), o.request(ref)) // the answer is immediate, and says whether the pass has begun
 	if err != nil {
 		failed.Err = err
 		return failed, err
@@ -133,7 +133,7 @@ func (o *owner) pull(ctx context.Context, ref manifest.Ref) (*report.Report, err
 	return p.Report, err
 }
 
-// verify has the daemon read a version again, and repair it in the same pass.
+// verify makes the daemon read a version again, and repair it in the same pass.
 func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (verified, error) {
 	id, err := o.Verify(context.WithoutCancel(ctx), api.VerifyRequest{Dataset: ref.Dataset, Version: ref.Version, Repair: repair})
 	if err != nil {
@@ -149,8 +149,8 @@ func (o *owner) verify(ctx context.Context, ref manifest.Ref, repair bool) (veri
 	return verified{found: p.Verification}, err
 }
 
-// follow shows a pass of the daemon until it has ended. The error is why it ended
-// early, or a *leftError.
+// follow shows a pass of the daemon until it has ended. The error is why it ended early, or
+// a *leftError.
 func (o *owner) follow(ctx context.Context, id int64, ref manifest.Ref, title string) (p api.Pass, err error) {
 	progress := new(progress.Progress)
 	defer o.a.ui.Show(o.a.progressStyle(), title, progress, nil)()
@@ -185,7 +185,7 @@ func newPassError(p api.Pass) error {
 	return e
 }
 
-// fill makes progress what the daemon says.
+// fill sets progress to the daemon's numbers.
 func fill(progress *progress.Progress, p daemon.PassStatus) {
 	progress.Total.Store(p.Total)
 	progress.Done.Store(p.Done)
@@ -196,10 +196,10 @@ func fill(progress *progress.Progress, p daemon.PassStatus) {
 	progress.Retries.Store(p.Retries)
 	progress.Connections.Store(p.Connections)
 	progress.Tell(p.Waits)
-	progress.Phase.Store(int32(p.Phase)) // last: the display begins with what it finds
+	progress.Phase.Store(int32(p.Phase)) // last: the display starts with the numbers that it finds
 }
 
-// known are the versions that the daemon has, see mirror.known.
+// known are the daemon's versions, see mirror.known.
 func (o *owner) known(ctx context.Context, args []string) ([]manifest.Ref, error) {
 	status, err := o.Status(ctx)
 	if err != nil {
@@ -214,7 +214,7 @@ func (o *owner) known(ctx context.Context, args []string) ([]manifest.Ref, error
 	return wanted(all, args)
 }
 
-// planPrune has the daemon say what of the arguments it would remove.
+// planPrune asks the daemon what it would remove.
 func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*report.Pruned, error) {
 	if _, err := o.known(ctx, args); err != nil {
 		return nil, err
@@ -226,13 +226,13 @@ func (o *owner) planPrune(ctx context.Context, args []string, keep *int) ([]*rep
 	return o.Prune(ctx, api.PruneRequest{Dataset: want.Dataset, Version: want.Version, Keep: keep, DryRun: true})
 }
 
-// prune has the daemon remove a version.
+// prune makes the daemon remove a version.
 func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error) {
 	results, err := o.Prune(ctx, api.PruneRequest{Dataset: ref.Dataset, Version: ref.Version})
 	if refused, ok := errors.AsType[*api.Error](err); ok {
 		results = refused.Pruned
 	}
-	if len(results) == 0 && err == nil { // somebody else was quicker
+	if len(results) == 0 && err == nil { // somebody else was faster
 		return nil, &advice.UnknownHereError{Ref: ref}
 	}
 	if len(results) == 0 {
@@ -241,7 +241,7 @@ func (o *owner) prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, er
 	return results[0], err
 }
 
-// leave tells that a pass goes on without this command.
+// leave says that a pass continues without this command.
 func (a *app) leave(e *leftError) {
 	a.ui.Lines("note", fmt.Sprintf("%v; watch it with: %s, and stop it with: %s", e, a.ui.Adviser.Command("status"), a.ui.Adviser.Command("daemon cancel", e.ref.Dataset)))
 	a.code = advice.Worse(a.code, advice.ExitInterrupted)

@@ -79,8 +79,8 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	return nil
 }
 
-// planner returns what makes one plan: over the mirror, or by the daemon that owns
-// it.
+// planner returns a function that makes one plan: for the mirror itself, or through the
+// daemon that owns it.
 func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 	one func(context.Context, manifest.Ref) (api.Plan, error), done func() error, err error,
 ) {
@@ -113,7 +113,7 @@ func (a *app) planner(ctx context.Context, selection manifest.Selection) (
 	}, m.close, nil
 }
 
-// allRefuse reports whether something is to be fetched, and no source gives it.
+// allRefuse reports whether there is something to fetch, and every source denies access.
 func allRefuse(p api.Plan) bool {
 	if p.Fetch+p.Examine == 0 || len(p.Sources) == 0 {
 		return false

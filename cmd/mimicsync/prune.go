@@ -60,12 +60,11 @@ didn't match a manifest. Some may be your own; status counts them.`,
 	return cmd
 }
 
-// pruner removes versions: from the mirror, or by the daemon that owns it.
+// pruner removes versions: from the mirror itself, or through the daemon that owns it.
 type pruner interface {
-	// planPrune says what of the arguments would be removed; keep is nil if that is
-	// for the configuration to say.
+	// planPrune says what would be removed; keep is nil if the configuration decides.
 	planPrune(ctx context.Context, args []string, keep *int) ([]*report.Pruned, error)
-	// prune returns what is gone, of one that failed too; nil if nothing is.
+	// prune returns what was removed, even after an error; nil if nothing was.
 	prune(ctx context.Context, ref manifest.Ref) (*report.Pruned, error)
 	close() error
 }
@@ -94,7 +93,7 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 		return err
 	}
 	results := []*report.Pruned{}
-	if a.json { // in every case: what is gone is gone
+	if a.json { // in every case: it has been removed
 		defer func() { err = errors.Join(err, a.ui.JSONPart("pruned", results, err)) }()
 	}
 	p, err := a.pruner(ctx)
@@ -130,7 +129,7 @@ func (a *app) prune(ctx context.Context, args []string, keep *int, yes bool) (er
 	return nil
 }
 
-// localPruner works over the mirror.
+// localPruner removes versions itself.
 type localPruner struct {
 	*mirror
 
@@ -177,8 +176,7 @@ func (a *app) retentions(keep *int) downloader.Retentions {
 	return rules
 }
 
-// emptyQuarantine removes what was moved aside: from the mirror itself, whoever
-// owns it.
+// emptyQuarantine empties the quarantine itself, whoever owns the mirror.
 func (a *app) emptyQuarantine(ctx context.Context, args []string, yes bool) error {
 	if a.json && !yes {
 		return advice.Usagef("--json can't ask: add --yes")
@@ -231,7 +229,7 @@ func (a *app) confirmPrune(ctx context.Context, old []*report.Pruned, yes bool) 
 	return a.confirm(ctx, yes)
 }
 
-// confirm asks whether what was shown is to be removed, unless yes says so.
+// confirm asks whether to remove what was shown, unless yes is set.
 func (a *app) confirm(ctx context.Context, yes bool) (bool, error) {
 	switch {
 	case yes:

@@ -10,8 +10,8 @@ import (
 	"mimicsync/downloader/source/physionet"
 )
 
-// daemonSources are the sources that a daemon opens: those of its datasets, and
-// PhysioNet, for whoever asks it to pull something else.
+// daemonSources are the sources that a daemon opens: those of its datasets, and PhysioNet
+// for other pulls.
 func daemonSources(c configs.Config) []string {
 	all := c.AllSources(firstOf(c.Sources, []string{physionet.Name}))
 	if !slices.Contains(all, physionet.Name) {
@@ -20,7 +20,7 @@ func daemonSources(c configs.Config) []string {
 	return all
 }
 
-// interpret returns what a configuration file asks of the daemon.
+// interpret returns a configuration file's settings for the daemon.
 func (s *serving) interpret(c configs.Config) (daemon.Settings, error) {
 	settings, err := s.app.daemonSettings(c)
 	if err != nil {
@@ -30,8 +30,8 @@ func (s *serving) interpret(c configs.Config) (daemon.Settings, error) {
 	return settings, err
 }
 
-// load reads the configuration file again. The notes are what the daemon cannot
-// change while it runs.
+// load reads the configuration file again. The notes say what the daemon can't change while
+// it runs.
 func (s *serving) load() (daemon.Settings, []string, error) {
 	s.config.take()
 	c, err := s.app.loadConfig()
@@ -47,7 +47,7 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 			return daemon.Settings{}, nil, fmt.Errorf("the source %s is opened only at startup: restart the daemon", name)
 		}
 	}
-	if _, err := groupID(c.Group); err != nil { // which counts, and fails, when the daemon is started again
+	if _, err := groupID(c.Group); err != nil { // it takes effect, or fails, when the daemon is restarted
 		return daemon.Settings{}, nil, err
 	}
 	settings, err := s.interpret(c)
@@ -59,11 +59,11 @@ func (s *serving) load() (daemon.Settings, []string, error) {
 	return settings, restartNotes(s.app.file, c), nil
 }
 
-// isEmpty reports whether a configuration says nothing: that of a file which is not
-// there, was cut short before its first key, or is being written.
+// isEmpty reports whether a configuration sets nothing: the file is missing, was cut off
+// before its first key, or is being written.
 func isEmpty(c configs.Config) bool { return reflect.DeepEqual(c, configs.Config{}) }
 
-// restartNotes says which changes count only when the daemon is restarted.
+// restartNotes says which changes take effect only after a restart of the daemon.
 func restartNotes(was, is configs.Config) (notes []string) {
 	for _, key := range needsRestart(was, is) {
 		notes = append(notes, key+" has changed; restart the daemon to apply it")

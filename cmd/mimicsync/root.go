@@ -19,19 +19,19 @@ import (
 	"mimicsync/downloader/source/physionet"
 )
 
-// defaultMirror is the folder that `wget -r` fills, so that an interrupted wget
-// is continued in place.
+// defaultMirror is the folder that `wget -r` fills, so that an interrupted wget is
+// continued in place.
 const defaultMirror = "physionet.org/files"
 
 // app is one run of the program.
 type app struct {
 	ui      *terminal.UI
-	flags   *pflag.FlagSet // of the command that runs
+	flags   *pflag.FlagSet // of the running command
 	started bool           // a command runs: errors are no longer about its usage
-	code    int            // exit code of a command that told its results itself
+	code    int            // exit code of a command that reported its results itself
 
-	// Flags. What was not given on the command line is filled in from the
-	// environment, the configuration file and the defaults, in this order.
+	// Flags. Those not given are set from the environment, the configuration file and the
+	// defaults, in this order.
 	config      string
 	mirror      string
 	state       string
@@ -52,14 +52,14 @@ type app struct {
 
 	file configs.Config
 
-	serves    bool                // as a daemon, which says in the log what it does
-	saidFiles bool                // that few files may be open
+	serves    bool                // runs as a daemon, which reports in its log
+	saidFiles bool                // the warning about few open files was given
 	observer  downloader.Observer // of all passes; may be nil
 
 	credentialsFile string // of --credentials
 
-	// The server and the account of the demo, and the server that login names;
-	// without them, those of the environment and so on.
+	// The server and account of the demo, and the server that login names; without them,
+	// those of the environment and so on.
 	physionetURL string
 	credentials  *physionet.Credentials
 }
@@ -143,7 +143,7 @@ func (a *app) rootCommand() *cobra.Command {
 	return root
 }
 
-// helpCommand is cobra's, but for a name that is none: that is an error.
+// helpCommand is cobra's, but unknown commands are an error.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -159,8 +159,8 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// tellsOfItself reports whether a command is about the program alone: it works
-// beside a configuration that is not right.
+// tellsOfItself reports whether a command is only about the program: it works despite a bad
+// configuration.
 func tellsOfItself(cmd *cobra.Command) bool {
 	if !cmd.HasParent() {
 		return true
@@ -174,23 +174,23 @@ func tellsOfItself(cmd *cobra.Command) bool {
 	return false
 }
 
-// mirrorFlags are those of every command that opens a mirror.
+// mirrorFlags are for every command that opens a mirror.
 func (a *app) mirrorFlags(f *pflag.FlagSet) {
 	a.mirrorFlag(f)
 	f.StringVar(&a.state, "state", "", "`folder` for the state file, if the mirror is on a file server")
 }
 
-// mirrorFlag is that of every command that names a mirror.
+// mirrorFlag is for every command that names a mirror.
 func (a *app) mirrorFlag(f *pflag.FlagSet) {
 	f.StringVar(&a.mirror, "mirror", defaultMirror, "root `folder` of the mirror")
 }
 
-// credentialsFlag is that of every command that may need the account.
+// credentialsFlag is for every command that may need the account.
 func (a *app) credentialsFlag(f *pflag.FlagSet) {
 	f.StringVar(&a.credentialsFile, "credentials", "", "read the PhysioNet account from this `file`, in netrc format: machine physionet.org login USER password PASSWORD")
 }
 
-// sourceFlags are those of every command that asks a source.
+// sourceFlags are for every command that uses sources.
 func (a *app) sourceFlags(f *pflag.FlagSet) {
 	a.sourcesFlags(f)
 	f.StringArrayVar(&a.include, "include", nil, "fetch only files that match this `glob` (** crosses folders); may be repeated")
@@ -265,8 +265,7 @@ func (a *app) check() error {
 	return nil
 }
 
-// version is what the build says of itself: the tag of a release, or the
-// commit.
+// version is the version of the build: the tag of a release, or the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

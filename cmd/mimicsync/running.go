@@ -12,7 +12,7 @@ import (
 	"mimicsync/store"
 )
 
-// status tells what the daemon that owns the mirror has and does.
+// status shows the state of the daemon that owns the mirror.
 func (o *owner) status(ctx context.Context, args []string) error {
 	status, err := o.Status(ctx)
 	if err != nil {
@@ -49,15 +49,15 @@ func (o *owner) status(ctx context.Context, args []string) error {
 	return nil
 }
 
-// standings are what a daemon says of a dataset's versions, the oldest first, in
-// the form of the state file's. Of the one that it works on it knows more.
+// standings returns a dataset's versions as the daemon has them, oldest first, in the form
+// of the state file's.
 func standings(d daemon.DatasetStatus) (all []terminal.VersionStatus) {
 	shown := daemon.VersionStatus{Version: d.Version}
 	versions := slices.Clone(d.Versions)
 	if i := slices.IndexFunc(versions, func(v daemon.VersionStatus) bool { return v.Version == d.Version }); i >= 0 {
 		shown = versions[i]
 		versions = slices.Delete(versions, i, i+1)
-	} else if p := d.Last; p != nil && (p.Version == d.Version || p.Version == "") { // it did not come to a manifest
+	} else if p := d.Last; p != nil && (p.Version == d.Version || p.Version == "") { // it ended without a manifest
 		shown.Last = &daemon.LastPass{
 			Kind: string(p.Kind), Start: p.Start, Elapsed: p.Elapsed, State: p.State, Error: p.Error, Failures: p.Failures,
 			Files: store.Files{Total: p.Total, Failed: p.Failed},

@@ -14,17 +14,16 @@ import (
 	"mimicsync/store"
 )
 
-// served remembers that a daemon had a mirror in a folder, by a file outside of
-// it. A folder that had one and is empty is the bare mount point of a disk that
-// is not there: a second mirror in it would hide behind the first one, and fill
-// the disk of the system.
+// served remembers that a daemon had a mirror in a folder, by a file outside of it. If such
+// a folder is empty, it is the mount point of a disk that is missing: a second mirror in it
+// would hide behind the first one, and fill the system's disk.
 type served struct {
 	mirror string // absolute
 	file   string
 }
 
-// servedMirror is about a mirror; an empty file name means that there is no home
-// to keep it in.
+// servedMirror is for one mirror; an empty file name means that there is no home folder to
+// keep it in.
 func servedMirror(mirror string) served {
 	state := stateFolder()
 	if state == "" {
@@ -34,7 +33,7 @@ func servedMirror(mirror string) served {
 	return served{mirror, filepath.Join(state, "mirrors", hex.EncodeToString(name[:8]))}
 }
 
-// remember notes that the mirror is there.
+// remember notes that the mirror exists.
 func (s served) remember() error {
 	if s.file == "" {
 		return errors.New("there is no home folder; set XDG_STATE_HOME")
@@ -45,13 +44,14 @@ func (s served) remember() error {
 	return durable.WriteFile(s.file, []byte(s.mirror+"\n"))
 }
 
-// here reports whether there is a mirror in the folder, or what somebody put in its place.
+// here reports whether there is a mirror in the folder, or something that somebody put in
+// its place.
 func (s served) here() bool {
 	_, err := os.Lstat(filepath.Join(s.mirror, store.Dir))
 	return err == nil
 }
 
-// away is nil if the mirror is there, or may be made. It writes nothing.
+// away returns nil if the mirror exists or may be created. It writes nothing.
 func (s served) away() error {
 	if s.here() || s.file == "" {
 		return nil
@@ -62,7 +62,7 @@ func (s served) away() error {
 	return &awayError{s}
 }
 
-// awayError means that a mirror is not where it was.
+// awayError means that a mirror is no longer where it was.
 type awayError struct{ served }
 
 func (e *awayError) Error() string {

@@ -25,8 +25,8 @@ import (
 	"mimicsync/daemon/notify"
 )
 
-// serving is the process of a daemon: it has one daemon.Daemon after the other,
-// each for as long as the mirror is there.
+// serving is the process of a daemon: it has one daemon.Daemon after another, each for as
+// long as the mirror exists.
 type serving struct {
 	app     *app
 	listen  []string
@@ -35,14 +35,14 @@ type serving struct {
 	metrics *metrics.Metrics
 	served  served
 	hangups <-chan struct{}
-	poll    time.Duration // how often it looks for a mirror that is away
+	poll    time.Duration // how often it looks for a missing mirror
 	config  configWatch
 	look    time.Duration // how often it looks at the configuration file
 	token   string        // of the API, once it was read
 
-	settings   atomic.Pointer[daemon.Settings] // the last ones that were right
-	configured atomic.Bool                     // by a file that said something
-	daemon     atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is gone
+	settings   atomic.Pointer[daemon.Settings] // the last valid ones
+	configured atomic.Bool                     // a configuration file has set something
+	daemon     atomic.Pointer[daemon.Daemon]   // the present one, nil while the mirror is missing
 }
 
 func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, error) {
@@ -50,7 +50,7 @@ func (a *app) newServing(listen []string, hangups <-chan struct{}) (*serving, er
 	if err != nil {
 		return nil, err
 	}
-	a.mirror, a.ui.Adviser.Mirror = mirror, mirror // whoever reads a hint of a daemon may have another default
+	a.mirror, a.ui.Adviser.Mirror = mirror, mirror // readers of a daemon's hints may have another default
 	a.credentialsFile = cmp.Or(a.credentialsFile, systemCredentials())
 	a.serves = true
 	a.sources, a.billingProject = daemonSources(a.file), a.file.GCS.BillingProject
@@ -94,7 +94,7 @@ func (s *serving) tokenFile() string {
 	return cmp.Or(s.app.file.TokenFile, api.TokenFile(s.app.mirror))
 }
 
-// run serves the mirror until ctx ends, and waits while it is away.
+// run serves the mirror until ctx ends, and waits while it is missing.
 func (s *serving) run(ctx context.Context) error {
 	gone := s.served.away()
 	for {
@@ -104,7 +104,8 @@ func (s *serving) run(ctx context.Context) error {
 			}
 		}
 		err := s.serve(ctx)
-		// In the first case the daemon has told people; in the second it went while there was none yet.
+		// In the first case the daemon has notified people; in the second the mirror
+		// disappeared before there was one.
 		if _, away := errors.AsType[*awayError](err); !away && !errors.Is(err, daemon.ErrMirrorGone) {
 			return err
 		}
@@ -112,8 +113,8 @@ func (s *serving) run(ctx context.Context) error {
 	}
 }
 
-// serve opens the mirror and runs a daemon over it. Nothing of the two is left
-// when it returns.
+// serve opens the mirror and runs a daemon for it. Nothing of either is left when it
+// returns.
 func (s *serving) serve(ctx context.Context) (err error) {
 	m, err := s.app.openMirror(ctx, advice.DaemonOwner, true)
 	if err != nil {
@@ -168,7 +169,7 @@ func (s *serving) server(d *daemon.Daemon) (*api.Server, error) {
 	}), nil
 }
 
-// beside puts what programs ask for beside a page for people.
+// beside adds the endpoints for programs to the page for people.
 func (s *serving) beside(ready func() error, page http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range []string{"GET /metrics", "GET /healthz", "GET /readyz"} {
@@ -178,8 +179,8 @@ func (s *serving) beside(ready func() error, page http.Handler) http.Handler {
 	return mux
 }
 
-// reload takes the configuration over at each SIGHUP and when its file has changed,
-// and says again how things are.
+// reload applies the configuration at each SIGHUP and when its file has changed, and
+// reports the status again.
 func (s *serving) reload(ctx context.Context, take func(context.Context) (notes []string, err error), status func() string) {
 	look := time.NewTicker(s.look)
 	defer look.Stop()
@@ -205,8 +206,8 @@ func (s *serving) reload(ctx context.Context, take func(context.Context) (notes 
 	}
 }
 
-// configChanged looks at the configuration file. That it is away, or empty, is no
-// change, but worth a word.
+// configChanged looks at the configuration file. If it is missing or empty, that isn't a
+// change, but gets a warning.
 func (s *serving) configChanged(ctx context.Context) bool {
 	changed, err := s.config.look()
 	if err != nil {
@@ -224,8 +225,8 @@ func (s *serving) loadForLater(ctx context.Context) (notes []string, err error) 
 	return notes, err
 }
 
-// await returns nil when a mirror that is away is back. Meanwhile the addresses
-// of the daemon say why it is not ready.
+// await returns nil when a missing mirror is back. Meanwhile the daemon's addresses say why
+// it isn't ready.
 func (s *serving) await(ctx context.Context, gone error) error {
 	server, err := s.excuse(gone)
 	if err != nil {
@@ -261,8 +262,8 @@ func (s *serving) await(ctx context.Context, gone error) error {
 	return g.Wait()
 }
 
-// sayAway is the log's word, with the cure: a line of its own in a log for people,
-// a field in one for programs.
+// sayAway logs the missing mirror with advice: on its own line in a log for people, as a
+// field in one for programs.
 func (s *serving) sayAway(ctx context.Context, gone error, addresses []string) {
 	logger, text := s.logger, s.app.logsText()
 	away, ok := errors.AsType[*awayError](gone)
@@ -291,8 +292,8 @@ func (s *serving) untilBack(ctx context.Context) error {
 	}
 }
 
-// excuse answers in place of a daemon that has no mirror. A token that lies in
-// the mirror is gone too, unless the daemon has read it before.
+// excuse answers instead of a daemon that has no mirror. A token in the mirror is missing,
+// too, unless the daemon has read it before.
 func (s *serving) excuse(gone error) (*api.Server, error) {
 	since, token := time.Now(), s.token
 	if file := s.app.file.TokenFile; token == "" && file != "" {
@@ -310,19 +311,19 @@ func (s *serving) excuse(gone error) (*api.Server, error) {
 	}), nil
 }
 
-// waitForMirror is what the page says while there is no mirror.
+// waitForMirror is the page's text while there is no mirror.
 func waitForMirror(gone error, since time.Time, poll time.Duration) string {
 	return fmt.Sprintf("The daemon has been waiting for its mirror since %s: %v.\nIt checks every %s, and continues automatically. Its log says what to do.",
 		since.Local().Format(time.DateTime), gone, words.Countdown(poll))
 }
 
-// notify tells somebody that the mirror is gone. A daemon does so by itself; here
-// there is none yet.
+// notify notifies people that the mirror is gone. A daemon does so by itself; here there is
+// none yet.
 func (s *serving) notify(ctx context.Context, n notify.Notifier, away *awayError) {
 	if !n.Wants(notify.Mirror) {
 		return
 	}
-	host, _ := os.Hostname() // an empty name still tells the rest
+	host, _ := os.Hostname() // without a name, the rest still helps
 	e := notify.Event{Kind: notify.Mirror, Time: time.Now(), Host: host, Mirror: s.app.mirror, Text: away.Error(), Cure: away.cure()}
 	if err := n.Notify(ctx, e); err != nil {
 		s.logger.WarnContext(ctx, "nobody was told", "notifier", n.Name(), "err", err)

@@ -12,8 +12,8 @@ import (
 	"mimicsync/manifest"
 )
 
-// daemonSettings are what a configuration file asks of the daemon, but for the
-// notifiers. --bwlimit wins over the file, at a reload too.
+// daemonSettings are a configuration file's settings for the daemon, without the notifiers.
+// --bwlimit takes precedence over the file, after a reload, too.
 func (a *app) daemonSettings(c configs.Config) (daemon.Settings, error) {
 	s := daemon.Settings{BWLimit: cmp.Or(a.limits.bwlimit, c.BWLimit)}
 	var err error
@@ -36,7 +36,7 @@ func (a *app) daemonSettings(c configs.Config) (daemon.Settings, error) {
 	return s, nil
 }
 
-// daemonDataset is a dataset of the file with what it inherits.
+// daemonDataset is a dataset of the file with its inherited settings.
 func (a *app) daemonDataset(c configs.Config, d configs.Dataset) (daemon.Dataset, error) {
 	ref, err := d.Ref()
 	if err != nil {
@@ -53,10 +53,10 @@ func (a *app) daemonDataset(c configs.Config, d configs.Dataset) (daemon.Dataset
 	}, err
 }
 
-// jitterKey differs from machine to machine: PhysioNet is to be spared all of
-// them at once, and not only the datasets of one.
+// jitterKey differs from machine to machine: not all machines should ask PhysioNet at the
+// same time, and not only all datasets of one.
 func (a *app) jitterKey(dataset string) string {
-	host, _ := os.Hostname() // without it, the mirror's folder has to do
+	host, _ := os.Hostname() // without it, the mirror's folder must do
 	mirror, err := filepath.Abs(a.mirror)
 	if err != nil {
 		mirror = a.mirror
@@ -64,7 +64,7 @@ func (a *app) jitterKey(dataset string) string {
 	return host + "\x00" + mirror + "\x00" + dataset
 }
 
-// firstOf returns the first list that is not empty.
+// firstOf returns the first list that isn't empty.
 func firstOf(lists ...[]string) []string {
 	for _, l := range lists {
 		if len(l) > 0 {

@@ -11,10 +11,10 @@ import (
 	"mimicsync/downloader/failure"
 )
 
-// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends
-// in good order. The second one ends the process at once: what is on the disk
-// is in order at any moment. SIGHUP is left alone where whoever started the process
-// had it ignored, as nohup does. A command may take SIGHUP for itself, see hangups.
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends in good
+// order. The second one ends the process at once: the disk is consistent at any moment.
+// SIGHUP stays ignored if the process was started so, as by nohup. A command may take
+// SIGHUP for itself, see hangups.
 func interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
@@ -29,7 +29,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 			case s == syscall.SIGHUP && h.taken.Load():
 				select {
 				case h.heard <- struct{}{}:
-				default: // one that was not answered yet stands for both
+				default: // one that hasn't been handled yet stands for both
 				}
 			case ctx.Err() == nil:
 				cancel(failure.ErrInterrupted)
@@ -54,14 +54,14 @@ type hangup struct {
 
 type hangupKey struct{}
 
-// hangups takes SIGHUP for a command, so that it no longer ends the process, and
-// returns a channel that gets a value for it.
+// hangups takes SIGHUP for a command, so that it no longer ends the process, and returns a
+// channel that gets a value for each.
 func hangups(ctx context.Context) <-chan struct{} {
 	h, ok := ctx.Value(hangupKey{}).(*hangup)
 	if !ok {
 		return nil
 	}
 	h.taken.Store(true)
-	signal.Notify(h.signals, syscall.SIGHUP) // also where it was ignored: it asks for something, and ends nothing
+	signal.Notify(h.signals, syscall.SIGHUP) // even if it was ignored: here it ends nothing
 	return h.heard
 }

@@ -27,15 +27,14 @@ import (
 // is a package below downloader/source and a row here.
 type sourceKind struct {
 	name string
-	// ceiling is the most connections to its host, unless a person names another number.
+	// ceiling is the most connections to its host, unless the user sets another number.
 	ceiling int
-	// connections is that number in the configuration of the source, 0 if there is none.
+	// connections is that number in the configuration of the source, 0 if it isn't set.
 	connections func(configs.Config) int
 	open        func(ctx context.Context, a *app, connections int) (source.Source, error)
 	// price returns what its readers pay; nil if it is free.
 	price func(*app, source.Source) (func(manifest.Ref) cost.Price, error)
-	// billsProject says that readers may pay for it by a project of theirs, of which doctor
-	// tells.
+	// billsProject says that readers may pay for it with a project, which doctor checks.
 	billsProject bool
 }
 
@@ -46,7 +45,7 @@ const (
 	storeConnections     = 64
 )
 
-// sourceKinds are all of them, PhysioNet first.
+// sourceKinds are all sources, PhysioNet first.
 var sourceKinds = []sourceKind{
 	{
 		name: physionet.Name, ceiling: physionetConnections,
@@ -73,13 +72,13 @@ var sourceKinds = []sourceKind{
 	},
 }
 
-// kindOf returns the kind of a name that configs.CheckSources has accepted.
+// kindOf returns the kind for a name that configs.CheckSources has accepted.
 func kindOf(name string) sourceKind {
 	return sourceKinds[slices.IndexFunc(sourceKinds, func(k sourceKind) bool { return k.name == name })]
 }
 
-// sourcesFlags choose the sources. Only those that are named are opened: who
-// pulls from PhysioNet alone is not asked for a Google or AWS login.
+// sourcesFlags choose the sources. Only named sources are opened: someone who pulls only
+// from PhysioNet needs no Google or AWS login.
 func (a *app) sourcesFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&a.sources, "source", []string{physionet.Name}, "where to fetch from, in order of preference: `names` from "+strings.Join(configs.SourceNames, ", "))
 	f.StringVar(&a.billingProject, "billing-project", "", "the Google Cloud `project` that pays for reads from gcs")
@@ -143,7 +142,7 @@ func (a *app) openHost(ctx context.Context, kind sourceKind) (host.Source, error
 	return b, nil
 }
 
-// gcsPrice is what reading from Google costs if a project is named to pay.
+// gcsPrice is the price of reading from Google if a project is set.
 func (a *app) gcsPrice(source.Source) (func(manifest.Ref) cost.Price, error) {
 	price, err := a.file.GCS.Price.Parse(configs.DefaultGCSPrice)
 	if a.billingProject == "" {
@@ -152,7 +151,7 @@ func (a *app) gcsPrice(source.Source) (func(manifest.Ref) cost.Price, error) {
 	return func(manifest.Ref) cost.Price { return price }, err
 }
 
-// s3Price is what reading from Amazon costs where the configuration agrees to pay.
+// s3Price is the price of reading from Amazon if the configuration agrees to pay.
 func (a *app) s3Price(opened source.Source) (func(manifest.Ref) cost.Price, error) {
 	price, err := a.file.S3.Price.Parse(configs.DefaultS3Price)
 	payer, ok := opened.(*s3.Source)
@@ -169,7 +168,7 @@ func (a *app) openGCS(connections int) (source.Source, error) {
 		Bucket: a.bucket, BillingProject: a.billingProject, Anonymous: a.file.GCS.Anonymous, Endpoint: a.file.GCS.Endpoint,
 		Connections: connections, DialContext: a.limits.bandwidth.DialContext, Version: version(),
 	}
-	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" { // as Google's libraries read it
+	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" { // like Google's libraries
 		if !strings.Contains(emulator, "://") {
 			emulator = "http://" + emulator
 		}
@@ -185,7 +184,7 @@ func (a *app) openGCS(connections int) (source.Source, error) {
 	return source, nil
 }
 
-// bucket is that of a version at Google.
+// bucket is the bucket of a version at Google.
 func (a *app) bucket(ref manifest.Ref) string {
 	buckets := a.file.GCS.Buckets
 	return cmp.Or(buckets[ref.String()], buckets[ref.Dataset], gcs.DefaultBucket(ref))

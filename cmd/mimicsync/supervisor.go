@@ -13,15 +13,15 @@ import (
 	"mimicsync/daemon"
 )
 
-// statusInterval is how often the service manager hears how things are.
+// statusInterval is how often the service manager is told the status.
 const statusInterval = 10 * time.Second
 
-// supervisor is the service manager that started the process, if it wants to
-// hear from it: systemd, for a unit with Type=notify, see sd_notify(3). Where
-// there is none, its methods do nothing.
+// supervisor is the service manager that started the process, if it wants to hear from it:
+// systemd, for a unit with Type=notify, see sd_notify(3). Without one, its methods do
+// nothing.
 type supervisor struct{ logger *slog.Logger }
 
-// ready says that the daemon is there, and may be said again with another status.
+// ready says that the daemon is ready; it may be called again with another status.
 func (s supervisor) ready(status string) { s.tell(sd.SdNotifyReady, "STATUS="+status) }
 
 func (s supervisor) status(status string) { s.tell("STATUS=" + status) }
@@ -39,9 +39,9 @@ func (s supervisor) tell(lines ...string) {
 	}
 }
 
-// watch tells the status from time to time, and the watchdog that the process
-// is well, until ctx ends: one that is not, or does not return from status, is
-// ended by the watchdog and started anew.
+// watch reports the status regularly, and tells the watchdog that the process is well,
+// until ctx ends. The watchdog restarts a process that isn't well or whose status doesn't
+// return.
 func (s supervisor) watch(ctx context.Context, status func() (line string, well bool)) {
 	interval := statusInterval
 	limit, err := sd.SdWatchdogEnabled(false)
@@ -68,8 +68,7 @@ func (s supervisor) watch(ctx context.Context, status func() (line string, well 
 	}
 }
 
-// statusLine is a daemon's status in one line, as in "2 datasets; mimic-cxr 61%
-// at 41 MB/s".
+// statusLine is a daemon's status in one line, like "2 datasets; mimic-cxr 61% at 41 MB/s".
 func statusLine(s daemon.Status) string {
 	parts := []string{words.Count(int64(len(s.Datasets)), "dataset")}
 	if s.Paused {
@@ -92,7 +91,7 @@ func statusLine(s daemon.Status) string {
 	return strings.Join(parts, "; ")
 }
 
-// nextRefresh is what the schedule starts first, an empty name if nothing.
+// nextRefresh is the schedule's next refresh; an empty name if there is none.
 func nextRefresh(s daemon.Status) (dataset string, at time.Time) {
 	for _, d := range s.Datasets {
 		if !d.Next.IsZero() && (dataset == "" || d.Next.Before(at)) {
@@ -102,7 +101,7 @@ func nextRefresh(s daemon.Status) (dataset string, at time.Time) {
 	return dataset, at
 }
 
-// passLine is the dataset of a pass, and how much of it is here.
+// passLine is the dataset of a pass, and how much of it is downloaded.
 func passLine(d daemon.DatasetStatus) string {
 	have, of := d.Bytes, d.Published
 	if of <= 0 {

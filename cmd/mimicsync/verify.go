@@ -96,8 +96,8 @@ func (a *app) verify(ctx context.Context, args []string, rate int64, repair, reb
 	return a.printVerified(results, errors.Join(unread, err))
 }
 
-// openToVerify opens the mirror for who may only read it: by its state or, where that
-// may not be read, by the manifests in the folders of its versions.
+// openToVerify opens the mirror for a user who can only read it: with its state or, if that
+// can't be read, with the manifests in the folders of its versions.
 func (a *app) openToVerify(ctx context.Context) (*mirror, error) {
 	a.ui.Notef("the mirror is read-only: wrong files are reported, but not recorded")
 	m, err := a.openReadOnly(ctx)
@@ -107,7 +107,7 @@ func (a *app) openToVerify(ctx context.Context) (*mirror, error) {
 	return m, err
 }
 
-// openTreeReadOnly is openReadOnly where the state may not be read.
+// openTreeReadOnly is openReadOnly without access to the state.
 func (a *app) openTreeReadOnly(ctx context.Context) (*mirror, error) {
 	s, err := store.OpenEmptyCopy(a.mirror)
 	if err != nil {
@@ -153,8 +153,8 @@ type verified struct {
 	repair func() (*report.Report, error)
 }
 
-// isUnreadable reports whether a version cannot be verified because its manifest is
-// damaged or lost.
+// isUnreadable reports whether a version can't be verified because its manifest is damaged
+// or lost.
 func isUnreadable(err error) bool {
 	if _, ok := errors.AsType[*failure.KeptManifestError](err); ok {
 		return true
@@ -246,7 +246,7 @@ func (a *app) tellFound(v *report.Verification, repair bool) {
 	}
 }
 
-// tellRepaired tells how fetching again went; err is why it ended early.
+// tellRepaired prints the result of a repair; err is why it ended early.
 func (a *app) tellRepaired(r *report.Report, err error) {
 	if !a.json {
 		a.ui.Report(r)
@@ -258,8 +258,8 @@ func (a *app) tellRepaired(r *report.Report, err error) {
 	a.code = advice.Worse(a.code, code)
 }
 
-// known are the versions that a verification reads: all, or those of the
-// dataset that the command line names.
+// known are the versions to verify: all, or those of the dataset that the command line
+// names.
 func (m *mirror) known(args []string) ([]manifest.Ref, error) {
 	versions, err := m.store.Versions()
 	if err != nil {
@@ -272,7 +272,7 @@ func (m *mirror) known(args []string) ([]manifest.Ref, error) {
 	return wanted(all, args)
 }
 
-// wanted are those of all versions that a command line means.
+// wanted are the versions that a command line means.
 func wanted(all []manifest.Ref, args []string) ([]manifest.Ref, error) {
 	if len(args) == 0 {
 		return all, nil
@@ -293,9 +293,9 @@ func wanted(all []manifest.Ref, args []string) ([]manifest.Ref, error) {
 	return refs, nil
 }
 
-// renewState makes a new state file that knows every version which the tree has a
-// manifest of, and puts it in the place of the one before. Its errors are of versions
-// that cannot be read, and of what kept it from doing so.
+// renewState makes a new state file that knows every version whose manifest is in the tree,
+// and puts it in place of the old one. unread is about versions that can't be read, err
+// about the whole.
 func (a *app) renewState(ctx context.Context) (unread, err error) {
 	place, err := store.Locate(a.mirror, a.state)
 	if err != nil {
@@ -322,8 +322,8 @@ func (a *app) renewState(ctx context.Context) (unread, err error) {
 	return unread, nil
 }
 
-// adoptVersions makes the new state know every version that the tree has a
-// manifest of. One that is damaged keeps none of the others from it.
+// adoptVersions adds every version whose manifest is in the tree to the new state. A
+// damaged one doesn't stop the others.
 func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
 	var unread error
 	for _, ref := range versionsInTree(a.mirror) {
@@ -334,20 +334,20 @@ func (a *app) adoptVersions(ctx context.Context, m *mirror) error {
 	return unread
 }
 
-// versionsInTree are those that the folders of a mirror have a manifest of.
+// versionsInTree are the versions whose manifest is in the folders of a mirror.
 func versionsInTree(mirror string) (all []manifest.Ref) {
-	found, _ := fs.Glob(os.DirFS(mirror), "*/*/"+manifest.Name) // the pattern is a good one
+	found, _ := fs.Glob(os.DirFS(mirror), "*/*/"+manifest.Name) // the pattern is valid
 	for _, name := range found {
 		dataset, version := path.Split(path.Dir(name))
-		if ref, err := manifest.ParseRef(path.Clean(dataset) + "@" + version); err == nil && !strings.HasPrefix(dataset, ".") { // else a folder that is not ours
+		if ref, err := manifest.ParseRef(path.Clean(dataset) + "@" + version); err == nil && !strings.HasPrefix(dataset, ".") { // otherwise the folder isn't ours
 			all = append(all, ref)
 		}
 	}
 	return all
 }
 
-// unknownOf are those of them that a state does not know: of a state that was lost, or
-// what another tool fetched.
+// unknownOf are the versions in the tree that a state doesn't know: its former state was
+// lost, or another tool fetched them.
 func unknownOf(mirror string, known []manifest.Ref) []manifest.Ref {
 	return slices.DeleteFunc(versionsInTree(mirror), func(ref manifest.Ref) bool { return slices.Contains(known, ref) })
 }

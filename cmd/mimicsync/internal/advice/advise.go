@@ -20,13 +20,13 @@ type Adviser struct {
 	// Mirror is the folder that the commands in a hint name with --mirror. It is empty if
 	// they find the mirror without it.
 	Mirror string
-	// Account is the file in which mimicsync login keeps the account where there is no
+	// Account is the file in which mimicsync login saves the account if there is no
 	// keyring; empty if there is no home folder.
 	Account string
 }
 
-// Command returns a command line about the mirror, such as "mimicsync pull demo". A name
-// may have two words.
+// Command returns a command line about the mirror, like "mimicsync pull demo". A name may
+// have two words.
 func (a Adviser) Command(name string, args ...string) string {
 	line := "mimicsync " + name
 	if a.Mirror != "" {
@@ -35,19 +35,19 @@ func (a Adviser) Command(name string, args ...string) string {
 	return strings.Join(append([]string{line}, args...), " ")
 }
 
-// Advice is what a person is told about an error.
+// Advice is what to tell people about an error.
 type Advice struct {
 	Code int    // the exit code
-	Hint string // what to do next; empty where the message says it
+	Hint string // what to do next; empty if the message says it
 }
 
-// Advised is an error that knows what to do about itself.
+// Advised is an error that has its own advice.
 type Advised interface {
 	error
 	Advice(a Adviser) Advice
 }
 
-// Advise finds out what a person can do about an error.
+// Advise returns what people can do about an error.
 func (a Adviser) Advise(err error) Advice {
 	if own, ok := errors.AsType[Advised](err); ok {
 		return own.Advice(a)
@@ -95,7 +95,7 @@ func (a Adviser) adviseUsage(err error) (Advice, bool) {
 	return Advice{}, false
 }
 
-// adviseOwner is about what the daemon that owns the mirror said.
+// adviseOwner is about the answers of the daemon that owns the mirror.
 func (a Adviser) adviseOwner(err error) (Advice, bool) {
 	if refused, ok := errors.AsType[*api.Error](err); ok {
 		code := ExitUnexpected
@@ -139,5 +139,5 @@ func (a Adviser) adviseListen(err error) (Advice, bool) {
 	return Advice{ExitUsage, why + ": choose another, as in --listen 127.0.0.1:8766"}, true
 }
 
-// DaemonOwner is the command that owns a mirror which a daemon looks after.
+// DaemonOwner is the command of a daemon that owns a mirror.
 const DaemonOwner = "daemon"

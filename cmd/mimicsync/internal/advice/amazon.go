@@ -9,7 +9,7 @@ import (
 func s3Cure(e *source.AccessError) []Step {
 	link := Step{Do: "link your AWS identity, an IAM user, in your PhysioNet profile", Page: cloudSettings}
 	page := Step{Do: "compare the address with the one under Files", Page: e.Page}
-	if e.Page == "" { // another store than Amazon's
+	if e.Page == "" { // a store other than Amazon's
 		link, page = Step{Do: "ask the administrator of the store for access"}, Step{Do: "check the address with the administrator of the store"}
 	}
 	switch e.Cause {

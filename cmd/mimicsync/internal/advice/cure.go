@@ -13,8 +13,8 @@ import (
 	"mimicsync/manifest"
 )
 
-// Step is something that a person can do about a failure, with the page where
-// or the command by which it is done.
+// Step is something that people can do about a failure, with the page to open or the
+// command to type.
 type Step struct {
 	Do      string `json:"do"`
 	Page    string `json:"page,omitempty"`
@@ -29,7 +29,8 @@ func (s Step) String() string {
 	return s.Do
 }
 
-// Words are those of the step. A page or a command is one, to be copied whole.
+// Words are the words of the step. A page or a command counts as one, so that it stays
+// whole.
 func (s Step) Words() []string {
 	where := cmp.Or(s.Command, s.Page)
 	if where == "" {
@@ -38,22 +39,22 @@ func (s Step) Words() []string {
 	return append(strings.Split(words.Printable(s.Do)+":", " "), words.Printable(where))
 }
 
-// Where login has an account from, see physionet.Credentials.
+// Where login finds an account, see physionet.Credentials.
 const (
 	FromPrompt = "the prompt"
 	FromStdin  = "standard input"
 )
 
-// Pages and commands that lead to access. PhysioNet's own pages name the steps
-// to its copies: link the account in the profile, request access on the page of
-// the version, then go to the bucket.
+// Pages and commands that lead to access. PhysioNet's own pages describe the steps to its
+// copies: link the account in the profile, request access on the page of the version, then
+// go to the bucket.
 const (
 	cloudSettings = physionet.DefaultURL + "/settings/cloud/"
 	SetClock      = "sudo timedatectl set-ntp true"
 	awsConfigure  = "aws configure"
 )
 
-// AccessCure is what to do where a source refuses.
+// AccessCure is what to do if a source denies access.
 func (a Adviser) AccessCure(e *source.AccessError) []Step {
 	switch e.Source {
 	case gcs.Name:
@@ -103,7 +104,7 @@ func (a Adviser) physionetCure(e *source.AccessError) []Step {
 	return forbiddenCure(e)
 }
 
-// forbiddenCure is what to do where PhysioNet knows who asks, or does not care.
+// forbiddenCure is what to do if PhysioNet accepts the account, or doesn't care about it.
 func forbiddenCure(e *source.AccessError) []Step {
 	version := "/" + e.Ref.Dataset + "/" + e.Ref.Version + "/"
 	base := e.Page

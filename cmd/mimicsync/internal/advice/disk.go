@@ -52,8 +52,8 @@ func (a Adviser) adviseDisk(err error) (Advice, bool) {
 	return Advice{}, false
 }
 
-// isOfDisk reports whether an error is of a file or a folder: sockets have some of the
-// same.
+// isOfDisk reports whether an error is about a file or a folder: sockets have some of the
+// same errors.
 func isOfDisk(err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError

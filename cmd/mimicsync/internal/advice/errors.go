@@ -6,10 +6,10 @@ import (
 	"mimicsync/manifest"
 )
 
-// UsageError is about the command line.
+// UsageError is a mistake in the command line.
 type UsageError struct {
 	Err  error
-	Hint string // empty: to see the help of the command
+	Hint string // empty: see the help of the command
 }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
@@ -21,7 +21,7 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
 
-// ConfigError is about the configuration: the file, the environment, netrc.
+// ConfigError is a mistake in the configuration: the file, the environment, netrc.
 type ConfigError struct{ Err error }
 
 func (e *ConfigError) Error() string { return e.Err.Error() }
@@ -33,7 +33,7 @@ type NoMirrorError struct{ Path string }
 
 func (e *NoMirrorError) Error() string { return "there is no mirror in " + e.Path }
 
-// UnknownHereError means that the mirror has nothing of a dataset.
+// UnknownHereError means that the mirror has no files of a dataset.
 type UnknownHereError struct{ Ref manifest.Ref }
 
 func (e *UnknownHereError) Error() string { return "the mirror has nothing of " + e.Ref.String() }
@@ -42,7 +42,7 @@ func (e *UnknownHereError) Error() string { return "the mirror has nothing of " 
 type PassError struct {
 	Text, Cure string
 	Code       int
-	Cause      error // what tells such errors apart here, nil if nothing does
+	Cause      error // what distinguishes such errors here, nil if nothing does
 }
 
 func (e *PassError) Error() string { return e.Text }

@@ -5,7 +5,7 @@ import (
 	"mimicsync/downloader/report"
 )
 
-// Exit codes. They are a contract with scripts, and documented in README.
+// Exit codes. Scripts depend on them; README documents them.
 const (
 	ExitOK          = 0
 	ExitUnexpected  = 1
@@ -18,8 +18,8 @@ const (
 	ExitInterrupted = 130
 )
 
-// Worse returns the code that tells more of two: where several apply it is 6,
-// 4, 5, 3 in that order.
+// Worse returns the more important of two codes: if several apply it is 6, 4, 5, 3 in that
+// order.
 func Worse(a, b int) int {
 	for _, code := range []int{ExitInterrupted, ExitNoSpace, ExitAccess, ExitIntegrity, ExitIncomplete, ExitOwned, ExitUsage, ExitUnexpected} {
 		if a == code || b == code {

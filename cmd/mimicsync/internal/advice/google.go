@@ -6,7 +6,7 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// NameProject is the cure where no project pays for reads.
+// NameProject is the advice if no project pays for reads.
 var NameProject = Step{Do: "name a Google Cloud project of yours with billing enabled, in gcs.billing_project or with --billing-project"}
 
 func gcsCure(e *source.AccessError) []Step {

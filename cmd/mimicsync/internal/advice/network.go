@@ -42,7 +42,7 @@ func (a Adviser) adviseNetwork(err error) (Advice, bool) {
 	return Advice{}, false
 }
 
-// TroubleCure is what to do where a source did not answer as it should.
+// TroubleCure is what to do if a source didn't answer properly.
 func TroubleCure(err error, proxy string) []Step {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -76,7 +76,7 @@ func TroubleCure(err error, proxy string) []Step {
 	return []Step{{Do: "check the network and its firewall; if it needs a proxy, name it", Command: "export HTTPS_PROXY=http://proxy.example.org:3128"}}
 }
 
-// proxyCure is what to do where a proxy refuses.
+// proxyCure is what to do if a proxy refuses.
 func proxyCure(e *source.ProxyError) []Step {
 	host, _, err := net.SplitHostPort(e.Host)
 	if err != nil {

@@ -47,7 +47,7 @@ func adviseLocked(err error) Advice {
 	case !ok || locked.Owner.PID == 0:
 	case !locked.Owner.Here():
 		out.Hint = fmt.Sprintf("wait until it ends, or stop it on %s with: kill %d   (its state is saved)", locked.Owner.Host, locked.Owner.PID)
-	case locked.Owner.Command == DaemonOwner: // which does not end by itself
+	case locked.Owner.Command == DaemonOwner: // it doesn't end by itself
 		out.Hint = fmt.Sprintf("stop the daemon first, with: kill %d, or a service with: systemctl stop mimicsync   (its state is saved);\nstart it again afterwards", locked.Owner.PID)
 	default:
 		out.Hint = fmt.Sprintf("wait until it ends, or stop it with: kill %d   (its state is saved)", locked.Owner.PID)

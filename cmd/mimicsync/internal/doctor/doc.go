@@ -1,4 +1,4 @@
-// Package doctor finds out why access to a dataset fails. It asks each source whether it
-// can be reached, who the user is to it and whether they may read the dataset, and tries
-// out the folder of the mirror. Every failed check comes with its cure.
+// Package doctor finds out why access to a dataset fails. It checks for each source whether
+// it can be reached, who the user is to it and whether they have access to the dataset, and
+// tests the folder of the mirror. Every failed check says what to do.
 package doctor

@@ -20,29 +20,29 @@ import (
 // CheckLimit is how long a check may take.
 const CheckLimit = 10 * time.Second
 
-// Candidate is a source that doctor asks.
+// Candidate is a source to check.
 type Candidate struct {
 	Name   string
 	Source source.Diagnoser
 	Err    error // why there is no source: what is wrong with its configuration
-	// BillsProject says that readers pay for it by a project, which is looked at too.
+	// BillsProject says that readers pay with a project, which is checked, too.
 	BillsProject bool
 }
 
 // Doctor finds out why access fails.
 type Doctor struct {
-	Ref        manifest.Ref // zero: nothing that needs a dataset is asked
+	Ref        manifest.Ref // zero: skip checks that need a dataset
 	Wanted     bool         // a dataset was named
 	Mirror     string
 	Candidates []Candidate
-	Physionet  string // its address, the usual one if empty
+	Physionet  string // its address, the default if empty
 	Adviser    advice.Adviser
-	Check      func() error     // why the mirror cannot be opened, nil if it can
-	IsAway     func(error) bool // an error of check: the mirror is not where it was
+	Check      func() error     // why the mirror can't be opened, nil if it can
+	IsAway     func(error) bool // an error of Check: the mirror is no longer where it was
 	Limit      time.Duration    // for one check
 }
 
-// Diagnosis is what doctor tells.
+// Diagnosis is the result of doctor.
 type Diagnosis struct {
 	Dataset string   `json:"dataset,omitempty"`
 	Version string   `json:"version,omitempty"`
@@ -60,7 +60,7 @@ func (d Diagnosis) With(err error) Diagnosis {
 	return d
 }
 
-// Group is what was found about one thing.
+// Group is the findings about one thing.
 type Group struct {
 	Name   string    `json:"name"`  // "dataset", a source, "mirror"
 	Place  string    `json:"place"` // an address or a folder
@@ -70,7 +70,7 @@ type Group struct {
 
 func (g *Group) add(f finding) { g.Checks = append(g.Checks, f) }
 
-// finding is how a check went.
+// finding is the result of a check.
 type finding struct {
 	Check string  `json:"check"`
 	State verdict `json:"state"`
@@ -84,12 +84,12 @@ type verdict string
 
 const (
 	isOK      verdict = "ok"
-	isNote    verdict = "note" // worth knowing, and in nobody's way
+	isNote    verdict = "note" // worth knowing, but no obstacle
 	hasFailed verdict = "failed"
 	isSkipped verdict = "skipped"
 )
 
-// Examine makes all checks: those of the sources and of the mirror side by side.
+// Examine makes all checks: those of the sources and of the mirror in parallel.
 func (d *Doctor) Examine(ctx context.Context) Diagnosis {
 	var result Diagnosis
 	if d.Wanted {
@@ -113,13 +113,13 @@ func (d *Doctor) Examine(ctx context.Context) Diagnosis {
 	return result
 }
 
-// limited makes one check. What cannot be cancelled, such as a look at a file
-// server that is away, ends with the process.
+// limited makes one check. A check that can't be canceled, such as looking at a file server
+// that is away, ends with the process.
 func limited[T any](ctx context.Context, limit time.Duration, check func(context.Context) (T, error)) (T, error) {
 	why := fmt.Errorf("%w for %s", failure.ErrStalled, limit)
 	within, cancel := context.WithTimeoutCause(ctx, limit, why)
 	defer cancel()
-	const grace = time.Second // to give up in good order
+	const grace = time.Second // to end in good order
 	hard, cancelHard := context.WithTimeoutCause(ctx, limit+grace, why)
 	defer cancelHard()
 	out, err := terminal.UnlessDone(hard, func() (T, error) { return check(within) })
@@ -129,7 +129,7 @@ func limited[T any](ctx context.Context, limit time.Duration, check func(context
 	return out, err
 }
 
-// examineDataset finds the version that the other checks are about.
+// examineDataset finds the version for the other checks.
 func (d *Doctor) examineDataset(ctx context.Context) Group {
 	g := Group{Name: "dataset", Place: d.Ref.String()}
 	known, inCatalog := manifest.Lookup(d.Ref.Dataset)
@@ -180,8 +180,7 @@ func isUnknown(err error) bool {
 	return ok && e.Denial == source.UnknownVersion
 }
 
-// examineSource asks a source, one question after the other, as long as it
-// makes sense.
+// examineSource checks a source, one question after another, as long as that makes sense.
 func (d *Doctor) examineSource(ctx context.Context, c Candidate) Group {
 	g := Group{Name: c.Name}
 	if c.Err != nil {
@@ -210,7 +209,7 @@ func (d *Doctor) examineSource(ctx context.Context, c Candidate) Group {
 	if ref.Dataset != "" {
 		_, err := limited(ctx, d.Limit, func(ctx context.Context) (struct{}, error) { return struct{}{}, read(ctx, c.Source, ref) })
 		access, g.usable = d.accessFinding(ref, cmp.Or(d.Physionet, physionet.DefaultURL), err), err == nil
-		if err == nil && account.State == hasFailed { // it is in nobody's way here
+		if err == nil && account.State == hasFailed { // it is no obstacle here
 			account.State = isNote
 		}
 	}
@@ -231,8 +230,7 @@ func read(ctx context.Context, s source.Source, ref manifest.Ref) error {
 	return o.Body.Close()
 }
 
-// examineMirror looks at what the mirror stands on. A mirror that is not there
-// yet is not made.
+// examineMirror checks the disk of the mirror. It doesn't create a mirror.
 func (d *Doctor) examineMirror(ctx context.Context) Group {
 	g := Group{Name: "mirror", Place: d.Mirror}
 	ground, err := limited(ctx, d.Limit, func(context.Context) (tree.Ground, error) { return tree.InspectGround(d.Mirror) })
@@ -240,7 +238,7 @@ func (d *Doctor) examineMirror(ctx context.Context) Group {
 	if ground.FileSystem != "" {
 		g.add(fileSystemFinding(ground))
 	}
-	if ground.Free.Total == 0 { // it was not even looked at
+	if ground.Free.Total == 0 { // it wasn't even examined
 		return g
 	}
 	g.add(d.spaceFinding(ground, d.Ref))

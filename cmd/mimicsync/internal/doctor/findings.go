@@ -15,17 +15,17 @@ import (
 	"mimicsync/store"
 )
 
-// failure is a check that went wrong.
+// failure is a failed check.
 func (d *Doctor) failed(check string, err error) finding {
 	f := finding{Check: check, State: hasFailed, Says: err.Error()}
 	if e, ok := errors.AsType[*source.AccessError](err); ok {
-		// The group says already which source it is.
+		// The group already names the source.
 		f.Says, f.Cause, f.Cure = strings.TrimPrefix(f.Says, e.Source+": "), string(e.Cause), d.Adviser.AccessCure(e)
 	}
 	return f
 }
 
-// trouble is a check that nobody can tell the result of.
+// trouble is a check without a result.
 func (d *Doctor) trouble(check string, err error, proxy string) finding {
 	f := d.failed(check, err)
 	if len(f.Cure) == 0 {
@@ -52,8 +52,8 @@ func proxyFinding(at source.Reached) finding {
 	return f
 }
 
-// maxSkew is how wrong a clock may be. S3 refuses at 15 minutes, and Google's
-// logins of service accounts earlier.
+// maxSkew is how wrong a clock may be. S3 refuses at 15 minutes, and Google's logins of
+// service accounts earlier.
 const maxSkew = 5 * time.Minute
 
 func clockFinding(at source.Reached) finding {
@@ -86,7 +86,7 @@ func (d *Doctor) accountFinding(who source.Identity, err error) finding {
 		if e.Err == nil && e.Detail == "" {
 			f.Says = "none was found; open datasets need none"
 		}
-		if e.Ref.Dataset != "" { // the next check tells
+		if e.Ref.Dataset != "" { // the next check will tell
 			f.Cause, f.Cure = "", nil
 		}
 	case err != nil:
@@ -103,8 +103,8 @@ func (d *Doctor) accountFinding(who source.Identity, err error) finding {
 	return f
 }
 
-// billingFinding is about Google, where readers pay. That the project can pay,
-// the server says to who reads.
+// billingFinding is about Google, where readers pay. Whether the project can pay shows only
+// when reading.
 func billingFinding(who source.Identity) finding {
 	if who.Payer != "" {
 		return finding{Check: "billing", State: isOK, Says: "the project " + who.Payer + " will pay"}
@@ -195,7 +195,7 @@ func (d *Doctor) ownerFinding(mirror string) finding {
 	}
 	locked := &store.LockedError{Owner: owner}
 	f := finding{Check: "owner", State: isNote, Says: locked.Error()}
-	if owner.Command != advice.DaemonOwner { // which does what the commands ask for
+	if owner.Command != advice.DaemonOwner { // a daemon carries out commands
 		f.Cure = []advice.Step{{Do: d.Adviser.Advise(locked).Hint}}
 	}
 	return f

@@ -40,7 +40,7 @@ func (d Diagnosis) Print(u *terminal.UI) {
 	u.Printf("%s\n", d.conclusion())
 }
 
-// conclusion is the answer to the question that a person has.
+// conclusion answers the user's question.
 func (d Diagnosis) conclusion() string {
 	what := d.Dataset
 	if d.Version != "" {

@@ -7,7 +7,7 @@ import (
 	"mimicsync/downloader/source/physionet"
 )
 
-// LoggedIn says where the account is kept now.
+// LoggedIn says where the account is saved.
 func (u *UI) LoggedIn(url, user string, p physionet.Places) {
 	u.Printf("logged in to %s as %s; the password is saved in %s\n", url, words.Printable(user), strings.Join(p.Changed, ", "))
 	if p.Keyring != nil {
@@ -15,7 +15,7 @@ func (u *UI) LoggedIn(url, user string, p physionet.Places) {
 	}
 }
 
-// LoggedOut says from where the account was removed.
+// LoggedOut says where the account was removed.
 func (u *UI) LoggedOut(url string, p physionet.Places) {
 	if len(p.Changed) > 0 {
 		u.Printf("logged out of %s: the password was removed from %s\n", url, strings.Join(p.Changed, " and "))

@@ -34,7 +34,7 @@ func (u *UI) Datasets(all []manifest.Dataset) {
 		"Credentialed datasets need an account, training and a signed agreement: https://physionet.org/content/NAME/\n")
 }
 
-// knownSources are those that are known to have a dataset.
+// knownSources are the sources that are known to have a dataset.
 func knownSources(d manifest.Dataset) []string {
 	names := []string{physionet.Name}
 	if d.GCS != "" {

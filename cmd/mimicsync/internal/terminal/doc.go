@@ -1,4 +1,4 @@
-// Package terminal is everything that a person sees: results on standard output; errors,
-// hints, progress and questions on standard error. Names and messages of servers are quoted
-// where a terminal would obey them.
+// Package terminal is everything that people see: results on standard output; errors,
+// hints, progress and questions on standard error. It makes control characters in names and
+// messages of servers visible.
 package terminal

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// Outlet is stdout or stderr. When nobody reads it any more, what is written to it
-// is dropped: journald restarts, cron's mailer ends, and `| head` has seen enough,
-// and none of them is a reason to end what a daemon or a pull is about.
+// Outlet is stdout or stderr. When nobody reads it any more, it drops what is written to
+// it: journald restarts, cron's mailer ends, `| head` has seen enough, and none of them is
+// a reason to end a daemon or a pull.
 type Outlet struct{ *os.File }
 
 // Write implements io.Writer.
@@ -21,8 +21,8 @@ func (o Outlet) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// OutliveReaders keeps SIGPIPE from ending the process. The signal is caught and not
-// ignored, because programs that are started would inherit that.
+// OutliveReaders keeps SIGPIPE from ending the process. It catches the signal instead of
+// ignoring it, because child processes would inherit that.
 func OutliveReaders() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // which nobody reads: the writer hears of it
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody reads it: the writer gets an error
 }

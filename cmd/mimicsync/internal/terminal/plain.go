@@ -10,7 +10,7 @@ import (
 	"mimicsync/downloader/progress"
 )
 
-// meter measures rates over the last while.
+// meter measures current rates.
 type meter struct {
 	p     *progress.Progress
 	at    time.Time
@@ -29,8 +29,8 @@ func (m *meter) rates() (bytes, files float64) {
 	return bytes, files
 }
 
-// plain is a line now and then, for logs: how far the pass has come, or what it
-// waits for. A long wait is told of less and less often.
+// plain writes a line now and then, for logs: how far the pass has come, or what it waits
+// for. It repeats a long wait less and less often.
 type plain struct {
 	w       io.Writer
 	title   string
@@ -39,13 +39,13 @@ type plain struct {
 	watch   watch
 
 	due   time.Time     // the next line, if there is no news before
-	told  progress.Wait // that the last line was about, zero if it was about none
+	told  progress.Wait // the wait that the last line was about, zero if none
 	at    time.Time     // of that line
 	pause time.Duration // between lines about the same wait
 	stood amounts       // how far the pass was when that wait began
 }
 
-// amounts change as a pass comes forward.
+// amounts change as a pass progresses.
 type amounts struct {
 	phase                            int32
 	total, done, failed, read, bytes int64
@@ -61,7 +61,7 @@ func newPlain(w io.Writer, title string, p *progress.Progress, budgets []*pace.B
 
 func (p *plain) rename(title string) {
 	p.title = title
-	p.stood.phase = -1 // what it waited for is here
+	p.stood.phase = -1 // so that a wait under the former title counts as over
 }
 
 func (p *plain) draw() {
@@ -82,16 +82,16 @@ func (p *plain) draw() {
 }
 
 const (
-	longestSilence = time.Minute     // about a wait that goes on
+	longestSilence = time.Minute     // about a continuing wait
 	newsLeast      = 5 * time.Second // between lines about nothing but another time
 )
 
-// isNews reports whether the last line said something else: nothing of a wait, or
-// of another one, or that it would be over by now.
+// isNews reports whether the last line said something else: nothing about a wait, or
+// another wait, or that it would be over by now.
 func (p *plain) isNews(w progress.Wait, now time.Time) bool {
 	was := p.told
 	switch {
-	case !w.Until.IsZero() && w.Until.Sub(now) < time.Second: // it is over before anybody has read of it
+	case !w.Until.IsZero() && w.Until.Sub(now) < time.Second: // it is over before anyone has read about it
 		return false
 	case was.Since.IsZero(), was.For != w.For, was.Why != w.Why, amountsOf(p.meter.p).phase != p.stood.phase:
 		return true
@@ -125,7 +125,7 @@ func (p *plain) tellAdvance(now time.Time, lead string) {
 		a.connections, a.limit = p.connections()
 	}
 	parts := a.parts()
-	if w, ok := progress.Foremost(watched.Waits(), 1, false); ok && a.total > 0 { // of all at one of several sources
+	if w, ok := progress.Foremost(watched.Waits(), 1, false); ok && a.total > 0 { // for all requests to one of several sources
 		parts = append(parts, waitLine(w, now))
 	}
 	_, _ = fmt.Fprintf(p.w, "%s: %s%s\n", p.title, lead, strings.Join(parts, ", "))
@@ -140,7 +140,7 @@ func (p *plain) connections() (used, limit int64) {
 	return used, limit
 }
 
-// timeLeft goes by bytes where it is known how many are left, else by files.
+// timeLeft is based on bytes if it is known how many are left, otherwise on files.
 func timeLeft(bytes int64, rate float64, files int64, fileRate float64) time.Duration {
 	switch {
 	case bytes > 0 && rate > 0:

@@ -14,7 +14,7 @@ import (
 	"mimicsync/downloader/report"
 )
 
-// Plans tells them; limit is what may be spent, nil if all.
+// Plans prints plans; limit is the most to spend, nil for no limit.
 func (u *UI) Plans(plans []api.Plan, mirror string, limit *cost.Money) {
 	for _, p := range plans {
 		w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', 0)
@@ -72,8 +72,8 @@ func (u *UI) plannedSources(all []api.SourcePlan, limit *cost.Money) {
 	}
 }
 
-// plannedTrouble says why a source gives nothing, and what to do about it; or why
-// nobody knows what it has.
+// plannedTrouble says why a source denies access, and what to do about it; or why its
+// listing is unknown.
 func (u *UI) plannedTrouble(s api.SourcePlan) {
 	says := func(text string) {
 		u.Printf("  %s\n", words.Wrap(strings.Fields(text), Columns(u.Stdout), "  "))
@@ -86,7 +86,7 @@ func (u *UI) plannedTrouble(s api.SourcePlan) {
 	}
 	says(s.Name + " refuses: " + strings.TrimPrefix(s.Refused.Says, s.Name+": "))
 	for step := range strings.Lines(s.Refused.Cure) {
-		u.Printf("    - %s\n", strings.TrimSpace(step)) // whole, to be copied
+		u.Printf("    - %s\n", strings.TrimSpace(step)) // whole, so that it can be copied
 	}
 }
 

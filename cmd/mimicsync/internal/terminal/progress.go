@@ -17,22 +17,22 @@ import (
 
 const (
 	barEvery   = 100 * time.Millisecond
-	plainLook  = 500 * time.Millisecond // how often there may be news for a line
+	plainLook  = 500 * time.Millisecond // how often to look for news for a line
 	plainEvery = 10 * time.Second       // between lines while all goes well
 )
 
-// display shows how far a pass has come. The caller holds ui.mu.
+// display shows the progress of a pass. The caller holds ui.mu.
 type display interface {
 	draw()
-	clear()             // makes room for a line of text; the next draw draws anew
-	rename(name string) // of what is shown
+	clear()             // makes room for a line of text; the next draw draws again
+	rename(name string) // of the pass
 }
 
-// narrowest is the terminal that a bar fits into with the least text beside it: a
-// line that wraps cannot be drawn over.
+// narrowest is the narrowest terminal for a bar with the least text beside it: a line that
+// wraps can't be drawn over.
 const narrowest = barRoom + 8
 
-// ProgressStyle decides between bar, plain and none. asked is one of these, auto, or empty
+// ProgressStyle chooses between bar, plain and none. asked is one of these, auto, or empty
 // for auto.
 func (u *UI) ProgressStyle(asked string) string {
 	switch {
@@ -60,7 +60,7 @@ func (u *UI) Show(style, title string, p *progress.Progress, budgets []*pace.Bud
 	return u.draw(d, every)
 }
 
-// draw draws a display now and then until stop is called.
+// draw draws a display regularly until stop is called.
 func (u *UI) draw(d display, every time.Duration) (stop func()) {
 	u.mu.Lock()
 	u.display = d
@@ -91,7 +91,7 @@ func (u *UI) draw(d display, every time.Duration) (stop func()) {
 	}
 }
 
-// Rename gives what is shown another name: its version is known.
+// Rename gives the displayed pass another name: its version is known now.
 func (u *UI) Rename(title string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -100,9 +100,9 @@ func (u *UI) Rename(title string) {
 	}
 }
 
-// bar is the progress bar on a terminal. It counts what this pass has to bring
-// and nothing from before it, so that rate and time left are right after a
-// resume too: bytes where it is known how many there will be, else files.
+// bar is the progress bar on a terminal. It counts only this pass, so that rate and time
+// left are right after a resume, too: bytes if it is known how many there will be,
+// otherwise files.
 type bar struct {
 	w       io.Writer
 	title   string
@@ -111,14 +111,14 @@ type bar struct {
 	byBytes bool
 	phase   progress.Phase
 	watch   watch
-	line    string // in the place of the bar: what it waits for; empty if it does not
+	line    string // in place of the bar: what it waits for; empty if it doesn't
 }
 
 func newBar(w io.Writer, title string, p *progress.Progress) *bar {
 	return &bar{w: w, title: title, p: p, phase: -1, watch: watch{p: p}}
 }
 
-// begin chooses the form of the bar when a new phase begins.
+// begin chooses the form of the bar for a new phase.
 func (b *bar) begin(phase progress.Phase) {
 	b.clear()
 	b.phase = phase
@@ -136,7 +136,7 @@ func (b *bar) begin(phase progress.Phase) {
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowElapsedTimeOnFinish(),
 		progressbar.OptionSetPredictTime(total > 0),
-		progressbar.OptionSetSpinnerChangeInterval(0), // else a goroutine of the library turns it, for ever
+		progressbar.OptionSetSpinnerChangeInterval(0), // otherwise a goroutine of the library turns it forever
 		progressbar.OptionFullWidth(),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetTheme(progressbar.ThemeASCII),
@@ -168,15 +168,15 @@ func (b *bar) draw() {
 	if b.byBytes {
 		total, at = b.p.Expected.Load(), b.p.Fetched.Load()
 	}
-	// The published size is about right; a bar that is full before its end, or
-	// over its end, would be an error to the library.
+	// The published size is approximate; a bar that is full before the end, or beyond,
+	// would be an error for the library.
 	if total = max(total, at+1); total != b.bar.GetMax64() {
 		b.bar.ChangeMax64(total)
 	}
 	_ = b.bar.Set64(at)
 }
 
-// drawLine shows a line in the place of the bar, unless it stands there.
+// drawLine shows a line in place of the bar, unless it is there already.
 func (b *bar) drawLine(line string) {
 	if line == b.line {
 		return
@@ -186,7 +186,7 @@ func (b *bar) drawLine(line string) {
 	b.line = line
 }
 
-// eraseLine writes over it.
+// eraseLine overwrites it.
 func (b *bar) eraseLine() {
 	if b.line != "" {
 		_, _ = io.WriteString(b.w, "\r"+strings.Repeat(" ", utf8.RuneCountInString(b.line))+"\r")
@@ -194,11 +194,11 @@ func (b *bar) eraseLine() {
 	}
 }
 
-// barRoom is what percentage, bar, amounts, rate and times take of a line.
+// barRoom is how many columns percentage, bar, amounts, rate and times take.
 const barRoom = 52
 
-// describe is the text before the bar: as much as the line has room for, with
-// the dataset's name as the first to go.
+// describe is the text before the bar: as much as fits; the dataset's name is dropped
+// first.
 func (b *bar) describe() string {
 	switch b.phase {
 	case progress.PhaseManifest:
@@ -232,8 +232,8 @@ func (b *bar) files() string {
 	return fmt.Sprintf("%s/%s files", humanize.Comma(b.p.Done.Load()), humanize.Comma(b.p.Total.Load()))
 }
 
-// asking is what a pass does that has no manifest yet, or not even a version. What
-// it waits for without a request on its way is told apart, if that is known.
+// asking is what a pass does before it has a manifest, or even a version. What it waits for
+// without a running request is shown separately, if known.
 func asking(hasVersion bool, connections, retries int64) string {
 	now, again := "fetching the manifest", "fetch the manifest"
 	if !hasVersion {
@@ -248,7 +248,7 @@ func asking(hasVersion bool, connections, retries int64) string {
 	return "waiting for its turn"
 }
 
-// HasVersion reports whether a title such as demo@1.0 says which version it is.
+// HasVersion reports whether a title like demo@1.0 includes a version.
 func HasVersion(title string) bool { return strings.Contains(title, "@") }
 
 func (b *bar) clear() {

@@ -13,11 +13,10 @@ import (
 	"mimicsync/internal/secret"
 )
 
-// StdinIsTerminal reports whether there is a person to ask.
+// StdinIsTerminal reports whether there is someone to ask.
 func StdinIsTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
-// Ask asks a question on the terminal. Ctrl-C ends it, and leaves the terminal
-// as it was: with echo.
+// Ask asks a question on the terminal. Ctrl-C ends it, and restores the terminal's echo.
 func (u *UI) Ask(ctx context.Context, question string, read func() (string, error)) (string, error) {
 	before, err := term.GetState(int(os.Stdin.Fd()))
 	if err != nil {
@@ -37,8 +36,8 @@ func (u *UI) Ask(ctx context.Context, question string, read func() (string, erro
 	return text, err
 }
 
-// ReadLine reads a line from a terminal, which hands over one line at a time:
-// nothing of the next one is taken.
+// ReadLine reads a line from a terminal, which delivers one line at a time: it takes
+// nothing of the next one.
 func ReadLine() (string, error) {
 	line := make([]byte, 4096) // a terminal's lines are no longer
 	n, err := os.Stdin.Read(line)
@@ -48,17 +47,17 @@ func ReadLine() (string, error) {
 	return strings.TrimSpace(string(line[:n])), nil
 }
 
-// ReadSecret reads a line that the terminal does not show.
+// ReadSecret reads a line without echo.
 func ReadSecret() (string, error) {
 	line, err := term.ReadPassword(int(os.Stdin.Fd()))
-	_, _ = io.WriteString(os.Stderr, "\n") // which was not shown either
+	_, _ = io.WriteString(os.Stderr, "\n") // it wasn't shown either
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return string(line), nil
 }
 
-// ReadStdin reads standard input to its end, without the end of the line.
+// ReadStdin reads standard input to its end, without the line end.
 func ReadStdin(ctx context.Context) (string, error) {
 	const limit = 64 << 10
 	return UnlessDone(ctx, func() (string, error) {
@@ -70,8 +69,8 @@ func ReadStdin(ctx context.Context) (string, error) {
 	})
 }
 
-// UnlessDone waits for what cannot be cancelled, or for the end of ctx. What was
-// not waited for ends with the process.
+// UnlessDone waits for a function that can't be canceled, or for the end of ctx. An
+// abandoned function ends with the process.
 func UnlessDone[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
 		value T

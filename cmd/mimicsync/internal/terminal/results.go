@@ -14,13 +14,13 @@ import (
 	"mimicsync/store"
 )
 
-// maxShown is how many failures are told one by one; the JSON report has more.
+// maxShown is how many failures are listed; the JSON report has more.
 const maxShown = 20
 
-// Report tells the result of a pass.
+// Report prints the result of a pass.
 func (u *UI) Report(r *report.Report) {
 	if r.State == store.Interrupted || r.State == store.Failed && r.Files.Total == 0 {
-		return // told as an error
+		return // it was reported as an error
 	}
 	f, b := r.Files, r.Bytes
 	done := f.Present + f.Adopted + f.Linked + f.Fetched
@@ -60,8 +60,8 @@ func (u *UI) quarantined(files []report.Quarantined) {
 	}
 }
 
-// sources tells what came from where, if there are several sources, and what to
-// do about those that a pass went on without.
+// sources prints what came from where, if there are several sources, and what to do about
+// those that a pass stopped using.
 func (u *UI) sources(r *report.Report) {
 	if r.AuthorityErr != nil {
 		why, _, _ := strings.Cut(r.AuthorityErr.Error(), "\n")
@@ -91,8 +91,8 @@ func (u *UI) sources(r *report.Report) {
 	}
 }
 
-// failures tells them one by one, and the same words about several files, or those
-// of the error that comes behind, once.
+// failures lists failures, and prints the same words about several files, or those of the
+// error that follows, only once.
 func (u *UI) failures(failures []store.Failure, total int64, err error) {
 	told := map[string]bool{}
 	for _, f := range failures[:min(len(failures), maxShown)] {
@@ -112,8 +112,8 @@ func (u *UI) failures(failures []store.Failure, total int64, err error) {
 	}
 }
 
-// Verification prints the result of verify; repair says that it goes on to fetch what is
-// wrong, so that no hint is needed.
+// Verification prints the result of verify; repair says that wrong files are about to be
+// fetched, so that no hint is needed.
 func (u *UI) Verification(v *report.Verification, repair bool) {
 	u.Printf("%s %s: %s verified (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
 	for _, p := range []struct {
@@ -132,6 +132,6 @@ func (u *UI) Verification(v *report.Verification, repair bool) {
 	}
 }
 
-// isToRepair reports whether fetching a file again can mend it: not where a symlink
-// stands in its place.
+// isToRepair reports whether fetching a file again can help: not if a symlink stands in its
+// place.
 func isToRepair(f store.Failure) bool { return f.Reason != string(failure.ReasonUnsafePath) }

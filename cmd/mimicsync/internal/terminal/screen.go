@@ -13,7 +13,7 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(o.Fd()))
 }
 
-// terminalWidth is how many columns a line has, 80 where that is unknown.
+// terminalWidth is how many columns a line has, 80 if unknown.
 func terminalWidth(w io.Writer) int {
 	if o, ok := w.(Outlet); ok {
 		if width, _, err := term.GetSize(int(o.Fd())); err == nil && width > 0 {
@@ -23,7 +23,7 @@ func terminalWidth(w io.Writer) int {
 	return 80
 }
 
-// The colours of ECMA-48, section 8.3.117.
+// The colors of ECMA-48, section 8.3.117.
 const (
 	Bold   = "1"
 	Red    = "1;31"
@@ -32,7 +32,7 @@ const (
 	Faint  = "2"
 )
 
-// Painter colours words on a terminal, unless people do not want that, see
+// Painter colors words on a terminal, unless people don't want that, see
 // https://no-color.org.
 func Painter(w io.Writer) func(colour, text string) string {
 	if !IsTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {

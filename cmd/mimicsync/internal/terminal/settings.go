@@ -8,7 +8,7 @@ import (
 	"mimicsync/daemon"
 )
 
-// Settings tells what a daemon will do.
+// Settings prints what a daemon will do.
 func (u *UI) Settings(s daemon.Settings, mirror string, windows []string) {
 	now := time.Now()
 	when := func(schedule *daemon.Schedule) string {

@@ -15,7 +15,7 @@ import (
 	"mimicsync/store"
 )
 
-// VersionStatus is what status tells of one dataset version.
+// VersionStatus is the status of one dataset version.
 type VersionStatus struct {
 	Dataset   string           `json:"dataset"`
 	Version   string           `json:"version"`
@@ -39,7 +39,7 @@ func (u *UI) Status(all []VersionStatus, mirror string) {
 		state, when := "-", "-"
 		if s.Last != nil {
 			state = s.Last.State.String()
-			if kind := daemon.Kind(s.Last.Kind); kind == daemon.VerifyPass || kind == daemon.ScrubPass { // complete does not say that all is here
+			if kind := daemon.Kind(s.Last.Kind); kind == daemon.VerifyPass || kind == daemon.ScrubPass { // complete doesn't mean that everything is here
 				state = s.Last.Kind + ": " + state
 			}
 			when = s.Last.Start.Add(time.Duration(s.Last.Elapsed * float64(time.Second))).Local().Format("2006-01-02 15:04")
@@ -60,7 +60,7 @@ func (u *UI) Status(all []VersionStatus, mirror string) {
 	}
 }
 
-// Running tells what the daemon does, and what a person must do.
+// Running prints the state of the daemon, and what people must do.
 func (u *UI) Running(s daemon.Status) {
 	u.Printf("\nIts daemon has been running since %s", words.Moment(s.Started))
 	if s.BytesLimit > 0 {
@@ -84,13 +84,13 @@ func (u *UI) Running(s daemon.Status) {
 	}
 }
 
-// saysAll are the conditions whose reason and next refresh say for what a dataset
-// waits, and until when.
+// saysAll are the conditions whose reason and next refresh already say what a dataset waits
+// for, and until when.
 var saysAll = map[daemon.Condition]bool{
 	daemon.Closed: true, daemon.Paused: true, daemon.Parked: true, daemon.Failing: true, daemon.Limited: true,
 }
 
-// datasetLine is how a dataset stands in the daemon, in parts of a line.
+// datasetLine is the state of a dataset in the daemon, in parts of a line.
 func datasetLine(d daemon.DatasetStatus, now time.Time) []string {
 	line := d.Dataset + ": " + strings.ReplaceAll(string(d.Condition), "_", " ")
 	var waits []string
@@ -135,12 +135,12 @@ func advanceOf(p *daemon.PassStatus, waits bool) advance {
 	return a
 }
 
-// Quarantine says how much is in quarantine.
+// Quarantine prints how much is in quarantine.
 func (u *UI) Quarantine(q tree.Quarantine, mirror string) {
 	u.Printf("%s (%s) in quarantine, %s: they didn't match a manifest\n", words.Count(q.Files, "file"), words.Size(q.Bytes), filepath.Join(mirror, store.Dir, "quarantine"))
 }
 
-// Aside tells what lies in quarantine, and how it goes.
+// Aside prints what is in quarantine, and how to remove it.
 func (u *UI) Aside(q tree.Quarantine, mirror string) {
 	if q.Files > 0 {
 		u.Printf("\n")

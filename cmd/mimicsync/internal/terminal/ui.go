@@ -18,23 +18,23 @@ import (
 	"mimicsync/manifest"
 )
 
-// UI is all that a person sees: results on stdout, everything else on stderr.
+// UI is everything that people see: results on stdout, everything else on stderr.
 type UI struct {
 	Stdout, Stderr io.Writer
 
 	Adviser  advice.Adviser
-	Answered bool // the JSON object of --json is on stdout
+	Answered bool // the JSON object of --json has been printed
 
 	mu      sync.Mutex // guards stderr and display
-	display display    // the progress display that is on the screen, if any
+	display display    // the current progress display, if any
 }
 
-// New returns the ui that writes to two streams; a is asked for hints.
+// New returns the UI that writes to two streams; a gives advice.
 func New(stdout, stderr io.Writer, a advice.Adviser) *UI {
 	return &UI{Stdout: stdout, Stderr: stderr, Adviser: a}
 }
 
-// Explain tells an error and what to do about it, and returns the exit code.
+// Explain prints an error and what to do about it, and returns the exit code.
 func (u *UI) Explain(err error) int {
 	a := u.Adviser.Advise(err)
 	u.Lines("error", err.Error())
@@ -72,7 +72,7 @@ func (u *UI) ExplainPass(r *report.Report, err error) int {
 	return advice.Worse(a.Code, advice.ForPass(r))
 }
 
-// NotStarted names the datasets that a command which ended early did not come to.
+// NotStarted names the datasets that a command didn't get to.
 func (u *UI) NotStarted(refs []manifest.Ref) {
 	names := make([]string, len(refs))
 	for i, ref := range refs {
@@ -90,7 +90,7 @@ func (u *UI) Notef(format string, args ...any) { u.Lines("note", fmt.Sprintf(for
 func (u *UI) Lines(kind, text string) {
 	prefix := "mimicsync: " + kind + ": "
 	text = strings.ReplaceAll(strings.TrimRight(words.Tame(text), "\n"), "\n", "\n"+strings.Repeat(" ", len(prefix)))
-	_, _ = io.WriteString(u.Log(), prefix+text+"\n") // there is nowhere else to tell that stderr is closed
+	_, _ = io.WriteString(u.Log(), prefix+text+"\n") // nobody can be told that stderr is closed
 }
 
 // Log is stderr for whole lines: they go above the progress display.
@@ -107,7 +107,7 @@ func (w logWriter) Write(b []byte) (int, error) {
 	return w.u.Stderr.Write(b)
 }
 
-// JSON prints the answer of a command to --json.
+// JSON prints the answer of a command with --json.
 func (u *UI) JSON(v any) error {
 	u.Answered = true
 	e := json.NewEncoder(plainjson.Writer{W: u.Stdout})
@@ -116,7 +116,7 @@ func (u *UI) JSON(v any) error {
 	return e.Encode(v)
 }
 
-// JSONPart does so for what a command has, of which err may have kept a part away.
+// JSONPart does so for a result that err may have cut short.
 func (u *UI) JSONPart(key string, value any, err error) error {
 	answer := map[string]any{key: value}
 	if err != nil {
@@ -130,8 +130,7 @@ func (u *UI) Printf(format string, args ...any) {
 	u.PrintPainted("%s", words.Tame(fmt.Sprintf(format, args...)))
 }
 
-// PrintPainted is print for text that has colours, and nothing else that a
-// terminal obeys.
+// PrintPainted is Printf for text that has colors, and no other control characters.
 func (u *UI) PrintPainted(format string, args ...any) {
-	_, _ = fmt.Fprintf(u.Stdout, format, args...) // there is nowhere else to tell it
+	_, _ = fmt.Fprintf(u.Stdout, format, args...) // nobody can be told otherwise
 }

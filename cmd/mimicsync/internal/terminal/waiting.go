@@ -9,14 +9,14 @@ import (
 	"mimicsync/downloader/progress"
 )
 
-// waitLine says for whom something waits, why, and until when, as in "waiting for
-// physionet: status 503 (busy); next try 14:03:20, in 1m52s".
+// waitLine says what something waits for, why, and until when, like "waiting for physionet:
+// status 503 (busy); next try 14:03:20, in 1m52s".
 func waitLine(w progress.Wait, now time.Time) string {
 	at, in := again(w, now)
 	return "waiting for " + w.For + ": " + words.Printable(w.Why) + ending(at, in)
 }
 
-// ending adds to a sentence when it goes on, as far as that is known and wanted.
+// ending adds when it continues, as far as that is known and wanted.
 func ending(at, in string) string {
 	switch {
 	case at != "" && in != "":
@@ -27,8 +27,8 @@ func ending(at, in string) string {
 	return ""
 }
 
-// again is when a wait is over, by the clock and in how long. Where nobody knows
-// it is since when a source is waited for.
+// again is when a wait is over, as a time of day and as a duration. If that is unknown, it
+// is since when a source has been waited for.
 func again(w progress.Wait, now time.Time) (at, in string) {
 	what := "until "
 	if IsSource(w.For) {
@@ -46,13 +46,12 @@ func again(w progress.Wait, now time.Time) (at, in string) {
 	return what + words.Clock(w.Until, now), "in " + words.Countdown(left)
 }
 
-// IsSource tells the name of a source, which is one word, from what else there is
-// to wait for.
+// IsSource distinguishes the name of a source, a single word, from other things to wait
+// for.
 func IsSource(name string) bool { return !strings.Contains(name, " ") }
 
-// fitWait is waitLine with a title for a line of a terminal: what the line has no
-// room for is left out, the time of the clock first, then the title, and the end of
-// the reason last.
+// fitWait is waitLine with a title for a line of a terminal. If it doesn't fit, it leaves
+// out the time of day, then the title, and last the end of the reason.
 func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 	at, in := again(w, now)
 	if in == "" {
@@ -70,7 +69,7 @@ func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 			return line
 		}
 	}
-	const leastWhy = 11 // of a reason, as in "status 503…"; less of it says nothing
+	const leastWhy = 11 // of a reason, like "status 503…"; less of it says nothing
 	again := ""
 	if strings.HasPrefix(in, "in ") {
 		again = "again "
@@ -83,7 +82,7 @@ func fitWait(title string, w progress.Wait, now time.Time, width int) string {
 	return words.Cut(w.For+ending("", again+in), width)
 }
 
-// shorter is how long a wait lasts without the clock, as in "next try in 8s".
+// shorter is how long a wait lasts, without the time of day, like "next try in 8s".
 func shorter(w progress.Wait, in string) string {
 	if IsSource(w.For) && strings.HasPrefix(in, "in ") {
 		return "next try " + in
@@ -91,23 +90,23 @@ func shorter(w progress.Wait, in string) string {
 	return in
 }
 
-// Waits that are shorter are no news: a bar would flicker, and a log fill up.
+// Shorter waits aren't shown: a bar would flicker, and a log fill up.
 const (
 	barsLeast  = time.Second
 	plainLeast = 1500 * time.Millisecond
 )
 
-// watch looks at what a pass waits for, for one display.
+// watch follows what a pass waits for, for one display.
 type watch struct {
 	p     *progress.Progress
-	bytes int64     // that had arrived
+	bytes int64     // received so far
 	at    time.Time // when that last changed
 }
 
-// flowing is how long after the last bytes more of them are expected.
+// flowing is how long after the last bytes more are expected.
 const flowing = 2 * time.Second
 
-// waits returns what the pass waits for, if that is worth a line and lasts.
+// waits returns what the pass waits for, if that is worth a line.
 func (o *watch) waits(now time.Time, least time.Duration) (progress.Wait, bool) {
 	if bytes := o.p.Fetched.Load(); bytes != o.bytes {
 		o.bytes, o.at = bytes, now
@@ -116,7 +115,7 @@ func (o *watch) waits(now time.Time, least time.Duration) (progress.Wait, bool) 
 	return w, ok && (now.Sub(w.Since) >= least || w.Until.Sub(w.Since) >= least)
 }
 
-// ShowWaits tells what a command without progress waits for, until stop is called.
+// ShowWaits shows what a command without progress waits for, until stop is called.
 func (u *UI) ShowWaits(style, title string, p *progress.Progress) (stop func()) {
 	switch style {
 	case "none":
@@ -127,7 +126,7 @@ func (u *UI) ShowWaits(style, title string, p *progress.Progress) (stop func()) 
 	return u.draw(&onlyWaits{newBar(u.Stderr, title, p), watch{p: p}, barsLeast}, barEvery)
 }
 
-// onlyWaits draws a display while there is something to wait for.
+// onlyWaits draws a display only while there is a wait.
 type onlyWaits struct {
 	display
 	watch watch

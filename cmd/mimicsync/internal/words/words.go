@@ -14,10 +14,10 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Size is a number of bytes in decimal units, as in "2.3 MB".
+// Size is a number of bytes in decimal units, like "2.3 MB".
 func Size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 
-// Count is a number of things whose plural ends in s, as in "1,523 files".
+// Count is a number of things whose plural ends in s, like "1,523 files".
 func Count(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -25,7 +25,7 @@ func Count(n int64, what string) string {
 	return humanize.Comma(n) + " " + what + "s"
 }
 
-// Plural is a number of things with both of their forms, as in "3 retries".
+// Plural is a number of things with both of their forms, like "3 retries".
 func Plural(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -33,7 +33,7 @@ func Plural(n int64, one, many string) string {
 	return humanize.Comma(n) + " " + many
 }
 
-// Elapsed rounds a time to what a person cares for.
+// Elapsed rounds a time to the precision that people care about.
 func Elapsed(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -46,7 +46,7 @@ func Elapsed(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(math.Mod(d.Minutes(), 60)))
 }
 
-// Roughly is a time as far as one can tell it beforehand.
+// Roughly is an estimated time.
 func Roughly(d time.Duration) string {
 	switch {
 	case d < 90*time.Second:
@@ -59,7 +59,7 @@ func Roughly(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(math.Round(d.Hours()/24)))
 }
 
-// Countdown is a time that is left, by the second where that is of use.
+// Countdown is a time left, to the second where that is useful.
 func Countdown(left time.Duration) string {
 	switch {
 	case left < time.Hour:
@@ -70,7 +70,7 @@ func Countdown(left time.Duration) string {
 	return Count(int64(math.Round(left.Hours()/24)), "day")
 }
 
-// Clock is a time of the day, with the day where it is not the next one of its kind.
+// Clock is a time of day, with the day unless it is the next such time.
 func Clock(t, now time.Time) string {
 	away := t.Sub(now).Abs()
 	t = t.Local()
@@ -85,7 +85,7 @@ func Clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// Moment is a local time to the minute, as in "2026-03-03 19:01".
+// Moment is a local time to the minute, like "2026-03-03 19:01".
 func Moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
 // After is a word at the end of a command, if there is one.
@@ -96,7 +96,7 @@ func After(word string) string {
 	return " " + word
 }
 
-// Cut shortens a text to so many characters.
+// Cut shortens a text to this many characters.
 func Cut(text string, room int) string {
 	runes := []rune(text)
 	if len(runes) <= room {
@@ -105,8 +105,8 @@ func Cut(text string, room int) string {
 	return strings.TrimRight(string(runes[:max(room-1, 0)]), " :;,") + "…"
 }
 
-// Printable keeps a hostile name from writing to the terminal what it likes, and
-// from looking like more than one line.
+// Printable keeps a hostile name from controlling the terminal, and from looking like more
+// than one line.
 func Printable(name string) string {
 	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) || r == utf8.RuneError }) {
 		return strconv.Quote(name)
@@ -114,8 +114,8 @@ func Printable(name string) string {
 	return name
 }
 
-// Tame does so for text of several lines and columns, some words of which may be
-// a server's: what a terminal would obey is shown instead.
+// Tame does so for text of several lines and columns, some of which may be a server's: it
+// makes control characters visible.
 func Tame(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -128,7 +128,7 @@ func Tame(text string) string {
 	return b.String()
 }
 
-// ShellQuote is an argument as a shell reads it.
+// ShellQuote quotes an argument for a shell.
 func ShellQuote(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !strings.ContainsRune("/._-+,:@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
@@ -138,7 +138,7 @@ func ShellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// Wrap breaks a text between its words. It begins after an indent.
+// Wrap breaks a text between words. It begins after an indent.
 func Wrap(words []string, width int, indent string) string {
 	if width < len(indent)+20 {
 		return strings.Join(words, " ")
