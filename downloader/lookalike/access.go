@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// User is an account. Its Name and its Email, in any case, both serve to log in.
+// User is an account. Both Name and Email, in any case, can be used to log in.
 type User struct {
 	Name, Email, Password string
 	Credentialed          bool
@@ -19,7 +19,8 @@ type User struct {
 	TrainingUntil time.Time
 }
 
-// session is what a cookie stands for: it is valid while the user's password is the one it was made with.
+// session is what a cookie stands for. It is valid as long as the user's password is the
+// one that it was made with.
 type session struct{ user, password string }
 
 // AddUser adds a user, or replaces the one of the same name.
@@ -66,8 +67,9 @@ func (s *Server) DropSessions() {
 	clear(s.sessions)
 }
 
-// basicAllowed reports whether the server looks at the request's Authorization header at all. PhysioNet does so for two
-// programs only, for GET and HEAD, over TLS; for any other request the header might as well not be there.
+// basicAllowed reports whether the server reads the request's Authorization header at all.
+// PhysioNet does so for only two programs, for GET and HEAD, over TLS; it ignores the
+// header of any other request.
 func (s *Server) basicAllowed(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -79,8 +81,9 @@ func (s *Server) basicAllowed(r *http.Request) bool {
 	return strings.HasPrefix(ua, "Wget/") || strings.HasPrefix(ua, "libwfdb/")
 }
 
-// authenticate returns the user that the request's Authorization header or its session names, or nil. The header must be there
-// in either case, but with a valid session nobody looks into it. A client that sends any cookie gets a session.
+// authenticate returns the user that the request's Authorization header or its session
+// names, or nil. The header must be there in either case, but with a valid session it isn't
+// checked. A client that sends any cookie gets a session.
 func (s *Server) authenticate(w *response, r *http.Request) *User {
 	if r.Header.Get("Authorization") == "" || !s.basicAllowed(r) {
 		return nil
@@ -123,7 +126,7 @@ func (s *Server) startSession(w *response, u *User) {
 	w.Header().Add("Set-Cookie", "sessionid="+id+"; HttpOnly; Max-Age=43200; Path=/; SameSite=Lax; Secure")
 }
 
-// checkPassword does the costly part: PhysioNet hashes for unknown users too.
+// checkPassword does the expensive part: PhysioNet hashes for unknown users, too.
 func (s *Server) checkPassword(r *http.Request) *User {
 	name, password, ok := basicCredentials(r)
 	if !ok {
@@ -153,12 +156,13 @@ func basicCredentials(r *http.Request) (name, password string, ok bool) {
 	return strings.Cut(string(plain), ":")
 }
 
-// mayRead reports whether a user, who may be nil, gets the files.
+// mayRead reports whether a user, who may be nil, has access to the files.
 func (s *Server) mayRead(p *published, v *Version, u *User) bool {
 	return !v.DownloadsDisabled && s.hasAccess(p, v, u)
 }
 
-// hasAccess applies the access rules to a user, who may be nil. They do not know of downloads that are switched off.
+// hasAccess applies the access rules to a user, who may be nil. They ignore downloads that
+// are switched off.
 func (s *Server) hasAccess(p *published, v *Version, u *User) bool {
 	if v.Deprecated || v.Georestricted {
 		return false
@@ -175,8 +179,9 @@ func (s *Server) hasAccess(p *published, v *Version, u *User) bool {
 	return u.Credentialed && (u.TrainingUntil.IsZero() || s.now().Before(u.TrainingUntil))
 }
 
-// deny answers a request for files that the user, who may be nil, must not have. A 401 asks for a password, and its cookie finds
-// out whether the client keeps cookies; a client that cannot use Basic, or is known already, gets a 403.
+// deny answers a request for files from a user, who may be nil, without access. A 401 asks
+// for a password, and its cookie shows whether the client keeps cookies; a client that
+// can't use Basic, or is known already, gets a 403.
 func (s *Server) deny(w *response, r *http.Request, u *User) {
 	if u != nil || !s.basicAllowed(r) {
 		forbidden(w)

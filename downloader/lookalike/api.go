@@ -16,7 +16,7 @@ import (
 
 const jsonType = "application/json"
 
-// apiProject has the fields that the API gives of a version; what a client could not use is left empty.
+// apiProject has the API's fields of a version; those of no use to a client are empty.
 type apiProject struct {
 	Slug            string            `json:"slug"`
 	Version         string            `json:"version"`
@@ -38,10 +38,10 @@ type apiProject struct {
 	id int
 }
 
-// policyWords are how the API tells a Policy.
+// policyWords are the API's words for policies.
 var policyWords = [...]string{Open: "Open", Restricted: "Restricted", Credentialed: "Credentialed", ContributorReview: "Contributor Review"} //nolint:gosec // no credentials, in spite of the word
 
-// apiVersion is what the list of a project's versions holds.
+// apiVersion is an item in the list of a project's versions.
 type apiVersion struct {
 	Slug     string `json:"slug"`
 	Title    string `json:"title"`
@@ -108,7 +108,8 @@ func (s *Server) apiList(w *response, r *http.Request, keep func(apiProject) boo
 	apiAnswer(w, http.StatusOK, all)
 }
 
-// apiVersions lists versions in the order of their publication; an unknown project has none, which is no error.
+// apiVersions lists versions in the order of publication; for an unknown project the list
+// is empty, without an error.
 func (s *Server) apiVersions(w *response, r *http.Request, slug string) {
 	if !s.apiAdmit(w, r, true) {
 		return
@@ -135,7 +136,8 @@ func (s *Server) apiDetail(w *response, r *http.Request, slug, version string) {
 	apiAnswer(w, http.StatusOK, s.describe(p, slices.Index(p.ids, id)))
 }
 
-// apiManifest needs a login even where the project is open, takes Basic from any program, and is not throttled.
+// apiManifest requires a login even for an open project, accepts Basic from any program,
+// and isn't throttled.
 func (s *Server) apiManifest(w *response, r *http.Request, slug, version string) {
 	var user *User
 	if r.Header.Get("Authorization") != "" {
@@ -173,7 +175,8 @@ func (s *Server) apiManifest(w *response, r *http.Request, slug, version string)
 	_, _ = io.Copy(w, c.body) // the client may be gone
 }
 
-// apiAdmit checks credentials, if there are any, and the throttle. Which status refuses bad credentials depends on the view.
+// apiAdmit checks credentials, if there are any, and the throttle. The status for bad
+// credentials depends on the view.
 func (s *Server) apiAdmit(w *response, r *http.Request, asks bool) bool {
 	known := false
 	if r.Header.Get("Authorization") != "" {
@@ -245,7 +248,8 @@ func apiError(w *response, code int, detail string) {
 	apiAnswer(w, code, map[string]string{"detail": detail})
 }
 
-// throttle lets so many requests pass in any hour; there is one count for anonymous clients and one for known users.
+// throttle allows a number of requests in any hour, counted separately for anonymous
+// clients and known users.
 type throttle struct {
 	mu     sync.Mutex
 	passed [2][]time.Time

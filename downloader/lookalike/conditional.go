@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// span is a part of a file: the bytes from start up to, not including, end. It is the whole file if partial is false.
+// span is a part of a file: the bytes from start up to, not including, end. It is the whole
+// file unless partial is true.
 type span struct {
 	start, end, size int64
 	partial          bool
@@ -25,8 +26,8 @@ func (p span) contentRange() string {
 	return string(strconv.AppendInt(b, p.size, 10))
 }
 
-// checkConditions returns 412 or 304, or 0 if the request is to be served. Dates are compared as nginx compares them: equal or
-// not, by their text, so that a date later than the file's is "modified" as well.
+// checkConditions returns 412 or 304, or 0 if the request should be served. Like nginx, it
+// compares dates as text, so that a date later than the file's counts as modified, too.
 func checkConditions(r *http.Request, etag, modified string) int {
 	h := r.Header
 	if since := h.Get("If-Unmodified-Since"); since != "" && since != modified {
@@ -45,7 +46,8 @@ func checkConditions(r *http.Request, etag, modified string) int {
 	return http.StatusNotModified
 }
 
-// etagMatches reports whether a list of ETags holds this one; weak accepts those marked weak too.
+// etagMatches reports whether a list of ETags contains this one; weak accepts weak ETags,
+// too.
 func etagMatches(list, etag string, weak bool) bool {
 	if list == "*" {
 		return true
@@ -62,14 +64,14 @@ func etagMatches(list, etag string, weak bool) bool {
 	return false
 }
 
-// rangeApplies reports whether the If-Range header, if any, names the file as it is.
+// rangeApplies reports whether the If-Range header, if any, matches the file.
 func rangeApplies(r *http.Request, etag, modified string) bool {
 	v := r.Header.Get("If-Range")
 	return v == "" || v == etag || v == modified
 }
 
-// parseRange reads a Range header of one range as nginx does. It returns the whole file where nginx ignores the header, and false
-// where nginx answers 416.
+// parseRange reads a Range header of one range like nginx. It returns the whole file if
+// nginx ignores the header, and false if nginx answers 416.
 func parseRange(header string, size int64) (span, bool) {
 	whole := span{end: size, size: size}
 	if len(header) < 6 || !strings.EqualFold(header[:6], "bytes=") {

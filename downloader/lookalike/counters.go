@@ -9,27 +9,28 @@ import (
 	"sync/atomic"
 )
 
-// Counters say what a server has been asked and has answered since it was made, or since [Host.Reset].
+// Counters are the requests and answers of a server since it was made, or since
+// [Host.Reset].
 type Counters struct {
 	Requests int64
-	ByStatus map[int]int64 // of the answers whose headers were written
-	// Files and Manifests count the GETs that were let through to an existing file or SHA256SUMS.txt, whatever range or validator
-	// they asked with.
+	ByStatus map[int]int64 // by status, of the answers whose headers were written
+	// Files and Manifests count the GETs of an existing file or SHA256SUMS.txt that had
+	// access, whatever their range or validator.
 	Files, Manifests int64
 	Listings         int64 // directory listings
 	API              int64 // requests below /api/
-	PasswordChecks   int64 // the costly ones: sessions are not counted
-	BytesSent        int64 // of bodies, as handed to the connection
-	Faults           int64 // how often any fault has struck
-	MaxConcurrent    int64 // the most requests that ran at once
-	// Conns counts connections that were opened, and MaxConns the most that were open at once; both only where the hooks of
-	// [Host.Attach] are in use.
+	PasswordChecks   int64 // real ones: sessions don't count
+	BytesSent        int64 // of bodies, as written to the connection
+	Faults           int64 // how often any fault struck
+	MaxConcurrent    int64 // the most requests at once
+	// Conns counts opened connections, and MaxConns the most that were open at once; only
+	// if the hooks of [Host.Attach] are in use.
 	Conns, MaxConns int64
 	Protocols       map[string]int64
 	UserAgents      map[string]int64 // at most the first 1,000
 }
 
-// Request is an entry of the log that is kept where Record is set.
+// Request is an entry of the log, which is kept if Record is set.
 type Request struct {
 	Method, Path, Query string
 	Range, IfRange      string
@@ -37,14 +38,14 @@ type Request struct {
 	IfNoneMatch         string
 	Host                string
 	UserAgent           string
-	UserProject         string // who shall pay, for GCS
+	UserProject         string // the project to bill, for GCS
 	Authorization       bool   // whether there was an Authorization header
 	Cookie              bool   // whether there was a cookie
 	Status              int    // 0 if no headers were written
 	Bytes               int64  // of the body so far
 }
 
-// Counters returns the counters as they stand.
+// Counters returns the present counters.
 func (h *Host) Counters() Counters {
 	c := &h.counters
 	out := Counters{
@@ -92,7 +93,8 @@ func (h *Host) Reset() {
 	c.log = nil
 }
 
-// Requests returns the log, in the order in which the answers began. It is empty unless Record is set.
+// Requests returns the log, in the order in which the answers began. It is empty unless
+// Record is set.
 func (h *Host) Requests() []Request {
 	c := &h.counters
 	c.logMu.Lock()

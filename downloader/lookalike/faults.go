@@ -10,51 +10,56 @@ import (
 	"time"
 )
 
-// Kind says what goes wrong.
+// Kind is the kind of a fault.
 type Kind int
 
 // The kinds of faults. "After" and the other fields are those of [Fault].
 const (
-	// Stall sends After bytes of the body and then nothing for Duration, after which the rest follows. Duration 0 lasts until the
-	// client goes away.
+	// Stall sends After bytes of the body, nothing for Duration, and then the rest.
+	// Duration 0 lasts until the client disconnects.
 	Stall Kind = iota + 1
 	// Reset sends After bytes of the body and then resets the connection; it does so before the headers if After is negative.
 	Reset
-	// ShortBody announces the full length, sends After bytes and closes the connection in good order.
+	// ShortBody announces the full length, sends After bytes and closes the connection
+	// properly.
 	ShortBody
 	// Status answers with Code, the page that PhysioNet sends with it, and RetryAfter as the Retry-After header if not empty.
 	Status
-	// Corrupt inverts the byte at the offset After of the file. It does not strike where the response has not got that byte.
+	// Corrupt inverts the byte at the file's offset After. It doesn't strike a response
+	// without that byte.
 	Corrupt
 	// HTMLPage answers 200 with a login page instead of the file.
 	HTMLPage
-	// ChangeETag makes the file a second younger from this request on, as if it had been copied again. At GCS it gets another
-	// generation.
+	// ChangeETag makes the file a second younger from this request on, as if it had been
+	// copied again. At GCS the file gets another generation.
 	ChangeETag
 	// IgnoreRange answers a request for a range with 200 and the whole file.
 	IgnoreRange
-	// WrongRange answers a request for a range with another one, honestly labelled, which starts at After.
+	// WrongRange answers a request for a range with another range, correctly labelled,
+	// which starts at After.
 	WrongRange
 	// NoLength sends the body in chunks, without a Content-Length.
 	NoLength
 	// Slow sends the body at Rate bytes a second.
 	Slow
-	// Delay waits for Duration before the request is looked at; for ever if 0.
+	// Delay waits for Duration before the request is handled; forever if 0.
 	Delay
-	// DropSession forgets all sessions, and all access tokens, before the request is looked at.
+	// DropSession forgets all sessions and access tokens before the request is handled.
 	DropSession
 )
 
-// Fault is something that goes wrong with the requests it matches. Faults of a body strike only files and manifests that are
-// about to be sent in full or in part, so that the 401 which opens a conversation does not use them up; Status, Delay,
-// DropSession and a Reset before the headers strike any request.
+// Fault is something that goes wrong with the requests that it matches. Faults of a body
+// strike only files and manifests that are about to be sent, in full or in part, so that a
+// 401 at first doesn't use them up; Status, Delay, DropSession and a Reset before the
+// headers strike any request.
 type Fault struct {
 	Kind Kind
 	// Path matches a request by its decoded path; an empty one matches all. A pattern without a slash is compared with the last
 	// element, one that starts with a slash with the whole path, any other with the path's end: "*.csv.gz", "hosp/*",
 	// "/files/mimiciv/3.1/**". The elements are those of path.Match, and ** stands for any number of elements.
 	Path string
-	// Match, if not nil, must accept the request too. It is called with a lock held, and must not call the server.
+	// Match, if not nil, must accept the request, too. It is called with a lock held, and
+	// must not call the server.
 	Match func(*http.Request) bool
 	// Skip is how many matching requests pass unharmed before the first strike.
 	Skip int
@@ -64,12 +69,12 @@ type Fault struct {
 	After      int64         // see the kinds
 	Duration   time.Duration // of Stall and Delay; Status waits as long before it answers
 	Code       int           // of Status
-	Reason     string        // of Status, at an [S3]: the error's code, as in "SlowDown"; what goes with Code if empty
+	Reason     string        // of Status, at an [S3]: the error's code, like "SlowDown"; the usual one for Code if empty
 	RetryAfter string        // of Status
 	Rate       int64         // of Slow
 }
 
-// Injected is a fault that has been given to a server.
+// Injected is a fault of a server.
 type Injected struct {
 	fault  Fault
 	passed int // guarded by faults.mu
@@ -83,8 +88,8 @@ func (i *Injected) Struck() int { return int(i.struck.Load()) }
 // Remove ends the fault.
 func (i *Injected) Remove() { i.owner.remove(i) }
 
-// Inject adds a fault. Where several match a request at the same moment, the one injected first strikes. It panics if the fault's
-// pattern is malformed.
+// Inject adds a fault. If several match a request at the same moment, the one injected
+// first strikes. It panics if the fault's pattern is malformed.
 func (h *Host) Inject(f Fault) *Injected {
 	if _, err := path.Match(f.Path, ""); err != nil {
 		panic("lookalike: malformed pattern " + f.Path)

@@ -10,60 +10,68 @@ import (
 	"time"
 )
 
-// GCS is an [http.Handler] that answers as Google Cloud Storage does to those who read: objects by the XML API
-// (/<bucket>/<object>), listings by the JSON API (/storage/v1/b/<bucket>/o) and objects at the links that these hold, access tokens
-// at /token, as a key file's token_uri may name it. Buckets may be requester pays, closed to strangers, and hold objects that nobody may read, that are wrong or that
-// are compressed. It has the faults, limits and counters of a [Host]; a body's faults strike reads of objects alone.
+// GCS is an [http.Handler] that answers readers like Google Cloud Storage: objects with the
+// XML API (/<bucket>/<object>), listings with the JSON API (/storage/v1/b/<bucket>/o) and
+// objects at the links in them, access tokens at /token, which a key file's token_uri may
+// name. Buckets may be requester pays or not public, and may contain objects that are
+// unreadable, wrong or compressed. It has the faults, limits and counters of a [Host]; a
+// body's faults strike only reads of objects.
 //
-// It does not check signatures: who names an account has it. It does not write, and it does not know delimiters, descriptions of
-// single objects, versions, or HMAC keys. It is safe for concurrent use.
+// It doesn't check signatures: naming an account is enough. It doesn't write, and it
+// doesn't know delimiters, descriptions of single objects, versions, or HMAC keys. It is
+// safe for concurrent use.
 type GCS struct {
 	Host
 
-	// mu guards the rest. What the maps point to is never changed, only replaced.
+	// mu guards the fields below. What the maps point to is never changed, only replaced.
 	mu       sync.RWMutex
 	buckets  map[string]*Bucket
 	accounts map[string]Account // by e-mail
-	tokens   map[string]string  // access tokens that are good, and their accounts' e-mails
+	tokens   map[string]string  // valid access tokens, and their accounts' e-mails
 	issued   int                // tokens so far
-	closed   map[string]bool    // billing projects that cannot pay
+	closed   map[string]bool    // billing projects that can't pay
 }
 
-// Objects are those of a bucket, in the order of their paths' bytes. [GeneratedFS] is one; one that computes its files as they are
-// asked for can hold millions. It must be safe for concurrent use.
+// Objects are the objects of a bucket, in the order of their paths' bytes. [GeneratedFS] is
+// one; one that computes its files on demand can contain millions. It must be safe for
+// concurrent use.
 type Objects interface {
 	Len() int
 	At(i int) GeneratedFile
 }
 
-// Bucket is a bucket and who may read it. It must not be changed once it is published.
+// Bucket is a bucket and its readers. It must not be changed once it is published.
 type Bucket struct {
 	Name    string
 	Objects Objects
-	// RequesterPays refuses requests that name no project to be billed.
+	// RequesterPays refuses requests without a billing project.
 	RequesterPays bool
-	// Readers are the e-mails of the accounts that may read and list; nil is everybody.
+	// Readers are the e-mails of the accounts that may read and list; nil means everybody.
 	Readers []string
 	// NoList refuses listings to readers too.
 	NoList bool
-	// ModTime is that of all objects; a fixed day if it is zero. Generations derive from it.
+	// ModTime is the time of all objects; a fixed day if it is zero. Generations derive
+	// from it.
 	ModTime time.Time
 
-	// The objects for which these functions are true: Denied ones may be read by nobody, Wrong ones have the first byte inverted and
-	// a checksum that goes with it, and Encoded ones have been stored with Content-Encoding gzip. Each may be nil.
+	// The objects for which these functions are true: nobody can read Denied ones; Wrong
+	// ones have the first byte inverted and a matching checksum; Encoded ones were stored
+	// with Content-Encoding gzip. Each may be nil.
 	Denied, Wrong, Encoded func(path string) bool
 
 	sums *checksums
 }
 
-// Account is somebody who can log in at /token.
+// Account is an account that can log in at /token.
 type Account struct {
 	Email string
-	// RefreshToken is what a person's login holds. A service account is known by the e-mail in its key file.
+	// RefreshToken is in a person's login. A service account is known by the e-mail in its
+	// key file.
 	RefreshToken string
 	// Projects are those that the account may have billed.
 	Projects []string
-	// Expired refuses to log in, as Google does to people after some hours or days: invalid_grant, invalid_rapt.
+	// Expired rejects logins, as Google does for people after some hours or days:
+	// invalid_grant, invalid_rapt.
 	Expired bool
 }
 
@@ -90,7 +98,8 @@ func (g *GCS) Publish(b Bucket) {
 	g.buckets[b.Name] = &b
 }
 
-// PutAccount adds an account, or replaces the one with the same e-mail. Tokens that it has stay good, unless it is Expired.
+// PutAccount adds an account, or replaces the one with the same e-mail. Its tokens remain
+// valid, unless it is Expired.
 func (g *GCS) PutAccount(a Account) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

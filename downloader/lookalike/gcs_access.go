@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// gcsError is an answer that says no, as the XML API and the JSON API put it.
+// gcsError is an error of the XML API and the JSON API.
 type gcsError struct {
 	status  int
 	code    string // of the XML API
 	reason  string // of the JSON API
 	message string
-	details string // of the XML API; what the JSON API has as its message
+	details string // of the XML API; the message of the JSON API
 }
 
-// What does not depend on the request.
+// Errors that don't depend on the request.
 var (
 	notModified     = gcsError{http.StatusNotModified, "NotModified", "notModified", "", ""}
 	badToken        = gcsError{http.StatusBadRequest, "InvalidArgument", "invalid", "Invalid argument.", "Invalid page token."}
@@ -59,7 +59,7 @@ func (e *gcsError) send(w *response) {
 	for _, part := range [][2]string{{"Code", e.code}, {"Message", e.message}, {"Details", e.details}} {
 		if part[1] != "" {
 			b.WriteString("<" + part[0] + ">")
-			_ = xml.EscapeText(&b, []byte(part[1])) // a buffer takes everything
+			_ = xml.EscapeText(&b, []byte(part[1])) // a buffer accepts everything
 			b.WriteString("</" + part[0] + ">")
 		}
 	}
@@ -67,7 +67,7 @@ func (e *gcsError) send(w *response) {
 	page(w, e.status, "application/xml; charset=UTF-8", b.Bytes())
 }
 
-// refuse answers with a status and what Google says with it.
+// refuse answers with a status and Google's text for it.
 func (g *GCS) refuse(w *response, code int) {
 	for _, e := range []gcsError{badCredentials, noSuchKey, conditionFailed, serverTrouble} {
 		if e.status == code {
@@ -79,7 +79,7 @@ func (g *GCS) refuse(w *response, code int) {
 	(&gcsError{code, strings.ReplaceAll(text, " ", ""), "backendError", text + ".", ""}).send(w)
 }
 
-// userProject is the project that a request wants billed, or empty.
+// userProject is the project to bill, or empty.
 func userProject(r *http.Request) string {
 	if p := r.Header.Get("X-Goog-User-Project"); p != "" || r.URL.RawQuery == "" {
 		return p
@@ -87,7 +87,8 @@ func userProject(r *http.Request) string {
 	return r.URL.Query().Get("userProject")
 }
 
-// refusal says why a request may not go on, or nil: who asks, who pays, what for. The verb is "get" or "list".
+// refusal says why a request is refused, or nil: who asks, who pays, for what. The verb is
+// "get" or "list".
 func (g *GCS) refusal(r *http.Request, b *Bucket, verb, path string) *gcsError {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
@@ -128,7 +129,8 @@ func denied(email, verb string) *gcsError {
 	}
 }
 
-// serveToken answers who wants an access token for a refresh token or a service account's assertion.
+// serveToken answers requests for an access token, with a refresh token or a service
+// account's assertion.
 func (g *GCS) serveToken(w *response, r *http.Request) {
 	answer := func(code int, v map[string]any) {
 		text, err := json.Marshal(v)
@@ -138,7 +140,7 @@ func (g *GCS) serveToken(w *response, r *http.Request) {
 		page(w, code, "application/json; charset=utf-8", text)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-	_ = r.ParseForm() // what cannot be read names nobody
+	_ = r.ParseForm() // an unreadable form names nobody
 	a, ok := g.who(r)
 	switch {
 	case !ok:
@@ -153,7 +155,7 @@ func (g *GCS) serveToken(w *response, r *http.Request) {
 	}
 }
 
-// who returns the account that a token is wanted for.
+// who returns the account for a token request.
 func (g *GCS) who(r *http.Request) (Account, bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()

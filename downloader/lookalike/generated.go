@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// generatedTime is the modification time of what has no other.
+// generatedTime is the modification time of files without another.
 var generatedTime = time.Date(2024, time.January, 15, 12, 0, 0, 0, time.UTC)
 
 // GeneratedFile is a file that exists only as its description.

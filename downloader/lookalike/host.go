@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Host is what the servers of this package have in common: faults, limits, counters and the log. Its exported fields may be set
-// until the first request.
+// Host is what the servers of this package have in common: faults, limits, counters and the
+// log. Its exported fields may be set before the first request.
 type Host struct {
-	// Now is the clock of all that depends on time, but for the pace of bodies; [time.Now] if nil.
+	// Now is the clock for everything except the pace of bodies; [time.Now] if nil.
 	Now func() time.Time
 	// Record keeps a log of every request for [Host.Requests]. It grows without bound.
 	Record bool
@@ -18,21 +18,25 @@ type Host struct {
 	// BytesPerSecondPerConn caps the bodies on each connection; 0 is no cap. PhysioNet gives about 45,000. Where [Host.Attach]
 	// or [Host.ConnContext] is not in use, it caps each response instead.
 	BytesPerSecondPerConn int64
-	// MaxConcurrent is how many requests are served at once; 0 is no limit. One more gets a 503, or silence for HangOver.
+	// MaxConcurrent is how many requests are served at once; 0 is no limit. Further ones
+	// get a 503, or no answer for HangOver.
 	MaxConcurrent int
-	// HangOver makes requests above MaxConcurrent wait this long without an answer, after which their connection is dropped.
+	// HangOver makes requests above MaxConcurrent wait this long without an answer, before
+	// their connection is dropped.
 	HangOver time.Duration
-	// RequestsPerSecond is how many requests are answered in a second, in bursts of as many; 0 is no limit. One more gets a 429
-	// with Retry-After.
+	// RequestsPerSecond is how many requests per second are answered, in bursts of as many;
+	// 0 is no limit. Further ones get a 429 with Retry-After.
 	RequestsPerSecond int
 
-	// ServedConns is how many connections are served; 0 is no limit. One more is accepted, and its requests are never answered,
-	// however many of the others are closed meanwhile. It needs [Host.Attach], or its hooks.
+	// ServedConns is how many connections are served; 0 is no limit. Further ones are
+	// accepted, and their requests are never answered, even if others are closed meanwhile.
+	// It needs [Host.Attach], or its hooks.
 	ServedConns int
-	// ConnLinger is for how long a connection that was closed still counts as one of those, as where a load balancer drains it.
+	// ConnLinger is how long a closed connection still counts, as if a load balancer
+	// drained it.
 	ConnLinger time.Duration
-	// Workers is how many requests are worked on at once, each for WorkTime before its answer; 0 is no limit. Others wait for their
-	// turn, as behind uwsgi.
+	// Workers is how many requests are handled at once, each for WorkTime before its
+	// answer; 0 is no limit. Others queue, as behind uwsgi.
 	Workers  int
 	WorkTime time.Duration
 
@@ -49,7 +53,7 @@ type Host struct {
 
 func newHost() Host { return Host{closed: make(chan struct{})} }
 
-// site is what a server does with the requests that its Host lets through.
+// site handles the requests that its Host allows.
 type site interface {
 	// route answers a request.
 	route(w *response, r *http.Request)
@@ -59,7 +63,7 @@ type site interface {
 	DropSessions()
 }
 
-// serve answers a request, or lets the site do it.
+// serve answers a request, or lets the site do so.
 func (h *Host) serve(rw http.ResponseWriter, r *http.Request, s site) {
 	w := &response{ResponseWriter: rw, host: h, request: r}
 	running := h.counters.arrive(r)
@@ -86,8 +90,8 @@ func (h *Host) now() time.Time {
 	return time.Now()
 }
 
-// pause waits for d, or for ever if d is 0, and reports whether that time has passed: it ends early when the client goes away or
-// the server is closed.
+// pause waits for d, or forever if d is 0, and reports whether that time has passed: it
+// ends early if the client disconnects or the server is closed.
 func (h *Host) pause(ctx context.Context, d time.Duration) bool {
 	var elapsed <-chan time.Time
 	if d > 0 {

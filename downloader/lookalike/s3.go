@@ -13,15 +13,17 @@ import (
 	"time"
 )
 
-// S3 answers as Amazon S3 does to those who read: GetObject with ranges and conditions, ListObjectsV2, access points and their
-// rules, requester pays, regions, and the errors by their codes. Objects are described, not kept, so that a bucket of millions
-// costs no memory.
+// S3 answers readers like Amazon S3: GetObject with ranges and conditions, ListObjectsV2,
+// access points and their rules, requester pays, regions, and the error codes. Objects are
+// described, not stored, so that a bucket of millions costs no memory.
 //
-// It has the faults, limits and counters of a [Host]. Buckets are addressed by path ("/bucket/key") or by host name
-// ("bucket.s3.us-east-1.amazonaws.com"), access points by host name alone, as in
-// "name-123456789012.s3-accesspoint.us-east-1.amazonaws.com". At "sts.us-east-1.amazonaws.com" it says whose credentials it
-// is asked with. Who asks is known by the access key's id; the signature itself is
-// not checked, but its date and region are. It does not write, and it does not know delimiters, versions or presigned requests.
+// It has the faults, limits and counters of a [Host]. Buckets are addressed by path
+// ("/bucket/key") or by host name ("bucket.s3.us-east-1.amazonaws.com"), access points only
+// by host name, like "name-123456789012.s3-accesspoint.us-east-1.amazonaws.com". At
+// "sts.us-east-1.amazonaws.com" it says whose credentials sign the request. It identifies
+// clients by the access key's ID and checks the date and region of the signature, but not
+// the signature itself. It doesn't write, and it doesn't know delimiters, versions or
+// presigned requests.
 //
 // It is safe for concurrent use.
 type S3 struct {
@@ -34,29 +36,30 @@ type S3 struct {
 	keys    map[string]S3Key
 }
 
-// S3Bucket is a bucket and who may read it.
+// S3Bucket is a bucket and its readers.
 type S3Bucket struct {
 	Name    string
 	Region  string // us-east-1 if empty
 	Objects Objects
-	// Public lets everybody read and list, without credentials too.
+	// Public lets everybody read and list, even without credentials.
 	Public bool
-	// Readers are the ids of the access keys that may read and list.
+	// Readers are the IDs of the access keys that may read and list.
 	Readers []string
-	// NoList forbids everybody to list, so that what is missing looks forbidden.
+	// NoList denies listings to everybody, so that missing objects look forbidden.
 	NoList bool
-	// RequesterPays refuses who does not agree to pay.
+	// RequesterPays refuses requests that don't agree to pay.
 	RequesterPays bool
-	// Checksums makes whole objects come with their CRC-32 to who asks for it. Each costs a reading of the object.
+	// Checksums sends the CRC-32 of whole objects on request. Each costs a reading of the
+	// object.
 	Checksums bool
-	// ModTime is that of all objects; a fixed day if zero.
+	// ModTime is the time of all objects; a fixed day if zero.
 	ModTime time.Time
 	// ContentEncoding is that of all objects, none if empty.
 	ContentEncoding string
 }
 
-// S3AccessPoint is another door to a bucket. Through it, nothing but what lies below Prefix can be read, and no prefix listed
-// that is not below it, as PhysioNet has it.
+// S3AccessPoint is another way to a bucket. It gives access only to objects below Prefix,
+// and lists only prefixes below it, like PhysioNet's.
 type S3AccessPoint struct {
 	Name, Account string
 	Bucket        string
@@ -67,8 +70,8 @@ type S3AccessPoint struct {
 // S3Key is an access key.
 type S3Key struct {
 	ID       string
-	Identity string    // the ARN by which refusals call its owner
-	Expires  time.Time // after which it is refused as expired; never if zero
+	Identity string    // the ARN that refusals use for its owner
+	Expires  time.Time // after which it is rejected as expired; never if zero
 }
 
 // NewS3 returns a server without buckets and keys.
@@ -130,12 +133,12 @@ func (s *S3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, s)
 }
 
-// s3Asked is a request as S3 sees it.
+// s3Asked is a request to S3.
 type s3Asked struct {
 	bucket *S3Bucket
 	point  *S3AccessPoint // nil if the bucket itself was addressed
 	key    string
-	by     S3Key // the zero key is nobody
+	by     S3Key // the zero key means nobody
 }
 
 func (s *S3) route(w *response, r *http.Request) {
@@ -203,7 +206,7 @@ func (s *S3) tellIdentity(w *response, r *http.Request) {
 		"</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>"))
 }
 
-// identify finds out who asks.
+// identify finds out who sends the request.
 func (s *S3) identify(r *http.Request, b *S3Bucket) (k S3Key, fail *s3Error) {
 	authorization := r.Header.Get("Authorization")
 	if authorization == "" {
@@ -252,7 +255,7 @@ func (a *s3Asked) mayList(prefix string) bool {
 	return !a.bucket.NoList && whole.mayRead()
 }
 
-// pays reports whether the bill has a taker.
+// pays reports whether somebody pays.
 func (a *s3Asked) pays(r *http.Request) bool {
 	return !a.bucket.RequesterPays || a.by.ID != "" && r.Header.Get("X-Amz-Request-Payer") == "requester"
 }
@@ -275,7 +278,7 @@ func (s *S3) get(w *response, r *http.Request, a s3Asked) {
 	objects := a.bucket.Objects
 	i := s3Search(objects, a.key)
 	if i == objects.Len() || objects.At(i).Path != a.key {
-		if !a.mayList(a.key) { // which would tell
+		if !a.mayList(a.key) { // a denied listing must not reveal it
 			s3Fail(w, a.denied("s3:ListBucket"))
 			return
 		}
@@ -324,7 +327,8 @@ func s3Search(objects Objects, key string) int {
 	return sort.Search(objects.Len(), func(i int) bool { return objects.At(i).Path >= key })
 }
 
-// s3ETag looks like the MD5 that it often is. It changes with the content and, as that of an upload in parts may, with the time.
+// s3ETag looks like an MD5, as it often is. It changes with the content and, like that of a
+// multipart upload, possibly with the time.
 func s3ETag(f *GeneratedFile, mtime time.Time) string {
 	key := noiseKey(f) ^ splitmix(uint64(mtime.Unix())) ^ splitmix(uint64(crc32.Checksum(f.Data, castagnoli))) //nolint:gosec // any bits will do
 	const digits = "0123456789abcdef"

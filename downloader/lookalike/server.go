@@ -1,19 +1,23 @@
-// Package lookalike is an [http.Handler] that answers as PhysioNet does, with faults on demand. It is for the tests of the
-// downloader and its sources, for the demo command, which needs no network and no account, and for benchmarks over hundreds of
-// thousands of generated files.
+// Package lookalike is an [http.Handler] that answers like PhysioNet, with faults on
+// demand. It is for the tests of the downloader and its sources, for the demo command,
+// which needs no network and no account, and for benchmarks over hundreds of thousands of
+// generated files.
 //
-// What it reproduces is what a client can notice: who may use Basic authentication and which status says no, the session cookie
-// that spares the server a password hash, nginx's validators, ranges and directory listings, the redirect to the newest version,
-// the JSON API and its throttle. The same request gets the same status, the same headers and, for files, the same bytes.
+// It reproduces what a client can notice: which clients can use Basic authentication and
+// which status refuses others, the session cookie that spares the server a password hash,
+// nginx's validators, ranges and directory listings, the redirect to the newest version,
+// the JSON API and its throttle. The same request gets the same status, the same headers
+// and, for files, the same bytes.
 //
-// It is safe for concurrent use. No lock is held while bytes are sent, memory does not grow with the number of requests unless
-// Record is set, and nothing in it imports package testing.
+// It is safe for concurrent use. No lock is held while bytes are sent, memory doesn't grow
+// with the number of requests unless Record is set, and nothing in it imports package
+// testing.
 //
-// [GCS] answers as Google Cloud Storage does, and [S3] as Amazon S3, in the same manner.
+// [GCS] answers like Google Cloud Storage, and [S3] like Amazon S3, in the same manner.
 //
-// What it does not do: zip archives (get-zip answers 404, as for a project without one), the HTML pages' looks, redirects of
-// legacy addresses, OAuth, country detection. It must not face a network that is not trusted: passwords are
-// kept and compared in the clear.
+// It doesn't have zip archives (get-zip answers 404, as for a project without one), the
+// look of the HTML pages, redirects of legacy addresses, OAuth or country detection. Don't
+// use it in an untrusted network: it stores and compares passwords in plain text.
 package lookalike
 
 import (
@@ -25,30 +29,37 @@ import (
 	"time"
 )
 
-// Server answers as PhysioNet does. Use [New]; the exported fields may be set until the first request.
+// Server answers like PhysioNet. Use [New]; the exported fields may be set before the first
+// request.
 type Server struct {
 	Host
 
-	// Realm is announced with a 401; "PhysioNet" if empty.
+	// Realm is sent with a 401; "PhysioNet" if empty.
 	Realm string
-	// HashDelay is how long one password check takes. PhysioNet's PBKDF2 takes 75 ms and more.
+	// HashDelay is the time of one password check. PhysioNet's PBKDF2 takes at least 75 ms.
 	HashDelay time.Duration
-	// PlainBasic honours Basic authentication without TLS too, as PhysioNet's own development server does.
+	// PlainBasic accepts Basic authentication without TLS, too, like PhysioNet's own
+	// development server.
 	PlainBasic bool
 
-	// APIPerHour is how many API requests an anonymous client may make in an hour, and a fifth of what a known user may; 20 if 0.
+	// APIPerHour is how many API requests an anonymous client can make per hour, and a
+	// fifth of what a known user can; 20 if 0.
 	APIPerHour int
 
-	// NumericPolicy makes the API tell access policies by number, as it did in 2025, and not by word.
+	// NumericPolicy makes the API give access policies as numbers, as in 2025, and not as
+	// words.
 	NumericPolicy bool
 
-	// Canonical makes the server send everybody to the same path at this address, as www.physionet.org does.
+	// Canonical makes the server redirect everybody to the same path at this address, as
+	// www.physionet.org does.
 	Canonical string
-	// ExtraCookie is how many bytes of another cookie each answer sets, 0 for none. CookieLimit is how many bytes of cookies a
-	// request may bring before it is answered with a 400; 0 is no limit.
+	// ExtraCookie is how many bytes of another cookie each answer sets, 0 for none.
+	// CookieLimit is how many bytes of cookies a request may have before it is answered
+	// with a 400; 0 is no limit.
 	ExtraCookie, CookieLimit int
 
-	// mu guards what Publish and the users' methods change. What the maps point to is never changed, only replaced.
+	// mu guards what Publish and the users' methods change. What the maps point to is never
+	// changed, only replaced.
 	mu       sync.RWMutex
 	projects map[string]*published
 	lastID   int
@@ -79,7 +90,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, s)
 }
 
-// refuse answers with a status and the page that PhysioNet sends with it.
+// refuse answers with a status and PhysioNet's page for it.
 func (s *Server) refuse(w *response, code int) {
 	switch code {
 	case http.StatusUnauthorized:
@@ -91,7 +102,7 @@ func (s *Server) refuse(w *response, code int) {
 	}
 }
 
-// Move sets Canonical of a server that serves already.
+// Move sets Canonical of a running server.
 func (s *Server) Move(canonical string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"mimicsync/downloader/source"
 )
 
-// What holds when a body does not come to its end: the connection breaks, the
-// caller cancels, or closes early.
+// The contract for bodies that don't reach their end: the connection breaks, the caller
+// cancels, or closes early.
 
 func (s *suite) cut() {
 	if s.Cut == nil {
@@ -24,7 +24,7 @@ func (s *suite) cut() {
 		if err != nil {
 			continue // a break before the first byte may show here
 		}
-		// io.ReadAll takes io.EOF, and nothing else, for the end.
+		// io.ReadAll takes only io.EOF for the end.
 		b, err := read(o)
 		if err == nil {
 			s.t.Errorf("reading %s, cut after %d bytes, gave %d bytes and io.EOF, want another error", large, after, len(b))
@@ -116,7 +116,7 @@ func (s *suite) cancelStalledRead() {
 	s.soon(result, "Read")
 }
 
-// soon waits for what a cancelled call returns.
+// soon waits for the result of a canceled call.
 func (s *suite) soon(result <-chan error, call string) {
 	s.t.Helper()
 	select {
@@ -146,7 +146,7 @@ func (s *suite) closeEarly() {
 		}
 	}
 	round()
-	const rounds, slack = 24, 12 // slack is for connections that are kept
+	const rounds, slack = 24, 12 // slack is for idle connections
 	before := runtime.NumGoroutine()
 	for range rounds {
 		round()

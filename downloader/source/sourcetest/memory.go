@@ -14,14 +14,14 @@ import (
 	"mimicsync/manifest"
 )
 
-// Memory is a Source that serves one version from memory. It keeps the contract
-// to the letter, and breaks it on demand. It is safe for concurrent use.
+// Memory is a Source that serves one version from memory. It follows the contract exactly,
+// and breaks it on demand. It is safe for concurrent use.
 type Memory struct {
 	ref manifest.Ref
 
 	mu      sync.Mutex
 	objects map[string]memoryObject
-	faults  map[string]fault // what befalls the next request for a path
+	faults  map[string]fault // for the next request of a path
 }
 
 type memoryObject struct {
@@ -53,8 +53,8 @@ var _ source.Source = (*Memory)(nil)
 // memoryTime is when all objects of a new Memory were modified.
 var memoryTime = time.Date(2024, time.January, 15, 12, 0, 0, 0, time.UTC)
 
-// NewMemory returns a Source of these objects, by path. Their bytes must not
-// be changed; use Put.
+// NewMemory returns a Source of these objects, by path. The caller must not change their
+// bytes; use Put.
 func NewMemory(ref manifest.Ref, objects map[string][]byte) *Memory {
 	m := &Memory{ref: ref, objects: make(map[string]memoryObject, len(objects)), faults: make(map[string]fault)}
 	for path, data := range objects {
@@ -63,22 +63,21 @@ func NewMemory(ref manifest.Ref, objects map[string][]byte) *Memory {
 	return m
 }
 
-// Put adds an object or replaces it, which gives it another Validator if its
-// bytes are others.
+// Put adds or replaces an object, which gets another Validator if its bytes differ.
 func (m *Memory) Put(path string, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.objects[path] = newMemoryObject(data)
 }
 
-// Remove takes an object away.
+// Remove removes an object.
 func (m *Memory) Remove(path string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.objects, path)
 }
 
-// Objects returns what is served, by path.
+// Objects returns the objects, by path.
 func (m *Memory) Objects() map[string][]byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,15 +88,15 @@ func (m *Memory) Objects() map[string][]byte {
 	return all
 }
 
-// Cut makes the body of the next answer for a path end after so many bytes
-// with io.ErrUnexpectedEOF.
+// Cut makes the body of the next answer for a path end after this many bytes with
+// io.ErrUnexpectedEOF.
 func (m *Memory) Cut(path string, after int64) { m.inject(path, fault{faultCut, after}) }
 
-// Stall makes the body of the next answer for a path stop after so many bytes,
-// until its context is done or it is closed.
+// Stall makes the body of the next answer for a path stop after this many bytes, until its
+// context is done or it is closed.
 func (m *Memory) Stall(path string, after int64) { m.inject(path, fault{faultStall, after}) }
 
-// Hang keeps the next call of Open for a path waiting until its context is done.
+// Hang makes the next call of Open for a path wait until its context is done.
 func (m *Memory) Hang(path string) { m.inject(path, fault{kind: faultHang}) }
 
 func (m *Memory) inject(path string, f fault) {
@@ -149,9 +148,9 @@ func (m *Memory) take(path string) (memoryObject, fault, bool) {
 	return object, f, ok
 }
 
-// memoryBody is an object's bytes on their way, with what befalls them.
+// memoryBody is an object's bytes, with a fault.
 type memoryBody struct {
-	ctx   context.Context // as a response body does: the context of Open governs its reads
+	ctx   context.Context // as for a response body: the context of Open governs its reads
 	data  *bytes.Reader
 	fault fault
 	left  int64 // bytes before the fault

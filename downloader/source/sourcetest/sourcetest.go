@@ -1,6 +1,6 @@
-// Package sourcetest is the contract of source.Source as a test, and a
-// Source in memory that keeps it. Every Source passes Run; what a pass needs
-// beyond it, such as who may read what, is tested beside each Source.
+// Package sourcetest is the contract of source.Source as a test, and a Source in memory
+// that follows it. Every Source passes Run; other things that a pass needs, such as access
+// rules, are tested beside each Source.
 package sourcetest
 
 import (
@@ -21,30 +21,30 @@ import (
 // Ref is the version whose objects a Fixture serves.
 var Ref = manifest.Ref{Dataset: "demo", Version: "1.0"}
 
-// Fixture is a Source and what can be done to the place it asks. A hook that is
-// nil leaves out the tests that need it.
+// Fixture is a Source and ways to disturb its server. If a hook is nil, the tests that need
+// it are skipped.
 type Fixture struct {
 	Source source.Source
 
-	// Cut makes the next answer for a path end after so many bytes of its body,
-	// which are fewer than the object has, as if the line had broken.
+	// Cut makes the next answer for a path end after this many bytes of its body, fewer
+	// than the object has, as if the connection had broken.
 	Cut func(path string, after int64)
-	// Stall makes the next answer for a path stop after so many bytes of its
-	// body, and send nothing more until the reader goes away.
+	// Stall makes the next answer for a path stop after this many bytes of its body, until
+	// the reader disconnects.
 	Stall func(path string, after int64)
-	// Hang keeps the next request for a path waiting until the caller goes away.
+	// Hang makes the next request for a path wait until the caller disconnects.
 	Hang func(path string)
 
-	// What the Source never tells, so that the suite does not ask for it.
+	// Facts that the Source never reports, so that the suite doesn't expect them.
 	NoSize, NoValidator, NoModified bool
 }
 
-// Factory returns a new Fixture that serves these objects of Ref, by path. The
-// manifest is among them.
+// Factory returns a new Fixture that serves these objects of Ref, by path, including the
+// manifest.
 type Factory func(t *testing.T, objects map[string][]byte) Fixture
 
-// prompt is how soon something has to happen that should happen at once. Only
-// a test that fails takes as long.
+// prompt is the limit for things that should happen at once. Only a failing test takes as
+// long.
 const prompt = 10 * time.Second
 
 const (
@@ -54,7 +54,7 @@ const (
 	page  = "docs/index.html"
 )
 
-// names are paths that a careless URL would change.
+// names are paths that careless escaping would change.
 var names = []string{
 	"with space.csv", "trailing space ", "plus+plus.csv", "100%.csv", "a%20b.csv", "a%2Fb.csv", "hash#tag.csv", "what?.csv",
 	"a&b=c.csv", "semi;colon.csv", "at@colon:comma,.csv", "quote'\".csv", "brackets[1](2){3}.csv", "tilde~caret^pipe|.csv",
@@ -64,7 +64,7 @@ var names = []string{
 func objects() map[string][]byte {
 	all := map[string][]byte{
 		small: []byte("subject_id,gender\n1,F\n2,M\n"),
-		large: pattern(12 << 20), // more than the sockets of a connection hold
+		large: pattern(12 << 20), // more than the socket buffers of a connection
 		empty: {},
 		page:  []byte("<html><body>A page that belongs to the data.</body></html>\n"),
 	}
@@ -75,7 +75,7 @@ func objects() map[string][]byte {
 	return all
 }
 
-// pattern repeats with a prime length: a piece out of place shows.
+// pattern repeats with a prime length, so that a misplaced piece shows.
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -134,8 +134,8 @@ func (s *suite) whole() {
 
 func (s *suite) empty() {
 	s.expect(source.Request{Path: empty}, 0)
-	// Nothing is left to send, and whether that is an object or a range is not
-	// agreed upon; only bytes would be wrong.
+	// Nothing is left to send, and whether that is an object or a range isn't defined; only
+	// bytes would be wrong.
 	o, err := s.open(source.Request{Path: empty, Offset: 1})
 	if errors.Is(err, source.ErrRange) {
 		return
@@ -190,7 +190,7 @@ func (s *suite) missing() {
 			s.t.Errorf("Open(%q) = %v, want ErrNotExist", path, err)
 		}
 	}
-	s.expect(source.Request{Path: small}, 0) // one that is missing does no harm to the others
+	s.expect(source.Request{Path: small}, 0) // a missing one doesn't affect the others
 }
 
 func (s *suite) unknownVersion() {
@@ -248,7 +248,7 @@ func (s *suite) changed() {
 	other := s.must(source.Request{Path: page}).Validator
 	for _, r := range []source.Request{
 		{Path: small, Offset: 4, Validator: other},
-		{Path: small, Offset: 1 << 20, Validator: other}, // what was fetched is longer than what there is today
+		{Path: small, Offset: 1 << 20, Validator: other}, // the bytes fetched before are longer than the object now
 		{Path: small, Length: 4, Validator: other},
 		{Path: small, Offset: 4, Length: 4, Validator: other},
 	} {
@@ -305,7 +305,7 @@ func (s *suite) open(r source.Request) (*source.Object, error) {
 	return o, err
 }
 
-// must opens an object only for what is said about it.
+// must opens an object only for its metadata.
 func (s *suite) must(r source.Request) *source.Object {
 	s.t.Helper()
 	o, err := s.open(r)
@@ -316,8 +316,8 @@ func (s *suite) must(r source.Request) *source.Object {
 	return o
 }
 
-// expect opens an object, and wants its bytes from an offset on. It is called
-// from several goroutines.
+// expect opens an object, and wants its bytes from an offset on. Several goroutines call
+// it.
 func (s *suite) expect(r source.Request, from int64) {
 	s.t.Helper()
 	o, err := s.open(r)
