@@ -29,7 +29,7 @@ const (
 
 // errRenewed ends the transfers of a pass whose manifest is no longer the published one.
 // Verified files and partials stay.
-var errRenewed = errors.New("the manifest was made anew")
+var errRenewed = errors.New("the manifest was replaced by a new one")
 
 // doubts are doubts about the manifest of a pass. Safe for concurrent use.
 type doubts struct {
@@ -80,7 +80,7 @@ func (p *pass) doubtManifest(ctx context.Context, last bool) {
 			p.stop(err)
 		}
 	case err == nil && v.Manifest.Digest != p.version.Manifest.Digest:
-		p.s.Logger.WarnContext(ctx, "the manifest was made anew", "dataset", p.ref.String(), "entries", v.Manifest.Entries)
+		p.s.Logger.WarnContext(ctx, "the manifest was replaced by a new one", "dataset", p.ref.String(), "entries", v.Manifest.Entries)
 		p.stop(errRenewed)
 	case err != nil && !errors.Is(err, source.ErrNotModified):
 		p.s.Logger.WarnContext(ctx, "the manifest cannot be compared", "dataset", p.ref.String(), "err", err)
@@ -123,7 +123,7 @@ func (s *Syncer) pullOnce(ctx context.Context, chosen []host.Source, ref manifes
 			return p, err
 		}
 		if renewals == maxRenewals {
-			return p, fmt.Errorf("%w: it was made anew %d times", failure.ErrManifestChanges, renewals)
+			return p, fmt.Errorf("%w: it was replaced %d times", failure.ErrManifestChanges, renewals)
 		}
 		before = p
 	}

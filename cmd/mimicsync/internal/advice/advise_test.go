@@ -60,7 +60,7 @@ func TestTroubleOnTheWay(t *testing.T) {
 		{proxy(504), ExitIncomplete, []string{"the proxy http://proxy.example:3128, set by HTTPS_PROXY", "try again later"}},
 		{&source.PortalError{Asked: "https://physionet.org/ping/", Host: "wifi.example", Why: "which sends a web page"}, ExitIncomplete, []string{"https://physionet.org/ping/", "browser"}},
 		{&source.EncodingError{Encoding: "br"}, ExitIncomplete, []string{"proxy", "run the same command"}},
-		{fmt.Errorf("%w: it was made anew 5 times", failure.ErrManifestChanges), ExitIncomplete, []string{"in a few minutes"}},
+		{fmt.Errorf("%w: it was replaced 5 times", failure.ErrManifestChanges), ExitIncomplete, []string{"in a few minutes"}},
 		{&failure.SpaceError{Need: 600e12, Free: 1e9, Published: 600e12}, ExitNoSpace, []string{"free some space", "if the published size is wrong", "--include '**'"}},
 		{source.ErrWebPage, ExitIncomplete, []string{"maintenance", "browser"}},
 		{&source.NotPublishedError{Ref: ref, Source: "physionet"}, ExitIncomplete, []string{"in a few minutes"}},
