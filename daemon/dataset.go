@@ -38,7 +38,8 @@ type version struct {
 	published      int64 // bytes, 0 when unknown
 	files, bytes   int64 // verified
 	manifestDigest manifest.Digest
-	fetched        time.Time // the manifest
+	selection      manifest.Globs // of the last pull
+	fetched        time.Time      // the manifest
 	last           *LastPass
 }
 
@@ -175,6 +176,10 @@ func (d *Daemon) count(name string, known []version) ([]version, error) {
 			continue
 		}
 		n := version{ref: v.Ref, entries: v.Manifest.Entries, published: v.Bytes, manifestDigest: v.Manifest.Digest, fetched: v.Manifest.Fetched}
+		if v.Selection != nil {
+			n.selection = *v.Selection
+		}
+
 		i := slices.IndexFunc(known, func(k version) bool { return k.ref == n.ref && k.manifestDigest == n.manifestDigest })
 		if i >= 0 {
 			n.files, n.bytes = known[i].files, known[i].bytes

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mimicsync/daemon/notify"
+	"mimicsync/manifest"
 )
 
 // lastWords is how long events may still be delivered after Run was told to end.
@@ -51,6 +52,9 @@ func (d *Daemon) tellOf(kind notify.Kind, p *pass, text, cure string) {
 	}
 	if r := p.report; r != nil {
 		e.Fetched, e.FetchedBytes, e.Linked, e.Failed = r.Files.Fetched, r.Bytes.Fetched, r.Files.Linked, r.Files.Failed
+	}
+	if p.report != nil && p.version != "" {
+		e.Changes = ChangesFile(d.o.Mirror, manifest.Ref{Dataset: e.Dataset, Version: e.Version})
 	}
 	d.tell(e)
 }

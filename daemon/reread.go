@@ -95,6 +95,7 @@ func (d *Daemon) addVerification(p *pass, found *report.Verification) {
 	sum.Missing += found.Missing
 	sum.Unreadable += found.Unreadable
 	sum.Absent += found.Absent
+	sum.Unselected += found.Unselected
 	sum.Failures = slices.Concat(sum.Failures, found.Failures)
 	sum.Quarantined = slices.Concat(sum.Quarantined, found.Quarantined)
 	sum.Elapsed += found.Elapsed

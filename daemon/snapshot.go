@@ -56,10 +56,10 @@ func (d *Daemon) datasetStatus(s *dataset, now time.Time) DatasetStatus {
 		Dataset: s.name, Version: v.ref.Version, Latest: s.settings != nil && s.settings.Ref.Version == "", Scheduled: s.scheduled(),
 		Entries: v.entries, Files: v.files, Bytes: v.bytes, Published: v.published,
 		Next: d.inWindow(earliest(s.look.at, s.refreshAt(now)), now), NextScrub: d.inWindow(s.scrubAt(d.settings.Scrub, now), now),
-		LastSuccess: s.success, Last: s.last, Complete: s.complete,
+		LastSuccess: s.success, Last: s.last, Complete: s.complete, Selection: v.selection,
 	}
 	for _, v := range s.versions {
-		status.Versions = append(status.Versions, VersionStatus{v.ref.Version, v.entries, v.files, v.bytes, v.published, v.fetched, v.last})
+		status.Versions = append(status.Versions, VersionStatus{v.ref.Version, v.entries, v.files, v.bytes, v.published, v.selection, v.fetched, v.last})
 	}
 	if p := s.running; p != nil {
 		pass := d.passStatus(p, now)

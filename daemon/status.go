@@ -88,10 +88,11 @@ type DatasetStatus struct {
 	// Waiting is what it waits for now, nil if nothing.
 	Waiting *progress.Wait `json:"waiting,omitempty"`
 
-	Entries   int64 `json:"entries"`         // of the manifest
-	Files     int64 `json:"files"`           // verified
-	Bytes     int64 `json:"bytes"`           // verified, including what the running pass has received
-	Published int64 `json:"published_bytes"` // of the whole version, 0 when unknown
+	Entries   int64          `json:"entries"`            // of the manifest
+	Files     int64          `json:"files"`              // verified
+	Bytes     int64          `json:"bytes"`              // verified, including what the running pass has received
+	Published int64          `json:"published_bytes"`    // of the whole version, 0 when unknown
+	Selection manifest.Globs `json:"selection,omitzero"` // of the last pull; none if it selected all
 	// Complete says that everything that the last refresh or pull selected is here, which
 	// may be less than all entries, and that no verification has found otherwise since.
 	Complete bool `json:"complete"`
@@ -107,11 +108,12 @@ type DatasetStatus struct {
 
 // VersionStatus is a version in the mirror.
 type VersionStatus struct {
-	Version   string `json:"version"`
-	Entries   int64  `json:"entries"`         // of the manifest
-	Files     int64  `json:"files"`           // verified
-	Bytes     int64  `json:"bytes"`           // verified
-	Published int64  `json:"published_bytes"` // of the whole version, 0 when unknown
+	Version   string         `json:"version"`
+	Entries   int64          `json:"entries"`            // of the manifest
+	Files     int64          `json:"files"`              // verified
+	Bytes     int64          `json:"bytes"`              // verified
+	Published int64          `json:"published_bytes"`    // of the whole version, 0 when unknown
+	Selection manifest.Globs `json:"selection,omitzero"` // of the last pull; none if it selected all
 	// Manifest is when the manifest was fetched.
 	Manifest time.Time `json:"manifest_fetched,omitzero"`
 	Last     *LastPass `json:"last_pass,omitempty"`

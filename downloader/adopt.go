@@ -66,7 +66,7 @@ func (p *pass) examine(ctx context.Context, e manifest.Entry, buf []byte) (*comm
 	case !fi.Mode().IsRegular():
 		return nil, p.setAside(e)
 	}
-	if done := p.copies.carryOver(e, fi); done != nil {
+	if done := p.links.carryOver(e, fi); done != nil {
 		return done, nil
 	}
 	got, size, err := p.hashFile(ctx, name, buf)

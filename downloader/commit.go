@@ -245,6 +245,9 @@ func (c *committer) record() error {
 			b.Done = append(b.Done, f.entry.Digest)
 		}
 	}
+	if err := c.p.tellChanges(c.renamed); err != nil {
+		return err
+	}
 	if err := c.p.s.Store.Commit(b); err != nil {
 		return err
 	}

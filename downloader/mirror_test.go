@@ -85,6 +85,7 @@ type rigOptions struct {
 	maxTransfer int64
 	maxCost     *cost.Money
 	observer    downloader.Observer
+	changes     func(manifest.Ref, []report.Change) error
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -127,7 +128,7 @@ func (r *rig) open() {
 	r.budget = sources[0].Budget
 	r.syncer, err = downloader.New(downloader.Options{
 		Tree: r.tree, Store: r.store, Sources: sources, Authority: r.options.authority, IdleTimeout: r.options.idle, Patience: r.options.patience,
-		MaxTransfer: r.options.maxTransfer, MaxCost: r.options.maxCost, Observer: r.options.observer,
+		MaxTransfer: r.options.maxTransfer, MaxCost: r.options.maxCost, Observer: r.options.observer, Changes: r.options.changes,
 		Logger: slog.New(slog.NewTextHandler(r.options.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(r.t, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
+	"mimicsync/downloader/copies"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/host"
 	"mimicsync/downloader/pace"
@@ -45,7 +46,7 @@ type pass struct {
 	examines    manifest.Marks // entries to examine
 	checkpoints *checkpoints
 	committer   *committer
-	copies      *copies
+	links       linker
 	crowd       *crowd
 	tally       tally
 	throttle    *throttle      // limits reading the mirror; nil means no limit
@@ -94,7 +95,7 @@ func (s *Syncer) newPass(ctx context.Context, sources []host.Source, ref manifes
 	if s.LimitEachPass {
 		p.spent = new(spending)
 	}
-	p.copies = &copies{p: p}
+	p.links = linker{copies.Finder{Store: s.Store, Tree: s.Tree}, p}
 	progress.Asks(s.authority(), host.Hosts(sources))
 	p.tally.report.Dataset, p.tally.report.Version = ref.Dataset, ref.Version
 	return p, ctx
@@ -113,7 +114,24 @@ func (p *pass) prepare(ctx context.Context) error {
 	if err := p.s.Tree.ShowManifest(p.version.Manifest.Digest, p.ref); err != nil {
 		return err
 	}
-	return p.compare(ctx)
+	if err := p.compare(ctx); err != nil {
+		return err
+	}
+	return p.rememberSelection()
+}
+
+// rememberSelection keeps the patterns of this pass with the version, so that others can
+// tell files that were never wanted from those that are missing. A list of lost files is
+// no selection of the user's.
+func (p *pass) rememberSelection() (err error) {
+	if p.selection.IsList() || p.version.Selection != nil && p.version.Selection.Equal(p.selection.Globs()) {
+		return nil
+	}
+	v := p.version
+	globs := p.selection.Globs()
+	v.Selection = &globs
+	p.version, err = p.s.Store.PutVersion(v)
+	return err
 }
 
 // compare surveys the mirror, counts the entries, and marks those to examine or fetch.
@@ -189,7 +207,7 @@ func (p *pass) transfer(ctx context.Context) error {
 	p.progress.Enter(progress.PhaseTransfer)
 	p.s.Tree.Forget() // someone may have moved folders since the last pass, or mounted a disk over one
 	p.transfers = time.Now()
-	defer p.copies.close()
+	defer p.links.Close()
 	syncing, err := p.s.Tree.OpenSession()
 	if err != nil {
 		return err
@@ -314,7 +332,7 @@ func (p *pass) linkOrFetch(ctx context.Context, e manifest.Entry, work *scratch)
 	if err := p.s.Tree.EnsureDirOf(p.ref, e.Path); err != nil {
 		return nil, err
 	}
-	if done, err := p.copies.link(e); done != nil || err != nil {
+	if done, err := p.links.link(e); done != nil || err != nil {
 		return done, err
 	}
 	return p.fetch(ctx, e, work)

@@ -51,6 +51,9 @@ func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, s
 	if err := p.compare(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.markLinks(); err != nil {
+		return nil, err
+	}
 	for _, c := range p.sources {
 		estimate, err := p.estimate(ctx, c)
 		if err != nil {
@@ -97,7 +100,7 @@ func (p *pass) bytesToFetch() (int64, report.Basis) {
 	case missing == 0:
 		return 0, report.BasisPublished
 	case p.published > 0:
-		return max(size-p.plan.PresentBytes-p.started(), 0), report.BasisPublished
+		return max(size-p.plan.PresentBytes-p.plan.LinkBytes-p.started(), 0), report.BasisPublished
 	case p.version.Bytes > 0 && all > 0:
 		return int64(float64(size) / float64(all) * float64(missing)), report.BasisShare
 	}

@@ -72,6 +72,11 @@ func (p *pass) renewManifest(ctx context.Context) error {
 	} else if v.Bytes == 0 && !p.isDone(former, v.Manifest) {
 		v.Bytes = p.size.get(ctx)
 	}
+	if known && v.Manifest.Digest != former.Digest {
+		if err := p.tellRemoved(former.Digest, v.Manifest.Digest); err != nil {
+			return err
+		}
+	}
 	if p.version, err = p.s.Store.PutVersion(v); err != nil {
 		return err
 	}

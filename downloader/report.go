@@ -23,9 +23,10 @@ const maxListed = 4 << 20
 type tally struct {
 	mu      sync.Mutex
 	report  report.Report
-	listed  int           // bytes of the failures
-	dropped int           // sources
-	wrong   []store.Wrong // to be recorded with the next commit
+	aside   map[string]bool // paths whose former file was moved to quarantine
+	listed  int             // bytes of the failures
+	dropped int             // sources
+	wrong   []store.Wrong   // to be recorded with the next commit
 }
 
 // manyDenied is how many files in a row a source may refuse before it is asked for the
@@ -191,6 +192,10 @@ func (p *pass) discarded(n int64) {
 func (p *pass) quarantined(path, to string) {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
+	if p.tally.aside == nil {
+		p.tally.aside = map[string]bool{}
+	}
+	p.tally.aside[path] = true
 	if r := &p.tally.report; len(r.Quarantined) < report.MaxFailures {
 		r.Quarantined = append(r.Quarantined, report.Quarantined{Path: path, To: to})
 	}

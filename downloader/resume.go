@@ -284,7 +284,10 @@ func (t *transfer) setAside(seed int64) error {
 	if err == nil {
 		err = p.s.Tree.SyncMoves()
 	}
-	if err != nil {
+	if err != nil { // the bytes are still here: a checkpoint must not find a closed file
+		if f, oerr := p.s.Tree.OpenPartial(t.entry.Digest); oerr == nil {
+			t.file = f
+		}
 		return err
 	}
 	p.quarantined(t.entry.Path, to)

@@ -54,6 +54,7 @@ import (
 	"mimicsync/downloader/cost"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/host"
+	"mimicsync/downloader/report"
 	"mimicsync/downloader/source"
 	"mimicsync/downloader/tree"
 	"mimicsync/manifest"
@@ -87,6 +88,10 @@ type Options struct {
 	// LimitEachPass applies MaxTransfer and MaxCost to each pass on its own.
 	LimitEachPass bool
 
+	// Changes is told of files that passes add, replace or find removed, some at a time,
+	// before they are recorded; passes over different versions call it at the same time.
+	// An error ends the pass. May be nil.
+	Changes  func(ref manifest.Ref, changes []report.Change) error
 	Observer Observer     // counts requests and bytes; may be nil
 	Logger   *slog.Logger // nil discards the log
 }

@@ -68,7 +68,7 @@ func (s *Syncer) eachLost(v store.Version, visit func(path string) bool) error {
 func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifest.Selection, o ScrubOptions, watched *progress.Progress) (*report.Verification, error) {
 	p, ctx := s.newPass(ctx, s.Sources, ref, selection, watched)
 	defer p.cancel(nil)
-	defer p.copies.close()
+	defer p.links.Close()
 	p.throttle = newThrottle(o.Rate, rereadBuffer)
 	var err error
 	if p.version, err = s.kept(ref); err != nil {
@@ -81,7 +81,16 @@ func (s *Syncer) reread(ctx context.Context, ref manifest.Ref, selection manifes
 		return nil, err
 	}
 	defer syncing.Close()
-	v := &verifier{p: p, options: o, syncing: syncing, flushed: p.start, result: &report.Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}}}
+	v := &verifier{
+		p: p, options: o, syncing: syncing, flushed: p.start,
+		result: &report.Verification{Dataset: ref.Dataset, Version: ref.Version, Failures: []store.Failure{}},
+	}
+	if known := p.version.Selection; known != nil {
+		v.known, v.result.Selection = true, *known
+		if v.wanted, err = manifest.NewSelection(known.Include, known.Exclude); err != nil {
+			return nil, err
+		}
+	}
 	err = v.run(ctx)
 	v.result.Elapsed = time.Since(p.start)
 	p.progress.Enter(progress.PhaseEnd)
@@ -99,6 +108,8 @@ type verifier struct {
 	p       *pass
 	options ScrubOptions
 	syncing *tree.Session
+	wanted  manifest.Selection // by the last pull, if it is known
+	known   bool
 
 	mu      sync.Mutex // guards the fields below
 	result  *report.Verification
@@ -209,7 +220,11 @@ func (v *verifier) note(e *surveyed, found *store.Record, err error) error {
 		r.Recent++
 		v.p.progress.Done.Add(1)
 	case err == nil && !e.recorded:
-		r.Absent++
+		if v.known && v.wanted.Match(e.Path) {
+			r.Absent++
+		} else {
+			r.Unselected++
+		}
 		v.p.progress.Done.Add(1)
 	default:
 		v.reject(e, found, err)

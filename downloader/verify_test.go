@@ -92,8 +92,8 @@ func TestVerifyOfNothing(t *testing.T) {
 		t.Errorf("Verify = %v, want %v", err, failure.ErrNoManifest)
 	}
 	r.pull("a")
-	if v := r.verify(); v.Total != 2 || v.Verified != 1 || v.Absent != 1 || len(v.Failures) != 0 {
-		t.Errorf("verification = %+v, want 1 right and 1 never fetched", v)
+	if v := r.verify(); v.Total != 2 || v.Verified != 1 || v.Absent != 0 || v.Unselected != 1 || len(v.Failures) != 0 {
+		t.Errorf("verification = %+v, want 1 right and 1 that nobody selected", v)
 	}
 }
 
@@ -142,8 +142,8 @@ func TestARepairMendsMoreThanIsListed(t *testing.T) {
 	report, err := r.syncer.Pull(t.Context(), demo, lost, new(progress.Progress))
 	must(t, err)
 	wantFiles(t, report, store.Complete, store.Files{Total: wanted, Linked: wanted})
-	if v := r.verify(); v.Verified != wanted+1 || v.Absent != 1 {
-		t.Errorf("after the repair: %+v, want %d right and 1 never fetched", v, wanted+1)
+	if v := r.verify(); v.Verified != wanted+1 || v.Unselected != 1 {
+		t.Errorf("after the repair: %+v, want %d right and 1 that nobody selected", v, wanted+1)
 	}
 }
 

@@ -41,7 +41,11 @@ func ParseRef(s string) (Ref, error) {
 
 func newRef(from, slug, version string, versioned bool) (Ref, error) {
 	if !validSlug(slug) {
-		return Ref{}, badRef(from, hintSlug)
+		hint := hintSlug
+		if near, ok := Nearest(slug); ok {
+			hint = "did you mean " + near + "? " + hintSlug
+		}
+		return Ref{}, badRef(from, hint)
 	}
 	if version == latest {
 		return Ref{Dataset: slug}, nil

@@ -31,7 +31,32 @@ import (
 //	files/p10        no wildcard: that file, or everything below that folder
 type Selection struct {
 	include, exclude []pattern
+	globs            Globs
 	only             []uint64 // hashes of paths, sorted; nil: any path
+}
+
+// Globs are the patterns of a Selection as they were written.
+type Globs struct {
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// String describes the patterns, like "include hosp/**, icu/**; exclude *.dcm". It is empty
+// if there are none.
+func (g Globs) String() string {
+	var parts []string
+	if len(g.Include) > 0 {
+		parts = append(parts, "include "+strings.Join(g.Include, ", "))
+	}
+	if len(g.Exclude) > 0 {
+		parts = append(parts, "exclude "+strings.Join(g.Exclude, ", "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Equal reports whether both have the same patterns.
+func (g Globs) Equal(other Globs) bool {
+	return slices.Equal(g.Include, other.Include) && slices.Equal(g.Exclude, other.Exclude)
 }
 
 type pattern struct {
@@ -49,7 +74,7 @@ func NewSelection(include, exclude []string) (Selection, error) {
 	if err != nil {
 		return Selection{}, err
 	}
-	return Selection{include: in, exclude: ex}, nil
+	return Selection{include: in, exclude: ex, globs: Globs{include, exclude}}, nil
 }
 
 // Match reports whether the entry with this path is selected.
@@ -64,6 +89,12 @@ func (s Selection) Match(path string) bool {
 
 // All reports whether s selects everything because it has no rules.
 func (s Selection) All() bool { return len(s.include) == 0 && len(s.exclude) == 0 && s.only == nil }
+
+// Globs returns the patterns.
+func (s Selection) Globs() Globs { return s.globs }
+
+// IsList reports whether s selects by a list of paths.
+func (s Selection) IsList() bool { return s.only != nil }
 
 // HasPatterns reports whether s has patterns, and not only paths.
 func (s Selection) HasPatterns() bool { return len(s.include)+len(s.exclude) > 0 }

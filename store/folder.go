@@ -284,7 +284,7 @@ func (f *Folder) Foreign() (all []error) {
 		names []string
 	}{
 		{0, []string{stateName, newName, ownerName, ownerName + nextOwner, idName, "token", "control.addr"}},
-		{fs.ModeDir, []string{"partial", "partial.before", "manifests", "quarantine"}},
+		{fs.ModeDir, []string{"partial", "partial.before", "manifests", "quarantine", "changes"}},
 		{fs.ModeSocket, []string{"control.sock"}},
 	} {
 		for _, name := range of.names {

@@ -17,6 +17,9 @@ type Version struct {
 	ID       uint32       // names the records that belong to Manifest; given by PutVersion
 	Manifest Manifest
 	Bytes    int64 // published size of the whole version in bytes, 0 when unknown
+	// Selection has the patterns by which the last pass selected files, none if it selected
+	// all. It is nil if no pass has said: the state was rebuilt, or an older program wrote it.
+	Selection *manifest.Globs `json:",omitempty"`
 	// Former are earlier manifests of this version, whose records still tell which files
 	// are right. PutVersion adds to them.
 	Former []Former `json:",omitempty"`

@@ -28,7 +28,7 @@ func (a *app) configCommand() *cobra.Command {
 		Long: `The configuration is one YAML file for all commands: $XDG_CONFIG_HOME/mimicsync/config.yaml,
 or the file named by --config or MIMICSYNC_CONFIG. Only the schedule of mimicsync daemon
 needs one.`,
-		Args: cobra.NoArgs,
+		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		// Instead of the root's: init and check are for a file that is missing or has
 		// mistakes.

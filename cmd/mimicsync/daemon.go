@@ -40,7 +40,7 @@ To start it at boot, see: mimicsync daemon install`,
 		Example: `  mimicsync daemon --mirror /data/physionet
   mimicsync daemon --config /etc/mimicsync/config.yaml --listen 127.0.0.1:8765
   mimicsync daemon install --user --mirror /data/physionet --start`,
-		Args: cobra.NoArgs,
+		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.daemon(cmd.Context(), listen) },
 	}
 	a.mirrorFlags(cmd.Flags())

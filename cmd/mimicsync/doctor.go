@@ -26,7 +26,7 @@ seconds. The exit code is 0 if at least one source serves the dataset, otherwise
 		Example: `  mimicsync doctor mimiciv
   mimicsync doctor mimic-cxr-jpg@2.1.0 --mirror /data/physionet.org/files
   mimicsync doctor mimiciv --json | jq '.groups[].checks[] | select(.state=="failed") | .cure'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: completeOneDataset,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("source") {
 				a.sources = configs.SourceNames

@@ -28,7 +28,7 @@ type limits struct {
 }
 
 func (l *limits) bandwidthFlag(f *pflag.FlagSet) {
-	f.StringVar(&l.bwlimit, "bwlimit", "", "receive at most `RATE` bytes per second: 10M, 512k, off, or a timetable such as \"08:00,2M 19:00,off\" or \"Mon-08:00,512k Sat-00:00,off\"")
+	f.StringVar(&l.bwlimit, "bwlimit", "", "receive at most `RATE` bytes per second: 10M, 512k, off, or \"08:00,2M 19:00,off\"")
 }
 
 func (l *limits) passFlags(f *pflag.FlagSet) {

@@ -31,7 +31,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		if !a.started { // cobra didn't get as far as running a command
-			err = &advice.UsageError{Err: err}
+			if _, ok := errors.AsType[*advice.UsageError](err); !ok {
+				err = &advice.UsageError{Err: err}
+			}
 			a.json = a.json || slices.Contains(args, "--json") // it may come after the mistake
 		}
 		if usage, ok := errors.AsType[*advice.UsageError](err); ok && usage.Hint == "" {

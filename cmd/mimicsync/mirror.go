@@ -93,7 +93,7 @@ func (a *app) equip(ctx context.Context, m *mirror, o tree.Options) error {
 	m.syncer, err = downloader.New(downloader.Options{
 		Tree: m.tree, Store: m.store, Sources: sources, Authority: authority, IdleTimeout: a.idleTimeout, Patience: patience,
 		MaxTransfer: a.limits.transfer, MaxCost: a.limits.cost, LimitEachPass: a.serves, // a daemon runs many passes
-		Observer: a.observer, Logger: a.logger(),
+		Changes: a.changesSink(m), Observer: a.observer, Logger: a.logger(),
 	})
 	return err
 }

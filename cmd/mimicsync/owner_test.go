@@ -288,7 +288,7 @@ func TestShrunkManifestIsAcceptedByWayOfTheDaemon(t *testing.T) {
 	o.Publish(lookalike.Project{Slug: "demo", Title: "Demo", Policy: lookalike.Open, Versions: []lookalike.Version{
 		{Version: "1.0", Files: few, Manifest: few.Manifest(), Bytes: few.Bytes()},
 	}})
-	command(t, 1, "pull demo", "the manifest can't be used", "mimicsync pull demo@1.0 --accept-manifest")
+	command(t, 3, "pull demo", "the manifest can't be used", "mimicsync pull demo@1.0 --accept-manifest")
 	command(t, 0, "pull demo@1.0 --accept-manifest", "2 of 2 files verified")
 }
 

@@ -32,7 +32,7 @@ code is 4 if all sources refuse a dataset that is not complete, otherwise 0.`,
 		Example: `  mimicsync plan mimic-cxr-jpg
   mimicsync plan mimic-cxr-jpg --source gcs,physionet --billing-project my-project
   mimicsync plan mimiciv --include 'icu/'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeDatasets,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.plan(cmd.Context(), args) },
 	}
 	a.mirrorFlags(cmd.Flags())

@@ -35,7 +35,7 @@ didn't match a manifest. Some may be your own; status counts them.`,
   mimicsync prune mimic-cxr-jpg --keep 1
   mimicsync prune mimic-cxr-jpg@2.0.0 --yes
   mimicsync prune --quarantine`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: completeOneDataset,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given := &keep
 			if !cmd.Flags().Changed("keep") {

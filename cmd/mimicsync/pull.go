@@ -37,7 +37,7 @@ Existing files are hashed and kept if they are right; wrong ones are moved to
   mimicsync pull mimic-cxr-jpg --include 'files/p10/**' --include '*.csv.gz'
   mimicsync pull mimiciv --source s3,physionet
   mimicsync pull mimic-cxr --bwlimit '08:00,2M 19:00,off' --max-transfer 50G`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeDatasets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun && a.acceptManifest {
 				return advice.Usagef("--accept-manifest: a dry run accepts nothing; leave it out")
@@ -52,6 +52,7 @@ Existing files are hashed and kept if they are right; wrong ones are moved to
 	a.sourceFlags(cmd.Flags())
 	a.limits.passFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&a.acceptManifest, "accept-manifest", false, "accept a manifest that lists far fewer files than before")
+	cmd.Flags().StringVar(&a.changes, "changes", "", "append a line to this `file` for each path that the pass adds, replaces or finds removed")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done; fetch only the manifest")
 	cmd.Flags().BoolVar(&a.json, "json", false, "print the report as one JSON object")
 	cmd.Flags().StringVar(&a.progress, "progress", "auto", "`how` to show progress: auto, bar, plain or none")
@@ -111,6 +112,9 @@ func (a *app) puller(ctx context.Context, selection manifest.Selection) (
 	o, err := a.findOwner(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o != nil && a.changes != "" {
+		return nil, nil, errors.Join(advice.Usagef("--changes: a daemon owns this mirror; its hooks get the list as MIMICSYNC_CHANGES"), o.close())
 	}
 	if o != nil {
 		return o.pull, o.close, nil

@@ -44,6 +44,7 @@ type app struct {
 
 	billingProject string
 	acceptManifest bool
+	changes        string // file of --changes
 	json           bool
 	progress       string
 	quiet          bool
@@ -77,10 +78,11 @@ complete and verified.
 Exit codes:
   0    complete and verified
   1    unexpected error
-  2    usage or configuration
+  2    usage or configuration; also: a folder that can't be used as a mirror
   3    incomplete: some entries failed, or a limit was reached, all others are verified;
-       also: the server could not be reached, or sent web pages and errors
-       instead of files
+       also: the server could not be reached, or sent web pages and errors instead of
+       files; the mirror's disk failed or is missing; its state file is damaged; the
+       manifest must be accepted
   4    access: not logged in, wrong password, agreement unsigned, no such dataset
   5    integrity: some entry has the wrong digest at every source, again
        after a pause, and the manifest still says so
@@ -112,7 +114,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noSuchCommand,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.started = true
 			if tellsOfItself(cmd) {
@@ -135,6 +137,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(a.pullCommand(), a.planCommand(), a.statusCommand(), a.verifyCommand(), a.pruneCommand(), a.doctorCommand(), a.datasetsCommand(),
 		a.loginCommand(), a.logoutCommand(), a.configCommand(), a.daemonCommand(),
 		a.demoCommand(), a.versionCommand(), a.manCommand())
+	root.SetFlagErrorFunc(suggestFlag)
+	completeFlags(root)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -64,12 +64,13 @@ func standings(d daemon.DatasetStatus) (all []terminal.VersionStatus) {
 		}
 	}
 	shown.Entries, shown.Files, shown.Bytes, shown.Published = d.Entries, d.Files, d.Bytes, d.Published
+	shown.Selection = d.Selection
 	versions = append(versions, shown)
 	slices.SortFunc(versions, func(a, b daemon.VersionStatus) int { return manifest.CompareVersions(a.Version, b.Version) })
 	for _, v := range versions {
 		all = append(all, terminal.VersionStatus{
 			Dataset: d.Dataset, Version: v.Version, Entries: v.Entries, Files: v.Files, Bytes: v.Bytes, Published: v.Published,
-			Manifest: v.Manifest, Last: v.Last,
+			Manifest: v.Manifest, Last: v.Last, Selection: v.Selection,
 		})
 	}
 	return all

@@ -71,7 +71,7 @@ func (e *awayError) Error() string {
 
 // Advice implements advice.Advised.
 func (e *awayError) Advice(advice.Adviser) advice.Advice {
-	return advice.Advice{Code: advice.ExitUnexpected, Hint: e.cure()}
+	return advice.Advice{Code: advice.ExitIncomplete, Hint: e.cure()}
 }
 
 func (e *awayError) cure() string {

@@ -26,8 +26,8 @@ not the data: it needs no write access, and works while a pull runs. If a daemon
 the mirror, status also shows what runs now, what it waits for and until when, what comes
 next, and what needs your attention.`,
 		Example: `  mimicsync status --mirror /data/physionet`,
-		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },
+		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: completeOneDataset,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args) },
 	}
 	a.mirrorFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&a.json, "json", false, "print it as one JSON object")
@@ -89,6 +89,9 @@ func (m *mirror) versionStatus(ref manifest.Ref) (terminal.VersionStatus, error)
 	}
 	s := terminal.VersionStatus{
 		Dataset: ref.Dataset, Version: ref.Version, Entries: v.Manifest.Entries, Published: v.Bytes, Manifest: v.Manifest.Fetched,
+	}
+	if v.Selection != nil {
+		s.Selection = *v.Selection
 	}
 	if s.Files, s.Bytes, err = m.store.Totals(v.ID); err != nil {
 		return s, err

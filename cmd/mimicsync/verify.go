@@ -42,7 +42,7 @@ reads all files, and keeps the old state file beside the new one.`,
   mimicsync verify mimiciv@3.1 --repair
   mimicsync verify --rate 50M
   mimicsync verify --rebuild`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: completeOneDataset,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if rebuild && len(args) > 0 {
 				return advice.Usagef("--rebuild covers all datasets: leave out %s", args[0])

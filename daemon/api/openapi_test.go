@@ -102,7 +102,7 @@ func TestOpenAPIHasJustTheFieldsOfTheTypes(t *testing.T) {
 		"DatasetStatus": daemon.DatasetStatus{}, "VersionStatus": daemon.VersionStatus{}, "LastPass": daemon.LastPass{}, "PassStatus": daemon.PassStatus{}, "Pass": Pass{}, "Sample": daemon.Sample{},
 		"Failure": store.Failure{}, "Files": store.Files{}, "Bytes": store.Bytes{},
 		"Report": report.Report{}, "SourceReport": report.SourceReport{}, "Quarantined": report.Quarantined{},
-		"Collision": manifest.Collision{}, "Verification": report.Verification{},
+		"Collision": manifest.Collision{}, "Selection": manifest.Globs{}, "Verification": report.Verification{},
 		"Plan": Plan{Sources: []SourcePlan{}}, "SourcePlan": SourcePlan{}, "Refusal": Refusal{}, "Rate": Rate{},
 		"PruneRequest": PruneRequest{}, "Prunes": Prunes{}, "Pruned": report.Pruned{},
 		"PullRequest": PullRequest{}, "VerifyRequest": VerifyRequest{}, "DatasetRequest": DatasetRequest{},

@@ -18,9 +18,11 @@ type Plan struct {
 	Total        int64        `json:"files_total"`
 	Present      int64        `json:"files_present"`
 	Examine      int64        `json:"files_to_examine"`
+	Link         int64        `json:"files_to_link"` // from another version or dataset
 	Fetch        int64        `json:"files_to_fetch"`
 	Unsafe       int64        `json:"files_unsafe"`
 	PresentBytes int64        `json:"bytes_present"`
+	LinkBytes    int64        `json:"bytes_to_link"`
 	FetchBytes   *int64       `json:"bytes_to_fetch"` // at most about, null if unknown
 	Free         int64        `json:"disk_free"`
 	Missing      int64        `json:"disk_missing"` // 0 if it fits, or if that is unknown
@@ -61,8 +63,8 @@ type Rate struct {
 // NewPlan is the JSON form of a plan. advise returns what to do about a refusal.
 func NewPlan(p *report.Plan, advise func(error) (exitCode int, hint string)) Plan {
 	out := Plan{
-		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Fetch: p.Fetch,
-		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, Free: p.Free.Bytes,
+		Dataset: p.Ref.Dataset, Version: p.Ref.Version, Total: p.Total, Present: p.Present, Examine: p.Examine, Link: p.Link, Fetch: p.Fetch,
+		Unsafe: p.Unsafe, PresentBytes: p.PresentBytes, LinkBytes: p.LinkBytes, Free: p.Free.Bytes,
 	}
 	bytes, known := p.FetchBytes(), p.PublishedBytes > 0
 	for _, s := range p.Sources {

@@ -38,6 +38,7 @@ type dataset struct {
 	Facts         []fact
 	Failures      *failures
 	Actions       []action
+	Small         bool // details are folded
 
 	fetching bool
 	waits    bool          // for a source; nothing else is being fetched
@@ -118,6 +119,11 @@ func complete(s *daemon.DatasetStatus) bool {
 	return s.Entries > 0 && s.Files >= s.Entries || s.Pass == nil && s.Complete
 }
 
+// isPart reports whether the mirror has, and was told to have, only a part of a dataset.
+func isPart(s *daemon.DatasetStatus) bool {
+	return s.Selection.String() != "" && s.Files < s.Entries
+}
+
 // fraction is how much of a dataset is downloaded: by bytes where their number is published,
 // counting the parts of unfinished files.
 func fraction(s *daemon.DatasetStatus) float64 {
@@ -167,6 +173,8 @@ func condition(s *daemon.DatasetStatus) (tone, state string) {
 	case daemon.Idle:
 	}
 	switch {
+	case complete(s) && isPart(s):
+		return toneGood, "Selection up to date"
 	case complete(s):
 		return toneGood, "Up to date"
 	case s.Files == 0:
@@ -205,6 +213,9 @@ func newBar(s *daemon.DatasetStatus) *bar {
 	number := strconv.FormatFloat(float64(int(done*1000))/10, 'f', 1, 64)
 	if done == 1 {
 		number = "100"
+	}
+	if text == "" && complete(s) && isPart(s) {
+		label, text = "of the selection of "+name(s.Dataset)+" downloaded", " of the selection"
 	}
 	return &bar{Value: int(done * 1000), Label: label, Text: number + "%" + text}
 }
@@ -262,6 +273,9 @@ func facts(c clock, s *daemon.DatasetStatus) []fact {
 	all := []fact{
 		{Label: "Files", Value: of(comma(s.Files), comma(s.Entries), s.Entries > 0)},
 		{Label: "Bytes", Value: of(size(s.Bytes), size(s.Published), s.Published > 0)},
+	}
+	if isPart(s) {
+		all = append(all, fact{Label: "Selection", Value: s.Selection.String()})
 	}
 	if p := s.Pass; p != nil {
 		all = append(all, fact{Label: "Rate", Value: size(p.Rate) + "/s"}, fact{Label: "Connections", Value: comma(p.Connections)},

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"mimicsync/daemon"
 	"mimicsync/daemon/dashboard"
 )
 
@@ -82,4 +84,38 @@ func (b *browser) save(name string, shot chromedp.Action[[]byte]) {
 	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), run(b, shot), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// A lab with a dozen datasets sees them on a page that ends, and an outage of all once.
+func TestManyDatasets(t *testing.T) {
+	hour, days := labTraffic()
+	status := labStatus()
+	some := status.Datasets
+	status.Datasets = nil
+	for i := range 12 {
+		d := some[i%len(some)]
+		d.Dataset = fmt.Sprintf("dataset-%02d", i)
+		if i >= 6 {
+			d = daemon.DatasetStatus{
+				Dataset: d.Dataset, Version: "1.0", Entries: 100, Files: 40, Scheduled: true, Condition: daemon.Failing,
+				Why: "physionet can't be reached", Next: status.Now.Add(time.Hour),
+			}
+		}
+		status.Datasets = append(status.Datasets, d)
+	}
+	server := httptest.NewServer(dashboard.Still(status, hour, days, labHistory(), true))
+	t.Cleanup(server.Close) // after the browser, which holds a connection
+	b := newBrowser(t)
+	b.screen(1280, 900, "light")
+	b.do(chromedp.Navigate(server.URL))
+	b.until(`document.getElementById("live").textContent === "Live"`)
+	if height := run(b, chromedp.Evaluate[int64](`document.documentElement.scrollHeight`)); height > 2500 {
+		t.Errorf("the page of 12 datasets is %d pixels high, want at most 2500", height)
+	}
+	if said := run(b, chromedp.Evaluate[int64](`document.getElementById("attention").textContent.split("Physionet can't be reached").length - 1`)); said != 1 {
+		t.Errorf("the outage is said %d times, want once", said)
+	}
+	b.save("many", chromedp.FullScreenshot(100))
+	b.screen(320, 568, "light", chromedp.EmulateMobile)
+	b.fits("many datasets on a phone", 320)
 }

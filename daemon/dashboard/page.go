@@ -41,15 +41,36 @@ type page struct {
 	Zone     string
 	Locked   bool // changes need the token first
 
-	Attention []*dataset // datasets that need a person, or fail
+	Attention []*attention // datasets that need a person, or fail
 	Tiles     []fact
 	Actions   []action // on all datasets
 	Datasets  []*dataset
+	Many      bool // the cards of datasets are small
 	Catalog   []manifest.Dataset
 	Hour      chart
 	Days      chart
 	Hosts     []host
 	History   []row
+}
+
+// manyDatasets is the number of datasets from which their cards are small.
+const manyDatasets = 6
+
+// attention is what is wrong, with all datasets that it concerns: an outage is said once.
+type attention struct {
+	Tone, State, Why string
+	Datasets         []*dataset
+}
+
+// attend adds a dataset to what is wrong with it.
+func (p *page) attend(d *dataset) {
+	for _, a := range p.Attention {
+		if a.Tone == d.Tone && a.State == d.State && a.Why == d.Why {
+			a.Datasets = append(a.Datasets, d)
+			return
+		}
+	}
+	p.Attention = append(p.Attention, &attention{d.Tone, d.State, d.Why, []*dataset{d}})
 }
 
 // fact is a number with its name.
@@ -95,7 +116,18 @@ func newPage(s snapshot, mayChange bool) *page {
 		d := newDataset(c, st, &st.Datasets[i], p.Locked)
 		p.Datasets = append(p.Datasets, d)
 		if d.Tone == toneBad || d.Tone == toneWarn {
-			p.Attention = append(p.Attention, d)
+			p.attend(d)
+		}
+	}
+	p.Many = len(p.Datasets) >= manyDatasets
+	for _, d := range p.Datasets {
+		d.Small = p.Many
+	}
+	for _, a := range p.Attention {
+		for _, d := range a.Datasets {
+			if p.Many {
+				d.Why = "" // said above
+			}
 		}
 	}
 	p.Headline, p.Title = headline(st, p)
@@ -156,10 +188,17 @@ func headline(st *daemon.Status, p *page) (sentence, string) {
 			s = sentence{fmt.Sprintf("%d datasets are downloading. %s finishes last, ", len(fetching), last.Name), last.eta, "."}
 		}
 		return s, fmt.Sprintf("%d downloads · mimicsync", len(fetching))
-	case len(p.Attention) == 1:
-		return sentence{Text: p.Attention[0].Name + ": " + lower(p.Attention[0].State) + "."}, "Attention · mimicsync"
-	case len(p.Attention) > 1:
-		return sentence{Text: fmt.Sprintf("%d datasets need attention.", len(p.Attention))}, "Attention · mimicsync"
+	}
+	var troubled []*dataset
+	for _, a := range p.Attention {
+		troubled = append(troubled, a.Datasets...)
+	}
+	switch len(troubled) {
+	case 0:
+	case 1:
+		return sentence{Text: troubled[0].Name + ": " + lower(troubled[0].State) + "."}, "Attention · mimicsync"
+	default:
+		return sentence{Text: fmt.Sprintf("%d datasets need attention.", len(troubled))}, "Attention · mimicsync"
 	}
 	for _, d := range p.Datasets {
 		if d.Tone != toneGood {

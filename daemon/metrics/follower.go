@@ -34,6 +34,7 @@ var (
 	failed      = describe("dataset_failed_files", "Files that failed in the last pass, by reason; at most the first 10,000.", "dataset", "reason")
 	bytesHere   = describe("dataset_bytes", "Verified bytes in the mirror.", "dataset")
 	published   = describe("dataset_published_bytes", "Bytes of the whole version.", "dataset")
+	remaining   = describe("dataset_remaining_bytes", "Bytes that the running pass has yet to fetch; 0 if none runs, or if that is unknown.", "dataset")
 	lastSuccess = describe("dataset_last_success_timestamp_seconds", "When the last complete pass ended.", "dataset")
 	nextRefresh = describe("dataset_next_refresh_timestamp_seconds", "When the schedule starts the next refresh.", "dataset")
 	waiting     = describe("dataset_waiting", "Whether the pass of a dataset can do nothing but wait for a source.", "dataset", "source")
@@ -115,6 +116,11 @@ func (g gauges) dataset(s *daemon.DatasetStatus) {
 	if s.Published > 0 {
 		g.set(published, float64(s.Published), s.Dataset)
 	}
+	left := 0.0
+	if p := s.Pass; p != nil {
+		left = float64(max(p.Expected-p.Fetched, 0))
+	}
+	g.set(remaining, left, s.Dataset)
 	g.since(lastSuccess, s.LastSuccess, s.Dataset)
 	g.since(nextRefresh, s.Next, s.Dataset)
 	if s.Last == nil {

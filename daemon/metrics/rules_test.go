@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +98,11 @@ func TestAlerts(t *testing.T) {
 	full.Free = 5e9
 	failing.Datasets = failing.Datasets[:1]
 	failing.Datasets[0].Last = nil
+	fits, tight := failing, failing
+	fits.Datasets, tight.Datasets = slices.Clone(failing.Datasets), slices.Clone(failing.Datasets)
+	fetching := daemon.PassStatus{Kind: daemon.RefreshPass, Expected: 1e12, Fetched: 1e11}
+	fits.Datasets[0].Pass, tight.Datasets[0].Pass = &fetching, &fetching
+	fits.Free, tight.Free = 2e12, 8e11
 	for name, test := range map[string]struct {
 		status daemon.Status
 		hours  int
@@ -104,6 +110,8 @@ func TestAlerts(t *testing.T) {
 	}{
 		"a mirror that is away":           {away(), 2, []string{"MimicsyncMirrorAway"}},
 		"a disk with little room":         {full, 2, []string{"MimicsyncDiskNearlyFull", "MimicsyncParked", "MimicsyncWrongDigests"}},
+		"a pass that fills a big disk":    {fits, 2, nil},
+		"a pass that will not fit":        {tight, 2, []string{"MimicsyncDiskNearlyFull"}},
 		"a pass that waits for hours":     {held(), 7, []string{"MimicsyncWaiting"}},
 		"a pass that waits for two":       {held(), 2, nil},
 		"a dataset that is being fetched": {failing, 2, nil},

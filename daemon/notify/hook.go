@@ -38,6 +38,7 @@ type HookOptions struct {
 //	MIMICSYNC_VERSION        empty if the event is about the whole mirror
 //	MIMICSYNC_TEXT           what happened, in a sentence
 //	MIMICSYNC_CURE           what to do about it, may be empty
+//	MIMICSYNC_CHANGES        a file: what changed since the last complete pass, see daemon.WriteChanges
 //	MIMICSYNC_FILES_FETCHED, MIMICSYNC_BYTES_FETCHED, MIMICSYNC_FILES_LINKED, MIMICSYNC_FILES_FAILED
 //
 // Its output goes to the log, up to 8 KiB. It runs in its own process group, which is
@@ -116,6 +117,7 @@ func hookEnvironment(e Event) []string {
 		{"VERSION", e.Version},
 		{"TEXT", seen(e.Text)},
 		{"CURE", seen(e.Cure)},
+		{"CHANGES", e.Changes},
 		{"FILES_FETCHED", number(e.Fetched)},
 		{"BYTES_FETCHED", number(e.FetchedBytes)},
 		{"FILES_LINKED", number(e.Linked)},

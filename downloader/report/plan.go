@@ -17,6 +17,8 @@ type Plan struct {
 	Present        int64 // in the mirror with a record
 	PresentBytes   int64
 	Examine        int64 // in the mirror without a valid record: to be hashed, and adopted if right
+	Link           int64 // not in the mirror, but in another version or dataset of it: linked or copied
+	LinkBytes      int64
 	Fetch          int64 // not in the mirror
 	Unsafe         int64 // refused for an unsafe path, or a symlink in their place
 	PublishedBytes int64 // size of the whole version if all of it is selected; 0 if unknown
@@ -27,7 +29,7 @@ type Plan struct {
 
 // FetchBytes is about how many bytes the pass would fetch; 0 if unknown. Files to examine
 // count as if none were right.
-func (p *Plan) FetchBytes() int64 { return max(p.PublishedBytes-p.PresentBytes, 0) }
+func (p *Plan) FetchBytes() int64 { return max(p.PublishedBytes-p.PresentBytes-p.LinkBytes, 0) }
 
 // SourcePlan is what a pass would take if it fetched everything possible from one source.
 type SourcePlan struct {

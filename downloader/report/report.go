@@ -73,8 +73,10 @@ type Verification struct {
 	// Unreadable counts files that the disk or the system doesn't allow to read, and things
 	// that are no files.
 	Unreadable int64           `json:"unreadable"`
-	Absent     int64           `json:"absent"`   // never fetched
-	Failures   []store.Failure `json:"failures"` // the first of the wrong, missing and unreadable ones
+	Absent     int64           `json:"absent"`               // wanted by the last pull, and never fetched
+	Unselected int64           `json:"unselected,omitempty"` // never fetched, and not known to be wanted
+	Failures   []store.Failure `json:"failures"`             // the first of the wrong, missing and unreadable ones
+	Selection  manifest.Globs  `json:"selection,omitzero"`   // of the last pull; none if it selected all
 	// Quarantined are the wrong files that were moved.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
 	Elapsed     time.Duration `json:"-"` // elapsed_s

@@ -59,4 +59,18 @@
     document.title = document.getElementById("headline").dataset.title;
   };
   addEventListener("pagehide", () => events.close());
+
+  // A form leads to a new page. The keyboard goes on where it was: at the same button or,
+  // if that is gone, at the first one of the same card.
+  const key = "pressed";
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    sessionStorage.setItem(key, JSON.stringify([form.id, form.closest("[id]:not(form)")?.id]));
+  });
+  const pressed = JSON.parse(sessionStorage.getItem(key) ?? "null");
+  sessionStorage.removeItem(key);
+  if (pressed) {
+    const [form, card] = pressed.map((id) => (id ? document.getElementById(id) : null));
+    (form ?? card)?.querySelector("button:enabled, summary")?.focus({ preventScroll: true });
+  }
 })();

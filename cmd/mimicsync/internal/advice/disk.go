@@ -34,20 +34,20 @@ func (a Adviser) adviseDisk(err error) (Advice, bool) {
 	case errors.Is(err, failure.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
 		return Advice{ExitNoSpace, "free some space and run the same command to continue, or fetch less with --include and --exclude"}, true
 	case errors.Is(err, syscall.EIO):
-		return Advice{ExitUnexpected, "the disk or its connection is failing; see: dmesg. Lost data doesn't count as verified:\n" +
+		return Advice{ExitIncomplete, "the disk or its connection is failing; see: dmesg. Lost data doesn't count as verified:\n" +
 			"once the disk works, run the same command to continue, then check the mirror with: " + a.Command("verify", "--repair")}, true
 	case errors.Is(err, syscall.EROFS):
-		return Advice{ExitUnexpected, "the mirror's file system is mounted read-only: remount it for writing, or choose another folder with --mirror"}, true
+		return Advice{ExitUsage, "the mirror's file system is mounted read-only: remount it for writing, or choose another folder with --mirror"}, true
 	case errors.Is(err, fs.ErrPermission):
-		return Advice{ExitUnexpected, "ask its owner for access, or name another folder with --mirror"}, true
+		return Advice{ExitUsage, "ask its owner for access, or name another folder with --mirror"}, true
 	case errors.Is(err, store.ErrNoMemory):
-		return Advice{ExitUnexpected, "allow the process more address space, for example with ulimit -v unlimited: the state file is mapped into memory and\n" +
+		return Advice{ExitUsage, "allow the process more address space, for example with ulimit -v unlimited: the state file is mapped into memory and\n" +
 			"takes as much address space as the file is long"}, true
 	case isOfDisk(err) && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.ENOTCONN)):
-		return Advice{ExitUnexpected, "the disk of the mirror, or its file server, is gone or broken; see: dmesg;\n" +
+		return Advice{ExitIncomplete, "the disk of the mirror, or its file server, is gone or broken; see: dmesg;\n" +
 			"reconnect and remount it, then run the same command to continue: verified files stay"}, true
 	case errors.Is(err, syscall.ENOTDIR):
-		return Advice{ExitUnexpected, "a part of the mirror's path is a file: choose another folder with --mirror"}, true
+		return Advice{ExitUsage, "a part of the mirror's path is a file: choose another folder with --mirror"}, true
 	}
 	return Advice{}, false
 }
@@ -74,10 +74,10 @@ func (a Adviser) adviseForeign(err error) (Advice, bool) {
 	mirror, _, inMirror := strings.Cut(failed.Path, string(filepath.Separator)+store.Dir)
 	switch {
 	case foreign.Owner != "" && inMirror:
-		return Advice{ExitUnexpected, fmt.Sprintf("if %s maintains this mirror, run mimicsync as that user, or give that user the mirror's folder, with: chown %s %s\notherwise %s",
+		return Advice{ExitUsage, fmt.Sprintf("if %s maintains this mirror, run mimicsync as that user, or give that user the mirror's folder, with: chown %s %s\notherwise %s",
 			foreign.Owner, words.ShellQuote(strings.TrimPrefix(foreign.Owner, "user ")), words.ShellQuote(mirror), look)}, true
 	case strings.HasSuffix(failed.Path, "state.db"):
 		look += "\nto keep the state elsewhere, name its folder with --state DIR"
 	}
-	return Advice{ExitUnexpected, look}, true
+	return Advice{ExitUsage, look}, true
 }

@@ -55,7 +55,7 @@ func ForVerification(v *report.Verification) int {
 	switch {
 	case v.Wrong > 0:
 		return ExitIntegrity
-	case v.Failed() > 0:
+	case v.Failed()+v.Absent > 0:
 		return ExitIncomplete
 	}
 	return ExitOK

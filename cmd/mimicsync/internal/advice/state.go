@@ -12,7 +12,7 @@ import (
 
 func (a Adviser) adviseState(err error) (Advice, bool) {
 	if shrunk, ok := errors.AsType[*failure.ShrunkError](err); ok {
-		return Advice{ExitUnexpected, "check the page of the version; if it is meant, accept the manifest with: " + a.Command("pull", shrunk.Ref.String(), "--accept-manifest")}, true
+		return Advice{ExitIncomplete, "check the page of the version; if it is meant, accept the manifest with: " + a.Command("pull", shrunk.Ref.String(), "--accept-manifest")}, true
 	}
 	if lost, ok := errors.AsType[*failure.KeptManifestError](err); ok {
 		return Advice{ExitIntegrity, "fetch it again with: " + a.Command("pull", lost.Ref.String()) +
@@ -22,9 +22,9 @@ func (a Adviser) adviseState(err error) (Advice, bool) {
 	case errors.Is(err, store.ErrLocked):
 		return adviseLocked(err), true
 	case errors.Is(err, store.ErrNewerSchema):
-		return Advice{ExitUnexpected, "use the newer mimicsync; nothing was changed"}, true
+		return Advice{ExitUsage, "use the newer mimicsync; nothing was changed"}, true
 	case errors.Is(err, store.ErrDamaged):
-		return Advice{ExitUnexpected, "rebuild the state from the mirror; no data is lost and nothing is fetched again: " + a.Command("verify", "--rebuild")}, true
+		return Advice{ExitIncomplete, "rebuild the state from the mirror; no data is lost and nothing is fetched again: " + a.Command("verify", "--rebuild")}, true
 	case errors.Is(err, failure.ErrNoManifest):
 		return Advice{ExitUsage, "fetch it with: " + a.Command("pull", "DATASET")}, true
 	case errors.Is(err, source.ErrNotPublished), errors.Is(err, failure.ErrManifestChanges):

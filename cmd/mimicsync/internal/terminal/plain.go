@@ -10,31 +10,12 @@ import (
 	"mimicsync/downloader/progress"
 )
 
-// meter measures current rates.
-type meter struct {
-	p     *progress.Progress
-	at    time.Time
-	bytes int64
-	files int64
-}
-
-func newMeter(p *progress.Progress) *meter { return &meter{p: p, at: time.Now()} }
-
-// rates returns bytes and files per second since the last call.
-func (m *meter) rates() (bytes, files float64) {
-	now, b, f := time.Now(), m.p.Fetched.Load()+m.p.Examined.Load(), m.p.Done.Load()
-	s := now.Sub(m.at).Seconds()
-	bytes, files = float64(b-m.bytes)/s, float64(f-m.files)/s
-	m.at, m.bytes, m.files = now, b, f
-	return bytes, files
-}
-
 // plain writes a line now and then, for logs: how far the pass has come, or what it waits
 // for. It repeats a long wait less and less often.
 type plain struct {
 	w       io.Writer
 	title   string
-	meter   *meter
+	rates   rates
 	budgets []*pace.Budget
 	watch   watch
 
@@ -56,7 +37,7 @@ func amountsOf(p *progress.Progress) amounts {
 }
 
 func newPlain(w io.Writer, title string, p *progress.Progress, budgets []*pace.Budget) *plain {
-	return &plain{w: w, title: title, meter: newMeter(p), budgets: budgets, watch: watch{p: p}, due: time.Now().Add(plainEvery)}
+	return &plain{w: w, title: title, rates: rates{p: p}, budgets: budgets, watch: watch{p: p}, due: time.Now().Add(plainEvery)}
 }
 
 func (p *plain) rename(title string) {
@@ -66,6 +47,7 @@ func (p *plain) rename(title string) {
 
 func (p *plain) draw() {
 	now, waited := time.Now(), !p.told.Since.IsZero()
+	p.rates.note(now)
 	w, waits := p.watch.waits(now, plainLeast)
 	switch {
 	case waits && p.isNews(w, now):
@@ -73,7 +55,7 @@ func (p *plain) draw() {
 	case waits && waited && !now.Before(p.due):
 		p.tell(w, now, min(2*p.pause, longestSilence))
 	case waits:
-	case waited && amountsOf(p.meter.p) != p.stood:
+	case waited && amountsOf(p.rates.p) != p.stood:
 		p.told = progress.Wait{}
 		p.tellAdvance(now, "continuing: ")
 	case !now.Before(p.due):
@@ -93,7 +75,7 @@ func (p *plain) isNews(w progress.Wait, now time.Time) bool {
 	switch {
 	case !w.Until.IsZero() && w.Until.Sub(now) < time.Second: // it is over before anyone has read about it
 		return false
-	case was.Since.IsZero(), was.For != w.For, was.Why != w.Why, amountsOf(p.meter.p).phase != p.stood.phase:
+	case was.Since.IsZero(), was.For != w.For, was.Why != w.Why, amountsOf(p.rates.p).phase != p.stood.phase:
 		return true
 	}
 	shifted := w.Until.Sub(was.Until).Abs() > plainLeast
@@ -102,7 +84,7 @@ func (p *plain) isNews(w progress.Wait, now time.Time) bool {
 
 // tell writes a line about a wait.
 func (p *plain) tell(w progress.Wait, now time.Time, pause time.Duration) {
-	if now := amountsOf(p.meter.p); p.told.Since.IsZero() || now.phase != p.stood.phase {
+	if now := amountsOf(p.rates.p); p.told.Since.IsZero() || now.phase != p.stood.phase {
 		p.stood = now
 	}
 	p.told, p.at, p.pause, p.due = w, now, pause, now.Add(pause)
@@ -112,13 +94,8 @@ func (p *plain) tell(w progress.Wait, now time.Time, pause time.Duration) {
 // tellAdvance writes a line about how far the pass has come.
 func (p *plain) tellAdvance(now time.Time, lead string) {
 	p.due = now.Add(plainEvery)
-	watched := p.meter.p
-	rate, files := p.meter.rates()
-	a := advance{
-		hasVersion: HasVersion(p.title), total: watched.Total.Load(), done: watched.Done.Load(), fetched: watched.Fetched.Load(),
-		expected: watched.Expected.Load(), rate: int64(rate), retries: watched.Retries.Load(), failed: watched.Failed.Load(),
-	}
-	a.left = timeLeft(a.expected-a.fetched, rate, a.total-a.done, files)
+	watched := p.rates.p
+	a := p.rates.advanceOf(p.title, now)
 	if a.total == 0 {
 		a.connections = watched.Connections.Load()
 	} else {
@@ -138,17 +115,6 @@ func (p *plain) connections() (used, limit int64) {
 		used, limit = used+int64(u), limit+int64(l)
 	}
 	return used, limit
-}
-
-// timeLeft is based on bytes if it is known how many are left, otherwise on files.
-func timeLeft(bytes int64, rate float64, files int64, fileRate float64) time.Duration {
-	switch {
-	case bytes > 0 && rate > 0:
-		return time.Duration(float64(bytes) / rate * float64(time.Second))
-	case files > 0 && fileRate > 0:
-		return time.Duration(float64(files) / fileRate * float64(time.Second))
-	}
-	return 0
 }
 
 func (p *plain) clear() {}

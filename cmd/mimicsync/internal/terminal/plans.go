@@ -27,6 +27,9 @@ func (u *UI) Plans(plans []api.Plan, mirror string, limit *cost.Money) {
 		if p.Examine > 0 {
 			row("to examine", p.Examine, "found in the mirror; kept if right")
 		}
+		if p.Link > 0 {
+			row("to link", p.Link, words.Size(p.LinkBytes)+", found in another version")
+		}
 		fetch := "size unknown"
 		if p.FetchBytes != nil && *p.FetchBytes > 0 {
 			fetch = "at most about " + words.Size(*p.FetchBytes)
@@ -63,6 +66,9 @@ func (u *UI) plannedSources(all []api.SourcePlan, limit *cost.Money) {
 	_ = w.Flush()
 	for _, s := range all {
 		u.plannedTrouble(s)
+		if s.Rate == nil && s.Refused == nil && s.Bytes != nil && *s.Bytes > 0 {
+			u.Printf("  from %s: %s\n", s.Name, timeAtRates(*s.Bytes))
+		}
 		if s.Lacks > 0 {
 			u.Printf("  %s lacks %s to fetch\n", s.Name, words.Count(s.Lacks, "file"))
 		}
@@ -115,7 +121,7 @@ func plannedCost(s api.SourcePlan) string {
 func plannedTime(s api.SourcePlan) string {
 	switch {
 	case s.Rate == nil:
-		return "unknown: nothing fetched from there yet"
+		return "no pass yet"
 	case s.Seconds == nil:
 		return "unknown"
 	}
@@ -124,4 +130,14 @@ func plannedTime(s api.SourcePlan) string {
 		rate = fmt.Sprintf("%.3g files/s", s.Rate.Files)
 	}
 	return fmt.Sprintf("%s at %s, seen %s", words.Roughly(time.Duration(*s.Seconds*float64(time.Second))), rate, s.Rate.Seen.Local().Format(time.DateOnly))
+}
+
+// timeAtRates says how long bytes take at three rates: users know which is theirs, and
+// nothing was fetched yet that would tell.
+func timeAtRates(bytes int64) string {
+	var parts []string
+	for _, mega := range []int64{1, 5, 20} {
+		parts = append(parts, fmt.Sprintf("%s at %d MB/s", words.Roughly(time.Duration(float64(bytes)/float64(mega*1e6)*float64(time.Second))), mega))
+	}
+	return strings.Join(parts, ", ")
 }

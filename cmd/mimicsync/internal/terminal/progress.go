@@ -1,13 +1,12 @@
 package terminal
 
 import (
-	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
 	"mimicsync/cmd/mimicsync/internal/words"
@@ -28,9 +27,13 @@ type display interface {
 	rename(name string) // of the pass
 }
 
-// narrowest is the narrowest terminal for a bar with the least text beside it: a line that
-// wraps can't be drawn over.
-const narrowest = barRoom + 8
+const (
+	barWidth = 20                   // at most
+	barFrame = len(" 100% || ") + 2 // around the bar, and what the library keeps free
+	// narrowest is the narrowest terminal for a bar with the least text beside it: a line
+	// that wraps can't be drawn over.
+	narrowest = 40
+)
 
 // ProgressStyle chooses between bar, plain and none. asked is one of these, auto, or empty
 // for auto.
@@ -38,7 +41,7 @@ func (u *UI) ProgressStyle(asked string) string {
 	switch {
 	case asked == "bar" || asked == "plain" || asked == "none":
 		return asked
-	case IsTerminal(u.Stderr) && terminalWidth(u.Stderr) >= narrowest:
+	case IsTerminal(u.Stderr) && os.Getenv("TERM") != "dumb" && terminalWidth(u.Stderr) >= narrowest:
 		return "bar"
 	}
 	return "plain"
@@ -100,13 +103,13 @@ func (u *UI) Rename(title string) {
 	}
 }
 
-// bar is the progress bar on a terminal. It counts only this pass, so that rate and time
-// left are right after a resume, too: bytes if it is known how many there will be,
-// otherwise files.
+// bar is the progress bar on a terminal. Its length is that of the bytes of this pass if it
+// is known how many there will be, otherwise of files.
 type bar struct {
 	w       io.Writer
 	title   string
 	p       *progress.Progress
+	rates   rates
 	bar     *progressbar.ProgressBar
 	byBytes bool
 	phase   progress.Phase
@@ -115,7 +118,7 @@ type bar struct {
 }
 
 func newBar(w io.Writer, title string, p *progress.Progress) *bar {
-	return &bar{w: w, title: title, p: p, phase: -1, watch: watch{p: p}}
+	return &bar{w: w, title: title, p: p, rates: rates{p: p}, phase: -1, watch: watch{p: p}}
 }
 
 // begin chooses the form of the bar for a new phase.
@@ -129,15 +132,14 @@ func (b *bar) begin(phase progress.Phase) {
 			total, b.byBytes = b.p.Total.Load(), false
 		}
 	}
+	b.rates.restart()
 	b.bar = progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(b.w),
-		progressbar.OptionShowBytes(b.byBytes),
-		progressbar.OptionShowTotalBytes(b.byBytes),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowElapsedTimeOnFinish(),
-		progressbar.OptionSetPredictTime(total > 0),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetSpinnerChangeInterval(0), // otherwise a goroutine of the library turns it forever
-		progressbar.OptionFullWidth(),
+		progressbar.OptionSetWidth(barColumns(b.w)),
+		progressbar.OptionShowDescriptionAtLineEnd(),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetTheme(progressbar.ThemeASCII),
 	)
@@ -150,7 +152,7 @@ func (b *bar) draw() {
 	if w, waits := b.watch.waits(now, barsLeast); waits {
 		title := b.title
 		if total := b.p.Total.Load(); total > 0 {
-			title += "  " + b.files()
+			title += "  " + b.rates.advanceOf(b.title, now).files()
 		}
 		b.drawLine(fitWait(title, w, now, terminalWidth(b.w)-1))
 		return
@@ -159,7 +161,8 @@ func (b *bar) draw() {
 	if phase := progress.Phase(b.p.Phase.Load()); phase != b.phase {
 		b.begin(phase)
 	}
-	b.bar.Describe(b.describe())
+	b.rates.note(now)
+	b.bar.Describe(b.describe(now))
 	if b.phase != progress.PhaseTransfer {
 		_ = b.bar.Add(0) // turns the spinner
 		return
@@ -194,42 +197,19 @@ func (b *bar) eraseLine() {
 	}
 }
 
-// barRoom is how many columns percentage, bar, amounts, rate and times take.
-const barRoom = 52
+// barColumns is the width of the bar alone: less of it leaves more room for the text.
+func barColumns(w io.Writer) int { return max(6, min(barWidth, terminalWidth(w)/6)) }
 
-// describe is the text before the bar: as much as fits; the dataset's name is dropped
-// first.
-func (b *bar) describe() string {
+// describe is the text beside the bar: as much as fits.
+func (b *bar) describe(now time.Time) string {
+	room := terminalWidth(b.w) - barColumns(b.w) - barFrame
 	switch b.phase {
 	case progress.PhaseManifest:
 		return b.title + "  " + asking(HasVersion(b.title), b.p.Connections.Load(), b.p.Retries.Load())
 	case progress.PhaseSurvey:
 		return b.title + "  comparing with the mirror"
 	}
-	var parts []string
-	if b.byBytes {
-		parts = append(parts, b.files())
-	}
-	if n := b.p.Failed.Load(); n > 0 {
-		parts = append(parts, humanize.Comma(n)+" failed")
-	}
-	if n := b.p.Retries.Load(); n > 0 {
-		parts = append(parts, words.Plural(n, "retry", "retries"))
-	}
-	room := terminalWidth(b.w) - barRoom
-	text := strings.Join(parts, "  ")
-	for len(text) > room && len(parts) > 1 {
-		parts = parts[:len(parts)-1]
-		text = strings.Join(parts, "  ")
-	}
-	if len(b.title)+2+len(text) <= room {
-		text = strings.TrimRight(b.title+"  "+text, " ")
-	}
-	return text
-}
-
-func (b *bar) files() string {
-	return fmt.Sprintf("%s/%s files", humanize.Comma(b.p.Done.Load()), humanize.Comma(b.p.Total.Load()))
+	return b.rates.advanceOf(b.title, now).fit(b.title, room)
 }
 
 // asking is what a pass does before it has a manifest, or even a version. What it waits for

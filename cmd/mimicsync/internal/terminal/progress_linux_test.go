@@ -23,7 +23,7 @@ func TestANarrowTerminalGetsNoBarUnasked(t *testing.T) {
 		columns uint16
 		asked   string
 		want    string
-	}{{40, "auto", "plain"}, {59, "auto", "plain"}, {60, "auto", "bar"}, {0, "auto", "bar"}, {40, "bar", "bar"}, {120, "plain", "plain"}} {
+	}{{39, "auto", "plain"}, {40, "auto", "bar"}, {0, "auto", "bar"}, {30, "bar", "bar"}, {120, "plain", "plain"}} {
 		if err := pty.Setsize(line, &pty.Winsize{Rows: 24, Cols: test.columns}); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func TestTheSpinnerEndsWhereTheBarBegins(t *testing.T) {
 		shown()
 		time.Sleep(time.Second)
 		stop()
-		if text := shown(); strings.Contains(text, "asking") || !strings.Contains(text, "0/10 files") {
+		if text := shown(); strings.Contains(text, "asking") || !strings.Contains(text, "0 of 10 files") {
 			t.Errorf("the screen: %q", text)
 		}
 	})

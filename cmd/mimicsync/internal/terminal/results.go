@@ -11,6 +11,7 @@ import (
 	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/downloader/failure"
 	"mimicsync/downloader/report"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -42,7 +43,7 @@ func (u *UI) Report(r *report.Report) {
 	if len(parts) > 0 {
 		detail = ": " + strings.Join(parts, ", ")
 	}
-	u.Printf("%s %s %s: %s of %s verified%s, in %s\n", r.Dataset, r.Version, r.State, humanize.Comma(done),
+	u.line("%s %s %s: %s of %s verified%s, in %s", r.Dataset, r.Version, r.State, humanize.Comma(done),
 		words.Count(f.Total, "file"), detail, words.Elapsed(r.Elapsed))
 	u.sources(r)
 	u.quarantined(r.Quarantined)
@@ -115,21 +116,33 @@ func (u *UI) failures(failures []store.Failure, total int64, err error) {
 // Verification prints the result of verify; repair says that wrong files are about to be
 // fetched, so that no hint is needed.
 func (u *UI) Verification(v *report.Verification, repair bool) {
-	u.Printf("%s %s: %s verified (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))
+	parts := []string{fmt.Sprintf("%s %s: %s verified (%s)", v.Dataset, v.Version, words.Count(v.Verified, "file"), words.Size(v.Bytes))}
 	for _, p := range []struct {
 		n    int64
 		what string
-	}{{v.Recent, "verified earlier in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "never fetched"}} {
+	}{{v.Recent, "verified earlier in this round"}, {v.Wrong, "wrong"}, {v.Missing, "missing"}, {v.Unreadable, "unreadable"}, {v.Absent, "not fetched yet"}, {v.Unselected, "never fetched"}} {
 		if p.n > 0 {
-			u.Printf(", %s %s", humanize.Comma(p.n), p.what)
+			parts = append(parts, humanize.Comma(p.n)+" "+p.what)
 		}
 	}
-	u.Printf(", in %s\n", words.Elapsed(v.Elapsed))
+	u.line("%s, in %s", strings.Join(parts, ", "), words.Elapsed(v.Elapsed))
+	if part := partOf(v.Verified+v.Recent, v.Total, v.Selection); part != "" && v.Failed()+v.Absent == 0 {
+		u.Printf("  complete for %s\n", part)
+	}
 	u.quarantined(v.Quarantined)
 	u.failures(v.Failures, v.Failed(), nil)
 	if v.Failed() > 0 && !repair && slices.ContainsFunc(v.Failures, isToRepair) {
 		u.Lines("hint", "fetch them again with: "+u.Adviser.Command("verify", v.Dataset+"@"+v.Version, "--repair"))
 	}
+}
+
+// partOf describes a part of a dataset, like "include hosp/**: 12 of 1,523 files"; it is
+// empty for the whole.
+func partOf(files, all int64, by manifest.Globs) string {
+	if by.String() == "" || files >= all {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s of %s files", words.Printable(by.String()), humanize.Comma(files), humanize.Comma(all))
 }
 
 // isToRepair reports whether fetching a file again can help: not if a symlink stands in its

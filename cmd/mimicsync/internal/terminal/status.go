@@ -12,6 +12,7 @@ import (
 	"mimicsync/cmd/mimicsync/internal/words"
 	"mimicsync/daemon"
 	"mimicsync/downloader/tree"
+	"mimicsync/manifest"
 	"mimicsync/store"
 )
 
@@ -25,6 +26,7 @@ type VersionStatus struct {
 	Published int64            `json:"published_bytes"` // of the whole version, 0 when unknown
 	Manifest  time.Time        `json:"manifest_fetched,omitzero"`
 	Last      *daemon.LastPass `json:"last_pass,omitempty"`
+	Selection manifest.Globs   `json:"selection,omitzero"` // of the last pull; none if it selected all
 }
 
 // Status prints a table of the versions in a mirror, and the failures of their last passes.
@@ -48,6 +50,9 @@ func (u *UI) Status(all []VersionStatus, mirror string) {
 	}
 	_ = w.Flush()
 	for _, s := range all {
+		if part := partOf(s.Files, s.Entries, s.Selection); part != "" && s.Last != nil && s.Last.State == store.Complete {
+			u.Printf("\n%s%s: complete for %s\n", s.Dataset, words.After(s.Version), part)
+		}
 		if s.Last == nil || s.Last.State == store.Complete {
 			continue
 		}

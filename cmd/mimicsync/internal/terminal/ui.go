@@ -130,6 +130,15 @@ func (u *UI) Printf(format string, args ...any) {
 	u.PrintPainted("%s", words.Tame(fmt.Sprintf(format, args...)))
 }
 
+// line prints a line of a result, which a terminal gets broken between words.
+func (u *UI) line(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if columns := Columns(u.Stdout); columns > 0 {
+		text = words.Wrap(strings.Fields(text), columns, "  ")
+	}
+	u.Printf("%s\n", text)
+}
+
 // PrintPainted is Printf for text that has colors, and no other control characters.
 func (u *UI) PrintPainted(format string, args ...any) {
 	_, _ = fmt.Fprintf(u.Stdout, format, args...) // nobody can be told otherwise

@@ -69,7 +69,7 @@ func TestStatusSaysWhatIsWaitedFor(t *testing.T) {
 		},
 		{
 			daemon.DatasetStatus{Condition: daemon.Running, Waiting: busy, Pass: &daemon.PassStatus{Kind: daemon.RefreshPass, Version: "2.2", Total: 40, Done: 7}},
-			"demo: running: refresh 2.2, 7 of 40 files, 0 B, waiting for gcs: status 503 (busy); next try 14:03:00, in 1m32s",
+			"demo: running: refresh 2.2, 7 of 40 files, waiting for gcs: status 503 (busy); next try 14:03:00, in 1m32s",
 		},
 		{
 			daemon.DatasetStatus{Condition: daemon.Queued, Waiting: &progress.Wait{
