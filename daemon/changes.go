@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,23 +15,13 @@ import (
 const changesFolder = "changes"
 
 // ChangesFile is the file with what passes have changed in a version since its last complete
-// pass ended, that pass included: see WriteChanges for its lines. A hook may read it; the
-// next pass that changes something after a complete one begins it again.
+// pull or refresh ended, that one included: see report.WriteChanges for its lines. A hook may read it; the
+// next change after it begins the file again. Until something changes, there is no file.
 func ChangesFile(mirror string, ref manifest.Ref) string {
 	return filepath.Join(mirror, store.Dir, changesFolder, changesName(ref))
 }
 
 func changesName(ref manifest.Ref) string { return ref.Dataset + "-" + ref.Version + ".tsv" }
-
-// WriteChanges writes a line for each change: added, replaced or removed, the SHA-256 of the
-// file and its path in the mirror, separated by tabs.
-func WriteChanges(w io.Writer, ref manifest.Ref, changes []report.Change) error {
-	b := bufio.NewWriter(w)
-	for _, c := range changes {
-		_, _ = fmt.Fprintf(b, "%s\t%s\t%s/%s/%s\n", c.Kind, c.Digest, ref.Dataset, ref.Version, c.Path) // Flush has the error
-	}
-	return b.Flush()
-}
 
 // Changes keeps the ChangesFiles of a mirror. It is safe for concurrent use.
 type Changes struct {
@@ -51,7 +39,7 @@ func (c *Changes) Note(ref manifest.Ref, changes []report.Change) (err error) {
 	if err != nil {
 		return fmt.Errorf("keep the list of changes: %w", err)
 	}
-	err = WriteChanges(f, ref, changes)
+	err = report.WriteChanges(f, ref, changes)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -75,16 +63,22 @@ func (c *Changes) open(ref manifest.Ref) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	fi, err := f.Stat()
-	if err == nil && fi.Size() > 0 {
-		var last []store.Pass
-		if last, err = c.Store.Passes(ref, 1); err == nil && len(last) > 0 && last[0].State == store.Complete && !fi.ModTime().After(last[0].Start.Add(last[0].Elapsed)) {
-			err = f.Truncate(0)
-		}
-	}
-	if err != nil {
+	if err = c.beginAgain(f, ref); err != nil {
 		_ = f.Close() // nothing was written to it
 		return nil, err
 	}
 	return f, nil
+}
+
+// beginAgain empties a file that was last written before a complete pass ended.
+func (c *Changes) beginAgain(f *os.File, ref manifest.Ref) error {
+	fi, err := f.Stat()
+	if err != nil || fi.Size() == 0 {
+		return err
+	}
+	last, known, err := lastFetch(c.Store, ref)
+	if err != nil || !known || last.State != store.Complete || fi.ModTime().After(last.Start.Add(last.Elapsed)) {
+		return err
+	}
+	return f.Truncate(0)
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // A hook reads what changed since the last complete pass: passes that were interrupted add
-// to the list, and the first change after a complete one begins it again.
+// to the list, and the first change after a complete one begins it again. Verifications in
+// between change neither.
 func TestChangesSinceTheLastCompletePass(t *testing.T) {
 	t.Parallel()
 	mirror := t.TempDir()
@@ -46,21 +47,27 @@ func TestChangesSinceTheLastCompletePass(t *testing.T) {
 			t.Errorf("the list has %q, want %q", got, paths)
 		}
 	}
-	ended := func(s store.State) {
+	ended := func(kind daemon.Kind, s store.State) {
 		t.Helper()
-		must(t, state.AddPass(demo, store.Pass{Start: time.Now(), State: s}))
+		must(t, state.AddPass(demo, store.Pass{Kind: string(kind), Start: time.Now(), State: s}))
 		time.Sleep(10 * time.Millisecond) // the file system's clock is coarser
 	}
 	add("a")
-	ended(store.Interrupted)
+	ended(daemon.RefreshPass, store.Interrupted)
 	add("b")
 	want("demo/1.0/a", "demo/1.0/b")
 	time.Sleep(10 * time.Millisecond)
-	ended(store.Complete)
-	want("demo/1.0/a", "demo/1.0/b") // a hook may be reading it
+	ended(daemon.ScrubPass, store.Complete) // it says nothing about what was fetched
 	add("c")
+	want("demo/1.0/a", "demo/1.0/b", "demo/1.0/c")
+	time.Sleep(10 * time.Millisecond)
+	ended(daemon.RefreshPass, store.Complete)
+	want("demo/1.0/a", "demo/1.0/b", "demo/1.0/c") // a hook may be reading it
+	time.Sleep(10 * time.Millisecond)
+	ended(daemon.ScrubPass, store.Incomplete)
 	add("d")
-	want("demo/1.0/c", "demo/1.0/d")
+	add("e")
+	want("demo/1.0/d", "demo/1.0/e")
 	if fi, err := os.Stat(filepath.Dir(daemon.ChangesFile(mirror, demo))); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("the folder: %v, %v, want it for its owner alone", fi, err)
 	}

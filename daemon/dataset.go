@@ -179,7 +179,6 @@ func (d *Daemon) count(name string, known []version) ([]version, error) {
 		if v.Selection != nil {
 			n.selection = *v.Selection
 		}
-
 		i := slices.IndexFunc(known, func(k version) bool { return k.ref == n.ref && k.manifestDigest == n.manifestDigest })
 		if i >= 0 {
 			n.files, n.bytes = known[i].files, known[i].bytes

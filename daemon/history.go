@@ -89,10 +89,24 @@ func pastStatus(p store.Past) PassStatus {
 	}
 }
 
+// lastFetch returns the last pass over a version that fetched, and whether there is one:
+// verifications in between say nothing about it.
+func lastFetch(s *store.Store, ref manifest.Ref) (last store.Pass, known bool, err error) {
+	passes, err := s.Passes(ref, enoughPasses)
+	for _, p := range passes {
+		if pastStatus(store.Past{Pass: p}).Kind.fetches() {
+			return p, true, err
+		}
+	}
+	return store.Pass{}, false, err
+}
+
+// enoughPasses is how far back to look for a pass of some kind.
+const enoughPasses = 100
+
 // recallPasses reads from the history how a dataset's passes ended.
 func (d *Daemon) recallPasses(s *dataset) error {
-	const enough = 100
-	past, err := d.o.Syncer.Store.History(s.name, enough)
+	past, err := d.o.Syncer.Store.History(s.name, enoughPasses)
 	if err != nil || len(past) == 0 {
 		return err
 	}
@@ -100,8 +114,7 @@ func (d *Daemon) recallPasses(s *dataset) error {
 	s.last = &last
 	judged := false // whether it is known if everything is here
 	for _, p := range past {
-		kind := pastStatus(p).Kind
-		fetches := kind == PullPass || kind == RefreshPass
+		fetches := pastStatus(p).Kind.fetches()
 		if !judged && (fetches || p.State != store.Complete && p.State != store.Interrupted) {
 			judged, s.complete = true, fetches && p.State == store.Complete
 		}

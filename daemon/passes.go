@@ -76,7 +76,7 @@ func (p *pass) stop(why *stop) {
 }
 
 // fetches reports whether it is a pass in the sense of the downloader.
-func (p *pass) fetches() bool { return p.kind == RefreshPass || p.kind == PullPass }
+func (p *pass) fetches() bool { return p.kind.fetches() }
 
 // keptPasses is how many passes a Daemon knows by their ID.
 const keptPasses = 100

@@ -37,6 +37,9 @@ const (
 	ScrubPass   Kind = "scrub"   // the same, started by the schedule
 )
 
+// fetches reports whether it is a pass in the sense of the downloader.
+func (k Kind) fetches() bool { return k == PullPass || k == RefreshPass }
+
 // Status is the state of a daemon at one moment. Its JSON form is that of the API.
 type Status struct {
 	Program string    `json:"program"` // its version
@@ -121,10 +124,13 @@ type VersionStatus struct {
 
 // LastPass is the last pass over a version, from the history.
 type LastPass struct {
-	Kind     string          `json:"kind,omitempty"` // pull, refresh, verify or scrub
-	Start    time.Time       `json:"start"`
-	Elapsed  float64         `json:"elapsed_s"`
-	State    store.State     `json:"state"`
+	Kind    string      `json:"kind,omitempty"` // pull, refresh, verify or scrub
+	Start   time.Time   `json:"start"`
+	Elapsed float64     `json:"elapsed_s"`
+	State   store.State `json:"state"`
+	// Complete says that the last pass that fetched got everything that it selected: this one,
+	// or one before the verifications since.
+	Complete bool            `json:"complete"`
 	Files    store.Files     `json:"files"`
 	Error    string          `json:"error,omitempty"`
 	Failures []store.Failure `json:"failures,omitempty"` // the first 20
@@ -136,8 +142,9 @@ func LastPassOf(s *store.Store, ref manifest.Ref) (*LastPass, error) {
 	if err != nil || len(passes) == 0 {
 		return nil, err
 	}
+	fetch, known, err := lastFetch(s, ref)
 	p := passes[0]
-	return &LastPass{p.Kind, p.Start, p.Elapsed.Seconds(), p.State, p.Files, p.Error, p.Failures}, nil
+	return &LastPass{p.Kind, p.Start, p.Elapsed.Seconds(), p.State, known && fetch.State == store.Complete, p.Files, p.Error, p.Failures}, err
 }
 
 // PassStatus is a pass, during or after its run.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,36 @@ func TestAWrongFileIsMovedAside(t *testing.T) {
 			}
 			s.wantGets(t, f.Path, tt.gets)
 		})
+	}
+}
+
+// Quarantine can't take the wrong start of a file: it stays where it is, that file fails, and
+// the others come. When quarantine works again, so does the file.
+func TestAWrongStartThatCannotBeMovedIsKept(t *testing.T) {
+	slow(t)
+	a, b := file("a.csv", 500_000), file("b.csv", mega)
+	start := bytes.Clone(content(t, a)[:200_000])
+	start[0] ^= 1
+	s := newSite(t, nil, project(a, b))
+	r := newRig(t, rigOptions{site: s})
+	r.plant("a.csv", start)
+	block := filepath.Join(r.dir, store.Dir, "quarantine", "demo")
+	must(t, os.MkdirAll(filepath.Dir(block), 0o700))
+	must(t, os.WriteFile(block, []byte("in the way"), 0o600))
+
+	result := r.pull()
+	wantFiles(t, result, store.Incomplete, store.Files{Total: 2, Fetched: 1, Failed: 1})
+	r.has(b)
+	for _, f := range result.Failures {
+		if f.Path != "a.csv" || strings.Contains(f.Detail, os.ErrClosed.Error()) {
+			t.Errorf("failed: %s: %s", f.Path, f.Detail)
+		}
+	}
+	must(t, os.Remove(block))
+	wantFiles(t, r.pull(), store.Complete, store.Files{Total: 2, Present: 1, Fetched: 1})
+	r.has(a, b)
+	if got := r.quarantined("a.csv"); !bytes.Equal(got, start) {
+		t.Errorf("in quarantine are %d bytes, want the %d that were there", len(got), len(start))
 	}
 }
 

@@ -1,9 +1,6 @@
 package downloader
 
 import (
-	"errors"
-	"io"
-
 	"mimicsync/downloader/report"
 	"mimicsync/manifest"
 )
@@ -23,6 +20,7 @@ func (p *pass) tellChanges(files []*committed) error {
 		kind := report.Added
 		if p.tally.aside[f.entry.Path] {
 			kind = report.Replaced
+			delete(p.tally.aside, f.entry.Path)
 		}
 		if f.how != carried {
 			changes = append(changes, report.Change{Kind: kind, Path: f.entry.Path, Digest: f.entry.Digest})
@@ -40,55 +38,17 @@ func (p *pass) tellRemoved(former, now manifest.Digest) error {
 	if p.s.Changes == nil {
 		return nil
 	}
-	var err error
-	still := manifest.SelectPaths(func(yield func(string) bool) {
-		err = p.eachOf(now, func(e manifest.Entry) error {
-			yield(e.Path)
-			return nil
-		})
-	})
-	if err != nil {
-		return err
-	}
 	var gone []report.Change
-	flush := func() error {
-		all := gone
+	err := p.s.Tree.EachDropped(former, now, func(e manifest.Entry) error {
+		if gone = append(gone, report.Change{Kind: report.Removed, Path: e.Path, Digest: e.Digest}); len(gone) < changesBatch {
+			return nil
+		}
+		batch := gone
 		gone = nil
-		if len(all) == 0 {
-			return nil
-		}
-		return p.s.Changes(p.ref, all)
-	}
-	err = p.eachOf(former, func(e manifest.Entry) error {
-		if !still.Match(e.Path) {
-			gone = append(gone, report.Change{Kind: report.Removed, Path: e.Path, Digest: e.Digest})
-		}
-		if len(gone) < changesBatch {
-			return nil
-		}
-		return flush()
+		return p.s.Changes(p.ref, batch)
 	})
-	return errors.Join(err, flush())
-}
-
-// eachOf visits the entries of a kept manifest. One that is lost has none.
-func (p *pass) eachOf(d manifest.Digest, visit func(manifest.Entry) error) error {
-	f, err := p.s.Tree.OpenManifest(d)
-	if err != nil {
-		return nil
+	if err == nil && len(gone) > 0 {
+		err = p.s.Changes(p.ref, gone)
 	}
-	defer func() { _ = f.Close() }() // opened for reading only
-	r := manifest.NewReader(f)
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = visit(e)
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return err
 }

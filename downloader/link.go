@@ -166,26 +166,47 @@ func (p *pass) disown(d manifest.Digest, wrong fs.FileInfo) error {
 
 // markLinks moves the entries that can be linked from p.fetches to the plan's count of
 // links. Only a plan calls it: a pass links when it gets to the entry.
-func (p *pass) markLinks() error {
-	defer p.links.Close()
-	return p.each(p.fetches, func(i int64, e manifest.Entry) error {
-		size, ok, err := p.links.Matching(e.Digest)
-		if ok {
-			p.plan.Link, p.plan.LinkBytes = p.plan.Link+1, p.plan.LinkBytes+size
-			p.plan.Fetch--
-			p.fetches.Unset(i)
-		}
-		return err
+func (p *pass) markLinks(ctx context.Context) error {
+	return p.eachLinkable(ctx, func(i, size int64) {
+		p.plan.Link, p.plan.LinkBytes = p.plan.Link+1, p.plan.LinkBytes+size
+		p.plan.Fetch--
+		p.fetches.Unset(i)
 	})
 }
 
 // linkable adds up the sizes of the entries to fetch that can be linked instead.
 func (p *pass) linkable(ctx context.Context) (n int64, err error) {
-	defer p.links.Close() // the pass may end here
-	err = p.each(p.fetches, func(_ int64, e manifest.Entry) error {
-		size, _, err := p.links.Matching(e.Digest)
-		n += size
-		return errors.Join(err, context.Cause(ctx))
-	})
+	err = p.eachLinkable(ctx, func(_, size int64) { n += size })
 	return n, err
+}
+
+// eachLinkable visits the index and the size of each entry to fetch that can be linked
+// instead. Most entries have no copy: they are looked up many at a time.
+func (p *pass) eachLinkable(ctx context.Context, visit func(i, size int64)) error {
+	defer p.links.Close() // the pass may end here
+	var indexes []int64
+	var digests []manifest.Digest
+	look := func() error {
+		recorded, err := p.s.Store.Recorded(digests)
+		for n, d := range digests {
+			if err != nil || !recorded[n] {
+				continue
+			}
+			var size int64
+			var ok bool
+			if size, ok, err = p.links.Matching(d); ok {
+				visit(indexes[n], size)
+			}
+		}
+		indexes, digests = indexes[:0], digests[:0]
+		return errors.Join(err, context.Cause(ctx))
+	}
+	err := p.each(p.fetches, func(i int64, e manifest.Entry) error {
+		indexes, digests = append(indexes, i), append(digests, e.Digest)
+		if len(digests) < surveyChunk {
+			return nil
+		}
+		return look()
+	})
+	return errors.Join(err, look())
 }

@@ -51,7 +51,7 @@ func (s *Syncer) plan(ctx context.Context, sources []string, ref manifest.Ref, s
 	if err := p.compare(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.markLinks(); err != nil {
+	if err := p.markLinks(ctx); err != nil {
 		return nil, err
 	}
 	for _, c := range p.sources {

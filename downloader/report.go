@@ -23,7 +23,7 @@ const maxListed = 4 << 20
 type tally struct {
 	mu      sync.Mutex
 	report  report.Report
-	aside   map[string]bool // paths whose former file was moved to quarantine
+	aside   map[string]bool // for Options.Changes: paths whose former file went to quarantine
 	listed  int             // bytes of the failures
 	dropped int             // sources
 	wrong   []store.Wrong   // to be recorded with the next commit
@@ -192,10 +192,12 @@ func (p *pass) discarded(n int64) {
 func (p *pass) quarantined(path, to string) {
 	p.tally.mu.Lock()
 	defer p.tally.mu.Unlock()
-	if p.tally.aside == nil {
-		p.tally.aside = map[string]bool{}
+	if p.s.Changes != nil {
+		if p.tally.aside == nil {
+			p.tally.aside = map[string]bool{}
+		}
+		p.tally.aside[path] = true
 	}
-	p.tally.aside[path] = true
 	if r := &p.tally.report; len(r.Quarantined) < report.MaxFailures {
 		r.Quarantined = append(r.Quarantined, report.Quarantined{Path: path, To: to})
 	}

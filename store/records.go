@@ -227,6 +227,21 @@ func (s *Store) Copies(d manifest.Digest, after Located, limit int) ([]Located, 
 	return found, err
 }
 
+// Recorded reports of each digest whether Copies may return something for it. One call
+// looks up many digests in a fraction of the time of as many calls of Copies.
+func (s *Store) Recorded(digests []manifest.Digest) ([]bool, error) {
+	found := make([]bool, len(digests))
+	err := s.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketDigests).Cursor()
+		for i := range digests {
+			k, _ := c.Seek(digests[i][:digestPrefix])
+			found[i] = bytes.HasPrefix(k, digests[i][:digestPrefix])
+		}
+		return nil
+	})
+	return found, err
+}
+
 // Totals counts the verified files of a Version and adds up their sizes.
 func (s *Store) Totals(id uint32) (files, size int64, err error) {
 	err = s.view(func(tx *bolt.Tx) error {

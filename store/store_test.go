@@ -143,6 +143,11 @@ func TestCopiesAcrossVersions(t *testing.T) {
 			t.Errorf("Copies after place %d (-want +got):\n%s", i, diff)
 		}
 	}
+	recorded, err := m.Recorded([]manifest.Digest{digest("other bytes"), same, verified(31).Digest, {}, {0xff, 0xff}})
+	must(t, err)
+	if diff := cmp.Diff([]bool{false, true, true, false, false}, recorded); diff != "" {
+		t.Errorf("Recorded (-want +got):\n%s", diff)
+	}
 	m.commit(store.Batch{ID: b, Lost: []store.Verified{at(20)}})
 	if diff := cmp.Diff([]string{want[0], want[2]}, places(10)); diff != "" {
 		t.Errorf("Copies after a loss (-want +got):\n%s", diff)

@@ -35,7 +35,7 @@ func (c *changesFile) note(ref manifest.Ref, changes []report.Change) error {
 	defer c.mu.Unlock()
 	f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err == nil {
-		err = errors.Join(daemon.WriteChanges(f, ref, changes), f.Close())
+		err = errors.Join(report.WriteChanges(f, ref, changes), f.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("--changes: %w", err)

@@ -42,6 +42,9 @@ Existing files are hashed and kept if they are right; wrong ones are moved to
 			if dryRun && a.acceptManifest {
 				return advice.Usagef("--accept-manifest: a dry run accepts nothing; leave it out")
 			}
+			if dryRun && a.changes != "" {
+				return advice.Usagef("--changes: a dry run changes nothing; leave it out")
+			}
 			if dryRun {
 				return a.plan(cmd.Context(), args)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -256,14 +257,10 @@ func (a *app) check() error {
 	case a.idleTimeout < time.Second && (a.idleTimeout != 0 || a.flags.Changed("idle-timeout")):
 		return advice.Usagef("--idle-timeout %s: less than a second would cut off slow but working connections", a.idleTimeout)
 	}
-	switch a.progress {
-	case "", "auto", "bar", "plain", "none":
-	default:
+	switch {
+	case a.progress != "" && !slices.Contains(flagValues["progress"], a.progress):
 		return advice.Usagef("--progress %s: it must be auto, bar, plain or none", a.progress)
-	}
-	switch a.logFormat {
-	case "", "text", "json":
-	default:
+	case a.logFormat != "" && !slices.Contains(flagValues["log-format"], a.logFormat):
 		return advice.Usagef("--log-format %s: it must be text or json", a.logFormat)
 	}
 	return nil

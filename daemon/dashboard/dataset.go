@@ -88,7 +88,7 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 		}
 	}
 	d.Tone, d.State = condition(s)
-	if d.Tone == toneBad || d.Tone == toneWarn || s.Condition == daemon.Limited { // otherwise the state says it
+	if d.needsAttention() || s.Condition == daemon.Limited { // otherwise the state says it
 		d.Why, d.Cures = sentenceOf(s.Why), cures(s.Cure)
 	}
 	d.fetching = s.Pass != nil && !verifies(s.Pass) && s.Pass.State == store.Running && s.Condition == daemon.Running
@@ -98,6 +98,17 @@ func newDataset(c clock, st *daemon.Status, s *daemon.DatasetStatus, locked bool
 	d.Failures = newFailures(s)
 	d.Actions = actions(st, s, d, locked)
 	return d
+}
+
+// needsAttention reports whether the top of the page says what is wrong with the dataset.
+func (d *dataset) needsAttention() bool { return d.Tone == toneBad || d.Tone == toneWarn }
+
+// fold makes the card small: details are folded, and nothing is said twice.
+func (d *dataset) fold() {
+	d.Small = true
+	if d.needsAttention() {
+		d.Why = ""
+	}
 }
 
 // name is the common name of a dataset: the start of its title, or its slug.

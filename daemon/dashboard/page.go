@@ -115,19 +115,13 @@ func newPage(s snapshot, mayChange bool) *page {
 	for i := range st.Datasets {
 		d := newDataset(c, st, &st.Datasets[i], p.Locked)
 		p.Datasets = append(p.Datasets, d)
-		if d.Tone == toneBad || d.Tone == toneWarn {
+		if d.needsAttention() {
 			p.attend(d)
 		}
 	}
-	p.Many = len(p.Datasets) >= manyDatasets
-	for _, d := range p.Datasets {
-		d.Small = p.Many
-	}
-	for _, a := range p.Attention {
-		for _, d := range a.Datasets {
-			if p.Many {
-				d.Why = "" // said above
-			}
+	if p.Many = len(p.Datasets) >= manyDatasets; p.Many {
+		for _, d := range p.Datasets {
+			d.fold()
 		}
 	}
 	p.Headline, p.Title = headline(st, p)

@@ -38,7 +38,7 @@ type HookOptions struct {
 //	MIMICSYNC_VERSION        empty if the event is about the whole mirror
 //	MIMICSYNC_TEXT           what happened, in a sentence
 //	MIMICSYNC_CURE           what to do about it, may be empty
-//	MIMICSYNC_CHANGES        a file: what changed since the last complete pass, see daemon.WriteChanges
+//	MIMICSYNC_CHANGES        a file: what changed since the last complete pass, see report.WriteChanges; may be missing
 //	MIMICSYNC_FILES_FETCHED, MIMICSYNC_BYTES_FETCHED, MIMICSYNC_FILES_LINKED, MIMICSYNC_FILES_FAILED
 //
 // Its output goes to the log, up to 8 KiB. It runs in its own process group, which is

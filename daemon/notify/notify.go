@@ -40,7 +40,8 @@ type Event struct {
 	Version string    `json:"version,omitempty"`
 	Text    string    `json:"text"`           // what happened, in a sentence
 	Cure    string    `json:"cure,omitempty"` // the page to open or the command to type
-	// Changes is a file that lists what changed in the version since its last complete pass.
+	// Changes is a file that lists what changed in the version since its last complete pass. It
+	// is missing if nothing has changed yet.
 	Changes string `json:"changes_file,omitempty"`
 	// The results of the pass.
 	Fetched      int64   `json:"files_fetched"`

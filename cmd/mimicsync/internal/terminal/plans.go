@@ -28,7 +28,7 @@ func (u *UI) Plans(plans []api.Plan, mirror string, limit *cost.Money) {
 			row("to examine", p.Examine, "found in the mirror; kept if right")
 		}
 		if p.Link > 0 {
-			row("to link", p.Link, words.Size(p.LinkBytes)+", found in another version")
+			row("to link", p.Link, words.Size(p.LinkBytes)+", from elsewhere in the mirror")
 		}
 		fetch := "size unknown"
 		if p.FetchBytes != nil && *p.FetchBytes > 0 {

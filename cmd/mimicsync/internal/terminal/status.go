@@ -50,7 +50,7 @@ func (u *UI) Status(all []VersionStatus, mirror string) {
 	}
 	_ = w.Flush()
 	for _, s := range all {
-		if part := partOf(s.Files, s.Entries, s.Selection); part != "" && s.Last != nil && s.Last.State == store.Complete {
+		if part := partOf(s.Files, s.Entries, s.Selection); part != "" && s.Last != nil && s.Last.Complete {
 			u.Printf("\n%s%s: complete for %s\n", s.Dataset, words.After(s.Version), part)
 		}
 		if s.Last == nil || s.Last.State == store.Complete {
