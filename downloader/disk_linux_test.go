@@ -30,6 +30,20 @@ func TestFaultDiskServer(t *testing.T) {
 	must(t, faultdisk.Serve())
 }
 
+// smallDisk mounts a file system of its own for a mirror.
+func smallDisk(t *testing.T, options string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("cannot mount a small disk here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
+	return dir
+}
+
 // badDisk is an ext4 disk that fails on demand; bench/powercut has the other file
 // systems.
 func badDisk(t *testing.T) *faultdisk.Disk {

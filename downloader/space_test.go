@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -22,20 +21,6 @@ import (
 	"mimicsync/manifest"
 	"mimicsync/store"
 )
-
-// smallDisk mounts a file system of its own for a mirror.
-func smallDisk(t *testing.T, options string) string {
-	t.Helper()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("needs root on Linux to mount a small disk")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("mimicsync-test", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("cannot mount a small disk here: %v", err)
-	}
-	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
-	return dir
-}
 
 // unsized is a project whose size nobody knows beforehand, so that the disk
 // fills in mid-pass.
